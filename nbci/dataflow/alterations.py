@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 # Known by name alone: code does not show of which type an object is.
 READING_METHODS = frozenset(
-    "casefold copy count difference endswith format get index intersection isdisjoint issubset issuperset items join "
-    "keys lower lstrip most_common replace rstrip split startswith strip title union upper values".split()
+    "casefold copy count difference endswith format get index intersection isdisjoint issubset "
+    "issuperset items join keys lower lstrip most_common replace rstrip split startswith strip "
+    "title union upper values".split()
 )
 """Methods of Python's own types that change nothing."""
 _CHANGING_BUILTINS = frozenset({"delattr", "exec", "eval", "next", "setattr", "vars"})
 # What these give shares no part with their arguments: to change it changes no argument.
 _GIVING_NO_PARTS = frozenset(
-    "abs all any ascii bin bool bytes callable chr complex dir divmod float format hasattr hash help hex id input int "
-    "isinstance issubclass len oct open ord pow print range repr round str type".split()
+    "abs all any ascii bin bool bytes callable chr complex dir divmod float format hasattr hash "
+    "help hex id input int isinstance issubclass len oct open ord pow print range repr round "
+    "str type".split()
 )
 READING_FUNCTIONS = frozenset(dir(builtins)) - _CHANGING_BUILTINS
 

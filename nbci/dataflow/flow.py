@@ -148,17 +148,21 @@ class _Graph(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, steps: Sequence[StepCode]) -> _Graph:
         index = {step.name: position for position, step in enumerate(steps)}
-        known = {step.name: [name for name in step.after if name in index] for step in steps}
+        known: dict[str, list[str]] = {}
+        for step in steps:
+            known[step.name] = [name for name in step.after if name in index]
         try:
             order = topological(known)
         except Cycle as cycle:
             raise UsageError(
                 f"the steps form a cycle: {cycle}", hint="remove one of its prev: tags"
             ) from cycle
-        indexes = [sorted({index[name] for name in names}) for names in known.values()]
+        before = []
+        for names in known.values():
+            before.append(tuple(sorted({index[name] for name in names})))
         return cls(
             steps=tuple(known),
-            before=tuple(map(tuple, indexes)),
+            before=tuple(before),
             order=tuple(index[name] for name in order),
         )
 
@@ -200,9 +204,9 @@ class FlowAnalysis:
     def result(self) -> Flow:
         self._forward()
         takes, gives = self._backward()
-        steps = tuple(
-            self._step_flow(step, takes[step], gives[step]) for step in range(len(self.names))
-        )
+        steps = []
+        for step in range(len(self.names)):
+            steps.append(self._step_flow(step, takes[step], gives[step]))
         undefined = undefined_names(
             self.graph.steps,
             self.graph.before,
@@ -212,16 +216,16 @@ class FlowAnalysis:
             guessed=self.nowhere,
         )
         return Flow(
-            steps=steps,
+            steps=tuple(steps),
             warnings=tuple(join_warnings(self)),
             apart=tuple(cut_warnings(self)),
             undefined=undefined,
         )
 
     def _step_flow(self, step: int, takes: Iterable[Take], gives: Iterable[str]) -> StepFlow:
-        shown_gives = [
-            Give(name=name, optional=(step, name) not in self.present) for name in sorted(gives)
-        ]
+        shown_gives = []
+        for name in sorted(gives):
+            shown_gives.append(Give(name=name, optional=(step, name) not in self.present))
         return StepFlow(
             name=self.graph.steps[step],
             takes=tuple(sorted(takes, key=lambda take: take.name)),
@@ -231,7 +235,7 @@ class FlowAnalysis:
         )
 
     def _find_fresh_users(self) -> Iterable[tuple[str, list[int], int | None]]:
-        """Each name never the same twice, with the steps of one notebook that use it, and its maker.
+        """Names never the same twice, each with the steps of a notebook that use it, and its maker.
 
         Names that only one step of a notebook uses are left out: no two steps can differ in them.
         """
@@ -351,9 +355,8 @@ class FlowAnalysis:
         fails by itself.
         """
         bound = self.origin.own.union(*(names.binds for names in self.names))
-        found = frozenset(
-            name for name in self.wanted if name not in bound and not self.origin.has(name)
-        )
+        unbound = [name for name in self.wanted if name not in bound]
+        found = frozenset(name for name in unbound if not self.origin.has(name))
         uncertain = sum(bool(names.uncertain) for names in self.names)
         if len(found) * uncertain > _MOST_GUESSES:
             return frozenset()

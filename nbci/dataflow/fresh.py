@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 _NEVER_TWICE = frozenset(
     "datetime.date.today datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow "
-    "os.getpid os.getppid os.times os.urandom "
-    "pandas.Timestamp.now pandas.Timestamp.today pandas.Timestamp.utcnow "
-    "pendulum.now pendulum.today arrow.now arrow.utcnow "
-    "tempfile.mkdtemp tempfile.mkstemp tempfile.mktemp "
-    "threading.get_ident threading.get_native_id "
-    "time.clock_gettime time.clock_gettime_ns time.monotonic time.monotonic_ns time.perf_counter "
-    "time.perf_counter_ns time.process_time time.process_time_ns time.thread_time time.time time.time_ns "
-    "uuid.uuid1 uuid.uuid4 uuid.uuid6 uuid.uuid7".split()
+    "os.getpid os.getppid os.times os.urandom pandas.Timestamp.now pandas.Timestamp.today "
+    "pandas.Timestamp.utcnow pendulum.now pendulum.today arrow.now arrow.utcnow "
+    "tempfile.mkdtemp tempfile.mkstemp tempfile.mktemp threading.get_ident "
+    "threading.get_native_id time.clock_gettime time.clock_gettime_ns time.monotonic "
+    "time.monotonic_ns time.perf_counter time.perf_counter_ns time.process_time "
+    "time.process_time_ns time.thread_time time.time time.time_ns uuid.uuid1 uuid.uuid4 "
+    "uuid.uuid6 uuid.uuid7".split()
 )
 _WITHOUT_ARGUMENTS = frozenset(
-    "numpy.random.PCG64 numpy.random.RandomState numpy.random.SeedSequence numpy.random.default_rng "
-    "random.Random random.SystemRandom time.ctime time.gmtime time.localtime".split()
+    "numpy.random.PCG64 numpy.random.RandomState numpy.random.SeedSequence "
+    "numpy.random.default_rng random.Random random.SystemRandom time.ctime time.gmtime "
+    "time.localtime".split()
 )
 """Calls that give something else each time only without an argument, such as a seed or a time."""
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DRAWING_MODULES = ("random.", "numpy.random.", "secrets.", "torch.rand")
 # Functions of these modules that draw nothing: they set or read a generator's state, or make one.
 _NO_DRAWS = frozenset(
-    "seed setstate getstate set_state get_state compare_digest Generator MT19937 PCG64 PCG64DXSM Philox "
-    "RandomState SFC64 SeedSequence default_rng Random SystemRandom".split()
+    "seed setstate getstate set_state get_state compare_digest Generator MT19937 PCG64 "
+    "PCG64DXSM Philox RandomState SFC64 SeedSequence default_rng Random SystemRandom".split()
 )
 
 

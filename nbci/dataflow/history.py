@@ -44,7 +44,10 @@ class Lost(Struct, frozen=True, kw_only=True):
     @property
     def hint(self) -> str:
         """What to do."""
-        return "give the value a name where it is made: each step runs in a kernel with a history of its own"
+        return (
+            "give the value a name where it is made: "
+            "each step runs in a kernel with a history of its own"
+        )
 
 
 def lost_history(

@@ -31,22 +31,28 @@ def inherited_imports(
     made = {name: tuple(_statements(cells)) for name, cells in own.items()}
     if not any(made.values()):
         return {}
-    futures = [
-        (name, one) for name, statements in made.items() for one in statements if is_future(one)
-    ]
+    futures: list[tuple[str, Statement]] = []
+    for name, statements in made.items():
+        futures += [(name, one) for one in statements if is_future(one)]
+
     stars: dict[str, dict[tuple[int, int], Statement]] = {}
     handed: dict[str, tuple[Statement, ...]] = {}
     for name in order:
         inherited: dict[tuple[int, int], Statement] = {}
         for other in before[name]:
             inherited |= stars[other]
+        # Star imports hold along the edges, which carry the values.
+        stars[name] = dict(inherited)
+        for one in made[name]:
+            if not is_future(one):
+                stars[name][one.cell, one.line] = one
+
+        # IPython's compiler keeps the flags of `from __future__` for all cells that run later.
         last = max((number for number, _ in own[name]), default=0)
-        ahead = [one for other, one in futures if other != name and one.cell < last]
-        found = {**inherited, **{(one.cell, one.line): one for one in ahead}}
-        handed[name] = tuple(found[place] for place in sorted(found))
-        stars[name] = inherited | {
-            (one.cell, one.line): one for one in made[name] if not is_future(one)
-        }
+        for other, one in futures:
+            if other != name and one.cell < last:
+                inherited[one.cell, one.line] = one
+        handed[name] = tuple(inherited[place] for place in sorted(inherited))
     return handed
 
 
@@ -64,17 +70,15 @@ def _statements(cells: Sequence[tuple[int, ParsedCell]]) -> Iterator[Statement]:
     for number, cell in cells:
         if cell.may_fail or not any(map(_is_handed_down, cell.tree.body)):
             continue
-        yield from (
-            one
-            for one in split(number, cell.source)
-            if any(map(_is_handed_down, one.code.tree.body))
-        )
+        for one in split(number, cell.source):
+            if any(map(_is_handed_down, one.code.tree.body)):
+                yield one
 
 
 def _is_handed_down(node: ast.stmt) -> bool:
-    return _is_future(node) or (
-        isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
-    )
+    if _is_future(node):
+        return True
+    return isinstance(node, ast.ImportFrom) and "*" in [alias.name for alias in node.names]
 
 
 def _is_future(node: ast.stmt) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nbci.dataflow.code import ParsedCell
 
 _RUN_IN_PLACE = frozenset({"time", "prun", "capture"})
@@ -47,12 +49,13 @@ _HARMLESS_CELL = frozenset(
     }
 )
 _HARMLESS_LINE = frozenset(
-    "alias alias_magic autoawait autocall autoindent automagic autosave bookmark cat cd clear code_wrap colors conda "
-    "config connect_info cp debug dhist dirs doctest_mode echo edit env gui hist history killbgscripts ldir less lf lk "
-    "ll load_ext logoff logon logstart logstate logstop ls lsmagic lx magic mamba man matplotlib micromamba mkdir "
-    "more mv notebook page pastebin pdb pdef pdoc pfile pinfo pinfo2 pip popd pprint precision profile psearch psource "
-    "pushd pwd pycat quickref reload_ext rm rmdir save set_env subshell sx system tb tensorboard unalias unload_ext "
-    "uv watermark who who_ls whos xmode !".split()
+    "alias alias_magic autoawait autocall autoindent automagic autosave bookmark cat cd clear "
+    "code_wrap colors conda config connect_info cp debug dhist dirs doctest_mode echo edit env "
+    "gui hist history killbgscripts ldir less lf lk ll load_ext logoff logon logstart logstate "
+    "logstop ls lsmagic lx magic mamba man matplotlib micromamba mkdir more mv notebook page "
+    "pastebin pdb pdef pdoc pfile pinfo pinfo2 pip popd pprint precision profile psearch "
+    "psource pushd pwd pycat quickref reload_ext rm rmdir save set_env subshell sx system tb "
+    "tensorboard unalias unload_ext uv watermark who who_ls whos xmode !".split()
 )
 # The short options that take a value. `memit`, `mprun` (memory_profiler) and `lprun`
 # (line_profiler) are no magics of IPython's own.
@@ -98,7 +101,9 @@ class _Magic(Struct, frozen=True, kw_only=True):
 
     @property
     def shown(self) -> str:
-        return f"{'%' if self.cell is None else '%%'}{self.name}"
+        if self.cell is None:
+            return f"%{self.name}"
+        return f"%%{self.name}"
 
 
 def hidden_code(call: ast.Call) -> HiddenCode | None:
@@ -108,7 +113,10 @@ def hidden_code(call: ast.Call) -> HiddenCode | None:
         return None
     statement = _without_options(magic)[0]
     if magic.cell is None:
-        return HiddenCode(text=statement, first_line=0) if magic.name != "capture" else None
+        # `capture` is a magic of cells only.
+        if magic.name == "capture":
+            return None
+        return HiddenCode(text=statement, first_line=0)
     # The line of `%%timeit` is setup code, which runs before the cell.
     if magic.name == "timeit" and statement.strip():
         return HiddenCode(text=f"{statement}\n{magic.cell}", first_line=0)
@@ -130,9 +138,7 @@ def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
         return Effect(body=body, apart=True, reads=_without_options(magic)[1])
     # The line of `%%capture` has at most three options and the name for the output.
     if magic.name == "capture":
-        return Effect(
-            body=body, binds=tuple(word for word in magic.line.split()[:4] if word.isidentifier())
-        )
+        return Effect(body=body, binds=_names_in(magic.line.split()[:4]))
     if magic.name in _RUN_IN_PLACE:
         return Effect(body=body)
     return _effect_of_text(magic)
@@ -143,24 +149,29 @@ def _effect_of_text(magic: _Magic) -> Effect:
     if magic.cell is not None:
         if magic.name in _SCRIPTS:
             return Effect(reads=reads, binds=_script_outputs(magic.line))
-        known = magic.name in _HARMLESS_CELL
-        return Effect(reads=reads, uncertain=None if known else f"{magic.shown} may define names")
+        if magic.name in _HARMLESS_CELL:
+            return Effect(reads=reads)
+        return Effect(reads=reads, uncertain=f"{magic.shown} may define names")
     if magic.name in _HARMLESS_LINE:
         return Effect(reads=reads)
-    words = tuple(word for word in magic.line.split() if word.isidentifier())
+    words = magic.line.split()
     if magic.name == "autoreload":
-        complete = any(mode in magic.line.split() for mode in ("3", "complete"))
-        return Effect(uncertain="%autoreload 3 may define names" if complete else None)
+        # Only this mode puts names into the namespace that a module has got since.
+        if "3" in words or "complete" in words:
+            return Effect(uncertain="%autoreload 3 may define names")
+        return Effect()
     if magic.name == "aimport":
-        return Effect(binds=words)
+        return Effect(binds=_names_in(words))
     if magic.name == "store":
         why = "%store may define names"
-        return (
-            Effect(binds=words, uncertain=why)
-            if "-r" in magic.line
-            else Effect(reads=words, uncertain=why)
-        )
+        if "-r" in magic.line:
+            return Effect(binds=_names_in(words), uncertain=why)
+        return Effect(reads=_names_in(words), uncertain=why)
     return Effect(reads=reads, uncertain=f"{magic.shown} may define or remove names")
+
+
+def _names_in(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if word.isidentifier())
 
 
 def _magic(call: ast.Call) -> _Magic | None:
@@ -187,12 +198,12 @@ def _texts(call: ast.Call) -> list[str] | None:
         case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if (
             attr in _CALLS
         ):
-            texts = [
-                arg.value
-                for arg in call.args
-                if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
-            ]
-            return texts if len(texts) == len(call.args) and not call.keywords else None
+            texts = []
+            for argument in call.args:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    texts.append(argument.value)
+            if len(texts) == len(call.args) and not call.keywords:
+                return texts
     return None
 
 
@@ -207,7 +218,7 @@ def _without_options(magic: _Magic) -> tuple[str, tuple[str, ...]]:
                 value, _, rest = rest.partition(" ")
             if magic.name in {"lprun", "mprun"} and letter in "fm":
                 reads.append(value.split(".")[0])
-    return rest.strip(), tuple(name for name in reads if name.isidentifier())
+    return rest.strip(), _names_in(reads)
 
 
 def _script_outputs(line: str) -> tuple[str, ...]:
@@ -220,7 +231,7 @@ def _script_outputs(line: str) -> tuple[str, ...]:
         option, _, value = word.partition("=")
         if option in {"--out", "--err", "--proc"}:
             names.append(value or following)
-    return tuple(name for name in names if name.isidentifier())
+    return _names_in(names)
 
 
 def _expanded(line: str) -> tuple[str, ...]:

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from nbci.dataflow.definition_effects import Definitions
     from nbci.dataflow.prelude import Statement
 
+_CONSTANT_PARTS = (
+    ast.Constant,
+    ast.Tuple,
+    ast.UnaryOp,
+    ast.BinOp,
+    ast.JoinedStr,
+    ast.FormattedValue,
+    ast.expr_context,
+    ast.operator,
+    ast.unaryop,
+)
+
 
 def mutable_names(
     params: frozenset[str], prelude: Sequence[Statement], definitions: Definitions = NONE_KNOWN
@@ -22,13 +34,18 @@ def mutable_names(
     A statement ties the names that it binds to those that it uses at once: `log = REGISTRY`, `def
     f(x=DEFAULT)`, `class B(A)`; `register(f)` ties `f` to what `register` uses by its definition.
     """
-    changeable = {name for statement in prelude for name in _changeable(statement)} | params
+    changeable = set(params)
+    for statement in prelude:
+        changeable |= _changeable(statement)
     groups: dict[str, set[str]] = {name: {name} for name in changeable}
     for statement in prelude:
-        kept_by = (body for name in _handed_to(statement) for body in definitions.get(name, ()))
-        tied = statement.binds | statement.names.needs.union(*(body.reads for body in kept_by))
-        tied &= changeable
-        _tie(groups, sorted(tied))
+        tied = set(statement.binds | statement.names.needs)
+        for function in _handed_to(statement):
+            for body in definitions.get(function, ()):
+                tied |= body.reads
+        _tie(groups, sorted(tied & changeable))
+
+    # One frozen set a group, not one a name: a group may have thousands.
     frozen = {id(group): frozenset(group) for group in groups.values()}
     return {name: frozen[id(group)] for name, group in groups.items()}
 
@@ -44,9 +61,9 @@ def _handed_to(statement: Statement) -> Iterator[str]:
                 yield name
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 for decorator in node.decorator_list:
-                    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                    if isinstance(called, ast.Name):
-                        yield called.id
+                    match decorator:
+                        case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)):
+                            yield name
 
 
 def _tie(groups: dict[str, set[str]], names: Iterable[str]) -> None:
@@ -74,18 +91,4 @@ def _changeable(statement: Statement) -> frozenset[str]:
 
 def _is_constant(value: ast.expr) -> bool:
     """Whether the value cannot be changed: numbers, text, and what operators make of them."""
-    return all(
-        isinstance(
-            node,
-            ast.Constant
-            | ast.Tuple
-            | ast.UnaryOp
-            | ast.BinOp
-            | ast.JoinedStr
-            | ast.FormattedValue
-            | ast.expr_context
-            | ast.operator
-            | ast.unaryop,
-        )
-        for node in ast.walk(value)
-    )
+    return all(isinstance(node, _CONSTANT_PARTS) for node in ast.walk(value))

@@ -38,56 +38,99 @@ def order_from_flow(
     """
     origin = Origin.of(params, prelude, settled)
     names = names_of_steps(steps, range(len(steps)), origin)
-    last: dict[str, int] = {}
-    replaced: dict[tuple[str, int], tuple[int, int]] = {}
-    edges: defaultdict[int, set[int]] = defaultdict(set)
-    version: dict[str, int] = {}
     bound = origin.own.union(*(found.binds for found in names))
-    uncertain: list[int] = []
     alterations = _Alterations(steps, names, prelude)
     altered = alterations.by_steps(origin)
     sharing = _Sharers(alterations, altered, origin, prelude)
+    order = _NameOrder(origin, fresh)
+    uncertain: list[int] = []
     for step, (found, read) in enumerate(zip(names, with_subclasses(names), strict=True)):
         # Code that cannot be followed may give a name that no code is seen to bind.
         if any(name not in bound and not origin.has(name) for name in found.needs):
-            edges[step].update(uncertain)
-            # This step comes after them, so later steps need only come after this one.
-            uncertain = [] if found.uncertain else uncertain
-        if found.uncertain:
+            order.edges[step].update(uncertain)
+            # Where it is such a step too, later steps need only come after this one.
+            if found.uncertain:
+                uncertain = [step]
+        elif found.uncertain:
             uncertain.append(step)
+
         anew = (found.surely_binds | found.unbinds) - read
         writes = altered[step] | found.binds | found.changes | found.unbinds
-        edges[step].update(sharing.before(step, read | writes, writes, anew))
+        order.edges[step].update(sharing.before(step, read | writes, writes, anew))
         for name in sorted(read | writes):
-            earlier = last.get(name)
-            if name in fresh and earlier is None:
-                last[name] = version[name] = step
-                continue
-            # Steps that only read it come after its last change, in any order among themselves.
-            if name in origin.mutable and name not in writes:
-                edges[step].update(() if earlier is None else (earlier,))
-                continue
-            if earlier is not None and name not in anew:
-                edges[step].add(earlier)
-                _keep_replaced_apart(name, version[name], replaced, edges)
-            elif earlier is not None:
-                replaced[name, step] = (earlier, version[name])
-                version[name] = step
-            elif origin.makes_value(name, found):
-                version[name] = step
-            if earlier is not None or origin.makes_value(name, found):
-                last[name] = step
-    return tuple(
-        (steps[earlier].name, steps[step].name)
-        for step in range(len(steps))
-        for earlier in sorted(edges[step])
-    )
+            order.use(name, step, found, writes=name in writes, anew=name in anew)
+
+    edges = []
+    for step, later in enumerate(steps):
+        for earlier in sorted(order.edges[step]):
+            edges.append((steps[earlier].name, later.name))
+    return tuple(edges)
+
+
+class _NameOrder:
+    """The edges between steps that use the same name."""
+
+    def __init__(self, origin: Origin, fresh: Mapping[str, str]) -> None:
+        self.origin = origin
+        self.fresh = fresh
+        self.edges: defaultdict[int, set[int]] = defaultdict(set)
+        # The last step that touched each name, and the one that made the value it has now.
+        self._last: dict[str, int] = {}
+        self._version: dict[str, int] = {}
+        # For each name and maker of a new value: the last user of the value before, and its maker.
+        self._replaced: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def use(self, name: str, step: int, found: Names, *, writes: bool, anew: bool) -> None:
+        """The step uses the name; `anew`: it makes a new value without a look at the old one."""
+        earlier = self._last.get(name)
+        if earlier is None and name in self.fresh:
+            self._last[name] = self._version[name] = step
+            return
+        # Steps that only read it come after its last change, in any order among themselves.
+        if name in self.origin.mutable and not writes:
+            if earlier is not None:
+                self.edges[step].add(earlier)
+            return
+        if earlier is None:
+            if self.origin.makes_value(name, found):
+                self._last[name] = self._version[name] = step
+            return
+
+        if anew:
+            self._replaced[name, step] = (earlier, self._version[name])
+            self._version[name] = step
+        else:
+            self.edges[step].add(earlier)
+            self._keep_replaced_apart(name, self._version[name])
+        self._last[name] = step
+
+    def _keep_replaced_apart(self, name: str, maker: int) -> None:
+        """Put a step that makes a new value after all steps that used the value before."""
+        while (name, maker) in self._replaced:
+            user, before = self._replaced[name, maker]
+            if user in self.edges[maker]:
+                return
+            self.edges[maker].add(user)
+            maker = before
 
 
 def _flat(prelude: Sequence[Statement], codes: Iterable[ParsedCell]) -> frozenset[str]:
     """The names of containers of constants that no code is seen to put anything else into."""
-    flat = frozenset(name for one in prelude if is_flat(one.code) for name in one.binds)
-    return flat.difference(*(altered_names(code, flat) for code in codes)) if flat else flat
+    flat: frozenset[str] = frozenset()
+    for statement in prelude:
+        if is_flat(statement.code):
+            flat |= statement.binds
+    # Most notebooks have none, and to look through all code takes time.
+    if not flat:
+        return flat
+    return flat.difference(*(altered_names(code, flat) for code in codes))
+
+
+def _cells(steps: Iterable[StepCode]) -> list[ParsedCell]:
+    cells: list[ParsedCell] = []
+    for step in steps:
+        cells += step.cells
+    return cells
 
 
 class _Sharers:
@@ -103,19 +146,20 @@ class _Sharers:
         self.steps = alterations.steps
         self.names = alterations.names
         self.origin = origin
-        cells = [
-            *(one.code for one in prelude),
-            *(cell for step in self.steps for cell in step.cells),
-        ]
-        self.libraries = library_names(cells)
+        statements = [statement.code for statement in prelude]
+        self.libraries = library_names([*statements, *_cells(self.steps)])
         changing = frozenset().union(*altered)
-        through = {
-            name: frozenset(inside) & changing for name, inside in alterations.by_definition.items()
-        }
-        self.kept = origin.own - changing - {name for name, inside in through.items() if inside}
+        # What steps change by way of a definition, for those definitions that change anything.
+        through: dict[str, frozenset[str]] = {}
+        for name, inside in alterations.by_definition.items():
+            changed = changing.intersection(inside)
+            if changed:
+                through[name] = changed
+        # What no step changes may be shared by all without an order.
+        self.kept = origin.own - changing - through.keys()
         self.looked_up: set[str] = set()
         self.sharing = Sharing()
-        self._join(inside | {name} for name, inside in through.items() if name in origin.own)
+        self._join(through[name] | {name} for name in through if name in origin.own)
         for statement in prelude:
             self._join(links(statement.code, self.libraries))
 
@@ -129,10 +173,18 @@ class _Sharers:
         for name in (anew | loops) - self.looked_up:
             self.sharing.leave(name)
         for name, bodies in self.names[step].definitions.items():
-            self._join([frozenset({name}).union(*(body.reads | body.binds for body in bodies))])
+            group = {name}
+            for body in bodies:
+                group |= body.reads | body.binds
+            self._join([frozenset(group)])
         for cell in cells:
             self._join(links(cell, self.libraries))
-        found = {user for name in used for user in self.sharing.users(name)} - {step}
+
+        found: set[int] = set()
+        for name in used:
+            found |= self.sharing.users(name)
+        found.discard(step)
+        # Only now: names of one group would otherwise hide each other's users.
         for name in used:
             if name in writes or name not in self.origin.mutable:
                 self.sharing.use(name, step)
@@ -153,20 +205,19 @@ class _Alterations:
     ) -> None:
         self.steps = steps
         self.names = names
-        self.objects = frozenset().union(*(one.binds for one in prelude if one.kind == "other"))
+        self.objects: frozenset[str] = frozenset()
         self.by_definition: defaultdict[str, set[str]] = defaultdict(set)
-        defined = [
-            (statement.code, statement.binds) for statement in prelude if statement.kind != "import"
-        ]
+        defined: list[tuple[ParsedCell, frozenset[str]]] = []
+        classes = frozenset().union(*map(defined_classes, names))
+        for statement in prelude:
+            classes |= defined_classes(statement.names)
+            if statement.kind == "other":
+                self.objects |= statement.binds
+            if statement.kind != "import":
+                defined.append((statement.code, statement.binds))
         for step, found in zip(steps, names, strict=True):
             defined += [(cell, frozenset(found.definitions)) for cell in step.cells]
-        self.flat = _flat(
-            prelude,
-            [*(code for code, _ in defined), *(cell for step in steps for cell in step.cells)],
-        )
-        classes = frozenset().union(
-            *map(defined_classes, names), *(defined_classes(one.names) for one in prelude)
-        )
+        self.flat = _flat(prelude, [code for code, _ in defined])
         for code, binds in defined:
             inside = (self.by_definition[name] for name in instantiated(code, classes))
             altered = altered_names(code, self.flat).union(*inside)
@@ -175,28 +226,18 @@ class _Alterations:
 
     def by_steps(self, origin: Origin) -> list[frozenset[str]]:
         """For each step the names of what all steps make that it may change."""
-        return [
-            origin.with_companions(self._by_step(step, found) & origin.mutable.keys())
-            for step, found in zip(self.steps, self.names, strict=True)
-        ]
+        altered = []
+        for step, found in zip(self.steps, self.names, strict=True):
+            own = self._by_step(step, found) & origin.mutable.keys()
+            altered.append(origin.with_companions(own))
+        return altered
 
     def _by_step(self, step: StepCode, found: Names) -> frozenset[str]:
-        own = frozenset().union(*(altered_names(cell, self.flat) for cell in step.cells))
-        called = frozenset().union(*(called_names(cell) for cell in step.cells)) & self.objects
-        through = (self.by_definition[name] for name in found.needs & self.by_definition.keys())
-        return own.union(called, *through)
-
-
-def _keep_replaced_apart(
-    name: str,
-    maker: int,
-    replaced: Mapping[tuple[str, int], tuple[int, int]],
-    edges: defaultdict[int, set[int]],
-) -> None:
-    """Put a step that makes a new value of a name after all steps that used the value before."""
-    while (name, maker) in replaced:
-        user, before = replaced[name, maker]
-        if user in edges[maker]:
-            return
-        edges[maker].add(user)
-        maker = before
+        altered: set[str] = set()
+        for cell in step.cells:
+            altered |= altered_names(cell, self.flat)
+            # To call an object may change it: it may have state.
+            altered |= called_names(cell) & self.objects
+        for name in found.needs & self.by_definition.keys():
+            altered |= self.by_definition[name]
+        return frozenset(altered)

@@ -8,11 +8,11 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _DUNDERS = frozenset(
-    "__annotations__ __builtin__ __builtins__ __class__ __debug__ __doc__ __file__ __loader__ __module__ __name__ "
-    "__package__ __qualname__ __spec__".split()
+    "__annotations__ __builtin__ __builtins__ __class__ __debug__ __doc__ __file__ __loader__ "
+    "__module__ __name__ __package__ __qualname__ __spec__".split()
 )
 _IPYTHON = frozenset(
     {"get_ipython", "display", "exit", "quit", "In", "Out", "_", "__", "___", "open"}
@@ -44,9 +44,9 @@ _SHELL_CALLS = frozenset(
     }
 )
 _SAFE_DECORATORS = frozenset(
-    "abstractmethod asynccontextmanager cache cached_property classmethod contextmanager dataclass deleter fixture "
-    "getter jit lru_cache njit no_grad override overload property setter singledispatch staticmethod total_ordering "
-    "wraps".split()
+    "abstractmethod asynccontextmanager cache cached_property classmethod contextmanager "
+    "dataclass deleter fixture getter jit lru_cache njit no_grad override overload property "
+    "setter singledispatch staticmethod total_ordering wraps".split()
 )
 # `warnings.catch_warnings` catches no exceptions, unlike others with such a name.
 _SWALLOWING = re.compile("suppress|raises|ignore|catch(?!_warnings)|swallow")
@@ -64,7 +64,8 @@ _FRAMES = frozenset(
 )
 _EVALUATORS = frozenset({"query", "eval", "evaluate"})
 _FINDING = re.compile(
-    r"pickle|joblib|\bdill\b|shelve|torch\.load|load_model|mlflow|testmod|unittest|pytest|__subclasses__|\bdir\(\)"
+    r"pickle|joblib|\bdill\b|shelve|torch\.load|load_model|mlflow"
+    r"|testmod|unittest|pytest|__subclasses__|\bdir\(\)"
 )
 _AT_NAME = re.compile(r"(?<![\w.])@([A-Za-z_]\w*)")
 
@@ -137,13 +138,17 @@ def reads_any_name(node: ast.expr, *, at_module_level: bool) -> str | None:
         case ast.Call(func=ast.Name(id="exec" | "eval" as name)):
             return f"{name}() may use any name"
         case ast.Call(func=ast.Name(id="globals" | "vars" | "locals" as name), args=[]):
-            return f"{name}() has every name" if at_module_level or name == "globals" else None
+            # Inside a function, `vars()` and `locals()` have that function's names only.
+            if at_module_level or name == "globals":
+                return f"{name}() has every name"
         case ast.Call(
             func=ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython")))
         ):
-            return f"get_ipython().{attr}() may use any name" if attr in _SHELL_CALLS else None
+            if attr in _SHELL_CALLS:
+                return f"get_ipython().{attr}() may use any name"
         case ast.Call(func=ast.Attribute(attr=attr)) if attr in _EVALUATORS:
-            return None if _is_given_as_text(node) else f".{attr}() may use any name"
+            if not _is_given_as_text(node):
+                return f".{attr}() may use any name"
         case ast.Attribute(attr="user_ns"):
             return "user_ns has every name"
         case ast.Attribute(attr=attr) if attr in _FRAMES:
@@ -168,16 +173,19 @@ def names_in_formula(text: str) -> Iterator[str]:
 
     They are all names of a formula (`y ~ x`), and in other texts those after `@`.
     """
-    yield from (_NAME if "~" in text else _AT_NAME).findall(text)
+    pattern = _AT_NAME
+    # patsy and formulaic split formulas at the tilde.
+    if "~" in text:
+        pattern = _NAME
+    yield from pattern.findall(text)
 
 
 def names_in_evaluated(call: ast.Call) -> Iterator[str]:
     """The names in texts that the call evaluates, as `pandas.eval` and `numexpr.evaluate` do."""
     match call.func:
         case ast.Attribute(attr=attr) if attr in _EVALUATORS:
-            for node in (part for arg in call.args for part in ast.walk(arg)):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    yield from names_in_expression(node.value)
+            for text in _texts_in(call.args):
+                yield from names_in_expression(text)
 
 
 def names_in_expression(text: str) -> Iterator[str]:
@@ -190,10 +198,11 @@ def _is_given_as_text(call: ast.Call) -> bool:
 
     Then its names can be read from the code.
     """
-    given = [
-        *call.args[:1],
-        *(keyword.value for keyword in call.keywords if keyword.arg in {"expr", "ex"}),
-    ]
+    given = call.args[:1]
+    for keyword in call.keywords:
+        # pandas calls the parameter `expr`, numexpr `ex`.
+        if keyword.arg in {"expr", "ex"}:
+            given.append(keyword.value)
     return all(isinstance(node, ast.Constant) for node in given)
 
 
@@ -201,15 +210,21 @@ def names_in_query(call: ast.Call) -> Iterator[str]:
     """The names behind `@` in the text that pandas' `query` and `eval` take."""
     match call.func:
         case ast.Attribute(attr="query" | "eval"):
-            for node in (part for arg in call.args for part in ast.walk(arg)):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    yield from _AT_NAME.findall(node.value)
+            for text in _texts_in(call.args):
+                yield from _AT_NAME.findall(text)
+
+
+def _texts_in(arguments: Iterable[ast.expr]) -> Iterator[str]:
+    """The literal texts in the arguments, at any depth."""
+    for argument in arguments:
+        for node in ast.walk(argument):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def may_call(decorator: ast.expr) -> bool:
     """Whether the decorator may call what it decorates, for all we know."""
-    target = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return _last_name(target) not in _SAFE_DECORATORS
+    return context_name(decorator) not in _SAFE_DECORATORS
 
 
 def swallows(context: ast.expr) -> bool:
@@ -218,14 +233,23 @@ def swallows(context: ast.expr) -> bool:
 
 
 def context_name(context: ast.expr) -> str:
-    """What a `with` calls or names, the last part of it."""
-    return _last_name(context.func if isinstance(context, ast.Call) else context)
+    """The last part of the name that a `with` or a decorator has or calls."""
+    if isinstance(context, ast.Call):
+        return _last_name(context.func)
+    return _last_name(context)
 
 
 def may_catch_name_error(handler: ast.ExceptHandler) -> bool:
     """Whether the handler may catch a NameError."""
-    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(not (isinstance(kind, ast.Name) and kind.id in _BEYOND_NAME_ERROR) for kind in kinds)
+    kinds = [handler.type]
+    if isinstance(handler.type, ast.Tuple):
+        kinds = [*handler.type.elts]
+    return not all(map(_is_beyond_name_error, kinds))
+
+
+def _is_beyond_name_error(kind: ast.expr | None) -> bool:
+    # None: a bare `except:` catches everything.
+    return isinstance(kind, ast.Name) and kind.id in _BEYOND_NAME_ERROR
 
 
 def _last_name(node: ast.AST) -> str:

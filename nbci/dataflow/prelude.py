@@ -55,8 +55,11 @@ def split(
     statements, future = [], False
     body = cell.tree.body
     for index, node in enumerate(body):
-        above = body[index - 1].end_lineno or 0 if index else 0
-        below = body[index + 1].lineno if index + 1 < len(body) else len(lines) + 1
+        above, below = 0, len(lines) + 1
+        if index:
+            above = body[index - 1].end_lineno or 0
+        if index + 1 < len(body):
+            below = body[index + 1].lineno
         text, line = _text(cell.python, lines, node, above, below)
         statement = _statement(cell_number, node, cell=cell, text=text, line=line, future=future)
         future = statement.names.future_annotations
@@ -78,34 +81,22 @@ def reach(
     none. `complete`: nothing is left out, as the step may come upon what it does not name.
     """
     binders = _binders(statements)
-    unnamed = {
-        index
-        for index, statement in enumerate(statements)
-        if statement.kind != "other"
-        and not statement.always
-        and not statement.binds & named_by_steps
-    }
-    idle = (
-        set()
-        if complete
-        else {index for index in unnamed if _is_idle(index, statements, binders, unnamed)}
-    )
-    kept = unnamed - idle
-    kept |= {
-        index
-        for index, statement in enumerate(statements)
-        if statement.kind == "other" or statement.always
-    }
-    pending = [*wanted, *(name for index in kept for name in statements[index].mentions)]
-    seen: set[str] = set()
-    while pending:
-        name = pending.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for index in binders.get(name, ()):
+    kept: set[int] = set()
+    unnamed: set[int] = set()
+    for index, statement in enumerate(statements):
+        if statement.kind == "other" or statement.always:
             kept.add(index)
-            pending.extend(statements[index].mentions)
+        elif not statement.binds & named_by_steps:
+            unnamed.add(index)
+    for index in unnamed:
+        if complete or not _is_idle(index, statements, binders, unnamed):
+            kept.add(index)
+
+    pending = [*wanted]
+    for index in kept:
+        pending.extend(statements[index].mentions)
+    for name in _follow(pending, statements, binders):
+        kept.update(binders.get(name, ()))
     return tuple(statements[index] for index in sorted(kept))
 
 
@@ -114,8 +105,14 @@ def named(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset
 
     They use names through the imports and definitions that they reach, too.
     """
-    binders = _binders(statements)
-    pending = [*mentions]
+    return _follow(mentions, statements, _binders(statements))
+
+
+def _follow(
+    names: Iterable[str], statements: Sequence[Statement], binders: Mapping[str, Sequence[int]]
+) -> frozenset[str]:
+    """The names, and all that the statements mention which bind them, and so on."""
+    pending = [*names]
     seen: set[str] = set()
     while pending:
         name = pending.pop()

@@ -42,22 +42,29 @@ def links(cell: ParsedCell, libraries: frozenset[str]) -> Iterator[frozenset[str
 
 def loop_names(cell: ParsedCell) -> frozenset[str]:
     """The names that loops bind."""
-    loops = (node for node in ast.walk(cell.tree) if isinstance(node, ast.For | ast.AsyncFor))
-    return frozenset(name for node in loops for name in target_names(node.target))
+    names: set[str] = set()
+    for node in ast.walk(cell.tree):
+        if isinstance(node, ast.For | ast.AsyncFor):
+            names.update(target_names(node.target))
+    return frozenset(names)
 
 
 def looked_up_names(cell: ParsedCell) -> frozenset[str]:
     """The names in the bodies of functions: they are looked up whenever the function is called."""
-    functions = (node for node in ast.walk(cell.tree) if isinstance(node, _FUNCTIONS))
-    parts = (part for node in functions for part in ast.walk(node))
-    return frozenset(part.id for part in parts if isinstance(part, ast.Name))
+    names: set[str] = set()
+    for node in ast.walk(cell.tree):
+        if isinstance(node, _FUNCTIONS):
+            names.update(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+    return frozenset(names)
 
 
 def library_names(cells: Iterable[ParsedCell]) -> frozenset[str]:
     """The names that imports from installed packages bind, and from modules of the project."""
-    return frozenset(
-        name for cell in cells for node in ast.walk(cell.tree) for name in _from_packages(node)
-    )
+    names: set[str] = set()
+    for cell in cells:
+        for node in ast.walk(cell.tree):
+            names.update(_from_packages(node))
+    return frozenset(names)
 
 
 def _from_packages(node: ast.AST) -> Iterator[str]:
@@ -97,11 +104,12 @@ class _Links:
             case ast.Call():
                 yield from self._by_call(node)
             case ast.FunctionDef(args=arguments) | ast.AsyncFunctionDef(args=arguments):
-                defaults = [
-                    *arguments.defaults,
-                    *(one for one in arguments.kw_defaults if one is not None),
-                ]
-                yield from (node.name, *self._held_by_all([*defaults, *node.decorator_list]))
+                yield node.name
+                # None stands for a keyword without a default.
+                keyword_defaults = filter(None, arguments.kw_defaults)
+                yield from self._held_by_all(
+                    [*arguments.defaults, *keyword_defaults, *node.decorator_list]
+                )
             case ast.ClassDef(name=name, bases=bases, keywords=keywords):
                 parts = [*bases, *(keyword.value for keyword in keywords), *node.decorator_list]
                 attributes = [part.value for part in node.body if isinstance(part, ast.Assign)]
@@ -134,7 +142,10 @@ class _Links:
 
     def _held_by_all(self, values: Iterable[ast.expr | ast.comprehension]) -> Iterator[str]:
         for value in values:
-            yield from self.held(value.iter if isinstance(value, ast.comprehension) else value)
+            if isinstance(value, ast.comprehension):
+                yield from self.held(value.iter)
+            else:
+                yield from self.held(value)
 
     def _given(self, call: ast.Call, function: ast.expr) -> Iterator[str]:
         """The names that what the call gives may hold: what it was given, and who was called."""
@@ -209,8 +220,9 @@ class Sharing:
 
     def users(self, name: str) -> frozenset[int]:
         """The last steps that used an object which the name leads to."""
-        group = self._groups.get(name)
-        return frozenset(group.last) if group is not None else frozenset()
+        if name not in self._groups:
+            return frozenset()
+        return frozenset(self._groups[name].last)
 
     def use(self, name: str, step: int) -> None:
         """The step uses the objects that the name leads to, and may change them."""

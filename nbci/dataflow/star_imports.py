@@ -27,12 +27,16 @@ def star_import_names(
     modules of the project, `read` gives the content of a file, None where there is none. A module
     of which not all is sure is left out.
     """
-    modules = dict.fromkeys(module for text in texts for module in _STAR.findall(text))
-    if not modules:
-        return {}
-    modules_read = _Modules(folders, read)
-    found = {module: modules_read.public(module) for module in modules}
-    return {module: names for module, names in found.items() if names is not None}
+    modules: dict[str, None] = {}
+    for text in texts:
+        modules |= dict.fromkeys(_STAR.findall(text))
+    project = _Modules(folders, read)
+    found = {}
+    for module in modules:
+        names = project.public(module)
+        if names is not None:
+            found[module] = names
+    return found
 
 
 class _Modules:
@@ -72,12 +76,16 @@ class _Modules:
             node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "__all__"
         ]
         # A second mention of `__all__` may change it, in ways that cannot be followed.
+        if len(declared) > 1:
+            return None
         if declared:
-            return _listed(tree) if len(declared) == 1 else None
-        package = module if is_package else module.rpartition(".")[0]
+            return _listed(tree)
+        package = module
+        if not is_package:
+            package = module.rpartition(".")[0]
         inner: dict[str, tuple[str, ...]] = {}
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            if isinstance(node, ast.ImportFrom) and "*" in [alias.name for alias in node.names]:
                 names = self.public(_absolute(node, package))
                 if names is None:
                     return None
@@ -88,8 +96,12 @@ class _Modules:
 def _absolute(node: ast.ImportFrom, package: str) -> str:
     if not node.level:
         return node.module or ""
-    above = package.split(".")[: len(package.split(".")) - node.level + 1]
-    return ".".join([*above, *([node.module] if node.module else [])])
+    # One point is the package itself, each further one a package around it.
+    parts = package.split(".")
+    parts = parts[: len(parts) - node.level + 1]
+    if node.module:
+        parts.append(node.module)
+    return ".".join(parts)
 
 
 def _listed(tree: ast.Module) -> tuple[str, ...] | None:
@@ -99,12 +111,12 @@ def _listed(tree: ast.Module) -> tuple[str, ...] | None:
             case ast.Assign(
                 targets=[ast.Name(id="__all__")], value=ast.List(elts=items) | ast.Tuple(elts=items)
             ):
-                texts = [
-                    item.value
-                    for item in items
-                    if isinstance(item, ast.Constant) and isinstance(item.value, str)
-                ]
-                return tuple(texts) if len(texts) == len(items) else None
+                texts = []
+                for item in items:
+                    if not (isinstance(item, ast.Constant) and isinstance(item.value, str)):
+                        return None
+                    texts.append(item.value)
+                return tuple(texts)
     return None
 
 
@@ -115,4 +127,6 @@ def _bound(text: str, inner: Stars) -> tuple[str, ...] | None:
         return None
     # Without `__all__`, a star import leaves out names that begin with an underscore.
     public = sorted(name for name in names.binds if not name.startswith("_"))
-    return tuple(public) if not names.uncertain and names.surely_binds.issuperset(public) else None
+    if names.uncertain or not names.surely_binds.issuperset(public):
+        return None
+    return tuple(public)

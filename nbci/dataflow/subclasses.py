@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 def with_subclasses(names: Sequence[Names]) -> list[frozenset[str]]:
     """What each step reads; where it asks for subclasses, all classes that steps define, too."""
     defined = frozenset().union(*map(defined_classes, names))
-    return [
-        (found.needs | found.assumes | defined)
-        if SUBCLASSES in found.needs
-        else found.needs | found.assumes
-        for found in names
-    ]
+    reads = []
+    for found in names:
+        read = found.needs | found.assumes
+        if SUBCLASSES in found.needs:
+            read |= defined
+        reads.append(read)
+    return reads
 
 
 def defined_classes(names: Names) -> frozenset[str]:
     """The names of the classes that the code defines."""
-    return frozenset(
-        name
-        for name, bodies in names.definitions.items()
-        if any(body.kind == "class" for body in bodies)
-    )
+    classes = []
+    for name, bodies in names.definitions.items():
+        if "class" in [body.kind for body in bodies]:
+            classes.append(name)
+    return frozenset(classes)
 
 
 def makes_unnamed_classes(cells: Iterable[ParsedCell]) -> bool:
@@ -39,11 +40,17 @@ def makes_unnamed_classes(cells: Iterable[ParsedCell]) -> bool:
 
     No name may lead to such classes.
     """
-    nodes = [node for cell in cells for node in ast.walk(cell.tree)]
-    inside = [
-        part for node in nodes if isinstance(node, ast.FunctionDef) for part in ast.walk(node)
-    ]
-    return any(isinstance(part, ast.ClassDef) for part in inside) or any(map(_calls_type, nodes))
+    for cell in cells:
+        for node in ast.walk(cell.tree):
+            if _calls_type(node):
+                return True
+            if isinstance(node, ast.FunctionDef) and _has_class(node):
+                return True
+    return False
+
+
+def _has_class(function: ast.FunctionDef) -> bool:
+    return any(isinstance(part, ast.ClassDef) for part in ast.walk(function))
 
 
 def _calls_type(node: ast.AST) -> bool:

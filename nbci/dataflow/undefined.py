@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from nbci.errors import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nbci.dataflow.definition_effects import Body
     from nbci.dataflow.prelude import Statement
 
 
@@ -80,9 +81,8 @@ class Origin(Struct, frozen=True, kw_only=True):
         brought: Brought = NOTHING_BROUGHT,
     ) -> Origin:
         names = names_of([statement.code for statement in prelude])
-        variables = frozenset().union(
-            *(statement.binds for statement in prelude if statement.kind == "other"), params
-        )
+        others = [statement for statement in prelude if statement.kind == "other"]
+        variables = params.union(*(statement.binds for statement in others))
         mutable = mutable_names(params - settled, prelude, names.definitions)
         return cls(
             params=params,
@@ -114,9 +114,10 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     def with_companions(self, names: Iterable[str]) -> frozenset[str]:
         """The names, and those that share objects with them."""
-        return frozenset(names).union(
-            *(self.mutable[name] for name in names if name in self.mutable)
-        )
+        companions = set(names)
+        for name in names:
+            companions |= self.mutable.get(name, frozenset())
+        return frozenset(companions)
 
 
 def _held(
@@ -128,9 +129,13 @@ def _held(
     """
     held = {}
     for name in variables & mutable.keys():
-        bodies = [body for one in sorted(mutable[name]) for body in definitions.get(one, ())]
-        held[name] = tuple(replace(body.without_certainty(), kind="value") for body in bodies)
-    return {name: bodies for name, bodies in held.items() if bodies}
+        bodies: list[Body] = []
+        for companion in sorted(mutable[name]):
+            for body in definitions.get(companion, ()):
+                bodies.append(replace(body.without_certainty(), kind="value"))
+        if bodies:
+            held[name] = tuple(bodies)
+    return held
 
 
 def undefined_names(
@@ -149,16 +154,26 @@ def undefined_names(
     missing = _Missing(steps, before, names, origin)
     found: list[Undefined] = []
     for step, found_names in enumerate(names):
-        sought = [name for name in found_names.needs if name in guessed or name not in have[step]]
-        absent = [name for name in sought if not origin.has(name)]
-        found.extend(
-            missing.entry(step, name)
-            for name in sorted(absent, key=lambda name: missing.place(step, name))
-        )
+        absent = []
+        for name in found_names.needs:
+            if (name in guessed or name not in have[step]) and not origin.has(name):
+                absent.append(missing.place(step, name))
+        for place in sorted(absent):
+            found.append(missing.entry(step, place.name))
     return tuple(found)
 
 
+class _Place(NamedTuple):
+    """Where a step first reads a name; places sort in the order of the code."""
+
+    cell: int
+    line: int
+    name: str
+
+
 class _Missing:
+    """Explains why names are missing."""
+
     def __init__(
         self,
         steps: Sequence[str],
@@ -172,24 +187,29 @@ class _Missing:
         self.origin = origin
         self._makers: dict[str, list[int]] | None = None
 
-    def place(self, step: int, name: str) -> tuple[int, int, str]:
+    def place(self, step: int, name: str) -> _Place:
         position = self.names[step].first_use.get(name, Position(cell=0, line=1))
-        return (position.cell, position.line, name)
+        return _Place(position.cell, position.line, name)
+
+    def _reason(self, step: int, name: str, ancestors: set[int]) -> str | None:
+        """Why the name may be defined after all; None where nothing says so."""
+        # Any code before the read may have made the name in a way that cannot be followed.
+        for code in (step, *sorted(ancestors)):
+            if self.names[code].uncertain:
+                return self.names[code].uncertain[0]
+        if self.origin.uncertain:
+            return self.origin.uncertain[0]
+        return self.origin.brought.get(name) or outside.BROUGHT_BY_SOME_KERNELS.get(name)
 
     def entry(self, step: int, name: str) -> Undefined:
         cell, line, _ = self.place(step, name)
         ancestors = self._ancestors(step)
-        # Any code before the read may have made the name in a way that cannot be followed.
-        reason = next(
-            (why for code in (step, *sorted(ancestors)) for why in self.names[code].uncertain),
-            next(iter(self.origin.uncertain), None),
-        )
-        reason = (
-            reason or self.origin.brought.get(name) or outside.BROUGHT_BY_SOME_KERNELS.get(name)
-        )
+        reason = self._reason(step, name, ancestors)
         severity: Literal["error", "warning", "possible"] = "possible"
         if name in self.names[step].surely_needs:
-            severity = "error" if reason is None else "warning"
+            severity = "warning"
+            if reason is None:
+                severity = "error"
         message, hint = self._explained(step, name, ancestors)
         return Undefined(
             step=self.steps[step],
@@ -205,16 +225,12 @@ class _Missing:
     def _explained(self, step: int, name: str, ancestors: set[int]) -> tuple[str, str | None]:
         this = self.steps[step]
         makers = self.makers.get(name, [])
-        deleted = next(
-            (other for other in sorted(ancestors) if name in self.names[other].unbinds), None
-        )
-        if deleted is not None:
-            return (
-                f"`{name}` is used by step {this}, but step {self.steps[deleted]} deletes it",
-                None,
-            )
-        for maker in (other for other in makers if other != step):
-            if step not in self._ancestors(maker):
+        for other in sorted(ancestors):
+            if name in self.names[other].unbinds:
+                deleting = self.steps[other]
+                return f"`{name}` is used by step {this}, but step {deleting} deletes it", None
+        for maker in makers:
+            if maker != step and step not in self._ancestors(maker):
                 shown = self.steps[maker]
                 message = f"`{name}` is made by step {shown}, which does not come before {this}"
                 return message, f"tag {this} with prev:{shown}"
@@ -223,14 +239,21 @@ class _Missing:
                 f"`{name}` is used by step {this} before it is defined",
                 "define it above its first use",
             )
-        for maker in makers:
+        if makers:
+            maker = makers[0]
             return f"`{name}` is made by step {self.steps[maker]}, which comes after {this}", None
-        defined = self.origin.own.union(*(self.names[other].binds for other in (step, *ancestors)))
+        return f"`{name}` is used by step {this} and defined nowhere", self._guess(step, name)
+
+    def _guess(self, step: int, name: str) -> str | None:
+        """A hint at a name that the step has and that may have been meant."""
+        defined = self.origin.own.union(self.names[step].binds)
+        for other in self._ancestors(step):
+            defined |= self.names[other].binds
+        # The notebook's own names first: `inputs` is sooner theirs than `input` of Python.
         close = nearest(name, sorted(defined)) or nearest(name, sorted(PROVIDED))
-        return (
-            f"`{name}` is used by step {this} and defined nowhere",
-            f"did you mean `{close}`?" if close else None,
-        )
+        if close is None:
+            return None
+        return f"did you mean `{close}`?"
 
     @property
     def makers(self) -> dict[str, list[int]]:
