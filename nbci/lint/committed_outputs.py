@@ -21,8 +21,10 @@ def large_outputs(facts: NotebookFacts) -> Iterator[Hit]:
     """Outputs too large to commit, in one cell or all together."""
     total, named = 0, False
     for number, raw in enumerate(facts.notebook.document.get("cells", ()), start=1):
+        taken = 0
         outputs = raw.get("outputs")
-        taken = len(json.dumps(outputs)) if outputs else 0
+        if outputs:
+            taken = len(json.dumps(outputs))
         total += taken
         if taken > CELL_BYTES:
             named = True

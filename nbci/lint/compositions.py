@@ -47,8 +47,15 @@ def composition(
         if not exists(path):
             where = tagged.notebook.where(tagged.notebook.cell(reference.cell))
             raise UsageError(f"there is no notebook {path}", where=where)
-    others = {path: other for path in named if (other := understood.get(path)) is not None}
-    return unfold(tagged, others) if len(others) == len(named) else None
+
+    others: dict[str, TaggedNotebook] = {}
+    for path in named:
+        other = understood.get(path)
+        # its own findings say what is wrong; planning without it would only report consequences
+        if other is None:
+            return None
+        others[path] = other
+    return unfold(tagged, others)
 
 
 def check_compositions(

@@ -26,14 +26,16 @@ def imported(facts: NotebookFacts) -> dict[str, str]:
             match node:
                 case ast.Import(names=names):
                     for alias in names:
-                        found[alias.asname or alias.name.split(".")[0]] = (
-                            alias.name if alias.asname else alias.name.split(".")[0]
-                        )
+                        if alias.asname:
+                            found[alias.asname] = alias.name
+                        else:
+                            # `import os.path` binds `os`
+                            top = alias.name.split(".")[0]
+                            found[top] = top
                 # relative imports (level > 0) name no library
                 case ast.ImportFrom(module=str(module), names=names, level=0):
-                    found.update(
-                        {alias.asname or alias.name: f"{module}.{alias.name}" for alias in names}
-                    )
+                    for alias in names:
+                        found[alias.asname or alias.name] = f"{module}.{alias.name}"
                 case (
                     ast.Name(id=name, ctx=ast.Store())
                     | ast.FunctionDef(name=name)

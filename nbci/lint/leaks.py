@@ -50,12 +50,11 @@ def secrets_in_source(facts: NotebookFacts) -> Iterator[Hit]:
 
     Text cells are searched, too.
     """
-    lines = [
-        (cell.number, at, line)
-        for cell in facts.notebook.cells
-        for at, line in enumerate(cell.source.splitlines(), 1)
-        if _WORTH_A_LOOK.search(line)
-    ]
+    lines: list[tuple[int, int, str]] = []
+    for cell in facts.notebook.cells:
+        for at, line in enumerate(cell.source.splitlines(), 1):
+            if _WORTH_A_LOOK.search(line):
+                lines.append((cell.number, at, line))
     if not lines:
         return
     # imported only where a line may hold a secret: loading detect_secrets takes time
@@ -68,13 +67,14 @@ def secrets_in_source(facts: NotebookFacts) -> Iterator[Hit]:
     }
     # detect_secrets keeps its settings in a global of the process; this restores them afterwards
     with transient_settings(settings):
-        for cell, at, line in lines:
+        for number, at, line in lines:
             kinds = dict.fromkeys(found.type for found in scan_line(line))
             if kinds:
                 yield Hit(
                     message=f"this line holds what looks like a secret ({', '.join(kinds)})",
-                    hint="take it from the environment, with the tag secret:NAME, and change it: it is in the "
-                    "notebook's history (if it is none: `# pragma: allowlist secret`)",
-                    cell=cell,
+                    hint="take it from the environment, with the tag secret:NAME, and change it: "
+                    "it is in the notebook's history "
+                    "(if it is none: `# pragma: allowlist secret`)",
+                    cell=number,
                     line=at,
                 )

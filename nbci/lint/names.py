@@ -36,13 +36,9 @@ def undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
     """
     found = list(_undefined(facts, "error"))
     yield from found
-    if not facts.broken and not facts.refusals:
-        seen = {(hit.cell, hit.line, hit.message) for hit in found}
-        yield from (
-            hit
-            for hit in _refused(facts)
-            if (hit.cell, hit.line, hit.message) not in seen and not found
-        )
+    # The plan refuses the first thing that it meets, so it says nothing new besides others.
+    if not found and not facts.broken and not facts.refusals:
+        yield from _refusal_of_plan(facts)
 
 
 def maybe_undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
@@ -51,15 +47,21 @@ def maybe_undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
 
 
 def _undefined(facts: NotebookFacts, severity: str) -> Iterator[Hit]:
-    for found in facts.flowing.undefined if facts.flowing and not facts.composed else ():
-        if found.severity == severity and not _named_in_broken(facts, found.name):
-            reason = f" ({found.reason})" if found.reason else ""
-            yield Hit(
-                message=f"{found.message}{reason}",
-                hint=found.hint,
-                cell=_cell_number(facts, found),
-                line=found.line,
-            )
+    # in a composition the names may come from another notebook
+    if facts.flowing is None or facts.composed:
+        return
+    for found in facts.flowing.undefined:
+        if found.severity != severity or _named_in_broken(facts, found.name):
+            continue
+        message = found.message
+        if found.reason:
+            message += f" ({found.reason})"
+        yield Hit(
+            message=message,
+            hint=found.hint,
+            cell=_cell_number(facts, found),
+            line=found.line,
+        )
 
 
 def _cell_number(facts: NotebookFacts, found: Undefined) -> int:
@@ -72,7 +74,7 @@ def _named_in_broken(facts: NotebookFacts, name: str) -> bool:
     return any(word.search(facts.notebook.cell(number).source) for number in facts.broken)
 
 
-def _refused(facts: NotebookFacts) -> Iterator[Hit]:
+def _refusal_of_plan(facts: NotebookFacts) -> Iterator[Hit]:
     """What the plan refuses and the steps' own flow does not show, as in metrics cells."""
     if facts.tagged is None or not facts.is_python or facts.declared is None or facts.composed:
         return
@@ -81,13 +83,15 @@ def _refused(facts: NotebookFacts) -> Iterator[Hit]:
             facts.tagged, facts.tagged.steps, by_dataflow=facts.by_dataflow, brought=facts.brought
         )
     except UsageError as error:
-        # the plan puts further errors on the later lines of a hint, or begins with them ("also
-        # ...")
-        first = (error.hint or "").split("\n")[0]
+        # the plan puts further errors on the later lines of a hint, or begins with them:
+        # "also ..."
+        hint: str | None = (error.hint or "").split("\n")[0]
+        if not hint or hint.startswith("also "):
+            hint = None
         hit = Hit.of(error)
         yield Hit(
             message=hit.message,
-            hint=None if not first or first.startswith("also ") else first,
+            hint=hint,
             cell=hit.cell,
             line=hit.line,
             column=hit.column,
@@ -122,28 +126,34 @@ def unused_parameters(facts: NotebookFacts) -> Iterator[Hit]:
     if facts.tagged is None or facts.declared is None or facts.composed:
         return
     numbers = facts.tagged.blocks.parameters
-    elsewhere = "\n".join(
-        cell.source for cell in facts.notebook.cells if cell.number not in numbers
-    )
-    read = {
-        node.id
-        for number in numbers
-        if number in facts.cells
-        for node in ast.walk(facts.cells[number].tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+    others = [cell.source for cell in facts.notebook.cells if cell.number not in numbers]
+    elsewhere = "\n".join(others)
+    # one parameter may be computed from another, in the parameters cell itself
+    read: set[str] = set()
+    for _, cell in facts.parsed(numbers):
+        read.update(node.id for node in _names_in(cell, ast.Load))
+
     for parameter in facts.declared.parameters:
         # a search of the text, so that names in magics and shell commands count as uses
-        if parameter.name not in read and not re.search(
-            rf"(?<!\w){re.escape(parameter.name)}(?!\w)", elsewhere
-        ):
-            where = parameter.where
-            yield Hit(
-                message=f"the parameter `{parameter.name}` is used nowhere",
-                hint="take it away, or use it where a literal stands",
-                cell=where.cell if where else None,
-                line=where.line if where else None,
-            )
+        word = rf"(?<!\w){re.escape(parameter.name)}(?!\w)"
+        if parameter.name in read or re.search(word, elsewhere):
+            continue
+        cell_number = line = None
+        if parameter.where is not None:
+            cell_number, line = parameter.where.cell, parameter.where.line
+        yield Hit(
+            message=f"the parameter `{parameter.name}` is used nowhere",
+            hint="take it away, or use it where a literal stands",
+            cell=cell_number,
+            line=line,
+        )
+
+
+def _names_in(cell: ParsedCell, context: type[ast.expr_context]) -> Iterator[ast.Name]:
+    """The names in the cell that are read (`ast.Load`) or assigned to (`ast.Store`)."""
+    for node in ast.walk(cell.tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+            yield node
 
 
 def numbered_outputs(facts: NotebookFacts) -> Iterator[Hit]:
@@ -151,7 +161,7 @@ def numbered_outputs(facts: NotebookFacts) -> Iterator[Hit]:
     if facts.tagged is None or facts.tagged.whole:
         return
     shared = (*facts.tagged.blocks.imports, *facts.tagged.blocks.functions)
-    given = names_of([facts.cells[number] for number in shared if number in facts.cells]).binds
+    given = names_of([cell for _, cell in facts.parsed(shared)]).binds
     for step in facts.steps:
         own = list(facts.own_cells(step))
         for lost in lost_history([cell for _, cell in own], given):
@@ -169,20 +179,20 @@ def hidden_names(facts: NotebookFacts) -> Iterator[Hit]:
     if facts.tagged is None or facts.declared is None or facts.flowing is None:
         return
     blocks = facts.tagged.blocks
-    shared = [
-        (number, facts.cells[number])
-        for number in (*blocks.imports, *blocks.functions)
-        if number in facts.cells
-    ]
+    shared = facts.parsed((*blocks.imports, *blocks.functions))
     parameters = {parameter.name for parameter in facts.declared.parameters}
     for step in facts.steps:
         found = facts.flow_of(step).names
         hidden = sorted(parameters - found.mentions - found.in_text)
-        for reason in found.any_name if hidden else ():
+        if not hidden:
+            continue
+        for reason in found.any_name:
             cell, line = _place_of(reason, [*facts.own_cells(step), *shared]) or (step.cells[0], 1)
             yield Hit(
-                message=f"{reason}: step {step.name} runs again whenever a parameter changes, also `{hidden[0]}`",
-                hint="hand over what is needed by its name, such as `dict(x=x)`, so that only this counts",
+                message=f"{reason}: step {step.name} runs again whenever a parameter changes, "
+                f"also `{hidden[0]}`",
+                hint="hand over what is needed by its name, such as `dict(x=x)`, "
+                "so that only this counts",
                 cell=cell,
                 line=line,
             )
@@ -214,17 +224,12 @@ def overwritten_parameters(facts: NotebookFacts) -> Iterator[Hit]:
         bound = facts.flow_of(step).names.binds & parameters
         for name in sorted(bound):
             for number, cell in facts.own_cells(step):
-                lines = [
-                    node.lineno
-                    for node in ast.walk(cell.tree)
-                    if isinstance(node, ast.Name)
-                    and node.id == name
-                    and isinstance(node.ctx, ast.Store)
-                ]
+                stores = _names_in(cell, ast.Store)
+                lines = [node.lineno for node in stores if node.id == name]
                 if lines:
                     yield Hit(
-                        message=f"step {step.name} assigns to the parameter `{name}`: steps after it see this value, "
-                        "others the parameter's",
+                        message=f"step {step.name} assigns to the parameter `{name}`: "
+                        "steps after it see this value, others the parameter's",
                         hint="use another name",
                         cell=number,
                         # ast.walk is not in the order of the text

@@ -46,7 +46,9 @@ class Composition:
     @property
     def data(self) -> Mapping[str, Any]:
         """What the file says; nothing where it could not be read."""
-        return self.document.data if self.document else {}
+        if self.document is None:
+            return {}
+        return self.document.data
 
 
 def read_pipeline_text(text: str, path: str) -> Composition:
@@ -78,10 +80,11 @@ def named_notebooks(composition: Composition) -> tuple[tuple[str, Hit], ...]:
         named = notebook_paths(composition.document)
     except UsageError:
         return ()
-    return tuple(
-        (path, Hit(message=f"there is no notebook {path}", line=where.line, column=where.column))
-        for path, where in named
-    )
+    hits: list[tuple[str, Hit]] = []
+    for path, where in named:
+        message = f"there is no notebook {path}"
+        hits.append((path, Hit(message=message, line=where.line, column=where.column)))
+    return tuple(hits)
 
 
 def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
@@ -94,7 +97,11 @@ def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
     here: set[str] = set()
     elsewhere: set[str] = set()
     for step in composition.data["steps"].values():
-        (elsewhere if step.get("environment") else here).add(posixpath.normpath(step["notebook"]))
+        notebook = posixpath.normpath(step["notebook"])
+        if step.get("environment"):
+            elsewhere.add(notebook)
+        else:
+            here.add(notebook)
     # a notebook that another step runs here needs its kernel here
     return frozenset(elsewhere - here)
 
@@ -223,14 +230,15 @@ def unused_parameters(composition: Composition) -> Iterator[Hit]:
     document = composition.document
     if document is None or composition.pipeline is None:
         return
-    used = {
-        reference.parameter
-        for step in document.data["steps"].values()
-        for key in _SUBSTITUTED
-        for reference in references(step.get(key))
-    }
-    conditions = [str(step.get("when", "")) for step in document.data["steps"].values()]
-    conditions += [str(gate.get("when", "")) for gate in document.data.get("gates", ())]
+    used: set[str | None] = set()
+    conditions: list[str] = []
+    for step in document.data["steps"].values():
+        conditions.append(str(step.get("when", "")))
+        for key in _SUBSTITUTED:
+            used.update(reference.parameter for reference in references(step.get(key)))
+    for gate in document.data.get("gates", ()):
+        conditions.append(str(gate.get("when", "")))
+    # conditions name parameters without `${...}`
     words = set(re.findall(r"\w+", " ".join(conditions)))
     for name in document.data.get("params", {}):
         if name not in used | words:
@@ -248,35 +256,31 @@ def _is_named(metric: str, sources: str) -> bool:
 
     For example, `print("mean error:", e)` measures mean_error.
     """
-    return (
-        re.search(rf"(?<!\w){re.escape(metric).replace('_', '[_ ]+')}(?!\w)", sources) is not None
-    )
+    words = re.escape(metric).replace("_", "[_ ]+")
+    return re.search(rf"(?<!\w){words}(?!\w)", sources) is not None
 
 
 def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
     """Metrics that the file declares or judges and that no notebook names."""
     document = composition.document
-    if (
-        document is None
-        or composition.pipeline is None
-        or any(step.metrics for step in composition.pipeline.steps)
-    ):
+    if document is None or composition.pipeline is None:
         return
-    sources = "\n".join(
-        cell.source for tagged in composition.notebooks.values() for cell in tagged.notebook.cells
-    )
+    # metrics may come from files that steps write, which are not there yet
+    if any(step.metrics for step in composition.pipeline.steps):
+        return
+    texts: list[str] = []
+    for tagged in composition.notebooks.values():
+        texts.extend(cell.source for cell in tagged.notebook.cells)
+    sources = "\n".join(texts)
     # glue with a computed name may record any metric
     if re.search(r"\bglue\(\s*(?!['\"])", sources):
         return
-    gates = document.data.get("gates", ())
-    places: list[tuple[str, tuple[str | int, ...]]] = [
-        (name, ("metrics", name)) for name in document.data.get("metrics", {})
-    ]
-    places += [
-        (gate["metric"], ("gates", at, "metric"))
-        for at, gate in enumerate(gates)
-        if "metric" in gate
-    ]
+    places: list[tuple[str, tuple[str | int, ...]]] = []
+    for name in document.data.get("metrics", {}):
+        places.append((name, ("metrics", name)))
+    for at, gate in enumerate(document.data.get("gates", ())):
+        if "metric" in gate:
+            places.append((gate["metric"], ("gates", at, "metric")))
     seen: set[str] = set()
     for name, place in places:
         short = str(name).rpartition(":")[2]
@@ -284,7 +288,8 @@ def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
             where = document.where(*place, key=place[0] == "metrics")
             yield Hit(
                 message=f"no notebook names the metric `{short}`",
-                hint="print it in a cell tagged `metrics`, or name a JSON file that holds it with `metrics:`",
+                hint="print it in a cell tagged `metrics`, "
+                "or name a JSON file that holds it with `metrics:`",
                 line=where.line,
                 column=where.column,
             )

@@ -35,7 +35,8 @@ _PLOT_STYLE_CALLS = (
     "seaborn.set_context",
     "seaborn.set_palette",
 )
-_ON_EVERY_MACHINE = ("/dev/", "/proc/", "/tmp", "/etc/")  # noqa: S108 - compared with a user's text, never opened
+# The text of a notebook is compared with these; nothing is opened.
+_ON_EVERY_MACHINE = ("/dev/", "/proc/", "/tmp", "/etc/")  # noqa: S108 - see the line above
 _PLOTTING = ("matplotlib.pyplot.", "seaborn.")
 
 
@@ -61,8 +62,10 @@ def folder_changes(facts: NotebookFacts) -> Iterator[Hit]:
     """Changes of the working folder, which the next step does not see."""
     for step, place in _in_steps_before_others(facts, _folder):
         yield Hit(
-            message=f"{place.text} changes the folder of step {step.name} only, not of the steps after it",
-            hint="use paths relative to the notebook's folder, or `cwd: project` in the pipeline file",
+            message=f"{place.text} changes the folder of step {step.name} only, "
+            "not of the steps after it",
+            hint="use paths relative to the notebook's folder, "
+            "or `cwd: project` in the pipeline file",
             cell=place.number,
             line=place.line,
         )
@@ -112,36 +115,35 @@ def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
             yield line, f"`%{name}`"
 
 
-def _called(facts: NotebookFacts, names: Names) -> dict[str, list[str]]:
-    """What each step calls, by the library's names."""
-    return {
-        step.name: [
-            name for name, _ in calls([cell.tree for _, cell in facts.own_cells(step)], names)
-        ]
-        for step in facts.steps
-    }
-
-
-def _later(facts: NotebookFacts, step: Step, among: set[str]) -> list[str]:
-    """Those of the steps that run after this one."""
-    return [other.name for other in facts.steps_after(step) if other.name in among] if among else []
+def _plotting_steps(facts: NotebookFacts, names: Names) -> set[str]:
+    """The names of the steps that call a function which plots."""
+    found: set[str] = set()
+    for step in facts.steps:
+        trees = [cell.tree for _, cell in facts.own_cells(step)]
+        if any(_plots(name) for name, _ in calls(trees, names)):
+            found.add(step.name)
+    return found
 
 
 def plot_settings(facts: NotebookFacts) -> Iterator[Hit]:
     """Styles of plots set in one step, while a later one plots too."""
     names = imported(facts)
-    plotting = {name for name, found in _called(facts, names).items() if any(map(_plots, found))}
-    for step in facts.steps if plotting else ():
+    plotting = _plotting_steps(facts, names)
+    if not plotting:
+        return
+    for step in facts.steps:
+        later = [other.name for other in facts.steps_after(step) if other.name in plotting]
+        if not later:
+            continue
         for number, cell in facts.own_cells(step):
             for line, text in _styles(cell, names):
-                later = _later(facts, step, plotting)
-                if later:
-                    yield Hit(
-                        message=f"{text} in step {step.name} does not reach step {', '.join(later)}, which plots",
-                        hint="put it in a cell tagged `imports`, which every step runs",
-                        cell=number,
-                        line=line,
-                    )
+                yield Hit(
+                    message=f"{text} in step {step.name} does not reach step {', '.join(later)}, "
+                    "which plots",
+                    hint="put it in a cell tagged `imports`, which every step runs",
+                    cell=number,
+                    line=line,
+                )
 
 
 def _plots(name: str) -> bool:
@@ -161,20 +163,27 @@ def absolute_paths(facts: NotebookFacts) -> Iterator[Hit]:
     """Literal paths that exist on one machine only."""
     names = imported(facts)
     for number, cell in facts.cells.items():
-        for call in (node for node in ast.walk(cell.tree) if isinstance(node, ast.Call)):
-            name = dotted_name(call.func, names) or (
-                call.func.attr if isinstance(call.func, ast.Attribute) else ""
-            )
-            path = (
-                call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
-            )
-            if isinstance(path, str) and _opens(name) and _is_absolute(path):
-                yield Hit(
-                    message=f"{path!r} is an absolute path, which another machine may not have",
-                    hint="use a path relative to the notebook, or a parameter",
-                    cell=number,
-                    line=call.lineno,
-                )
+        for node in ast.walk(cell.tree):
+            match node:
+                case ast.Call(func=func, args=[ast.Constant(value=str(path)), *_]):
+                    if not _opens(_function_name(func, names)) or not _is_absolute(path):
+                        continue
+                    yield Hit(
+                        message=f"{path!r} is an absolute path, which another machine may not have",
+                        hint="use a path relative to the notebook, or a parameter",
+                        cell=number,
+                        line=node.lineno,
+                    )
+
+
+def _function_name(function: ast.expr, names: Names) -> str:
+    """The dotted name, or the method's where the object is computed: `frame().to_csv`."""
+    name = dotted_name(function, names)
+    if name:
+        return name
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return ""
 
 
 def _opens(name: str) -> bool:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.numbers import counted
 
 if TYPE_CHECKING:
-    from nbci.lint.finding import Finding
+    from nbci.lint.finding import Finding, Severity
     from nbci.lint.project import Checked
 
-# https://github.com/jenkinsci/warnings-ng-plugin, "Export your issues into a supported format": the
-# native format.
+# https://github.com/jenkinsci/warnings-ng-plugin, "Export your issues into a supported format":
+# the native format.
 _ISSUE_SEVERITY = {"error": "ERROR", "warning": "NORMAL", "info": "LOW"}
+_SEVERITY_WORDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 _REPORT_CLASS = "io.jenkins.plugins.analysis.core.restapi.ReportApi"
 
 
@@ -44,11 +46,12 @@ def _lines_of(finding: Finding) -> list[str]:
 
 
 def _total(checked: Checked) -> str:
-    counts = [
-        counted(sum(finding.severity == severity for finding in checked.findings), word)
-        for severity, word in (("error", "error"), ("warning", "warning"), ("info", "note"))
-    ]
-    found = ", ".join(count for count in counts if not count.startswith("0 ")) or "nothing to say"
+    number_of = Counter(finding.severity for finding in checked.findings)
+    counts: list[str] = []
+    for severity, word in _SEVERITY_WORDS.items():
+        if number_of[severity]:
+            counts.append(counted(number_of[severity], word))
+    found = ", ".join(counts) or "nothing to say"
     return f"{counted(len(checked.paths), 'file')} checked: {found}"
 
 

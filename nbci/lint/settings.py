@@ -20,29 +20,39 @@ if TYPE_CHECKING:
 
 _SETTERS = frozenset(
     """
-    atexit.register codecs.register codecs.register_error copyreg.pickle csv.field_size_limit csv.register_dialect
+    atexit.register codecs.register codecs.register_error copyreg.pickle csv.field_size_limit
+    csv.register_dialect
     decimal.setcontext gc.disable gc.enable gc.freeze gc.set_threshold locale.setlocale
     logging.addLevelName logging.basicConfig logging.captureWarnings logging.config.dictConfig
     logging.config.fileConfig logging.disable logging.setLoggerClass
-    mimetypes.add_type multiprocessing.set_start_method os.nice os.sched_setaffinity os.umask resource.setrlimit
+    mimetypes.add_type multiprocessing.set_start_method os.nice os.sched_setaffinity os.umask
+    resource.setrlimit
     signal.alarm signal.setitimer signal.signal socket.setdefaulttimeout sys.set_int_max_str_digits
-    sys.setrecursionlimit sys.setswitchinterval sys.path.append sys.path.extend sys.path.insert sys.path.remove
+    sys.setrecursionlimit sys.setswitchinterval sys.path.append sys.path.extend sys.path.insert
+    sys.path.remove
     threading.stack_size time.tzset urllib.request.install_opener
     warnings.filterwarnings warnings.resetwarnings warnings.simplefilter
     IPython.display.set_matplotlib_formats matplotlib_inline.backend_inline.set_matplotlib_formats
-    altair.data_transformers.disable_max_rows altair.data_transformers.enable altair.renderers.enable
-    altair.themes.enable cv2.setNumThreads cv2.setRNGSeed dask.config.set dotenv.load_dotenv jax.config.update
+    altair.data_transformers.disable_max_rows altair.data_transformers.enable
+    altair.renderers.enable
+    altair.themes.enable cv2.setNumThreads cv2.setRNGSeed dask.config.set dotenv.load_dotenv
+    jax.config.update
     matplotlib.use matplotlib.pyplot.ioff matplotlib.pyplot.ion matplotlib.pyplot.switch_backend
-    mlflow.autolog mlflow.set_experiment mlflow.set_tracking_uri nest_asyncio.apply numexpr.set_num_threads
+    mlflow.autolog mlflow.set_experiment mlflow.set_tracking_uri nest_asyncio.apply
+    numexpr.set_num_threads
     numpy.set_printoptions numpy.seterr numpy.seterrcall
     pandas.reset_option pandas.set_option pandas.set_eng_float_format
     pandas.api.extensions.register_dataframe_accessor pandas.api.extensions.register_index_accessor
-    pandas.api.extensions.register_series_accessor plotly.offline.init_notebook_mode pyarrow.set_cpu_count
-    sklearn.set_config sympy.init_printing tensorflow.config.threading.set_inter_op_parallelism_threads
+    pandas.api.extensions.register_series_accessor plotly.offline.init_notebook_mode
+    pyarrow.set_cpu_count
+    sklearn.set_config sympy.init_printing
+    tensorflow.config.threading.set_inter_op_parallelism_threads
     tensorflow.config.threading.set_intra_op_parallelism_threads tensorflow.keras.backend.set_floatx
     torch.set_default_device torch.set_default_dtype torch.set_default_tensor_type
-    torch.set_float32_matmul_precision torch.set_grad_enabled torch.set_num_threads torch.set_printoptions
-    torch.use_deterministic_algorithms tqdm.auto.tqdm.pandas tqdm.notebook.tqdm.pandas tqdm.tqdm.pandas
+    torch.set_float32_matmul_precision torch.set_grad_enabled torch.set_num_threads
+    torch.set_printoptions
+    torch.use_deterministic_algorithms tqdm.auto.tqdm.pandas tqdm.notebook.tqdm.pandas
+    tqdm.tqdm.pandas
     xarray.set_options
     """.split()
 )

@@ -53,10 +53,24 @@ def _in_plain_text(text: str, cells: Sequence[Cell]) -> Iterator[CellLines]:
 
 def _in_json(text: str) -> Iterator[CellLines]:
     counter = _LineCounter(text)
-    cells = next((at for key, at in _members(text, 0) if key == "cells"), None)
-    for cell in _elements(text, cells) if cells is not None else ():
-        source = next((at for key, at in _members(text, cell) if key == "source"), None)
-        yield _source_lines(text, source, counter) if source is not None else (counter.line(cell),)
+    cells = _member(text, 0, "cells")
+    if cells is None:
+        return
+    for cell in _elements(text, cells):
+        source = _member(text, cell, "source")
+        if source is None:
+            yield (counter.line(cell),)
+        else:
+            yield _source_lines(text, source, counter)
+
+
+def _member(text: str, at: int, key: str) -> int | None:
+    """The position of the value of this key in the JSON object that begins here."""
+    # the first is taken, and the rest is not read: outputs may be long
+    for found, position in _members(text, at):
+        if found == key:
+            return position
+    return None
 
 
 def _source_lines(text: str, at: int, counter: _LineCounter) -> CellLines:
@@ -79,7 +93,10 @@ def _source_lines(text: str, at: int, counter: _LineCounter) -> CellLines:
         # an element of the list may hold several lines, or only a part of one
         lines += [line] * (begins + part.count("\n") - ends)
         begins = ends
-    return (*lines, line) if begins else tuple(lines)
+    # behind a last newline comes one more line, which is empty
+    if begins:
+        lines.append(line)
+    return tuple(lines)
 
 
 class _LineCounter:
@@ -100,7 +117,8 @@ class _LineCounter:
 
 def _skip(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
-    return match.end() if match else at
+    assert match is not None, "the pattern matches nothing, too"
+    return match.end()
 
 
 def _value(text: str, at: int) -> tuple[object, int]:
@@ -117,9 +135,7 @@ def _members(text: str, at: int) -> Iterator[tuple[object, int]]:
         key, at = _value(text, at)
         at = _skip(text, _skip(text, at) + 1)
         yield key, at
-        _, at = _value(text, at)
-        at = _skip(text, at)
-        at = _skip(text, at + 1) if text[at] == "," else at
+        at = _next_item(text, at)
 
 
 def _elements(text: str, at: int) -> Iterator[int]:
@@ -130,6 +146,13 @@ def _elements(text: str, at: int) -> Iterator[int]:
     at = _skip(text, at + 1)
     while text[at] != "]":
         yield at
-        _, at = _value(text, at)
-        at = _skip(text, at)
-        at = _skip(text, at + 1) if text[at] == "," else at
+        at = _next_item(text, at)
+
+
+def _next_item(text: str, at: int) -> int:
+    """Where, behind the value that begins here, the next item begins or the container ends."""
+    _, at = _value(text, at)
+    at = _skip(text, at)
+    if text[at] == ",":
+        at = _skip(text, at + 1)
+    return at

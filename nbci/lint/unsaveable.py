@@ -13,6 +13,7 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nbci.dataflow.flow import Flow
     from nbci.lint.notebook_facts import NotebookFacts
 
 _OPEN_FILE = "an open file"
@@ -61,8 +62,8 @@ UNSAVEABLE = {
 _DATA_SET = "a tf.data set"
 _MATRIX = "a matrix that xgboost writes to no file"
 
-# As above, of libraries that are bound to their process; the kernel's module `learning` refuses the
-# same.
+# As above, of libraries that are bound to their process; the kernel's module `learning` refuses
+# the same.
 UNSAVEABLE_OF_LIBRARIES = {
     "xgboost.QuantileDMatrix": _MATRIX,
     "xgboost.ExtMemQuantileDMatrix": _MATRIX,
@@ -83,9 +84,9 @@ UNSAVEABLE_OF_LIBRARIES = {
 
 # What these methods of a tf.data set return is a tf.data set.
 _OF_DATA_SETS = frozenset(
-    ("batch", "cache", "concatenate", "enumerate", "filter", "flat_map", "interleave", "map", "padded_batch",
-     "prefetch", "repeat", "shard", "shuffle", "skip", "take", "unbatch", "window", "with_options")
-)  # fmt: skip
+    "batch cache concatenate enumerate filter flat_map interleave map padded_batch prefetch repeat "
+    "shard shuffle skip take unbatch window with_options".split()
+)
 
 
 def unsaveable_values(facts: NotebookFacts) -> Iterator[Hit]:
@@ -101,22 +102,28 @@ def unsaveable_values(facts: NotebookFacts) -> Iterator[Hit]:
         trees = [(number, cell.tree) for number, cell in facts.own_cells(step)]
         for give in flowed.gives:
             found = _last_value(give.name, trees)
-            kind = _kind(found, names, flowed.names.binds) if found else None
-            if found and kind:
-                takers = [
-                    other.name
-                    for other in facts.flowing.steps
-                    if any(
-                        take.name == give.name and step.name in take.givers for take in other.takes
-                    )
-                ]
-                yield Hit(
-                    message=f"`{give.name}` is {kind}, which cannot be saved, and step {', '.join(takers)} takes it "
-                    f"from step {step.name}",
-                    hint=_remedy(kind, give.name),
-                    cell=found.cell,
-                    line=found.value.lineno,
-                )
+            if found is None:
+                continue
+            kind = _kind(found, names, flowed.names.binds)
+            if kind is None:
+                continue
+            takers = ", ".join(_takers(facts.flowing, step.name, give.name))
+            yield Hit(
+                message=f"`{give.name}` is {kind}, which cannot be saved, "
+                f"and step {takers} takes it from step {step.name}",
+                hint=_remedy(kind, give.name),
+                cell=found.cell,
+                line=found.value.lineno,
+            )
+
+
+def _takers(flowing: Flow, step: str, name: str) -> Iterator[str]:
+    """The steps that take the value of this name from the step."""
+    for other in flowing.steps:
+        for take in other.takes:
+            if take.name == name and step in take.givers:
+                yield other.name
+                break
 
 
 def _remedy(kind: str, name: str) -> str:
@@ -154,7 +161,8 @@ def _last_value(name: str, trees: Sequence[tuple[int, ast.Module]]) -> _Bound | 
                 case ast.Name(id=other, ctx=ast.Store() | ast.Del()) if other == name:
                     # the walk also visits the targets of the statements matched above; any other
                     # binding is unknown
-                    found = found if found is not None and found.place is node else None
+                    if found is not None and found.place is not node:
+                        found = None
                 case (
                     ast.FunctionDef(name=other) | ast.ClassDef(name=other) | ast.alias(asname=other)
                 ) if other == name:
@@ -182,17 +190,20 @@ def _kind(found: _Bound, names: Mapping[str, str], bound: frozenset[str]) -> str
         return "a generator"
     if not isinstance(found.value, ast.Call):
         return None
-    name = dotted_name(_maker(found.value).func, names)
+    maker = _maker(found.value)
+    name = dotted_name(maker.func, names)
     if name in UNSAVEABLE_OF_LIBRARIES:
         return UNSAVEABLE_OF_LIBRARIES[name]
-    if (
-        _maker(found.value) is not found.value
-        or name is None
-        or (name == "open" and "open" in bound)
-    ):
+    # a method of this name, of something that is no data set, may return anything
+    if maker is not found.value or name is None:
+        return None
+    if name == "open" and "open" in bound:
         return None
     kind = UNSAVEABLE.get(name)
-    return None if kind == _LOCK and found.entered else kind
+    # a lock's `__enter__` returns a truth value
+    if kind == _LOCK and found.entered:
+        return None
+    return kind
 
 
 def _maker(call: ast.Call) -> ast.Call:
