@@ -212,7 +212,7 @@ def _sugiyama(
     names: Iterable[str], after: Mapping[str, Sequence[str]], size: tuple[float, float]
 ) -> tuple[dict[str, Point], list[tuple[str, str, list[Point]]]]:
     """Return the middle of each box, and each line with the points that it passes in between."""
-    from grandalf.graphs import Edge, Graph, Vertex
+    from grandalf.graphs import Edge, Vertex, graph_core
     from grandalf.layouts import SugiyamaLayout
 
     vertices: dict[str, Any] = {}
@@ -222,7 +222,9 @@ def _sugiyama(
         vertices[name].view = _View(*((2, 2) if _is_joint(name) else size))
     pairs = [(earlier, name) for name in vertices for earlier in after[name]]
     edges = [Edge(vertices[earlier], vertices[name]) for earlier, name in pairs]
-    layout = SugiyamaLayout(Graph(list(vertices.values()), edges).C[0])
+    # `Graph` passes the edges of each component on as a set, whose order is that of addresses in
+    # memory, and so places an irregular graph differently in each process.
+    layout = SugiyamaLayout(graph_core(list(vertices.values()), edges))
     layout.xspace, layout.yspace = _BETWEEN_BOXES, _BETWEEN_RANKS
     layout.init_all(inverted_edges=[])
     # a line that passes a rank needs less room than a box does

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -174,12 +175,25 @@ def test_a_step_that_only_the_record_knows_is_shown_too() -> None:
     }
 
 
-@pytest.mark.parametrize("size", [(8, 4), (3, 30)])
-def test_the_same_run_gives_the_same_bytes(size: tuple[int, int]) -> None:
+def irregular(seed: int, count: int) -> tuple[RunRecord, Plan]:
+    """Each step waits for up to three of those before it."""
+    draw = random.Random(seed)
+    names = [f"step{at}" for at in range(count)]
+    steps = []
+    for at, name in enumerate(names):
+        earlier = draw.sample(names[:at], min(at, draw.randint(1, 3)))
+        steps.append(planned(name, after=tuple(earlier)))
+    return run(*(StepRecord(name=name, result="passed") for name in names)), plan(*steps)
+
+
+@pytest.mark.parametrize(
+    "graph", ["layered(8, 4)", "layered(3, 30)", "irregular(3, 60)", "irregular(4, 90)"]
+)
+def test_the_same_run_gives_the_same_bytes(graph: str) -> None:
     script = (
         "import sys; sys.path[:0] = ['.']\n"
         "from tests.report.charts.test_graph import *\n"
-        f"print(graph_inline(drawn(*layered{size})))"
+        f"print(graph_inline(drawn(*{graph})))"
     )
     made = {
         subprocess.run(
@@ -189,6 +203,6 @@ def test_the_same_run_gives_the_same_bytes(size: tuple[int, int]) -> None:
             check=True,
             text=True,
         ).stdout
-        for seed in ("1", "2")
+        for seed in ("1", "2", "3")
     }
     assert len(made) == 1
