@@ -119,6 +119,7 @@ class Attempt:
         """Start the kernel; what is needed next is imported while it comes up."""
         starting = asyncio.ensure_future(self.process.start())
         try:
+            # Once around the loop, so that the start begins before this process is busy.
             await asyncio.sleep(0)
             # Imported while the kernel comes up, when this process would only wait.
             lean_import("nbci.kernels.client")
@@ -179,6 +180,7 @@ class Attempt:
         if self._python is None:
             return True
         answer = await self._wait.answer(self._python.save())
+        # Also where saving is refused: it is then that a user looks for what went missing.
         self.warnings += self._python.lost
         if isinstance(answer, Refusal):
             self.failure = self._failure_of_refusal(answer)
@@ -238,9 +240,8 @@ class Attempt:
 
         client = self._ready_client()
         seconds = self.job.cell_timeout_seconds
-        late = (
-            f"cell {cell.number or 'of the parameters'} took longer than {seconds or 0:g} seconds"
-        )
+        which = cell.number or "of the parameters"
+        late = f"cell {which} took longer than {seconds or 0:g} seconds"
         try:
             running = client.run_cell(index, cell.number, outputs)
             reply = await self._wait.answer_in_time(running, seconds, late)
@@ -263,9 +264,11 @@ class Attempt:
         count = self.executed.notebook["cells"][index]["execution_count"] or 0
         self.cell_numbers[count] = cell.number
 
-        run = self.executed.runs[index]
+        # By a clock that nobody sets: the wall's may go back while a cell runs.
         seconds = round(time.monotonic() - clock, 6)
-        run = replace(run, result="failed" if failed else "passed", seconds=seconds)
+        run = replace(self.executed.runs[index], result="passed", seconds=seconds)
+        if failed:
+            run = replace(run, result="failed")
 
         metadata: Mapping[str, Any] = {}
         if self._wait.client is not None:

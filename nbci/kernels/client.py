@@ -80,6 +80,7 @@ class StepClient(NotebookClient):
         """
         node = self.nb.cells[index]
         tags = node.metadata.get("tags", [])
+        # As nbclient and Jupyter do: a kernel would not even count an empty cell.
         if not node.source.strip() or self.skip_cells_with_tag in tags:
             return None
 
@@ -146,6 +147,7 @@ class StepClient(NotebookClient):
 
             cell = self._cells.get(asked)
             self._note_dropped(cell or self._latest)
+            # Else what a widget's callback prints would be lost: its message is no cell's request.
             if cell is None and asked not in self._greetings and kind in OF_THE_LATEST:
                 cell = self._latest
             if cell is not None:

@@ -22,7 +22,9 @@ def kernels_at_once(wanted: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= need:
         return wanted
     # A process may raise its own limit as far as the hard one: setrlimit(2).
-    most = need if hard == resource.RLIM_INFINITY else hard
+    most = hard
+    if hard == resource.RLIM_INFINITY:
+        most = need
     if most > soft:
         soft = min(need, most)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

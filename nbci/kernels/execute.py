@@ -73,11 +73,13 @@ async def _supervise(work: asyncio.Task[None], attempt: Attempt, job: KernelJob)
 
 async def _stop(work: asyncio.Task[None], attempt: Attempt, failure: Failure) -> None:
     attempt.stopping = failure
+    # First as Ctrl-C does: `finally` and context managers of the cell may have files to close.
     await attempt.interrupt()
     await asyncio.wait({work}, timeout=OBEY_SECONDS)
     if not work.done():
         attempt.kill()
         await asyncio.wait({work}, timeout=AFTER_KILL_SECONDS)
+    # What still waits then waits for something other than the kernel, such as a thread.
     if not work.done():
         work.cancel()
         await asyncio.wait({work}, timeout=AFTER_KILL_SECONDS)

@@ -93,6 +93,7 @@ class Journal:
         self._lines.clear()
         self._waiting_bytes = 0
         try:
+            # One write for many events: a cell may print a million lines.
             self._write(data)
             self._beside = [file for file in self._beside if not file.closed]
             for file in self._beside:
@@ -153,5 +154,6 @@ class Journal:
         if old is not None:
             os.close(old)
         self._write(event_line(self.executed.begin()))
+        # Only now: until then a reader finds the old journal whole.
         os.replace(temporary, path)
         self._rewritten_size = self._size

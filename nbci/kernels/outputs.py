@@ -79,6 +79,7 @@ class CellOutputs:
         """Take what the cell printed to the stream `name`."""
         self._journal.turn(self._index)
         self._clear_if_asked()
+        # A mask for each stream: a secret may be printed in two messages, with others between.
         mask = self._streams.setdefault(name, self._mask.stream())
         for at in range(0, len(chunk), PIECE_CHARACTERS):
             self._keep_text(name, mask.feed(chunk[at : at + PIECE_CHARACTERS]))
@@ -156,6 +157,7 @@ class CellOutputs:
                 file.close()
         except OSError as error:
             self._journal.fail(error)
+        # Once: a cell is finished again when its threads print after its end.
         if self._files and not self._has_noted_files:
             self._has_noted_files = True
             self._note_files()
@@ -252,7 +254,9 @@ class CellOutputs:
         file = self._files.get(suffix)
         if file is not None and not file.closed:
             return file
-        mode = "w" if file is None else "a"
+        mode = "a"
+        if file is None:
+            mode = "w"
         path = self._spill.with_name(self._spill.name + suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
         file = self._files[suffix] = path.open(mode, encoding="utf-8")

@@ -68,6 +68,7 @@ class KernelProcess:
         self._folder = private_folder()
         self._log = KernelLog(job.log_path, mask, on_log)
         self._marker = uuid.uuid4().hex
+        # Before the start, so that a kill of nbci at any time leaves no kernel that nobody ends.
         self._folder.mark(self._marker)
         self._manager: AsyncKernelManager | None = None
         self._process: Any = None
@@ -179,6 +180,7 @@ class KernelProcess:
         """Ask the kernel to end for `grace_seconds`, kill what is left, and remove its files."""
         try:
             if self.pid and not self.died.done() and grace_seconds > 0:
+                # A process that stands still could not hear the request.
                 self._let_run()
                 with contextlib.suppress(Exception):
                     await self.manager.request_shutdown()
@@ -216,7 +218,8 @@ class KernelProcess:
             await asyncio.sleep(0.01)
             left = family(self.pid, self._marker)
 
-        while self._poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110  # only polling tells
+        # Polled: not every system has an event for the end of a process that is no child.
+        while self._poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     async def _release(self) -> None:
@@ -241,6 +244,8 @@ class KernelProcess:
             # By its name, the manager would find installed kernels only.
             manager._kernel_spec = spec_of(self._job)  # noqa: SLF001
         manager.connection_file = str(self._folder.path / "kernel.json")
+        # Sockets in a private folder, where their path fits: ports could be taken by others between
+        # their choice and the kernel's bind, and every user of the machine can connect to them.
         if self._folder.is_short:
             manager.transport = "ipc"
             manager.ip = str(self._folder.path / "k")
@@ -277,7 +282,10 @@ class KernelProcess:
 
     def _set_stopped(self, stopped: bool) -> None:
         """Suspend the process, or resume it."""
-        number = signal.SIGSTOP if stopped else signal.SIGCONT
+        number = signal.SIGCONT
+        if stopped:
+            number = signal.SIGSTOP
+        # A number whose process has ended may by now be another's.
         if self.pid and not self.died.done():
             with contextlib.suppress(OSError):
                 os.kill(self.pid, number)

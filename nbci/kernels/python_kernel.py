@@ -111,6 +111,7 @@ class PythonKernel:
         `deleted` are names of those taken that no longer have a value.
         """
         job = self._job
+        # The last step of most notebooks gives nothing, and need not be asked.
         if not job.gives and not job.optional_gives:
             return ()
         # What is too short to be masked is no secret here either.

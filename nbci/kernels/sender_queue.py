@@ -36,6 +36,7 @@ class SenderQueue:
     def may_have_dropped(self, message: dict[str, Any], arrived: float) -> bool:
         """Note a message and its arrival; whether one behind it may have found no room."""
         made = self._made(message, arrived)
+        # What had arrived when this one was made was no longer in the queue.
         while self._arrivals and self._arrivals[0] <= made:
             self._arrivals.popleft()
         self._arrivals.append(arrived)

@@ -37,6 +37,7 @@ def installed_kernels() -> tuple[str, ...]:
 
 def spec_manager() -> KernelSpecManager:
     """Jupyter's own manager, without its import of IPython to ask where IPython's folder is."""
+    # Lean: it is asked for in every run, and Jupyter imports much that no search needs.
     manager: KernelSpecManager = lean_import("jupyter_client.kernelspec").KernelSpecManager()
     manager.kernel_dirs = kernel_folders()
     return manager
@@ -58,6 +59,7 @@ def is_installed(name: str) -> bool:
         has_argv = isinstance(spec.get("argv"), list)
         return has_argv and "kernel_provisioner" not in spec.get("metadata", {})
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        # The file may hold any JSON, or none.
         return False
 
 

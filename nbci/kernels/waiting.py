@@ -57,6 +57,7 @@ class KernelWait:
                 return task.result()
             if not done:
                 raise TimeoutError
+            # Before the kernel's end: a full disk may be why it ended.
             if self._journal.failed.done():
                 raise self._journal.failed.result()
 
@@ -105,6 +106,7 @@ class KernelWait:
         """Read what a dead kernel had already sent, until nothing more comes."""
         deadline = time.monotonic() + DRAIN_SECONDS
         before = -1
+        # The sockets of a dead kernel do not close: that nothing comes is all that tells.
         while not task.done() and time.monotonic() < deadline:
             seen = 0
             if self.client is not None:

@@ -72,6 +72,7 @@ class CapturingWidget(OutputWidget):
         request = state.get("msg_id")
         if request == "" and self.msg_id:
             self.sync_state()
+        # A state without `msg_id` is about something else; None would be taken for an end.
         if request or (request == "" and self.msg_id):
             super().set_state({"msg_id": request})
 

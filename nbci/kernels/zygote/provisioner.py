@@ -58,6 +58,7 @@ class ZygoteProvisioner(LocalProvisioner):
             request = self._fork_request(cmd, kwargs)
             forked = await _fork_in_thread(zygotes, request)
         except Unavailable as reason:
+            # To start a kernel as jupyter_client does always works; it is only slower.
             zygotes.note(reason)
             return await super().launch_kernel(cmd, **kwargs)
 
@@ -83,6 +84,7 @@ class ZygoteProvisioner(LocalProvisioner):
         if self.parent:
             connection_file = self.parent.connection_file
         preloads = self.preloads
+        # Its code sets variables that packages read when they are imported.
         if self.bare:
             preloads = ()
         null = os.open(os.devnull, os.O_RDONLY)
@@ -181,6 +183,7 @@ def _fork(zygotes: Zygotes, request: ForkRequest) -> Forked:
     try:
         return zygotes.fork(request)
     finally:
+        # The zygote has been sent its own copy of it, or will not fork.
         os.close(request.descriptors[0])
 
 
