@@ -23,6 +23,7 @@ def built_branch(checked_out: str | None, environ: Mapping[str, str]) -> str | N
     for variable in ("BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH"):
         named = environ.get(variable)
         if named:
+            # GIT_BRANCH of a single-branch job is `origin/main`
             return named.removeprefix("refs/heads/").removeprefix("origin/")
     return None
 
@@ -40,4 +41,8 @@ def champions_branch(branches: Sequence[str], branch: str | None) -> str | None:
     """
     if branches and branch is not None and allows(branches, branch):
         return branch
-    return next((name for name in branches if not set(name) & set("*?[")), None)
+    for name in branches:
+        # a pattern such as `release/*` names no branch to look at
+        if not set(name) & set("*?["):
+            return name
+    return None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _GIT_TIMEOUT_SECONDS = 20
+# Git follows no more symbolic references either: SYMREF_MAXDEPTH of its refs.c.
 _MOST_LINKS = 5
 _SHA1_BYTES = 20
 _SHA256_BYTES = 32
@@ -117,8 +118,12 @@ def _doubts(place: _Place, entries: Sequence[Entry]) -> list[_Doubt]:
     if not entries:
         return []
     written_ns = os.stat(place.folder / "index").st_mtime_ns
-    doubts = (_doubt(place.top, entry, written_ns) for entry in entries)
-    return [doubt for doubt in doubts if doubt is not None]
+    doubts = []
+    for entry in entries:
+        doubt = _doubt(place.top, entry, written_ns)
+        if doubt is not None:
+            doubts.append(doubt)
+    return doubts
 
 
 def _lies_in(path: bytes, places: Sequence[bytes]) -> bool:
@@ -234,8 +239,9 @@ def _compare(
         place.common / "config",
         place.common / "info/attributes",
     )
-    signatures = [_signature(path) for path in settings]
-    state = [commit, signatures, list(made), [list(doubt) for doubt in doubts]]
+    signatures = list(map(_signature, settings))
+    state = [commit, signatures, list(made), list(map(list, doubts))]
+    # Through JSON, as what was remembered: tuples come back as lists.
     known = json.loads(json.dumps(state))
     memory = root / STATE_FOLDER / "git.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -275,7 +281,10 @@ def _is_settled(doubts: Sequence[_Doubt]) -> bool:
 
 def _ask(root: Path, made: Sequence[str], *, whole: bool) -> _Answer:
     """Git's answer for the whole working tree, or only for what is staged."""
-    paths = [":/", *(f":(exclude,literal){path}" for path in made)]
+    # Imported here: most runs with nothing to do need no process.
+    from nbci.git.process import paths_without
+
+    paths = paths_without(made)
     if whole:
         asked = _run_git(root, "status", "--porcelain=v2", "--untracked-files=no", paths=paths)
         if asked.status == 0:
@@ -303,24 +312,15 @@ def _ask_all(root: Path, made: Sequence[str]) -> Checkout | None:
 
 
 def _run_git(root: Path, *words: str, paths: Sequence[str] = ()) -> _Ended:
-    """Run git for at most 20 s; `git.process` is for commands that may talk to a remote."""
-    # Imported here: most runs with nothing to do need no process.
+    """Run git for at most 20 s: a run does not wait longer to know whether it is dirty."""
     import subprocess
 
-    from nbci.commands import git_command, without_lfs
+    from nbci.git.process import run_git
 
-    settings = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **without_lfs(os.environ)}
     try:
-        answer = subprocess.run(
-            git_command(root, words, paths=paths),
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_GIT_TIMEOUT_SECONDS,
-            check=False,
-            env={**os.environ, **settings},
-        )
+        answer = run_git(root, words, paths=paths, timeout_seconds=_GIT_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return _Ended(-1, "", str(error))
-    problem, _, _ = answer.stderr.strip().partition("\n")
-    return _Ended(answer.returncode, answer.stdout.strip(), problem)
+    printed = answer.stdout.decode("utf-8", "replace").strip()
+    problem, _, _ = answer.stderr.decode("utf-8", "replace").strip().partition("\n")
+    return _Ended(answer.returncode, printed, problem)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import subprocess
-import tempfile
 import time
 from typing import IO, TYPE_CHECKING
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+# USER:TOKEN@ of a remote's URL, which git repeats in its complaints
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
+# English, since complaints are known by their words; no prompt, since nobody may be there; no
+# lock that only saves git time, since the user's own git may need it: https://git-scm.com/docs/git
 _QUIET = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 REMOTE = "origin"
 """The remote that nbci fetches from and pushes to."""
@@ -60,9 +63,46 @@ class GitFailed(InfrastructureError):
     def _shortened(self) -> str:
         """The first lines that say what is wrong, or the last line of all."""
         marks = ("fatal:", "error:", "remote:")
-        lines = [line for line in self.complaint.splitlines() if line.startswith(marks)]
-        short = "; ".join(line.rstrip(". ") for line in lines[:3])
+        lines = []
+        for line in self.complaint.splitlines():
+            if line.startswith(marks):
+                lines.append(line.rstrip(". "))
+        short = "; ".join(lines[:3])
         return short or self.complaint.rpartition("\n")[2] or "without a word"
+
+
+def run_git(
+    folder: Path,
+    words: Sequence[str],
+    operands: Sequence[str] = (),
+    paths: Sequence[str] = (),
+    *,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
+    timeout_seconds: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command that talks to no remote; return how it ended and what it printed.
+
+    OSError when git cannot be started, TimeoutExpired when it takes too long.
+    """
+    return subprocess.run(
+        git_command(folder, words, operands, paths),
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env=_environment(environ),
+        timeout=timeout_seconds,
+    )
+
+
+def _environment(environ: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, **_QUIET, **without_lfs(os.environ), **(environ or {})}
+
+
+def paths_without(paths: Iterable[str]) -> list[str]:
+    """The whole working tree but these paths, as git takes it after `--`."""
+    # literal: a path may hold characters that git takes for a pattern
+    return [":/", *(f":(exclude,literal){path}" for path in paths)]
 
 
 class Git:
@@ -99,20 +139,14 @@ class Git:
         environ: Mapping[str, str] | None = None,
     ) -> bytes:
         """What the command prints, as it is."""
-        data = stdin
+        data = stdin or b""
+        # a name of a file may be of any bytes
         if isinstance(data, str):
             data = data.encode("utf-8", "surrogateescape")
-        settings = {**os.environ, **_QUIET, **without_lfs(os.environ), **(environ or {})}
         try:
             if words[0] in _TALKING:
-                return self._talk(words, operands, settings)
-            done = subprocess.run(
-                git_command(self.folder, words, operands, paths),
-                input=data or b"",
-                capture_output=True,
-                check=False,
-                env=settings,
-            )
+                return self._talk(words, operands, _environment(environ))
+            done = run_git(self.folder, words, operands, paths, stdin=data, environ=environ)
         except FileNotFoundError:
             raise UsageError(
                 "git is not installed", hint="releases are git tags: install git"
@@ -130,6 +164,9 @@ class Git:
         if words[0] != "ls-remote":
             asked.insert(1, "--progress")
         command = git_command(self.folder, asked, operands)
+        # imported here: only a remote needs it, and runs with nothing to do may ask git, too
+        import tempfile
+
         # Files, not pipes: their sizes tell whether git is silent, and nobody has to empty them.
         with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
             process = subprocess.Popen(
@@ -199,11 +236,13 @@ def _wait_while_talking(process: subprocess.Popen[bytes], outputs: tuple[IO[byte
 
 
 def _without_progress(text: str) -> str:
-    return "".join(line for line in _LINES.findall(text) if not _PROGRESS.match(line))
+    # git ends a line of progress with a carriage return, and writes the next one over it
+    return "".join(itertools.filterfalse(_PROGRESS.match, _LINES.findall(text)))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End git and what it has started: ssh, or a helper of its own."""
+    # imported here: only a remote that has gone silent needs it
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest, spelling_hint
 from nbci.git.branches import champions_branch
+from nbci.git.process import paths_without
 from nbci.pipeline.models import models_of
 from nbci.registry.champion import champion
 
@@ -189,9 +190,7 @@ def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
             f"commit {state.commit[:10]}, which run {record.run} was of, is not in this clone",
             hint=f"git fetch origin {state.commit}",
         )
-    # literal: a path may hold characters that git takes for a pattern
-    outside = [f":(exclude,literal){path}" for path in made]
-    listed = git("status", "--porcelain", "--untracked-files=no", paths=[":/", *outside])
+    listed = git("status", "--porcelain", "--untracked-files=no", paths=paths_without(made))
     # `XY PATH`: https://git-scm.com/docs/git-status#_short_format
     changed = [line[3:] for line in listed.splitlines()]
     if changed:

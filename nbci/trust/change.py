@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UNTRUSTED = "NBCI_UNTRUSTED"
+# it becomes a folder of the cache and of remotes: no `..`, and nothing that a shell would read
 _PREFIX = re.compile(r"pr/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -32,6 +33,7 @@ def change_of(environ: Mapping[str, str]) -> Change | None:
     NBCI_UNTRUSTED=pr/N says it elsewhere. CHANGE_TARGET is the branch.
     """
     named = environ.get(UNTRUSTED)
+    # CHANGE_FORK is set for forks only; CHANGE_ID also for changes from the repository itself
     if not named and not environ.get("CHANGE_FORK"):
         return None
     prefix = named or f"pr/{environ.get('CHANGE_ID', '')}"

@@ -34,6 +34,7 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
     if change is None:
         return target, None
     path = target.pipeline.target
+    # as the branch's policy, git would give the text of the link and no pipeline
     if target.linked:
         raise UsageError(
             "a change from a fork has a link in the place of its pipeline", where=Location(path)
@@ -43,6 +44,7 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
     target = replace(target, project=_project(target.project, git, fork))
     _refuse_other_root(git, fork, path)
 
+    # HEAD, too: a pipeline that the change adds is no file that the job made
     in_commits = [_file_at(git, commit, path) for commit in ("HEAD", fork.commit)]
     if in_commits == [None, None]:
         # No commit has the file: the job made it, as its Jenkinsfile says, which is the target's.
@@ -117,6 +119,7 @@ def _project(project: Project, git: Git, fork: Fork) -> Project:
     folder = dvc_folder(project.root)
     if folder is not None:
         prefix = Git(folder)("rev-parse", "--show-prefix")
+        # git ignores config.local as DVC sets it up, but a change may commit one all the same
         for name in ("config", "config.local"):
             if _blob(git, "HEAD", prefix + name) != _blob(git, fork.commit, prefix + name):
                 raise UsageError(
@@ -170,6 +173,7 @@ def _fork(git: Git, change: Change) -> Fork:
         )
     ref = f"refs/remotes/{REMOTE}/{change.branch}"
     refspec = f"+refs/heads/{change.branch}:{ref}"
+    # with `+`: the branch may have been rewritten since the clone, and its rules now count
     depth = []
     # CI often clones with depth 1: a full fetch would bring the whole history of the branch.
     if git.get("rev-parse", "--is-shallow-repository") == "true":
