@@ -197,7 +197,7 @@ class _Exporting:
         return Export(
             run=self.record.run,
             stages=tuple(stages.stages),
-            documents=(*documents, *self._gitignores(scm, [ref.path for ref in kept])),
+            documents=(*documents, *self._gitignores(scm, kept)),
             notes=notes,
             outs=tuple(kept),
             altered=tuple(self._altered_outs(made.values())),
@@ -297,16 +297,16 @@ class _Exporting:
             if present != ref.digest:
                 yield ref.path
 
-    def _gitignores(self, scm: Any, paths: Iterable[str]) -> Iterator[Document]:
+    def _gitignores(self, scm: Any, outs: Iterable[FileRef]) -> Iterator[Document]:
         """The .gitignore files that take up what DVC keeps, as `dvc add` would write them."""
         entries: dict[str, list[str]] = {}
         if scm is not None and _OURS.isdisjoint((self._text(".gitignore") or "").splitlines()):
             # in a clone, DVC writes notes into .nbci before nbci has run there and ignored the
             # folder
             entries[".gitignore"] = [f"/{NBCI_FOLDER}"]
-        for path in paths:
-            if scm is not None and not scm.is_ignored(self._place(path)):
-                folder, name = posixpath.split(path)
+        for ref in outs:
+            if scm is not None and not scm.is_ignored(self._place(ref.path)):
+                folder, name = posixpath.split(ref.path)
                 # a file name with `*` or `[` would otherwise ignore other files as well
                 escaped = _SPECIAL.sub(r"\\\1", name)
                 entries.setdefault(posixpath.join(folder, ".gitignore"), []).append(f"/{escaped}")

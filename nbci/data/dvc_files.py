@@ -130,7 +130,10 @@ def _deps(
 
     For data that DVC tracks, it is the data itself that is named, not the `.dvc` file.
     """
-    for path in (*planned.deps, *(ref.path for ref in step.deps)):
+    paths = list(planned.deps)
+    for ref in step.deps:
+        paths.append(ref.path)
+    for path in paths:
         if not path.endswith(".dvc"):
             yield path
 

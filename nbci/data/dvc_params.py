@@ -59,7 +59,10 @@ def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[st
     found = {}
     for planned in plan.steps:
         known = (*planned.parts, *recorded.get(planned.name, ()))
-        named = {part.label for part in known if part.kind == "parameter"}
+        named: set[str] = set()
+        for part in known:
+            if part.kind == "parameter":
+                named.add(part.label)
         step = steps.get(planned.name)
         if step is not None and step.params is not None:
             named = set(_named_by(step, named))

@@ -124,7 +124,9 @@ class Sharing:
             for name in (artifacts.listing(ref.digest) or {}).values():
                 files[name] = artifacts.objects.path(name)
             files[ref.digest] = artifacts.objects.path(ref.digest)
-        values = {ref.object: self.cache.value_path(ref.object) for ref in record.gives}
+        values = {}
+        for given in record.gives:
+            values[given.object] = self.cache.value_path(given.object)
         notebook = self.cache.notebook_digest(record)
         if notebook is not None:
             values[notebook] = self.cache.value_path(notebook)

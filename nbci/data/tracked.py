@@ -33,7 +33,8 @@ def tracked(root: Path, path: str) -> tuple[FileRef, ...]:
     try:
         # libyaml parses faster, but not every build of PyYAML has it
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        document = yaml.load((root / path).read_bytes(), Loader=loader)  # noqa: S506 - both are safe
+        text = (root / path).read_bytes()
+        document = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"this .dvc file cannot be read: {error}", where=where) from error
     outs = None

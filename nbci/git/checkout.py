@@ -141,7 +141,8 @@ class _Place(NamedTuple):
 def _find_repository(root: Path) -> _Place | None:
     for top in (root, *root.parents):
         folder = top / ".git"
-        # In a worktree or a submodule, .git is a file: https://git-scm.com/docs/gitrepository-layout
+        # In a worktree or a submodule, .git is a file:
+        # https://git-scm.com/docs/gitrepository-layout
         if folder.is_file():
             text = folder.read_text(encoding="utf-8", errors="surrogateescape")
             folder = top / text.removeprefix("gitdir:").strip()
