@@ -150,6 +150,7 @@ def _request(arguments: argparse.Namespace) -> RunRequest:
 def _only_target() -> str:
     """The pipeline of a project that has one; UsageError that lists the targets elsewhere."""
     from nbci.config import find_project
+    from nbci.formatting.numbers import listed
     from nbci.project.targets import pipelines_of, targets_of
 
     project = find_project(Path.cwd())
@@ -159,9 +160,7 @@ def _only_target() -> str:
     targets = targets_of(project)
     hint = "there is neither a pipeline nor a notebook with step tags here"
     if targets:
-        hint = f"this project has {', '.join(targets[:_TARGETS_SHOWN])}"
-    if len(targets) > _TARGETS_SHOWN:
-        hint += f" and {len(targets) - _TARGETS_SHOWN} more"
+        hint = f"this project has {listed(targets, _TARGETS_SHOWN)}"
     raise UsageError("name either a TARGET or a run to --resume", hint=hint)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.durations import duration, moment_without_zone
-from nbci.formatting.numbers import number
+from nbci.formatting.numbers import and_more, number
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 from nbci.pipeline.metric_names import short_name
@@ -62,8 +62,7 @@ def _differing(rows: Sequence[RunRow]) -> dict[str, list[str]]:
 
 def _parameters_cell(row: RunRow, names: Sequence[str]) -> str:
     shown = [f"{one_line(name)}={_value(row.params[name])}" for name in names if name in row.params]
-    more = len(shown) - _PARAMETERS_SHOWN
-    return " ".join(shown[:_PARAMETERS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return " ".join(shown[:_PARAMETERS_SHOWN]) + and_more(len(shown), _PARAMETERS_SHOWN)
 
 
 def _value(value: float | str | None) -> str:
@@ -79,8 +78,10 @@ def _metrics_cell(metrics: Mapping[str, float]) -> str:
         f"{short.get(full, full)} {number(value)}"
         for full, value in list(metrics.items())[:_METRICS_SHOWN]
     ]
-    more = len(metrics) - len(shown)
-    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
+    cell = ", ".join(shown)
+    if len(metrics) > len(shown):
+        cell += f",{and_more(len(metrics), len(shown))}"
+    return cell
 
 
 def render_history(rows: Sequence[RunRow], name: str) -> str:

@@ -15,6 +15,7 @@ from nbci.data.remotes import ARTIFACTS, Remote, open_folder, open_remote
 from nbci.data.repository import prefix_of
 from nbci.digests import file_digest
 from nbci.errors import InfrastructureError, IntegrityError, Location
+from nbci.formatting.numbers import and_more
 from nbci.records.codec import from_json
 from nbci.records.run_record import StepRecord
 from nbci.store.cache import VALUE_HASH, user_cache
@@ -203,7 +204,7 @@ class Sharing:
         if altered:
             others = ""
             if len(altered) > 1:
-                others = f", and {len(altered) - 1} more"
+                others = f",{and_more(len(altered), 1)}"
             raise IntegrityError(
                 f"this object of the remote is not what its name says{others}",
                 where=Location(altered[0]),

@@ -59,7 +59,17 @@ def counted(count: int, noun: str) -> str:
 
 def listed(names: Sequence[str], most: int) -> str:
     """The first `most` names and how many more there are: `a, b and 3 more`."""
-    shown = ", ".join(names[:most])
-    if len(names) <= most:
-        return shown
-    return f"{shown} and {len(names) - most:,} more"
+    return ", ".join(names[:most]) + and_more(len(names), most)
+
+
+def and_more(total: int, shown: int, noun: str | None = None) -> str:
+    """What follows a list of which some are shown: ` and 3 more`, nothing where all are.
+
+    >>> and_more(1203, 3), and_more(4, 3, "line"), and_more(3, 3)
+    (' and 1,200 more', ' and 1 more line', '')
+    """
+    if total <= shown:
+        return ""
+    if noun is not None:
+        return f" and {counted(total - shown, f'more {noun}')}"
+    return f" and {total - shown:,} more"

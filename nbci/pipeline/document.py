@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.errors import Location, UsageError
+from nbci.formatting.numbers import and_more
 from nbci.notebook.read import refuse_conflict
 from nbci.params.yaml_text import YamlText, read_yaml
 from nbci.pipeline.paths import project_path
@@ -93,7 +94,7 @@ def _as_error(document: YamlText, found: tuple[Violation, ...]) -> UsageError:
     for place, violation in others[: SHOWN_VIOLATIONS - 1]:
         more.append(f"line {place.line}: {_message(violation)}")
     if len(others) >= SHOWN_VIOLATIONS:
-        more.append(f"and {len(others) - len(more)} more")
+        more.append(and_more(len(others), len(more)).strip())
     hint = None
     if more:
         hint = "also " + "; ".join(more)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 import nbci
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import Location, UsageError
+from nbci.formatting.numbers import listed
 from nbci.graph import Cycle, reachable, topological
 from nbci.notebook.read import native_kernel
 from nbci.pipeline.compose import notebook_parameters, step_declared
@@ -505,11 +506,8 @@ def _ignored_settings(steps: Collection[PlannedStep]) -> Iterator[str]:
     names = [step.name for step in steps if step.container]
     if not names:
         return
-    asking = f"step {names[0]}"
-    if len(names) > 1:
-        asking += f" and {len(names) - 1} more"
     yield (
-        f"`container` of {asking} is for agents: "
+        f"`container` of step {listed(names, 1)} is for agents: "
         "a run on this machine ignores it, and uses the kernel it finds"
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.data.remotes import ARTIFACTS
 from nbci.errors import InfrastructureError, IntegrityError, Location
+from nbci.formatting.numbers import and_more
 from nbci.git.process import GitFailed
 from nbci.promotion.packaging import check_package, needed_files
 from nbci.store.file_index import FileIndex
@@ -96,7 +97,7 @@ def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) 
     if altered:
         others = ""
         if len(altered) > 1:
-            others = f", and {len(altered) - 1} more"
+            others = f",{and_more(len(altered), 1)}"
         raise IntegrityError(
             f"this object on the DVC remote was altered{others}",
             where=Location(remote.address(ARTIFACTS, altered[0])),

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from nbci.formatting.numbers import and_more
 from nbci.formatting.text import clean, short_line, without_ansi
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def bullets(items: Sequence[str], most: int) -> str:
     """A list of texts; of too many, how many more there are."""
     lines = [f"- {prose(short_line(item, _LONGEST_ITEM))}" for item in items[:most]]
     if len(items) > most:
-        lines.append(_more(len(items) - most))
+        lines.append(_left_out(len(items), most))
     return "\n".join(lines)
 
 
@@ -93,11 +94,11 @@ def table(heads: Sequence[str], rows: Sequence[Iterable[str]], most: int) -> str
     shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     if len(rows) <= most:
         return shown
-    return f"{shown}\n\n{_more(len(rows) - most)}"
+    return f"{shown}\n\n{_left_out(len(rows), most)}"
 
 
-def _more(count: int) -> str:
-    return f"… and {count} more; `index.html` of the report has them all."
+def _left_out(total: int, shown: int) -> str:
+    return f"…{and_more(total, shown)}; `index.html` of the report has them all."
 
 
 def _address(address: str) -> str:

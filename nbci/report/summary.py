@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration, moment
-from nbci.formatting.numbers import measured_or_dash
+from nbci.formatting.numbers import and_more, measured_or_dash
 from nbci.formatting.text import as_json, last_part, short_line
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.data.change_wording import (
@@ -236,7 +236,7 @@ def _changed_code(changes: Sequence[CellChange]) -> Iterator[str]:
         diff = fenced(last_part("\n".join(change.diff), _DIFF_BYTES), "diff")
         parts.append(f"{code(cell_title(change, steps))}\n\n{diff}")
     if len(cells) > _CELLS:
-        parts.append(f"… and {len(cells) - _CELLS} more")
+        parts.append(f"…{and_more(len(cells), _CELLS)}")
     yield details(f"Code: {len(cells)} changed", "\n\n".join(parts))
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from nbci.formatting.numbers import counted, number
+from nbci.formatting.numbers import and_more, counted, number
 from nbci.formatting.text import clean, file_names, short_line
 from nbci.report.charts.chart import Confusion, Curves, Importance
 from nbci.report.charts.draw import corner, drawn, folded_classes
@@ -154,7 +154,9 @@ def _said_of_curves(chart: Curves, before: Curves | None) -> str:
             f"{title}{now}" + (f", baseline {number(earlier)}" if earlier is not None else "")
         )
     measured = f"{word}: " if len(pairs) > 1 else ""
-    more = f"; and {len(pairs) - 4} more" if len(pairs) > 4 else ""
+    more = ""
+    if len(pairs) > 4:
+        more = f";{and_more(len(pairs), 4)}"
     return f"{chart.title}{of}: {measured}{'; '.join(words)}{more}"
 
 

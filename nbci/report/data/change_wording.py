@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.formatting.numbers import ABSENT, MINUS, counted, rough
+from nbci.formatting.numbers import ABSENT, MINUS, and_more, counted, rough
 from nbci.formatting.text import as_json, short_line
 
 if TYPE_CHECKING:
@@ -240,4 +240,4 @@ def _list_few(items: Iterable[str], noun: str) -> str:
     shown = ", ".join(texts[:_NAMED])
     if len(texts) <= _NAMED:
         return shown
-    return f"{shown} and {counted(len(texts) - _NAMED, f'more {noun}')}"
+    return shown + and_more(len(texts), _NAMED, noun)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import moment
+from nbci.formatting.numbers import and_more
 from nbci.report.html.markup import Markup, element, fragment, table
 
 if TYPE_CHECKING:
@@ -129,4 +130,4 @@ def left_out_note(total: int, limit: int) -> Markup | None:
     """How many items of a list or a table are not shown; None where all of them are."""
     if total <= limit:
         return None
-    return element("p", f"… and {total - limit:,} more.", class_="note")
+    return element("p", f"…{and_more(total, limit)}.", class_="note")

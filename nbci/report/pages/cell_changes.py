@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.numbers import counted
+from nbci.formatting.numbers import and_more, counted
 from nbci.report.data.view import name_of
 from nbci.report.html.highlight import reveal_unseen
 from nbci.report.html.markup import Markup, element, escape, fold, fragment, item_list
@@ -64,10 +64,7 @@ def _line_of_links(what: str, cells: Sequence[ShownCell]) -> list[Markup]:
         return []
     first = cells[:_NAMED_CELLS]
     links = [element("a", name_of(cell).lower(), href=f"#{cell.anchor}") for cell in first]
-    line = fragment(what, Markup(", ".join(links)))
-    if len(cells) > _NAMED_CELLS:
-        line = fragment(line, f" and {len(cells) - _NAMED_CELLS} more")
-    return [line]
+    return [fragment(what, Markup(", ".join(links)), and_more(len(cells), _NAMED_CELLS))]
 
 
 def _line_of_removed(cells: Sequence[ShownCell]) -> list[Markup]:

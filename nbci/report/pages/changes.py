@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.numbers import ABSENT, MINUS, counted
+from nbci.formatting.numbers import ABSENT, MINUS, and_more, counted
 from nbci.formatting.sizes import size
 from nbci.formatting.text import short_line
 from nbci.report.data.change_wording import (
@@ -163,4 +163,4 @@ def _file_items(kind: str, names: Sequence[str]) -> Iterator[Markup]:
         path = element("code", short_line(name, _PATH_LENGTH))
         yield element("li", _marked_kind(kind), " ", path)
     if len(names) > _FILES_NAMED:
-        yield element("li", f"… and {len(names) - _FILES_NAMED:,} more {kind}", class_="note")
+        yield element("li", f"…{and_more(len(names), _FILES_NAMED)} {kind}", class_="note")
