@@ -94,8 +94,12 @@ def called_names(cell: ParsedCell) -> frozenset[str]:
 
     An object that is no plain function may change when it is called.
     """
-    calls = (node.func for node in ast.walk(cell.tree) if isinstance(node, ast.Call))
-    return frozenset(function.id for function in calls if isinstance(function, ast.Name))
+    called: set[str] = set()
+    for node in ast.walk(cell.tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)):
+                called.add(name)
+    return frozenset(called)
 
 
 def instantiated(cell: ParsedCell, classes: frozenset[str]) -> list[str]:
@@ -111,8 +115,10 @@ def _by_call(call: ast.Call, flat: frozenset[str]) -> Iterator[str]:
         yield from _handed_on(function.value, flat)
     if isinstance(function, ast.Name) and function.id in READING_FUNCTIONS:
         return
-    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+    for argument in call.args:
         yield from _handed_on(argument, flat)
+    for keyword in call.keywords:
+        yield from _handed_on(keyword.value, flat)
 
 
 def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
@@ -165,13 +171,9 @@ def _by_definition(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str
     They may where it has a default that can change, or a decorator that may keep something.
     """
     # Python makes defaults once, when the function is defined: all calls share them.
-    defaults = [
-        *node.args.defaults,
-        *(default for default in node.args.kw_defaults if default is not None),
-    ]
-    if any(map(may_call, node.decorator_list)) or not all(
-        isinstance(one, ast.Constant) for one in defaults
-    ):
+    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+    constants = [default for default in defaults if isinstance(default, ast.Constant)]
+    if len(constants) < len(defaults) or any(map(may_call, node.decorator_list)):
         yield node.name
 
 

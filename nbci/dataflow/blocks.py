@@ -50,10 +50,14 @@ class Blocks(Naming):
     def visit_If(self, node: ast.If | ast.IfExp) -> None:
         self.visit(node.test)
         start = self.state
-        body, orelse = (
-            [part] if isinstance(part, ast.expr) else part for part in (node.body, node.orelse)
-        )
-        self.state = joined([self._branch(start, body), self._branch(start, orelse)])
+        ends = []
+        for part in (node.body, node.orelse):
+            # A conditional expression has one expression a branch, an `if` a list of statements.
+            if isinstance(part, ast.expr):
+                ends.append(self._branch(start, [part]))
+            else:
+                ends.append(self._branch(start, part))
+        self.state = joined(ends)
 
     visit_IfExp = visit_If
 
@@ -66,7 +70,10 @@ class Blocks(Naming):
         self._first_then_maybe([node.left, *node.comparators[:1]], node.comparators[1:])
 
     def visit_Assert(self, node: ast.Assert) -> None:
-        self._first_then_maybe([node.test], [node.msg] if node.msg else [])
+        messages = []
+        if node.msg:
+            messages.append(node.msg)
+        self._first_then_maybe([node.test], messages)
 
     def _first_then_maybe(self, first: Sequence[ast.expr], maybe: Sequence[ast.expr]) -> None:
         for part in first:
@@ -93,7 +100,9 @@ class Blocks(Naming):
         self.loops -= 1
         # The body may run never, and `break` may end it anywhere: what it does is not certain.
         after = start.perhaps(self.events[mark:])
-        self.state = joined([after, self._branch(after, orelse)]) if orelse else after
+        self.state = after
+        if orelse:
+            self.state = joined([after, self._branch(after, orelse)])
 
     def _end_of_path(self, node: ast.AST) -> None:
         self.generic_visit(node)
@@ -108,12 +117,16 @@ class Blocks(Naming):
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
         start, mark = self.state.copy(), len(self.events)
         # Without handlers an exception ends the code all the same: then the body is certain.
-        with self._conditional(1 if node.handlers else 0):
+        with self._conditional(int(bool(node.handlers))):
             self._block(node.body)
         # An exception may come after any part of the body.
         failed = start.perhaps(self.events[mark:])
-        ends = [self._branch(self.state, node.orelse)] if node.handlers else [self.state]
-        ends.extend(self._branch(failed, [handler]) for handler in node.handlers)
+        ends = [self.state]
+        # Python allows `else` only where there are handlers.
+        if node.handlers:
+            ends = [self._branch(self.state, node.orelse)]
+        for handler in node.handlers:
+            ends.append(self._branch(failed, [handler]))
         self.state = joined(ends)
         if node.finalbody:
             self._finally(node.finalbody, start.perhaps(self.events[mark:]))
@@ -173,17 +186,19 @@ class Blocks(Naming):
         start, ends, exhaustive = self.state, [], False
         for case in node.cases:
             mark = len(self.events)
-            ends.append(
-                self._branch(
-                    start, [case.pattern, *([case.guard] if case.guard else []), *case.body]
-                )
-            )
+            nodes: list[ast.AST] = [case.pattern]
+            if case.guard:
+                nodes.append(case.guard)
+            ends.append(self._branch(start, [*nodes, *case.body]))
             # A pattern that does not match may have bound some of its names already.
             start = start.perhaps(self.events[mark:])
             match case.pattern:
                 case ast.MatchAs(pattern=None) if case.guard is None:
                     exhaustive = True
-        self.state = joined(ends if exhaustive else [*ends, start])
+        # Without `case _` none of the patterns may match.
+        if not exhaustive:
+            ends.append(start)
+        self.state = joined(ends)
 
     def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
         self.generic_visit(node)

@@ -87,8 +87,10 @@ def parse_cell(
 
 
 def _name_stars(tree: ast.Module, stars: Stars) -> None:
-    for node in ast.walk(tree) if stars else ():
-        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+    if not stars:
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and "*" in [alias.name for alias in node.names]:
             names = stars.get("." * node.level + (node.module or ""))
             if names is not None:
                 node.names = [ast.alias(name=name) for name in names]
@@ -116,8 +118,9 @@ def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
     if text.strip() in _AUTOMAGIC_WORDS or _is_automagic_line(text):
         text = "%" + text.strip()
     # `In [1]: x` is valid Python too, an annotation of `In[1]`: so the prompt is looked for first.
-    python = _transformed(text) if _PASTED_PROMPT.match(text) else None
-    if python is None:
+    if _PASTED_PROMPT.match(text):
+        python = _transformed(text)
+    else:
         try:
             return ParsedCell(
                 source=source, python=text, tree=_tree(text, may_fail=may_fail), may_fail=may_fail
@@ -141,11 +144,9 @@ def _refuse_unencodable(source: str) -> None:
     if found is None:
         return
     before = source[: found.start()]
-    what = (
-        "a NUL character"
-        if found.group() == "\0"
-        else f"half a surrogate pair (U+{ord(found.group()):04X})"
-    )
+    what = f"half a surrogate pair (U+{ord(found.group()):04X})"
+    if found.group() == "\0":
+        what = "a NUL character"
     raise _UnsendableError(
         f"it contains {what}", before.count("\n") + 1, len(before) - before.rfind("\n")
     )
@@ -174,9 +175,11 @@ def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the user's code: its kernel shows them
+            # Of the user's code: its kernel shows them.
+            warnings.simplefilter("ignore")
             tree = ast.parse(text)
-            if not may_fail:  # what stands before a statement that does not compile is run
+            # In a cell that may fail, what stands before a statement that does not compile is run.
+            if not may_fail:
                 _compile(tree)
     except SyntaxError as error:
         raise _Invalid(
@@ -184,7 +187,8 @@ def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
         ) from error
     except (RecursionError, MemoryError) as error:
         raise _TooDeepError("it is nested too deeply", 1, None) from error
-    except ValueError as error:  # an integer literal of more than 4300 digits, on some versions
+    # An integer literal of more than 4,300 digits, on some versions of Python.
+    except ValueError as error:
         raise _Invalid(str(error), 1, None) from error
     return tree
 
@@ -194,15 +198,17 @@ def _compile(tree: ast.Module) -> None:
 
     IPython allows it there, as it compiles statement by statement.
     """
-    futures = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
-    ]
+    futures: list[ast.Module] = []
+    others: list[ast.stmt] = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            futures.append(ast.Module(body=[node], type_ignores=[]))
+        else:
+            others.append(node)
     rest = tree
     if futures:
-        rest = ast.Module(body=[node for node in tree.body if node not in futures], type_ignores=[])
-    for part in (*(ast.Module(body=[node], type_ignores=[]) for node in futures), rest):
+        rest = ast.Module(body=others, type_ignores=[])
+    for part in (*futures, rest):
         compile(part, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 
@@ -217,9 +223,10 @@ def _transformed(text: str) -> str:
     dropped = len(text) - len(body)
     while body and not body.split("\n", 1)[0].strip():
         dropped += 1
-        body = body.split("\n", 1)[1] if "\n" in body else ""
+        body = body.partition("\n")[2]
     try:
-        python = TransformerManager().transform_cell(body)  # type: ignore[no-untyped-call]  # IPython has no types here
+        # IPython has no types here.
+        python = TransformerManager().transform_cell(body)  # type: ignore[no-untyped-call]
     except SyntaxError as error:
         raise _Invalid(
             error.msg or "invalid syntax", (error.lineno or 1) + dropped, error.offset or None
@@ -248,7 +255,7 @@ def _hidden_cell(text: str, lines_above: int) -> ParsedCell:
     except _Invalid as error:
         raise _Invalid(error.reason, error.line + lines_above, error.column) from error
     ast.increment_lineno(cell.tree, lines_above)
-    effects = {
-        (line + lines_above, column): effect for (line, column), effect in cell.effects.items()
-    }
+    effects = {}
+    for (line, column), effect in cell.effects.items():
+        effects[line + lines_above, column] = effect
     return ParsedCell(source=text, python=cell.python, tree=cell.tree, effects=effects)

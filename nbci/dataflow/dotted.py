@@ -16,15 +16,15 @@ def meanings(trees: Iterable[ast.AST]) -> dict[str, str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
+                    # `import a.b` binds `a`, `import a.b as c` binds `c` to `a.b`.
                     root = alias.name.partition(".")[0]
-                    found[alias.asname or root] = alias.name if alias.asname else root
+                    if alias.asname:
+                        found[alias.asname] = alias.name
+                    else:
+                        found[root] = root
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.update(
-                    {
-                        alias.asname or alias.name: f"{node.module}.{alias.name}"
-                        for alias in node.names
-                    }
-                )
+                for alias in node.names:
+                    found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
     return found
 
 
@@ -42,4 +42,6 @@ def dotted_name(node: ast.AST, names: Mapping[str, str]) -> str | None:
         return None
     if node.id in names:
         return ".".join([names[node.id], *reversed(parts)])
-    return node.id if not parts else None
+    if parts:
+        return None
+    return node.id

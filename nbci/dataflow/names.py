@@ -70,27 +70,30 @@ def names_of(
         walk.run(cells)
         # An earlier line of the loop may use, in its next pass, what a later line defines.
         if walk.defines_in_loop:
-            later = {name: _uncertain(bodies) for name, bodies in walk.kept_definitions().items()}
-            walk = Walk(known={**known, **later}, future_annotations=future_annotations)
+            later = dict(known)
+            for name, bodies in walk.kept_definitions().items():
+                later[name] = tuple(body.without_certainty() for body in bodies)
+            walk = Walk(known=later, future_annotations=future_annotations)
             walk.run(cells)
     except RecursionError:
         return _names_of_deep_code(cells)
     return _names(walk)
 
 
-def _uncertain(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
-    return tuple(body.without_certainty() for body in bodies)
-
-
 def _names(walk: Walk) -> Names:
-    bodies = [body for kept in walk.definitions.values() for body in kept]
-    binds = walk.state.maybe.union(*(body.binds for body in bodies))
-    unbound = {name for name, bound in walk.events if not bound}.union(
-        *(body.unbinds for body in bodies)
-    )
+    binds = set(walk.state.maybe)
+    unbound = {name for name, bound in walk.events if not bound}
+    # A later step may call the function: then it binds and deletes there.
+    for bodies in walk.definitions.values():
+        for body in bodies:
+            binds |= body.binds
+            unbound |= body.unbinds
+    surely_binds: frozenset[str] = frozenset()
+    if not walk.state.dead:
+        surely_binds = frozenset(walk.state.sure)
     return Names(
         binds=frozenset(binds),
-        surely_binds=frozenset() if walk.state.dead else frozenset(walk.state.sure),
+        surely_binds=surely_binds,
         imports=frozenset(binds & walk.imported - walk.assigned),
         changes=frozenset(walk.changes),
         unbinds=frozenset(walk.state.gone - binds),

@@ -87,7 +87,10 @@ class Naming(ast.NodeVisitor):
         self.state.bind(name)
         self.events.append((name, True))
         self.times_bound[name] += 1
-        (self.imported if imported else self.assigned).add(name)
+        if imported:
+            self.imported.add(name)
+        else:
+            self.assigned.add(name)
 
     def unbind(self, name: str) -> None:
         """The name loses its value here."""
@@ -105,9 +108,10 @@ class Naming(ast.NodeVisitor):
 
     def _class_may_have(self, name: str) -> bool:
         # A class body looks a name up in itself first, and in the module where it has none yet.
-        return (
-            bool(self.scopes) and self.scopes[-1].kind == "class" and name in self.scopes[-1].local
-        )
+        if not self.scopes:
+            return False
+        innermost = self.scopes[-1]
+        return innermost.kind == "class" and name in innermost.local
 
     def _note_read(self, name: str, *, sure: bool) -> None:
         if name in self.state.sure:
@@ -122,10 +126,15 @@ class Naming(ast.NodeVisitor):
             self.surely.add(name)
 
     def _bodies(self, name: str) -> Sequence[Body]:
-        own = self.definitions.get(name)
-        if own is not None:
-            return [*own, *self.known.get(name, ())] if name not in self.state.sure else own
-        return () if name in self.state.sure else self.known.get(name, ())
+        own = self.definitions.get(name, ())
+        # Where the name surely has a value of this code, it cannot be what other code defined.
+        if name in self.state.sure:
+            return own
+        known = self.known.get(name, ())
+        # Most names have none of their own, and every read comes here: no new list for those.
+        if not own:
+            return known
+        return [*own, *known]
 
     def _use(self, name: str) -> None:
         if not self._bodies(name):
@@ -136,10 +145,8 @@ class Naming(ast.NodeVisitor):
         self._may_do(reached)
 
     def _may_do(self, reached: Reached) -> None:
-        events = [
-            *((name, True) for name in sorted(reached.binds)),
-            *((name, False) for name in sorted(reached.unbinds)),
-        ]
+        events = [(name, True) for name in sorted(reached.binds)]
+        events += [(name, False) for name in sorted(reached.unbinds)]
         if events:
             self.state = self.state.perhaps(events)
             self.events.extend(events)

@@ -60,8 +60,10 @@ def binding_scope(name: str, scopes: Sequence[Scope], *, walrus: bool = False) -
 
 def function_scope(node: FunctionNode, type_params: Iterable[str] = ()) -> Scope:
     """The scope of a function's body."""
-    body = [node.body] if isinstance(node, ast.Lambda) else node.body
-    return _block_scope("function", body, {*argument_names(node.args), *type_params})
+    names = {*argument_names(node.args), *type_params}
+    if isinstance(node, ast.Lambda):
+        return _block_scope("function", [node.body], names)
+    return _block_scope("function", node.body, names)
 
 
 def class_scope(node: ast.ClassDef, depth: int) -> Scope:
@@ -94,9 +96,11 @@ def imported_names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
     """The names that an import binds; a star import's are unknown."""
     for alias in node.names:
         if alias.name != "*":
-            yield alias.asname or (
-                alias.name.split(".")[0] if isinstance(node, ast.Import) else alias.name
-            )
+            name = alias.name
+            # `import a.b` binds `a`.
+            if isinstance(node, ast.Import):
+                name = name.partition(".")[0]
+            yield alias.asname or name
 
 
 def _block_scope(
@@ -156,8 +160,8 @@ def _children(node: ast.AST) -> Iterable[ast.AST]:
         return ast.iter_child_nodes(node)
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]
-    defaults = [
-        *node.args.defaults,
-        *(default for default in node.args.kw_defaults if default is not None),
-    ]
-    return defaults if isinstance(node, ast.Lambda) else [*node.decorator_list, *defaults]
+    # None stands for a keyword without a default.
+    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+    if isinstance(node, ast.Lambda):
+        return defaults
+    return [*node.decorator_list, *defaults]

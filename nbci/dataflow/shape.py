@@ -25,7 +25,8 @@ def _write(node: ast.AST, write: Callable[[str], None]) -> None:
     write("(")
     for field in kind._fields:
         value = getattr(node, field, None)
-        if value is None or field == "ctx":  # whether a name is read or bound is told by its place
+        # Whether a name is read or bound (`ctx`) shows by its place.
+        if value is None or field == "ctx":
             continue
         if isinstance(value, ast.AST):
             write(field)
@@ -44,6 +45,7 @@ def _write(node: ast.AST, write: Callable[[str], None]) -> None:
 
 
 def _literal(value: object) -> str:
-    return (
-        hex(value) if type(value) is int else repr(value)
-    )  # Python writes no decimal number of 5,000 digits
+    # Python refuses to write a decimal number of 5,000 digits, but writes any in hexadecimal.
+    if type(value) is int:
+        return hex(value)
+    return repr(value)

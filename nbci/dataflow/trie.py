@@ -32,14 +32,18 @@ def lookup(trie: Trie, key: int, levels: int) -> Givers:
         if not isinstance(trie, tuple):
             return NO_GIVERS
         trie = trie[key >> level * _BITS & _MASK]
-    return trie if isinstance(trie, frozenset) else NO_GIVERS
+    if isinstance(trie, frozenset):
+        return trie
+    return NO_GIVERS
 
 
 def stored(trie: Trie, key: int, givers: Givers, levels: int) -> Trie:
     """The trie with other givers for a name."""
     if not levels:
         return givers
-    children = trie if isinstance(trie, tuple) else _EMPTY
+    children = _EMPTY
+    if isinstance(trie, tuple):
+        children = trie
     place = key & _MASK
     child = stored(children[place], key >> _BITS, givers, levels - 1)
     return (*children[:place], child, *children[place + 1 :])
@@ -51,12 +55,16 @@ def merged(tries: Sequence[Trie]) -> tuple[Trie, list[int]]:
     left = list(tries)
     # In pairs, as in a tournament: one after the other, the union would be walked for every trie.
     while len(left) > 1:
-        pairs = [left[index : index + 2] for index in range(0, len(left), 2)]
-        left = [
-            _union(pair[0], pair[1], 0, 0, differing) if len(pair) == 2 else pair[0]
-            for pair in pairs
-        ]
-    return (left[0] if left else None), sorted(differing)
+        paired = []
+        for index in range(0, len(left) - 1, 2):
+            paired.append(_union(left[index], left[index + 1], 0, 0, differing))
+        if len(left) % 2:
+            paired.append(left[-1])
+        left = paired
+    union = None
+    if left:
+        union = left[0]
+    return union, sorted(differing)
 
 
 def _union(one: Trie, other: Trie, key: int, level: int, differing: set[int]) -> Trie:
@@ -66,12 +74,14 @@ def _union(one: Trie, other: Trie, key: int, level: int, differing: set[int]) ->
     if one is None:
         return other
     if isinstance(one, tuple) and isinstance(other, tuple):
-        return tuple(
-            left
-            if left is right
-            else _union(left, right, key | place << level * _BITS, level + 1, differing)
-            for place, (left, right) in enumerate(zip(one, other, strict=True))
-        )
+        children: list[Trie] = []
+        for place, (left, right) in enumerate(zip(one, other, strict=True)):
+            if left is right:
+                children.append(left)
+            else:
+                inner = key | place << level * _BITS
+                children.append(_union(left, right, inner, level + 1, differing))
+        return tuple(children)
     if isinstance(one, frozenset) and isinstance(other, frozenset):
         if one != other:
             differing.add(key)

@@ -87,7 +87,10 @@ class Programs:
             case "dict":
                 return f"{{{inner(depth + 1)}: {inner(depth + 1)} for {self.name()} in [1]}}"
             case _:
-                return f"[[{self.name()} for {self.name()} in [{inner(depth + 1)}]] for {self.name()} in [1]]"
+                return (
+                    f"[[{self.name()} for {self.name()} in [{inner(depth + 1)}]]"
+                    f" for {self.name()} in [1]]"
+                )
 
     _may_walrus = True
 
@@ -214,7 +217,7 @@ class Programs:
 
 
 def with_globals(text: str, chance: random.Random) -> str:
-    """The program with `global` declarations at the top of some functions, where that is allowed."""
+    """The program with `global` declarations atop some functions, where that is allowed."""
     lines = []
     for line in text.split("\n"):
         lines.append(line)

@@ -98,11 +98,17 @@ def test_a_decorated_function_may_be_called_at_once() -> None:
         ("class A:\n    a = a", {"a"}),
         ("try:\n    pass\nexcept E as e:\n    pass\ne", {"E", "e"}),
         (
-            "match p:\n    case Point(x=0, y=k):\n        k\n    case {'a': v, **rest}:\n        v, rest",
+            (
+                "match p:\n    case Point(x=0, y=k):\n        k\n    case {'a': v, **rest}:\n"
+                "        v, rest"
+            ),
             {"p", "Point"},
         ),
         (
-            "def f():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n    return g\nf()",
+            (
+                "def f():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n"
+                "    return g\nf()"
+            ),
             set(),
         ),
         ("def f():\n    global x\n    x = 1\nf()\nx", {"x"}),
@@ -280,7 +286,8 @@ def test_mentions_hold_every_name() -> None:
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters came with Python 3.12")
 def test_type_parameters() -> None:
     names = of(
-        "type P[T] = list[T] | Q\ndef f[T: Bound](x: T) -> R: return T\nclass C[K](Base[K]):\n    a: K"
+        "type P[T] = list[T] | Q\ndef f[T: Bound](x: T) -> R: return T\nclass C[K](Base[K]):\n"
+        "    a: K"
     )
     assert names.needs == {"Q", "Bound", "R", "Base"}
     assert names.binds == {"P", "f", "C"}

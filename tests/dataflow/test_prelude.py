@@ -45,7 +45,10 @@ def reached(*mentions: str, all_mentions: tuple[str, ...] = ()) -> list[str]:
 
 def test_statements_have_their_exact_text() -> None:
     assert texts(FUNCTIONS) == [
-        "# loads it\n@cache(SIZE)\ndef load(path: Path):\n    # inner\n    return parse(np.load(path))",
+        (
+            "# loads it\n@cache(SIZE)\ndef load(path: Path):\n    # inner\n"
+            "    return parse(np.load(path))"
+        ),
         "def parse(x): return x",
         "def parse(x): return [x]",
         "class Unused(Base): pass",
@@ -107,7 +110,10 @@ def test_imports_whose_names_nobody_uses_are_there_for_their_effect() -> None:
         "def f(a, b=1, *, c=-1.5, d=(1, 'x'), e=None) -> pd.DataFrame: return anything(a)",
         "async def f(a: int | None = None): await g()",
         "class A:\n    'doc'\n    x = 1\n    y: list[int] = []\n    def m(self, a=1): return g()",
-        "class A:\n    @property\n    def p(self): return 1\n    @p.setter\n    def p(self, v): pass",
+        (
+            "class A:\n    @property\n    def p(self): return 1\n    @p.setter\n"
+            "    def p(self, v): pass"
+        ),
         "class A:\n    @staticmethod\n    def s(): pass",
         "class A(ValueError): pass",
         "class A: pass\nclass B(A): pass",

@@ -39,8 +39,10 @@ def test_layout_is_no_part_of_it(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("1", "1.0"), ("1", "True"), ("'1'", "1"), ("b'a'", "'a'"), ("0.0", "-0.0"), ("None", "..."), ("x, y", "[x, y]"),
-     ("f(*a)", "f(a)"), ("{**a}", "{a: a}"), ("def f(a, /): 1", "def f(a): 1"), ("del x", "x"), ("x[1]", "x.a")],
+    [("1", "1.0"), ("1", "True"), ("'1'", "1"), ("b'a'", "'a'"), ("0.0", "-0.0"), ("None", "..."),
+     ("x, y", "[x, y]"),
+     ("f(*a)", "f(a)"), ("{**a}", "{a: a}"), ("def f(a, /): 1", "def f(a): 1"), ("del x", "x"),
+     ("x[1]", "x.a")],
 )  # fmt: skip
 def test_what_differs_a_little_differs(one: str, other: str) -> None:
     assert shape_of(ast.parse(one)) != shape_of(ast.parse(other))

@@ -10,7 +10,8 @@ from nbci.dataflow.names import names_of
 from nbci.dataflow.star_imports import star_import_names
 
 _FILES = {
-    "nb/features.py": "import os\nfrom math import sqrt as root\ndef clean(df): ...\n_hidden = 1\nclass Model: ...\n",
+    "nb/features.py": "import os\nfrom math import sqrt as root\ndef clean(df): ...\n_hidden = 1\n"
+    "class Model: ...\n",
     "listed.py": "__all__ = ['one', \"_two\"]\none = _two = three = 1\n",
     "grown.py": "__all__ = ['one']\n__all__ += ['two']\none = two = 1\n",
     "package/__init__.py": "from .inner import *\nfrom . import other\n",

@@ -61,9 +61,12 @@ def test_literals_declare_parameters(source: str, expected: tuple[Any, str, str 
 
 @pytest.mark.parametrize(
     "source",
-    ["C = 1 + 1", "C = f()", "C = f'{1}'", "C = b'x'", "C = 1j", "C = -True", "C = {1}", "C, D = 1, 2", "C.x = 1",
-     "C += 1", "if True:\n    C = 1", "C = [x for x in ()]", "C = {**{}}", "C = {[]: 1}", "C: int", "C = not True",
-     "def C(): pass", "import C", "from x import y as C", "for C in (): pass", "with x as C: pass", "(C := 1)"],
+    ["C = 1 + 1", "C = f()", "C = f'{1}'", "C = b'x'", "C = 1j", "C = -True", "C = {1}",
+     "C, D = 1, 2", "C.x = 1",
+     "C += 1", "if True:\n    C = 1", "C = [x for x in ()]", "C = {**{}}", "C = {[]: 1}", "C: int",
+     "C = not True",
+     "def C(): pass", "import C", "from x import y as C", "for C in (): pass", "with x as C: pass",
+     "(C := 1)"],
 )  # fmt: skip
 def test_other_statements_are_code(source: str) -> None:
     assert "C" not in summary(source)
@@ -96,8 +99,10 @@ def test_the_place_of_a_declaration_is_known() -> None:
     [
         ("bash", ("C=10  # strength\nname='two words'\n"
          "where=$(pwd)\nflag=true\npath=/tmp/x\nempty=\nuser=\"$USER\"\nmode=fast"), {
-            "C": (10, "int", "strength"), "name": ("two words", "str", None), "flag": (True, "bool", None),
-            "path": ("/tmp/x", "str", None), "empty": ("", "str", None), "mode": ("fast", "str", None)}),
+            "C": (10, "int", "strength"), "name": ("two words", "str", None),
+            "flag": (True, "bool", None),
+            "path": ("/tmp/x", "str", None), "empty": ("", "str", None),
+            "mode": ("fast", "str", None)}),
         ("R", 'C <- 1.5\nname = "x"\nf <- function(x) 1\nnone = NULL', {
             "C": (1.5, "float", None), "name": ("x", "str", None), "none": (None, "any", None)}),
         ("julia", "C = 1e-3 # help\ny = C\nz = C-1", {"C": (0.001, "float", "help")}),
@@ -149,8 +154,10 @@ def test_future_imports_stay_first() -> None:
 
 NAMES = ("a", "b", "c")
 literal = st.one_of(
-    st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=4), st.none(), st.booleans(),
-    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=4),
+    st.none(), st.booleans(),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
     st.tuples(st.integers(), st.text(max_size=2)),
 )  # fmt: skip
 statement = st.one_of(

@@ -48,15 +48,20 @@ def bound(*pairs: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("pair", "value"),
     [
-        ("C=10", 10.0), ("C=1e-3", 0.001), ("C=-inf", -math.inf), ("C=.inf", math.inf), ("n=10", 10), ("n=10.0", 10),
-        ("n=1e3", 1000), ("n=0x10", 16), ("n=-5", -5), ("n=1_000", 1000), ("name=", ""), ("name=a=b", "a=b"),
-        ("name=007", "007"), ("name=null", "null"), ("name= x ", " x "), ("flag=TRUE", True), ("flag=yes", True),
-        ("flag=1", True), ("flag=On", True), ("flag=off", False), ("flag=0", False), ("nothing=3", 3),
+        ("C=10", 10.0), ("C=1e-3", 0.001), ("C=-inf", -math.inf), ("C=.inf", math.inf),
+        ("n=10", 10), ("n=10.0", 10),
+        ("n=1e3", 1000), ("n=0x10", 16), ("n=-5", -5), ("n=1_000", 1000), ("name=", ""),
+        ("name=a=b", "a=b"),
+        ("name=007", "007"), ("name=null", "null"), ("name= x ", " x "), ("flag=TRUE", True),
+        ("flag=yes", True),
+        ("flag=1", True), ("flag=On", True), ("flag=off", False), ("flag=0", False),
+        ("nothing=3", 3),
         ("nothing=text", "text"), ("nothing=[a, 1e-3]", ["a", 0.001]), ("nothing=null", None),
         ("nothing=a: b: c", "a: b: c"),
         ("grid=[1, 'x']", [1, "x"]), ("grid=[]", []), ("options={b: 2}", {"b": 2}),
         ('options={"b": null}', {"b": None}),
-        ("pair=[3, 4]", (3, 4)), ("limit=5", 5), ("limit=None", None), ("limit=null", None), ("mode=full", "full"),
+        ("pair=[3, 4]", (3, 4)), ("limit=5", 5), ("limit=None", None), ("limit=null", None),
+        ("mode=full", "full"),
         ("sizes=[1, 2.0]", [1, 2]), ('nothing="\\ud83d\\ude00"', "😀"),
     ],
 )  # fmt: skip
@@ -72,7 +77,8 @@ def test_nan_is_a_float() -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    ["C=abc", "C=", "n=1.5", "n=nan", "n=inf", "n=true", "n=1e999999999", "flag=2", "flag=maybe", "grid=5",
+    ["C=abc", "C=", "n=1.5", "n=nan", "n=inf", "n=true", "n=1e999999999", "flag=2", "flag=maybe",
+     "grid=5",
      "grid={a: 1}", "grid=[1", "options=[1]", "limit=x", "mode=slow", "sizes=[x]", "pair=7"],
 )  # fmt: skip
 def test_a_value_of_the_wrong_type_lists_what_there_is(pair: str) -> None:

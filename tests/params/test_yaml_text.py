@@ -25,10 +25,14 @@ def data(text: str) -> Any:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1e-3", 0.001), ("1e3", 1000.0), (".5", 0.5), ("1.", 1.0), ("-7", -7), ("+7", 7), ("0o17", 15), ("0x1F", 31),
-        ("017", 17), ("1_000", "1_000"), ("12:30:45", "12:30:45"), ("2024-01-01", "2024-01-01"), ("yes", "yes"),
-        ("on", "on"), ("No", "No"), ("true", True), ("FALSE", False), ("null", None), ("~", None), ("", None),
-        (".inf", math.inf), ("-.INF", -math.inf), ("1.2.3", "1.2.3"), ("0b1", "0b1"), ("=", "="), ("٣", "٣"),
+        ("1e-3", 0.001), ("1e3", 1000.0), (".5", 0.5), ("1.", 1.0), ("-7", -7), ("+7", 7),
+        ("0o17", 15), ("0x1F", 31),
+        ("017", 17), ("1_000", "1_000"), ("12:30:45", "12:30:45"), ("2024-01-01", "2024-01-01"),
+        ("yes", "yes"),
+        ("on", "on"), ("No", "No"), ("true", True), ("FALSE", False), ("null", None), ("~", None),
+        ("", None),
+        (".inf", math.inf), ("-.INF", -math.inf), ("1.2.3", "1.2.3"), ("0b1", "0b1"), ("=", "="),
+        ("٣", "٣"),
     ],
 )  # fmt: skip
 def test_plain_scalars_follow_the_core_schema(text: str, value: Any) -> None:
@@ -68,7 +72,8 @@ def test_merge_keys_give_way_to_what_stands_there() -> None:
     ("text", "message"),
     [
         ("a: 1\nb: 2\na: 3", "line 3, column 1: the key 'a' stands twice"),
-        ("a: !!python/object/apply:os.system [ls]", "line 1, column 4: the tag !!python/object/apply:os.system is not"),
+        ("a: !!python/object/apply:os.system [ls]",
+         "line 1, column 4: the tag !!python/object/apply:os.system is not"),
         ("a: !mine 1", "the tag !mine is not allowed"),
         ("a: !!timestamp 2024-01-01", "the tag !!timestamp is not allowed"),
         ("a: !!int abc", "'abc' is no !!int"),
@@ -120,7 +125,8 @@ def test_bombs_are_refused_quickly(merge: bool) -> None:
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(blacklist_categories=["Cs", "Cc"], max_codepoint=0xFFFD)),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc<", min_size=1), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text("abc<", min_size=1), inner, max_size=4),
     max_leaves=20,
 )  # fmt: skip
 
@@ -161,8 +167,10 @@ def _told(read: Callable[[str, str], YamlText], text: str) -> str:
 
 
 pieces = st.sampled_from([
-    "a", "b", "1", "1.5", "~", "true", "'q'", '"q"', "a: ", "b: ", "1: ", "? ", ": ", "- ", "\n", "  ", "{", "}", "[",
-    "]", ", ", "&x ", "*x", "!!str ", "! ", "!mine ", "<<: ", "'<<': ", "# c", "---\n", "...\n", "|\n  t\n", "\t",
+    "a", "b", "1", "1.5", "~", "true", "'q'", '"q"', "a: ", "b: ", "1: ", "? ", ": ", "- ", "\n",
+    "  ", "{", "}", "[",
+    "]", ", ", "&x ", "*x", "!!str ", "! ", "!mine ", "<<: ", "'<<': ", "# c", "---\n", "...\n",
+    "|\n  t\n", "\t",
     "\x07", "%YAML 1.1\n",
 ])  # fmt: skip
 

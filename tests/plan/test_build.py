@@ -68,7 +68,7 @@ def _notebooks(folder: Path) -> Path:
 
 
 def _normalised(plan: Plan) -> str:
-    """The plan without what a change of nbci or Python itself may change: digests and the version."""
+    """The plan without what a change of nbci or Python may change: digests and the version."""
     text = re.sub(r'"([0-9a-f]{64}|[0-9a-f]{32})"', '"<digest>"', to_json(plan))
     return re.sub(r'"nbci": "[^"]+"', '"nbci": "<version>"', text)
 
@@ -162,7 +162,8 @@ def test_a_statement_of_an_imports_cell_keeps_its_line(tmp_path: Path) -> None:
     """
     plan = plan_of(
         tmp_path,
-        [("imports", "import os\n\n# numbers\nimport math\nimport json\n"), ("step:a", "os"), ("step:b", "math"),
+        [("imports", "import os\n\n# numbers\nimport math\nimport json\n"), ("step:a", "os"),
+         ("step:b", "math"),
          ("step:c", "json")],
     )  # fmt: skip
     sources = {step.name: step.cells[0].source.split("\n") for step in plan.steps}
@@ -214,7 +215,8 @@ def test_a_folder_of_which_a_skipped_step_makes_a_part_is_needed_too(tmp_path: P
 def test_an_expanded_node_is_skipped_whole(tmp_path: Path) -> None:
     plan = _pipeline(
         tmp_path,
-        "  make: {notebook: chain.ipynb, when: go}\n  waits: {notebook: plain.ipynb, after: [make]}\n",
+        "  make: {notebook: chain.ipynb, when: go}\n"
+        "  waits: {notebook: plain.ipynb, after: [make]}\n",
         {"chain": [("step:a", "x = 1"), ("step:b", "x")], "plain": ["y = 1"]},
     )
     assert [action for action, _ in _actions(plan).values()] == ["skip", "skip", "run"]
@@ -226,7 +228,8 @@ def test_an_expanded_node_is_skipped_whole(tmp_path: Path) -> None:
 )
 def test_a_name_that_nobody_defines(tmp_path: Path, source: str, nearest: str) -> None:
     cells: list[str | tuple[str, str]] = [
-        ("functions", "def score(x):\n    return 1"), ("step:fit", "model = 1"), ("step:score prev:fit", source)
+        ("functions", "def score(x):\n    return 1"), ("step:fit", "model = 1"),
+        ("step:score prev:fit", source)
     ]  # fmt: skip
     with pytest.raises(UsageError) as caught:
         plan_of(tmp_path, cells)
@@ -350,7 +353,10 @@ def test_steps_of_one_text_have_keys_of_their_own(tmp_path: Path) -> None:
     [
         ("a: {notebook: n.ipynb}\n  b: {notebook: n.ipynb, after: [a]}", 2),
         (
-            "a: {notebook: n.ipynb}\n  b: {notebook: m.ipynb, after: [a]}\n  c: {notebook: n.ipynb, after: [b]}",
+            (
+                "a: {notebook: n.ipynb}\n  b: {notebook: m.ipynb, after: [a]}\n"
+                "  c: {notebook: n.ipynb, after: [b]}"
+            ),
             3,
         ),
         ("a: {notebook: n.ipynb}\n  b: {notebook: n.ipynb}", 1),
@@ -403,7 +409,8 @@ def test_a_parameter_that_waits_for_a_metric_keeps_its_type(tmp_path: Path) -> N
     )
     handed = 'params: {epochs: "${a:m}", any: "${a:m}"}'
     (tmp_path / "p.yaml").write_text(
-        f"pipeline: p\nsteps:\n  a: {{notebook: n.ipynb}}\n  b: {{notebook: n.ipynb, after: [a], {handed}}}\n"
+        f"pipeline: p\nsteps:\n  a: {{notebook: n.ipynb}}\n"
+        f"  b: {{notebook: n.ipynb, after: [a], {handed}}}\n"
     )
     plan = planned(tmp_path / "p.yaml")
     assert plan.step("b").param_types == {"epochs": "int"}
@@ -412,9 +419,13 @@ def test_a_parameter_that_waits_for_a_metric_keeps_its_type(tmp_path: Path) -> N
 
 def test_what_a_file_says_of_defaults_is_written_as_it_is_read(tmp_path: Path) -> None:
     write_notebook(tmp_path / "n.ipynb", [("metrics", "acc = 1.0\nprint(acc)")])
-    gate = "{metric: acc, baseline: champion, max_drop: 0.1, first_run: pass, severity: fail, missing: fail}"
+    gate = (
+        "{metric: acc, baseline: champion, max_drop: 0.1, "
+        "first_run: pass, severity: fail, missing: fail}"
+    )
     (tmp_path / "p.yaml").write_text(
-        f"pipeline: p\nshell_errors: fail\nmetrics: {{acc: {{direction: up}}}}\nsteps: {{a: {{notebook: n.ipynb}}}}\n"
+        "pipeline: p\nshell_errors: fail\nmetrics: {acc: {direction: up}}\n"
+        "steps: {a: {notebook: n.ipynb}}\n"
         f"gates:\n  - {gate}\n"
     )
     text = to_json(planned(tmp_path / "p.yaml"))

@@ -1,4 +1,4 @@
-"""Metrics cells, through the plan: which step each of their lines ends, and which numbers it names."""
+"""Metrics cells, through the plan: which step their lines end, and which numbers they name."""
 
 from __future__ import annotations
 
