@@ -20,24 +20,28 @@ if TYPE_CHECKING:
 # ECMA-48, 5.4: control sequences; 5.6: strings such as titles and links, as xterm ends them
 _CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+"
+    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\xad"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+"
 )
 _MOVING = re.compile(r"[\b\r]|\x1b\[\d*[CDGK]")
 _ON_A_TERMINAL = re.compile(
     r"\x1b\[(?P<count>\d*)(?P<move>[CDGK])|(?P<control>[\b\r\n])|(?P<code>" + _CODES.pattern + ")"
 )
 _MARKUP = re.compile(
-    r"<(?:(script|style|template)\b[^<>]*>.*?</\1\s*>|!--.*?-->|/?[a-zA-Z][^<>]*>)|&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);?",
+    r"<(?:(script|style|template)\b[^<>]*>.*?</\1\s*>|!--.*?-->|/?[a-zA-Z][^<>]*>)"
+    r"|&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);?",
     re.DOTALL,
 )
 _ESCAPED = re.compile(
-    r"\\(?:x[0-9a-fA-F]{2}(?:\\x[0-9a-fA-F]{2})*|u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*|U[0-9a-fA-F]{8}|[0-7]{3}|.)",
+    r"\\(?:x[0-9a-fA-F]{2}(?:\\x[0-9a-fA-F]{2})*|u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*"
+    r"|U[0-9a-fA-F]{8}|[0-7]{3}|.)",
     re.DOTALL,
 )
 _QUOTED = re.compile("%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*")
 _BREAK = re.compile(r"\n(?=[A-Za-z0-9+/=]|\Z)")
 _BEGUN = re.compile(
-    r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b\n]*)?|&#?\w{0,31}|\\[uUx]?\w{0,8}|%[0-9a-fA-F]?|<[^<>]*)\Z"
+    r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b\n]*)?"
+    r"|&#?\w{0,31}|\\[uUx]?\w{0,8}|%[0-9a-fA-F]?|<[^<>]*)\Z"
 )
 _PLAIN_ESCAPES = {
     "n": "\n",
@@ -130,7 +134,9 @@ def views(text: str) -> Iterator[View]:
 def begun(text: str) -> int:
     """How many characters at the end of the text may be the beginning of a code."""
     found = _BEGUN.search(text, max(0, len(text) - _LONGEST_BEGUN))
-    return len(text) - found.start() if found is not None else 0
+    if found is None:
+        return 0
+    return len(text) - found.start()
 
 
 def has_codes(text: str) -> bool:
@@ -153,27 +159,39 @@ def _is_wrapped(text: str) -> bool:
 
 
 def _without_codes(view: View) -> View | None:
-    return _replaced(view, _CODES, _nothing) if "\x1b" in view.text else None
+    if "\x1b" not in view.text:
+        return None
+    return _replaced(view, _CODES, _nothing)
 
 
 def _without_invisible(view: View) -> View | None:
-    return _replaced(view, _INVISIBLE, _nothing) if _has_invisible(view.text) else None
+    if not _has_invisible(view.text):
+        return None
+    return _replaced(view, _INVISIBLE, _nothing)
 
 
 def _without_markup(view: View) -> View | None:
-    return _replaced(view, _MARKUP, _marked) if "<" in view.text or "&" in view.text else None
+    if "<" not in view.text and "&" not in view.text:
+        return None
+    return _replaced(view, _MARKUP, _marked)
 
 
 def _without_escapes(view: View) -> View | None:
-    return _replaced(view, _ESCAPED, _unescaped) if "\\" in view.text else None
+    if "\\" not in view.text:
+        return None
+    return _replaced(view, _ESCAPED, _unescaped)
 
 
 def _without_quotes(view: View) -> View | None:
-    return _replaced(view, _QUOTED, _unquoted) if "%" in view.text else None
+    if "%" not in view.text:
+        return None
+    return _replaced(view, _QUOTED, _unquoted)
 
 
 def _without_breaks(view: View) -> View | None:
-    return _replaced(view, _BREAK, _nothing) if _is_wrapped(view.text) else None
+    if not _is_wrapped(view.text):
+        return None
+    return _replaced(view, _BREAK, _nothing)
 
 
 def _replaced(
@@ -183,22 +201,32 @@ def _replaced(
 
     None where the pattern finds nothing.
     """
-    shown, count = pattern.subn("" if seen is _nothing else seen, view.text)
+    # with a text in place of a function, `re` calls no Python for each match
+    replacement: str | Callable[[re.Match[str]], str] = seen
+    if seen is _nothing:
+        replacement = ""
+    shown, count = pattern.subn(replacement, view.text)
+    if not count:
+        return None
 
     def pieces() -> list[Piece]:
         made: list[Piece] = []
         at = length = 0
         for found in pattern.finditer(view.text):
             start, end = found.span()
-            made += [(length, at, start)] if at < start else []
+            if at < start:
+                made.append((length, at, start))
             length += start - at
             text = seen(found)
-            made += [(length, start, end)] if text else []
+            if text:
+                made.append((length, start, end))
             length += len(text)
             at = end
-        return [*made, (length, at, len(view.text))] if at < len(view.text) else made
+        if at < len(view.text):
+            made.append((length, at, len(view.text)))
+        return made
 
-    return View(shown, view, pieces) if count else None
+    return View(shown, view, pieces)
 
 
 def _nothing(found: re.Match[str]) -> str:
@@ -207,7 +235,9 @@ def _nothing(found: re.Match[str]) -> str:
 
 def _marked(found: re.Match[str]) -> str:
     word = found[0]
-    return "" if word[0] == "<" else html.unescape(word)
+    if word[0] == "<":
+        return ""
+    return html.unescape(word)
 
 
 def _unquoted(found: re.Match[str]) -> str:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """One cell of a notebook; `number` is its position among all cells, from 1, as a person counts
-    them.
+    """One cell of a notebook.
 
-    `notebook_path` is the notebook that Kale's metadata lets it refer to.
+    `number` is its position among all cells, from 1, as a person counts them. `notebook_path` is
+    the notebook that Kale's metadata lets it refer to.
     """
 
     number: int
@@ -28,12 +28,16 @@ class Cell(Struct, frozen=True, kw_only=True):
     @property
     def first_line(self) -> str:
         """The first line that is not blank, to recognise the cell by."""
-        return next((line.strip() for line in self.source.splitlines() if line.strip()), "")
+        for line in self.source.splitlines():
+            if line.strip():
+                return line.strip()
+        return ""
 
 
 class Notebook(Struct, frozen=True, kw_only=True):
-    """A notebook as read: `path` as it is shown to people, `document` the nbformat 4 JSON (never
-    mutated).
+    """A notebook as read.
+
+    `path` is as it is shown to people, `document` the JSON of nbformat 4, which nobody may change.
     """
 
     path: str

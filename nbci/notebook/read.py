@@ -35,10 +35,9 @@ def parse_notebook(data: bytes, path: str) -> Notebook:
             where=Location(path),
         )
     text = _decode(data, path)
-    document = (
-        _parse_json(text, path) if suffix == ".ipynb" else _parse_jupytext(text, suffix, path)
-    )
-    return _from_document(document, path)
+    if suffix == ".ipynb":
+        return _from_document(_parse_json(text, path), path)
+    return _from_document(_parse_jupytext(text, suffix, path), path)
 
 
 def _decode(data: bytes, path: str) -> str:
@@ -61,8 +60,10 @@ def _parse_json(text: str, path: str) -> dict[str, Any]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         refuse_conflict(text, path)
-        truncated = not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
-        what = "the file is cut off" if truncated else f"this is not JSON ({error.msg})"
+        what = f"this is not JSON ({error.msg})"
+        # where the text ends too early, the parser's words mislead
+        if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
+            what = "the file is cut off"
         raise UsageError(
             what,
             where=Location(path, line=error.lineno, column=error.colno),
@@ -93,7 +94,10 @@ def refuse_conflict(text: str, path: str) -> None:
 
 
 def _as_version_4(document: object, path: str) -> dict[str, Any]:
-    version = document.get("nbformat") if isinstance(document, dict) else None
+    version = None
+    if isinstance(document, dict):
+        version = document.get("nbformat")
+    # bool is a subclass of int in Python, and JSON may hold true here
     if not isinstance(document, dict) or not isinstance(version, int) or isinstance(version, bool):
         raise UsageError(
             "this is JSON, but not a notebook: it has no `nbformat`",
@@ -115,9 +119,8 @@ def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
     nbformat = lean_import("nbformat")
     try:
         node = nbformat.reads(json.dumps(document), as_version=4)
-    except (
-        Exception
-    ) as error:  # nbformat's converters raise whatever an odd old notebook makes them raise
+    # nbformat's converters raise whatever an odd old notebook makes them raise
+    except Exception as error:
         raise UsageError(
             f"nbformat {document['nbformat']} could not be upgraded to 4: {error}",
             where=Location(path),
@@ -130,10 +133,10 @@ def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
     jupytext = lean_import("jupytext")
 
     try:
-        node = jupytext.reads(
-            text, fmt=suffix.removeprefix(".")
-        )  # which of its formats, jupytext guesses
-    except Exception as error:  # jupytext raises several kinds, from YAML's to its own
+        # only the suffix is given: which of its formats for it this is, jupytext guesses
+        node = jupytext.reads(text, fmt=suffix.removeprefix("."))
+    # jupytext raises several kinds, from YAML's to its own
+    except Exception as error:
         raise UsageError(
             f"jupytext cannot read this as a notebook: {error}", where=Location(path)
         ) from error
@@ -144,39 +147,46 @@ def _from_document(document: dict[str, Any], path: str) -> Notebook:
     cells = document.get("cells")
     if not isinstance(cells, list) or not isinstance(document.get("metadata", {}), dict):
         _explain_invalid(document, path)
+    numbered = enumerate(cast("list[Any]", cells), start=1)
     metadata = document.get("metadata", {})
-    spec = metadata.get("kernelspec")
-    spec = spec if isinstance(spec, dict) else {}
-    info = metadata.get("language_info")
-    info = info if isinstance(info, dict) else {}
+    spec = _mapping(metadata, "kernelspec")
+    info = _mapping(metadata, "language_info")
+    # Jupyter writes language_info when a notebook is run: other programs leave it out.
+    language = info.get("name") or spec.get("language") or _language(str(spec.get("name")))
     return Notebook(
         path=path,
-        cells=tuple(
-            _cell(raw, number, document, path)
-            for number, raw in enumerate(cast("list[Any]", cells), start=1)
-        ),
+        cells=tuple(_cell(raw, number, document, path) for number, raw in numbered),
         kernel_name=native_kernel(spec.get("name")) or None,
-        language=str(
-            info.get("name") or spec.get("language") or _language(str(spec.get("name")))
-        ).lower(),
+        language=str(language).lower(),
         document=document,
     )
 
 
+def _mapping(metadata: dict[str, Any], key: str) -> dict[str, Any]:
+    """What the metadata says under this key; nothing where it is no mapping."""
+    found = metadata.get(key)
+    if isinstance(found, dict):
+        return found
+    return {}
+
+
 def native_kernel(name: str | None) -> str | None:
-    """The name as Jupyter takes it: `python` means its own kernel (`_kernel_name_changed` in
-    jupyter_client).
+    """The name as Jupyter takes it: `python` means its own kernel.
+
+    So does `KernelManager._kernel_name_changed` in jupyter_client.
     """
-    return "python3" if name == "python" else name
+    if name == "python":
+        return "python3"
+    return name
 
 
 def _language(kernel: str) -> str:
-    """The language of a kernel that is known by its name only: people name kernels of environments
-    as they like.
-    """
-    return next(
-        (language for name, language in _KERNELS.items() if re.fullmatch(name, kernel)), "python"
-    )
+    """The language of a kernel that is known by its name only."""
+    for pattern, language in _KERNELS.items():
+        if re.fullmatch(pattern, kernel):
+            return language
+    # People name kernels of environments as they like, and most environments are Python's.
+    return "python"
 
 
 def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell:
@@ -208,12 +218,15 @@ def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell
 
 def _notebook_path(metadata: dict[str, Any]) -> str | None:
     path = metadata.get("notebook_path")
-    return path.strip() if isinstance(path, str) and path.strip() else None
+    if not isinstance(path, str):
+        return None
+    return path.strip() or None
 
 
 def _explain_invalid(document: dict[str, Any], path: str, number: int | None = None) -> None:
-    """Raise what nbformat's own validation says; it is slow to import, so it is asked only when
-    something is wrong.
+    """Raise what nbformat's own validation says.
+
+    It is slow to import, so it is asked only when something is wrong.
     """
     nbformat = lean_import("nbformat")
     try:

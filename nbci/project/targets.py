@@ -93,7 +93,7 @@ def notebooks_in(folder: Path) -> Iterator[Path]:
 
 
 def _is_skipped(parent: str, name: str) -> bool:
-    """Whether a folder belongs to a tool, or is an environment (PEP 405 puts `pyvenv.cfg` there)."""
+    """Whether a folder belongs to a tool, or is an environment, with PEP 405's `pyvenv.cfg`."""
     if name.startswith(".") or name in _SKIPPED_FOLDERS:
         return True
     return os.path.exists(os.path.join(parent, name, "pyvenv.cfg"))
