@@ -29,31 +29,54 @@ class Plot:
 
 def plots_of(document: Any, folder: str) -> tuple[Plot, ...]:
     """The plots that the document lists, their paths as seen from where `folder` begins."""
-    listed = document.get("plots") if isinstance(document, Mapping) else None
-    entries = (
-        [listed] if isinstance(listed, Mapping) else listed if isinstance(listed, list) else []
-    )
-    return tuple(
-        plot
-        for entry in entries
-        if isinstance(entry, str | Mapping)
-        for name, settings in ({entry: None} if isinstance(entry, str) else entry).items()
-        for plot in _plots(str(name), settings if isinstance(settings, Mapping) else {}, folder)
-    )
+    plots: list[Plot] = []
+    for entry in _entries(document):
+        named = _as_mapping(entry)
+        # DVC takes the bare path of a file for a plot without settings.
+        if isinstance(entry, str):
+            named = {entry: None}
+        for name, settings in named.items():
+            plots += _plots(str(name), _as_mapping(settings), folder)
+    return tuple(plots)
+
+
+def _entries(document: Any) -> list[Any]:
+    listed = _as_mapping(document).get("plots")
+    if isinstance(listed, Mapping):
+        return [listed]
+    if isinstance(listed, list):
+        return listed
+    return []
+
+
+def _as_mapping(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    return {}
+
+
+def _as_text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    return None
 
 
 def _plots(name: str, settings: Mapping[str, Any], folder: str) -> Iterator[Plot]:
     x, y = settings.get("x"), settings.get("y")
-    by_file = y if isinstance(y, Mapping) else {name: y}
-    template = settings.get("template")
+    # Where `y` maps files to columns, the entry's name is a title and no path.
+    by_file = y
+    if not isinstance(by_file, Mapping):
+        by_file = {name: y}
     words = {key: settings[key] for key in _WORDS if isinstance(settings.get(key), str)}
     for path, columns in by_file.items():
-        place = x.get(path) if isinstance(x, Mapping) else x
+        x_column = x
+        if isinstance(x, Mapping):
+            x_column = x.get(path)
         yield Plot(
             path=posixpath.normpath(posixpath.join(folder, str(path))),
-            x=place if isinstance(place, str) else None,
+            x=_as_text(x_column),
             y=_names(columns),
-            template=template if isinstance(template, str) else None,
+            template=_as_text(settings.get("template")),
             words=words,
         )
 
@@ -61,8 +84,6 @@ def _plots(name: str, settings: Mapping[str, Any], folder: str) -> Iterator[Plot
 def _names(columns: Any) -> tuple[str, ...]:
     if isinstance(columns, str):
         return (columns,)
-    return (
-        tuple(name for name in columns if isinstance(name, str))
-        if isinstance(columns, list)
-        else ()
-    )
+    if not isinstance(columns, list):
+        return ()
+    return tuple(name for name in columns if isinstance(name, str))

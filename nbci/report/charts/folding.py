@@ -109,13 +109,14 @@ def _stem(name: str) -> str:
 
 
 def _range(first: int, span: int, last: int) -> str:
-    return f"stage {first}" if span == 1 else f"stages {first} to {min(first + span - 1, last)}"
+    if span == 1:
+        return f"stage {first}"
+    return f"stages {first} to {min(first + span - 1, last)}"
 
 
 def _title(title: str, members: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str:
     """A group of one bears its step's name, unless another group has that for its title."""
-    return (
-        members[0]
-        if len(members) == 1 and (members[0] == title or members[0] not in groups)
-        else title
-    )
+    name = members[0]
+    if len(members) == 1 and (name == title or name not in groups):
+        return name
+    return title

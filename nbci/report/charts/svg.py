@@ -34,11 +34,11 @@ def svg_file(content: Markup, *, width: float, height: float, style: str, title:
 
 def short(value: float) -> str:
     """Return a coordinate to a tenth of a pixel in its shortest form."""
-    return (
-        f"{value:.1f}".removesuffix(".0").replace("-0", "0")
-        if value > -0.05
-        else f"{value:.1f}".removesuffix(".0")
-    )
+    text = f"{value:.1f}".removesuffix(".0")
+    # What rounds to zero from below would be written as -0.
+    if value > -0.05:
+        return text.replace("-0", "0")
+    return text
 
 
 def text_width(text: str, font_size: float) -> float:
