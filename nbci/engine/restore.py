@@ -13,7 +13,7 @@ from nbci.data.sharing import share
 from nbci.engine.caching.reuse import KnownOuts
 from nbci.engine.steps.declared_files import Files, restore_artifacts, stands
 from nbci.errors import IntegrityError, Location, UsageError, nearest
-from nbci.pipeline.paths import overlap
+from nbci.pipeline.paths import is_in, overlap
 from nbci.store.file_index import project_index
 
 if TYPE_CHECKING:
@@ -117,15 +117,11 @@ def _wanted(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
 
     chosen: dict[str, FileRef] = {}
     for path in paths:
-        found = {name: ref for name, ref in every.items() if _is_in(path, name)}
+        found = {name: ref for name, ref in every.items() if path == "." or is_in(name, [path])}
         if not found:
             raise _unknown(record, path, every)
         chosen |= found
     return tuple(chosen.values())
-
-
-def _is_in(path: str, name: str) -> bool:
-    return path in (".", name) or name.startswith(f"{path}/")
 
 
 def _unknown(record: RunRecord, path: str, every: Mapping[str, FileRef]) -> UsageError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nbci.errors import Location, UsageError
 from nbci.formatting.numbers import listed
 from nbci.git.process import Git, GitFailed
-from nbci.pipeline.paths import check_out
+from nbci.pipeline.paths import check_out, is_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +45,16 @@ def _refuse_links(
 ) -> None:
     # The place itself may be a link into a cache, since the run replaces it; its folder may not.
     inside = (os.path.realpath(root), *map(os.path.realpath, kept))
+    # Many outs lie in one folder, and to resolve its links costs a system call for each part.
     known: dict[str, bool] = {}
     for step, path in written:
         place = os.path.join(root, path)
         folder = os.path.dirname(place)
         if folder not in known:
-            known[folder] = _lies_in(os.path.realpath(folder), inside[:1])
+            known[folder] = is_in(os.path.realpath(folder), inside[:1])
         leads_out = not known[folder]
         if not leads_out and os.path.islink(place):
-            leads_out = not _lies_in(os.path.realpath(place), inside)
+            leads_out = not is_in(os.path.realpath(place), inside)
         if leads_out:
             raise UsageError(
                 f"the out {path} of step {step.name} leads out of the project through a link, to "
@@ -61,10 +62,6 @@ def _refuse_links(
                 where=Location(step.notebook),
                 hint="let the step write inside the project, or to a place that a parameter names",
             )
-
-
-def _lies_in(place: str, folders: Sequence[str]) -> bool:
-    return any(place == folder or place.startswith(f"{folder}/") for folder in folders)
 
 
 def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> None:

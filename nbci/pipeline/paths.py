@@ -38,6 +38,15 @@ def overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
+def is_in(path: str, places: Iterable[str]) -> bool:
+    """Whether a path is one of the places, or lies below one.
+
+    >>> is_in("data/train.csv", ["data"]), is_in("database", ["data"])
+    (True, False)
+    """
+    return any(path == place or path.startswith(f"{place}/") for place in places)
+
+
 def leaves_project(path: str) -> bool:
     """Whether a path from a project's root, as records have it, may not be written to.
 

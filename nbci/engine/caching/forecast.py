@@ -71,7 +71,8 @@ class _Forecast:
         self._last_record = last_record
         self._settled = Ended(plan)
         self._undecided: set[str] = set()
-        self._planned = {step.name: step for step in plan.steps}
+        self._planned = self._settled.planned
+        self._edges = {step.name: step.after for step in plan.steps}
 
     def step(self, step: PlannedStep) -> PlannedStep:
         """The step with its action and the reason for it."""
@@ -131,8 +132,8 @@ class _Forecast:
         # Mostly all are decided, and a thousand steps would each walk the whole graph.
         if not self._undecided:
             return []
-        before = reachable(step.after, {name: one.after for name, one in self._planned.items()})
-        return [name for name in self._planned if name in before and name in self._undecided]
+        undecided = reachable(step.after, self._edges) & self._undecided
+        return [name for name in self._planned if name in undecided]
 
     def _may_change(self, step: PlannedStep, inputs: Inputs, before: Iterable[str]) -> str | None:
         """A step before it that will run and may change what the step's values refer to.
@@ -153,7 +154,9 @@ class _Forecast:
             if last is None:
                 return name
             handed_on = {*changer.gives, *changer.optional_gives}
-            handed_on.update(ref.name for ref in last.gives)
+            # It may have handed on more than its plan says, as what values refer to.
+            for given in last.gives:
+                handed_on.add(given.name)
             if not names.isdisjoint(handed_on):
                 return name
         return None

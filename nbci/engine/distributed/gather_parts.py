@@ -167,8 +167,11 @@ def _record(
     """The run's record; it began with the first step that ran and ended with the last."""
     # Reused steps have the times of another run.
     ran = [step for step in steps if step.result != "reused"]
-    started = min((step.started_utc for step in ran if step.started_utc), default=begun.started_utc)
-    ended = max((step.ended_utc for step in ran if step.ended_utc), default=started)
+    # Times in UTC and in one form are in the order of their texts.
+    begins = filter(None, [step.started_utc for step in ran])
+    ends = filter(None, [step.ended_utc for step in ran])
+    started = min(begins, default=begun.started_utc)
+    ended = max(ends, default=started)
     record = replace(
         begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps)
     )
@@ -226,18 +229,22 @@ def _clock_differences(
     plan: Plan, records: Sequence[StepRecord]
 ) -> dict[frozenset[str | None], float]:
     """By pairs of hosts, how long before the end of an earlier step the next one began."""
-    ran = {record.name: record for record in records if record.result in ("passed", "failed")}
+    ran = {}
+    for record in records:
+        # Reused and skipped steps have no times of this run.
+        if record.result in ("passed", "failed"):
+            ran[record.name] = record
     found: dict[frozenset[str | None], float] = {}
     for step in plan.steps:
-        record = ran.get(step.name)
+        after = ran.get(step.name)
         for name in step.after:
             before = ran.get(name)
             # On one machine, an order that is wrong has another cause than clocks.
-            if record is None or before is None or record.host == before.host:
+            if after is None or before is None or after.host == before.host:
                 continue
-            ahead = _seconds_between(record.started_utc, before.ended_utc)
+            ahead = _seconds_between(after.started_utc, before.ended_utc)
             if ahead is not None:
-                hosts = frozenset((record.host, before.host))
+                hosts = frozenset((after.host, before.host))
                 found[hosts] = max(found.get(hosts, 0.0), ahead)
     return found
 

@@ -31,7 +31,7 @@ from nbci.store.file_index import project_index
 from nbci.store.files import lock_path, try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.config import Project
     from nbci.engine.listener import TickingListener
@@ -110,11 +110,14 @@ def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
     if count < 1 or store.read_step(step) is not None:
         return
     failure = Failure(kind="infrastructure", message="the machine that it ran on vanished")
-    attempts = tuple(
-        Attempt(number=number, result="failed", started_utc=now_utc(), seconds=0.0, failure=failure)
-        for number in range(1, count + 1)
-    )
-    store.write_step(StepRecord(name=step, result="failed", attempts=attempts))
+    attempts: list[Attempt] = []
+    for number in range(1, count + 1):
+        # The machine's log of it is lost: when it began, and how long it took, nobody knows.
+        attempt = Attempt(
+            number=number, result="failed", started_utc=now_utc(), seconds=0.0, failure=failure
+        )
+        attempts.append(attempt)
+    store.write_step(StepRecord(name=step, result="failed", attempts=tuple(attempts)))
 
 
 @contextmanager
@@ -127,7 +130,7 @@ def _alone(
     """
     with ExitStack() as locks:
         # In one order, so that two processes never wait for each other.
-        for name in sorted(step.name for step in steps):
+        for name in sorted(_names(steps)):
             place = lock_path(store.path / "locks", name)
             descriptor = try_lock(place)
             if descriptor is None:
@@ -152,7 +155,7 @@ def decide_before(
     cache, index = carried_cache(project, store.path), project_index(project)
     share(project, cache, environ, travels=True)
     ahead = Ahead(project.root, plan, store, cache, index)
-    settled = ahead.settle({step.name for step in plan.steps})
+    settled = ahead.settle(_names(plan.steps))
     cache.save()
     index.save()
     leave(store, cache, settled, left)
@@ -160,13 +163,17 @@ def decide_before(
 
 
 def _before(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
-    names = {step.name for step in steps}
+    names = _names(steps)
     return reachable(names, _edges(plan)) - names
 
 
 def _behind(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
-    names = {step.name for step in steps}
+    names = _names(steps)
     return reachable(names, followers_of(_edges(plan))) - names
+
+
+def _names(steps: Iterable[PlannedStep]) -> set[str]:
+    return {step.name for step in steps}
 
 
 def _edges(plan: Plan) -> dict[str, tuple[str, ...]]:
@@ -181,9 +188,12 @@ def _records_before(
 
     UsageError when a step that must have ended has not.
     """
-    here = {step.name for step in steps}
-    ended = ended_records(plan, store)
-    records = {record.name: record for record in ended if record.name not in here}
+    here = _names(steps)
+    records = {}
+    for record in ended_records(plan, store):
+        # What a part runs now may have a record of an earlier try.
+        if record.name not in here:
+            records[record.name] = record
     for step in steps:
         for name in step.after:
             if name in here:

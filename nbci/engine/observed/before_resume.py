@@ -44,6 +44,7 @@ def refuse_changed(
         record = records.get(step.name)
         if record is None or not record.ended_well:
             continue
+        # What another step of the run wrote after this one had read it is as the run left it.
         others: set[str] = set()
         for name, paths in written.items():
             if name != step.name:

@@ -42,6 +42,7 @@ def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
     has_children = seen.has_workers or bool(seen.programs)
     if not has_children and not readers(seen):
         return seen
+    # What is not known in full is no answer: such a step says that it may have read more.
     if opens.trouble is not None or window.lost:
         seen = replace(seen, unwatched=tuple(readers(seen)))
 
@@ -122,6 +123,8 @@ def _may_be_watched(path: str, root: str) -> bool:
     Excluded are the project's own paths and the system's, and any folder that contains the project
     or all files of a user.
     """
+    # Each folder below takes one of the system's watches (fs.inotify.max_user_watches), and to find
+    # all of a home may take minutes.
     around = (root, os.path.expanduser("~"), f"{tempfile.gettempdir()}/.")
     is_around = any(f"{other}/".startswith(f"{path.rstrip('/')}/") for other in around)
     is_elsewhere = not f"{path}/".startswith((f"{root}/", *_OF_THE_SYSTEM))

@@ -239,6 +239,7 @@ def facets_of(path: str, facets: Iterable[str]) -> str:
         "mode": f"{found.st_mode:o}",
         "links": str(found.st_nlink),
     }
+    # Sorted, so that the order in which code asked does not count.
     return " ".join(f"{facet}={known[facet]}" for facet in sorted(facets))
 
 
@@ -317,6 +318,7 @@ def _itself(surroundings: Surroundings, part: Part) -> Iterator[str]:
 
 
 def _program(_: Surroundings, part: Part) -> str:
+    # Imported late: a run whose steps all have an environment of their own needs no such search.
     from nbci.kernels.specs import program_of
 
     return program_of(part.label) or GONE
@@ -563,6 +565,7 @@ def _of_state(
 @lru_cache(maxsize=64)
 def _listed_distributions(folder: str, _changed_ns: int) -> Mapping[str, str]:
     found = {}
+    # By the names of folders alone: to open a file of each package takes many times as long.
     for name in os.listdir(folder):
         if name.endswith(".dist-info"):
             distribution, _, version = name.removesuffix(".dist-info").partition("-")

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import CHANGED
-from nbci.pipeline.paths import overlap
+from nbci.pipeline.paths import is_in, overlap
 from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ _WRITABLE = 0o222
 
 
 class Change(Struct, frozen=True):
-    """A file or folder of which nobody can say what it was for the step, and how that is said."""
+    """A file or folder of which nobody can say what it was for the step, with a sentence on it."""
 
     path: str
-    said: str
+    sentence: str
 
 
 def note_changes(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
@@ -43,7 +43,7 @@ def note_changes(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
             continue
         known.append(change.path)
         part = Part(kind=CHANGED, label=change.path, digest="while it ran")
-        warning = f"{change.said}: the step's result is not kept"
+        warning = f"{change.sentence}: the step's result is not kept"
         record = replace(
             record, observed=(*record.observed, part), warnings=(*record.warnings, warning)
         )
@@ -57,7 +57,7 @@ def changed_meanwhile(
 
     The step began at `since_ns`.
     """
-    own = tuple(surroundings.place(path) for path in surroundings.own)
+    own = tuple(map(surroundings.place, surroundings.own))
     found = {
         *_changed_since_stamped(seen, own),
         *_touched_without_stamp(seen, surroundings, since_ns),
@@ -70,14 +70,14 @@ def changed_meanwhile(
         label = path
         if path.startswith(f"{root}/"):
             label = os.path.relpath(path, root)
-        yield Change(label, _sentence(step, label, by_itself=_is_in(path, seen.written)))
+        yield Change(label, _sentence(step, label, by_itself=is_in(path, seen.written)))
 
 
 def _changed_since_stamped(seen: Seen, own: tuple[str, ...]) -> Iterator[str]:
     """What is no longer as it was when the kernel first saw it; `own` are the step's outs."""
     makes = (*seen.written, *own)
     for kind, path, _ in seen.sights:
-        if kind not in ("file", "folder") or path not in seen.stamps or _is_in(path, own):
+        if kind not in ("file", "folder") or path not in seen.stamps or is_in(path, own):
             continue
         if _differs(path, seen.stamps[path], makes):
             yield path
@@ -107,6 +107,7 @@ def changed_deps(
     now = {ref.path: ref.digest for ref in deps}
     outs = (*step.outs, *step.metrics)
     for path, digest in before.items():
+        # What the step itself writes again, as a file that it updates in place, is its own doing.
         if now.get(path) != digest and not any(overlap(path, out) for out in outs):
             yield Change(path, _sentence(step, path, by_itself=False))
 
@@ -148,9 +149,9 @@ def _differs(path: str, stamp: tuple[int, int, int, int], makes: Iterable[str]) 
     inode, size, written_ns, changed_ns = stamp
     # A folder's time changes when names in it come or go, also those that the step itself made.
     if stat.S_ISDIR(now.st_mode):
-        return now.st_mtime_ns != written_ns and not any(
-            other.startswith(f"{path}/") for other in makes
-        )
+        if now.st_mtime_ns == written_ns:
+            return False
+        return not any(other.startswith(f"{path}/") for other in makes)
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (inode, size, written_ns):
         return True
     # Linking a file elsewhere changes this time, and nbci links what nobody may write to.
@@ -163,7 +164,3 @@ def _touched_since(path: str, since_ns: int) -> bool:
     except OSError:
         return True
     return max(now.st_mtime_ns, now.st_ctime_ns) > since_ns
-
-
-def _is_in(path: str, places: Iterable[str]) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in places)

@@ -132,6 +132,7 @@ class Opens:
         # The thread may not have read yet what the step did last.
         self._drain()
         with self._lock:
+            # By identity: two windows in which nothing was opened yet are equal.
             self._windows = [other for other in self._windows if other is not window]
             for other in self._windows:
                 other.told.update(told, _made_by(window, other))
@@ -195,13 +196,15 @@ class Opens:
         """
         try:
             with os.scandir(folder) as found:
-                entries = [entry for entry in found if entry.name not in _OF_TOOLS]
+                entries = list(found)
         except OSError:
             return
         # An environment: its packages count by their versions.
-        if any(entry.name == b"pyvenv.cfg" for entry in entries):
+        if b"pyvenv.cfg" in [entry.name for entry in entries]:
             return
         for entry in entries:
+            if entry.name in _OF_TOOLS:
+                continue
             if _is_folder(entry):
                 yield entry
             elif entry.is_symlink():

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.engine.observed.kinds import BY_NAME, GONE, RUN_ID, STEP_NAME, facets_of, forms_of
 from nbci.engine.steps.deps import with_data
+from nbci.pipeline.paths import is_in
 from nbci.records.run_record import Part
 from nbci.secrets import credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from nbci.engine.observed.kinds import Surroundings
@@ -181,7 +182,7 @@ class _Labels:
             if kind in ("file", "absent"):
                 known = self._declared
             label = self.of(path)
-            if label.startswith(f"{NBCI_FOLDER}/") or _is_in(label, known):
+            if label.startswith(f"{NBCI_FOLDER}/") or is_in(label, known):
                 continue
             yield (kind, label, _first_state(kind, path, more))
 
@@ -208,15 +209,12 @@ def _is_near(root: str, path: str) -> bool:
     return os.path.commonpath((root, path)) != os.sep
 
 
-def _is_in(label: str, names: Iterable[str]) -> bool:
-    return any(label == name or label.startswith(f"{name}/") for name in names)
-
-
 def _variables(step: PlannedStep, seen: Seen, environ: Mapping[str, str]) -> Iterator[str]:
     """The variables that count by their values.
 
     Left out are secrets, and those that the step's settings set, since the key has them.
     """
+    # Of secrets not even a digest is written down.
     unfit = {*_OF_THE_KERNEL, *(step.env or {}), *step.secrets, *credentials(environ)}
     yield from sorted({*seen.variables, *_ALWAYS} - unfit)
 
@@ -224,9 +222,19 @@ def _variables(step: PlannedStep, seen: Seen, environ: Mapping[str, str]) -> Ite
 def outside(seen: Seen, cache: Path) -> Seen:
     """What was seen without the values that nbci itself read and wrote."""
     folder = f"{cache}/"
-    sights = tuple(sight for sight in seen.sights if not sight[1].startswith(folder))
-    written = tuple(path for path in seen.written if not path.startswith(folder))
-    return replace(seen, sights=sights, written=written)
+
+    def is_elsewhere(path: str) -> bool:
+        return not path.startswith(folder)
+
+    return replace(
+        seen,
+        sights=_sights_at(seen.sights, is_elsewhere),
+        written=tuple(filter(is_elsewhere, seen.written)),
+    )
+
+
+def _sights_at(sights: Iterable[Sight], is_fit: Callable[[str], bool]) -> tuple[Sight, ...]:
+    return tuple(sight for sight in sights if is_fit(sight[1]))
 
 
 def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
@@ -241,8 +249,8 @@ def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
     fit = replace(
         seen,
         modules=tuple(filter(is_fit, seen.modules)),
-        sights=tuple(sight for sight in seen.sights if is_fit(sight[1])),
-        stamps={path: stamp for path, stamp in seen.stamps.items() if is_fit(path)},
+        sights=_sights_at(seen.sights, is_fit),
+        stamps={path: seen.stamps[path] for path in filter(is_fit, seen.stamps)},
         written=tuple(filter(is_fit, seen.written)),
         network=tuple(filter(is_fit, seen.network)),
     )
@@ -259,6 +267,6 @@ def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]
         if label == path or label.startswith(_NOT_OUTS) or label.endswith(".pyc"):
             continue
         # A file that was removed again, such as a temporary one, leaves nothing to bring back.
-        if not _is_in(label, known) and os.path.isfile(path):
+        if not is_in(label, known) and os.path.isfile(path):
             found.append(label)
     return found

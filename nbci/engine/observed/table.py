@@ -115,5 +115,8 @@ def limits_table() -> str:
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     ruler = ("---",) * len(head)
-    lines = [" | ".join(cells) for cells in (head, ruler, *rows)]
-    return "\n".join(f"| {line} |" for line in lines)
+    lines = []
+    for cells in (head, ruler, *rows):
+        line = " | ".join(cells)
+        lines.append(f"| {line} |")
+    return "\n".join(lines)

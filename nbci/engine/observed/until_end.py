@@ -46,8 +46,11 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
             around = surroundings_of(root, planned[step.name], parts, index, context.environ)
             if not _is_as_observed(around, began_ns) or not _has_its_files(context, step):
                 return False
-            known.update(part for part in parts if part.kind not in _SEEN_BY_STEP)
+            for part in parts:
+                if part.kind not in _SEEN_BY_STEP:
+                    known.add(part)
     except (OSError, StepError):
+        # What cannot be read cannot be compared: the next run looks at everything.
         return False
     return True
 

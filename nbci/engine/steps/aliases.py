@@ -167,6 +167,7 @@ def passing_by(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
 def _of_same_node(step: PlannedStep, names: Iterable[str], plan: Plan) -> list[str]:
     """Those of the steps that values pass between, this one included."""
     planned = {other.name for other in plan.steps if other.node == step.node}
+    # In the order of `names`, on which the order of values in a step's key depends.
     return list(filter(planned.__contains__, names))
 
 

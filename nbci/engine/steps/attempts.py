@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
 
 _SIGTERM_SECONDS = 1.0
+# Tried again, the first is not wanted, and the others would end as they did.
 _FINAL = ("interrupted", "join", "environment")
 _INFRASTRUCTURE_RETRIES = 2
 _FIRST_DELAY_SECONDS = 1.0
@@ -136,6 +137,7 @@ async def _run_in_kernel(
         tried.failure = tried.outcome.failure
     except (InfrastructureError, OSError) as error:
         tried.failure = _infrastructure_failure(error)
+    # Before UsageError, of which it is one: what the installer printed goes with it.
     except LockRefused as error:
         traceback = error.output or None
         tried.failure = Failure(
@@ -209,6 +211,7 @@ def _with_attempt(
     )
     if tried.outcome is not None:
         attempt = replace(attempt, cells=tried.outcome.cells, notebook=NOTEBOOK)
+    # A step that failed before it had a kernel has no log.
     if (context.folder.step(step.name) / "kernel.log").exists():
         attempt = replace(attempt, log="kernel.log")
     return replace(record, result=result, attempts=(*record.attempts, attempt))
@@ -225,6 +228,7 @@ async def _run_watched(context: RunContext, step: PlannedStep, job: KernelJob) -
         outcome = await run_job(job, listener, context.kernels.zygotes)
         seen = outcome.seen
     finally:
+        # Also after an error: a window that stayed open would take in all that later steps open.
         if opens is not None and listener.window is not None:
             told: Iterable[str] = ()
             if seen is not None:

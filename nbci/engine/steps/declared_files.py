@@ -38,7 +38,7 @@ class Files(Struct, frozen=True):
 
 def missing_deps(root: Path, paths: Iterable[str]) -> Failure | None:
     """The failure of a step whose dependency is not there."""
-    gone = [path for path in paths if not (root / path).exists()]
+    gone = _not_there(root, paths)
     if not gone:
         return None
     return Failure(
@@ -50,7 +50,7 @@ def missing_deps(root: Path, paths: Iterable[str]) -> Failure | None:
 
 def missing_outs(root: Path, paths: Iterable[str]) -> Failure | None:
     """The failure of a step that ended without what it declared."""
-    gone = [path for path in paths if not (root / path).exists()]
+    gone = _not_there(root, paths)
     if not gone:
         return None
     pronoun = "them"
@@ -62,6 +62,10 @@ def missing_outs(root: Path, paths: Iterable[str]) -> Failure | None:
         hint="paths in a notebook's tags are relative to where its cells run, "
         "in a pipeline file to the project",
     )
+
+
+def _not_there(root: Path, paths: Iterable[str]) -> list[str]:
+    return [path for path in paths if not (root / path).exists()]
 
 
 def make_folders(root: Path, paths: Iterable[str]) -> None:

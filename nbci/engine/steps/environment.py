@@ -195,6 +195,7 @@ class StepEnvironments(Struct, kw_only=True):
                 )
             self.kept.complete(key, folder, lock)
         except BaseException:
+            # Also when it is cancelled: half an environment takes room and serves nobody.
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
@@ -224,6 +225,7 @@ class StepEnvironments(Struct, kw_only=True):
             printed = await _tail_of(process)
             status = await process.wait()
         except BaseException:
+            # Nothing else ends it: it leads a session, so that Ctrl-C does not reach it.
             await _end(process)
             raise
         if status != 0:

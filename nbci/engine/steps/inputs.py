@@ -112,19 +112,23 @@ def looked_up(
 
     Also those that functions in them look up when called.
     """
-    own = {ref.name for ref in taken}
+    own: set[str] = set()
+    pending: list[str] = []
+    for ref in taken:
+        own.add(ref.name)
+        pending += (*ref.reads, *ref.refs)
+
     found: dict[str, ValueRef] = {}
-    pending = [name for ref in taken for name in (*ref.reads, *ref.refs)]
     # What is looked up may look up more in turn.
     while pending:
         name = pending.pop()
         if name in own or name in found:
             continue
-        ref = _joined(name, last_givers(step, name, plan, records), records)
-        if ref is not None:
-            found[name] = ref
-            pending += (*ref.reads, *ref.refs)
-    return tuple(found[name] for name in sorted(found))
+        last = _joined(name, last_givers(step, name, plan, records), records)
+        if last is not None:
+            found[name] = last
+            pending += (*last.reads, *last.refs)
+    return tuple(map(found.__getitem__, sorted(found)))
 
 
 def may_change(
@@ -156,13 +160,17 @@ def _latest(
 
     Those left out left the value as it was.
     """
+    # Mostly there is one version, and no history needs to be walked.
     if len({ref.object for ref in gave.values()}) == 1:
         return dict(gave)
     earlier = {giver: _earlier_versions(name, giver, records) for giver in gave}
     latest = {}
     for giver, ref in gave.items():
-        others = (other for other in gave if gave[other].object != ref.object)
-        if not any(ref.object in earlier[other] for other in others):
+        is_earlier = False
+        for other, versions in earlier.items():
+            if gave[other].object != ref.object and ref.object in versions:
+                is_earlier = True
+        if not is_earlier:
             latest[giver] = ref
     # Where each was made from another's version none is the latest: all are left to be compared.
     return latest or dict(gave)
@@ -201,7 +209,10 @@ def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict
         raise StepError(
             f"a parameter of step {step.name}: {error.message}", hint=error.hint
         ) from error
-    return {name: _conform(step, name, value) for name, value in values.items()}
+    # After all are filled: that a metric is missing is said before that another does not fit.
+    for name, value in values.items():
+        values[name] = _conform(step, name, value)
+    return values
 
 
 def _metrics_and_scraps(records: Mapping[str, StepRecord]) -> dict[str, Any]:

@@ -54,9 +54,10 @@ def states_for(step: PlannedStep, records: Ended) -> RandomStates:
         # Of branches, the later one in the notebook counts, as it would in the whole notebook.
         last = givers[-1]
         refs.append(states[last])
-        differing = [giver for giver in givers if states[giver].object != states[last].object]
-        if differing:
-            disputed.append(Disputed(state=name, steps=(differing[0], last)))
+        for giver in givers:
+            if states[giver].object != states[last].object:
+                disputed.append(Disputed(state=name, steps=(giver, last)))
+                break
     return RandomStates(refs=tuple(refs), disputed=tuple(disputed))
 
 
@@ -87,12 +88,17 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
 
     # The walk stops at each giver, so that one may be found by one way and be behind another.
     if len(found) > 1:
-        edges = {name: other.after for name, other in planned.items()}
+        edges = _edges(records)
         behind_others: set[str] = set()
         for giver in found:
             behind_others |= reachable(edges[giver], edges)
         found = [giver for giver in found if giver not in behind_others]
     return sorted(found, key=list(planned).index)
+
+
+def _edges(records: Ended) -> dict[str, tuple[str, ...]]:
+    """For each step, the steps that it comes after."""
+    return {name: step.after for name, step in records.planned.items()}
 
 
 def _digests(states: RandomStates) -> dict[str, str]:

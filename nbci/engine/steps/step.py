@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import platform
 import time
 from typing import TYPE_CHECKING, Literal
@@ -113,8 +112,11 @@ def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
 
 def _put_back_outs_before(context: RunContext, step: PlannedStep) -> None:
     """Where a run is carried out in pieces, files that earlier steps made are in the store only."""
-    made = itertools.chain.from_iterable(record.outs for record in context.records.values())
-    needed = [ref for ref in made if any(overlap(dep, ref.path) for dep in step.deps)]
+    needed = []
+    for record in context.records.values():
+        for ref in record.outs:
+            if any(overlap(dep, ref.path) for dep in step.deps):
+                needed.append(ref)
     context.put_back(needed, context.cache.artifacts)
 
 
