@@ -1,5 +1,6 @@
-"""List who promoted, overrode, rolled back and demoted what, when, and from which build: from git
-tags alone.
+"""List from git tags who promoted, overrode, rolled back or demoted what, when, by which build.
+
+The tags are all that is read: a clone without runs has the whole history.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from nbci.registry.queries import HistoryEntry
 
@@ -34,27 +35,42 @@ def main(arguments: argparse.Namespace) -> int:
     signers = find_project(Path.cwd()).signers_file
     done = history(git, models, lambda manifest: describe_signature(manifest, signers))
     if arguments.json:
-        print(json.dumps([asdict(deed) for deed in done], indent=1, ensure_ascii=False))
+        print(json.dumps([asdict(entry) for deed in done], indent=1, ensure_ascii=False))
     else:
-        print("\n".join(lines(done)) or "no model was released yet")
+        print("\n".join(audit_lines(done)) or "no model was released yet")
     return 0
 
 
-def lines(done: Iterable[HistoryEntry]) -> Iterable[str]:
-    """A line for each deed, and one for its reason and build."""
-    for deed in done:
-        what = f"{deed.model} {deed.version or ''}".strip()
-        where = f" in {deed.stage}" if deed.stage else ""
-        gate = f" ({deed.gate})" if deed.gate else ""
-        by = f"{deed.by} <{deed.email}>" if deed.email else deed.by
-        yield f"{deed.at_utc}  {what}{where}: {deed.action}{gate}, by {by}"
-        details = [
-            f"{key} {value}"
-            for key, value in (("run", deed.run), ("build", deed.build), ("tag", deed.tag))
-            if value
-        ]
-        if deed.signature:
-            details.append(deed.signature)
-        yield f"    {', '.join(details)}"
-        if deed.reason:
-            yield f"    because: {' '.join(deed.reason.split())}"
+def audit_lines(entries: Iterable[HistoryEntry]) -> Iterator[str]:
+    """A line for each action, one with the evidence for it, and one for its reason."""
+    for entry in entries:
+        yield f"{entry.at_utc}  {_action(entry)}, by {_person(entry)}"
+        yield f"    {', '.join(_evidence(entry))}"
+        if entry.reason:
+            # A reason may have several lines, which would look like actions.
+            yield f"    because: {' '.join(entry.reason.split())}"
+
+
+def _action(entry: HistoryEntry) -> str:
+    text = f"{entry.model} {entry.version or ''}".strip()
+    if entry.stage:
+        text += f" in {entry.stage}"
+    text += f": {entry.action}"
+    if entry.gate:
+        text += f" ({entry.gate})"
+    return text
+
+
+def _person(entry: HistoryEntry) -> str:
+    if not entry.email:
+        return entry.by
+    return f"{entry.by} <{entry.email}>"
+
+
+def _evidence(entry: HistoryEntry) -> list[str]:
+    known = (("run", entry.run), ("build", entry.build), ("tag", entry.tag))
+    texts = [f"{name} {value}" for name, value in known if value]
+    # Not every project signs its releases; what is said here is already a sentence.
+    if entry.signature:
+        texts.append(entry.signature)
+    return texts

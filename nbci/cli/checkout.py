@@ -33,20 +33,24 @@ def main(arguments: argparse.Namespace) -> int:
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)
-    wanted = [_in_project(project.root, path) for path in arguments.paths]
+    wanted = [_path_in_project(project.root, path) for path in arguments.paths]
     done = check_out(project, folder, wanted, os.environ, to=arguments.to)
+
     for ref in done.refs:
-        print(
-            f"{ref.path}  {size(ref.bytes)}{'' if ref.path in done.changed else ' (stood there already)'}"
-        )
+        line = f"{ref.path}  {size(ref.bytes)}"
+        if ref.path not in done.changed:
+            line += " (stood there already)"
+        print(line)
+    # Somebody's own files are moved, never overwritten.
     for path in done.displaced:
         print(f"what stood at {path} is kept nowhere else: it is now in {done.aside / path}")
     return 0
 
 
-def _in_project(root: Path, path: str) -> str:
-    """The path as records have it; outside the project it stays as it is, and is found in no
-    record.
-    """
+def _path_in_project(root: Path, path: str) -> str:
+    """The path as records have it; outside the project unchanged, so that no record has it."""
+    # Not `resolve`: records name a link by its own path, not by what it leads to.
     place = Path(os.path.normpath(Path.cwd() / path))
-    return place.relative_to(root).as_posix() if place.is_relative_to(root) else path
+    if not place.is_relative_to(root):
+        return path
+    return place.relative_to(root).as_posix()

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.promote import add_publish_arguments
+from nbci.cli.promote import add_publish_arguments, local_tags_line
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Demote and say so."""
     from nbci.promotion.stage_changes import demote
 
-    show(arguments, demote(Path.cwd(), move_of(arguments), os.environ))
+    print_move(arguments, demote(Path.cwd(), move_of(arguments), os.environ))
     return 0
 
 
@@ -58,14 +58,18 @@ def move_of(arguments: argparse.Namespace) -> Move:
     )
 
 
-def show(arguments: argparse.Namespace, moved: Moved) -> None:
+def print_move(arguments: argparse.Namespace, moved: Moved) -> None:
     """Print what has changed."""
     if arguments.json:
         print(json.dumps(asdict(moved), indent=1, ensure_ascii=False))
         return
-    verb = "would be" if moved.dry_run else "is"
-    before = f", where {moved.before} was" if moved.before else ""
+
+    # A stage may be left empty: then nothing was in it before the model.
     what = f"{moved.model} {moved.now}" if moved.now else f"nothing of {moved.model}"
-    print(f"{what} {verb} in {moved.stage}{before}\n  tags:   {' '.join(moved.tags)}")
+    verb = "would be" if moved.dry_run else "is"
+    line = f"{what} {verb} in {moved.stage}"
+    if moved.before:
+        line += f", where {moved.before} was"
+    print(f"{line}\n  tags:   {' '.join(moved.tags)}")
     if not moved.dry_run and not moved.pushed:
-        print(f"  here only; git push --atomic origin {' '.join(moved.tags)}")
+        print(local_tags_line(moved.tags))

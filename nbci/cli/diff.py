@@ -42,10 +42,12 @@ def main(arguments: argparse.Namespace) -> int:
     def listing(ref: FileRef) -> dict[str, str] | None:
         try:
             return artifacts.listing(ref.digest)
-        except IntegrityError:  # it is no longer kept on this machine
+        except IntegrityError:
+            # The folder is no longer kept on this machine: its files cannot be named one by one.
             return None
 
-    found = difference(_read(project, arguments.before), _read(project, arguments.after), listing)
+    before, after = _read(project, arguments.before), _read(project, arguments.after)
+    found = difference(before, after, listing)
     if arguments.json:
         print(json.dumps(plain(found), indent=1, ensure_ascii=False))
     else:

@@ -10,90 +10,123 @@ from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
     from nbci.records.run_record import FileRef
 
 _NAMES_SHOWN = 5
-_NOT_THERE = "nothing"
+_NOTHING = "nothing"
+_BETTER = {True: "better", False: "worse", None: ""}
 
 
 def render_difference(found: RunDifference) -> str:
     """A section for each kind of difference; metrics also where they are equal."""
     lines = [f"{found.before} → {found.after}"]
     if found.is_empty:
-        return "\n".join([*lines, "", "nothing differs"]) + "\n"
-    lines += _section("parameters", _changes(found.params))
-    lines += _section("steps", _changes(found.steps))
-    lines += _section("code", [line for change in found.code for line in _cell(change)])
-    lines += _section("modules and undeclared files", [_used(change) for change in found.used])
-    lines += _section("data", [line for change in found.data for line in _data(change)])
-    lines += _section(
-        "metrics", table([_metric(change) for change in found.metrics]) if found.metrics else ()
-    )
-    lines += _section("environment", _changes(found.environment))
-    return "\n".join(lines) + "\n"
+        lines += ["", "nothing differs"]
+    else:
+        lines += _sections(found)
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return ["", title, *(f"  {line}".rstrip() for line in lines)] if lines else []
+def _sections(found: RunDifference) -> Iterator[str]:
+    yield from _section("parameters", _changes(found.params))
+    yield from _section("steps", _changes(found.steps))
+    yield from _section("code", [line for change in found.code for line in _cell(change)])
+    yield from _section("modules and undeclared files", map(_used_file, found.used))
+    yield from _section("data", [line for change in found.data for line in _data(change)])
+    yield from _section("metrics", _metrics(found.metrics))
+    yield from _section("environment", _changes(found.environment))
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    shown = [f"  {line}".rstrip() for line in lines]
+    if not shown:
+        return []
+    return ["", title, *shown]
 
 
 def _changes(changes: Sequence[Change]) -> list[str]:
-    rows = [
-        (one_line(change.name), f"{_value(change.before)} → {_value(change.after)}")
-        for change in changes
-    ]
-    return table(rows) if rows else []
+    if not changes:
+        return []
+    return table([(one_line(change.name), _before_and_after(change)) for change in changes])
+
+
+def _before_and_after(change: Change) -> str:
+    return f"{_value(change.before)} → {_value(change.after)}"
 
 
 def _value(value: Any) -> str:
-    return _NOT_THERE if value is None else one_line(str(value))
+    if value is None:
+        return _NOTHING
+    return one_line(str(value))
 
 
-def _used(change: Change) -> str:
-    """Digests say nothing to people."""
-    word = "added" if change.before is None else "removed" if change.after is None else "changed"
+def _used_file(change: Change) -> str:
+    """The name and what became of the file: its digests say nothing to people."""
+    word = "changed"
+    if change.before is None:
+        word = "added"
+    elif change.after is None:
+        word = "removed"
     return f"{one_line(change.name)}  {word}"
 
 
 def _cell(change: CellChange) -> Iterator[str]:
-    numbers = [
-        f"cell {number}"
-        for number in dict.fromkeys((change.before, change.after))
-        if number is not None
-    ]
+    # A cell that was added or removed has one number; one that stayed in its place, twice the same.
+    places = dict.fromkeys((change.before, change.after))
+    numbers = [f"cell {place}" for place in places if place is not None]
     yield f"{change.step}  {change.notebook}, {' → '.join(numbers)} {change.kind}"
-    yield from (f"  {line}" for line in change.diff)
+    for line in change.diff:
+        yield f"  {line}"
 
 
 def _data(change: DataChange) -> Iterator[str]:
     what = "read" if change.role == "in" else "written"
-    yield f"{change.path} ({what})  {change.kind}: {_content(change.before)} → {_content(change.after)}"
-    for word, names in (
-        ("added", change.added),
-        ("removed", change.removed),
-        ("changed", change.changed),
-    ):
-        if names:
-            shown = listed([one_line(name) for name in names], _NAMES_SHOWN)
-            yield f"  {counted(len(names), 'file')} {word}: {shown}"
+    contents = f"{_content(change.before)} → {_content(change.after)}"
+    yield f"{change.path} ({what})  {change.kind}: {contents}"
+
+    # Of a folder, where both of its listings are still kept.
+    yield from _files("added", change.added)
+    yield from _files("removed", change.removed)
+    yield from _files("changed", change.changed)
+
+
+def _files(word: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        shown = listed([one_line(name) for name in names], _NAMES_SHOWN)
+        yield f"  {counted(len(names), 'file')} {word}: {shown}"
 
 
 def _content(ref: FileRef | None) -> str:
     if ref is None:
-        return _NOT_THERE
-    files = f" in {counted(ref.files, 'file')}" if ref.files != 1 else ""
-    return f"{size(ref.bytes)}{files}"
+        return _NOTHING
+    if ref.files == 1:
+        return size(ref.bytes)
+    return f"{size(ref.bytes)} in {counted(ref.files, 'file')}"
 
 
-def _metric(change: MetricChange) -> tuple[str, ...]:
-    values = [
-        _NOT_THERE if value is None else number(value) for value in (change.before, change.after)
-    ]
-    unit = f" {change.unit}" if change.unit else ""
-    difference = change.difference
-    moved = "" if not difference else f"{'+' if difference > 0 else ''}{number(difference)}"
-    word = {True: "better", False: "worse", None: ""}[change.better]
-    return one_line(change.name), f"{values[0]} → {values[1]}{unit}", moved, word
+def _metrics(changes: Sequence[MetricChange]) -> list[str]:
+    if not changes:
+        return []
+    return table(map(_metric_row, changes))
+
+
+def _metric_row(change: MetricChange) -> tuple[str, ...]:
+    values = f"{_metric_value(change.before)} → {_metric_value(change.after)}"
+    if change.unit:
+        values += f" {change.unit}"
+
+    difference = ""
+    if change.difference:
+        # `number` writes the minus of a negative one.
+        sign = "+" if change.difference > 0 else ""
+        difference = f"{sign}{number(change.difference)}"
+    return one_line(change.name), values, difference, _BETTER[change.better]
+
+
+def _metric_value(value: float | None) -> str:
+    if value is None:
+        return _NOTHING
+    return number(value)

@@ -6,11 +6,11 @@ Exit codes: 0 all that is needed is there, 4 something is missing.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import print_text
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.app.health import Check
+    from nbci.jenkins.doctor import Finding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,22 +37,34 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
     else:
-        text = rendered(checks)
-        sys.stdout.buffer.write(f"{text}\n".encode("utf-8", errors="backslashreplace"))
-    return (
-        ExitCode.INFRASTRUCTURE
-        if any(check.state == "missing" for check in checks)
-        else ExitCode.SUCCESS
-    )
+        # A locale without UTF-8 is one of the things that are looked for.
+        print_text(render_checks(checks))
+    return health_code(checks)
 
 
-def rendered(checks: Sequence[Check]) -> str:
-    """A line for each check, below it what to do, and at the end the answer."""
+def render_checks(checks: Sequence[Check] | Sequence[Finding]) -> str:
+    """A line for each check, below it what to do, and at the end the answer.
+
+    Checks are of this machine, findings of a Jenkins controller; both look the same.
+    """
     width = max((len(check.name) for check in checks), default=0)
     lines = []
     for check in checks:
         lines.append(f"{check.state:7}  {check.name:{width}}  {check.found}".rstrip())
-        lines += [f"{'':7}  {'':{width}}  → {check.advice}"] if check.advice else []
-    missing = [check.name for check in checks if check.state == "missing"]
-    lines += ["", f"missing: {', '.join(missing)}" if missing else "all that is needed is there"]
-    return "\n".join(lines)
+        if check.advice:
+            lines.append(f"{'':7}  {'':{width}}  → {check.advice}")
+
+    missing = _missing(checks)
+    answer = "all that is needed is there"
+    if missing:
+        answer = f"missing: {', '.join(missing)}"
+    return "\n".join([*lines, "", answer])
+
+
+def health_code(checks: Sequence[Check] | Sequence[Finding]) -> ExitCode:
+    """The exit code: what is only noted is no failure."""
+    return ExitCode.INFRASTRUCTURE if _missing(checks) else ExitCode.SUCCESS
+
+
+def _missing(checks: Sequence[Check] | Sequence[Finding]) -> list[str]:
+    return [check.name for check in checks if check.state == "missing"]

@@ -10,14 +10,12 @@ import os
 import sys
 from typing import NoReturn
 
+from nbci.cli.arguments import hint_lines, print_error
 from nbci.cli.main import COMMANDS
 from nbci.errors import ExitCode, NbciError
 from nbci.home import ensure_home
 
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise NbciUsage(f"{message}", self.format_usage().strip())
+_DEFAULT_COLUMNS = 80
 
 
 class NbciUsage(NbciError):
@@ -27,6 +25,13 @@ class NbciUsage(NbciError):
 
     def __init__(self, message: str, usage: str) -> None:
         super().__init__(message, hint=usage)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors end in `call` like all others, instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise NbciUsage(message, self.format_usage().strip())
 
 
 class _Help(argparse.HelpFormatter):
@@ -40,50 +45,61 @@ class _Help(argparse.HelpFormatter):
 
 
 def _terminal_columns() -> int:
+    """What `shutil.get_terminal_size` says; that module alone takes some milliseconds to import."""
     with contextlib.suppress(ValueError):
-        if (columns := int(os.environ.get("COLUMNS", ""))) > 0:
+        columns = int(os.environ.get("COLUMNS", ""))
+        if columns > 0:
             return columns
+
+    # None where the process was started without a stdout.
+    if sys.__stdout__ is None:
+        return _DEFAULT_COLUMNS
     try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80 if sys.__stdout__ else 80
+        columns = os.get_terminal_size(sys.__stdout__.fileno()).columns
     except (OSError, ValueError):
-        return 80
+        return _DEFAULT_COLUMNS
+    # Some pseudo-terminals have no size: they answer with 0 columns.
+    return columns or _DEFAULT_COLUMNS
 
 
 def call(command: str, argv: list[str]) -> int:
     """Run a subcommand; every error of nbci's ends here."""
-    # plans and records live to the end and hold no cycles: Python's own rhythm spends two fifths of
-    # a plan on them
+    # Plans and records live to the end and hold no cycles: with Python's own thresholds the
+    # collector takes two fifths of the time of a plan.
     gc.set_threshold(100_000, 20, 100)
     try:
         ensure_home(os.environ)
         return _run(command, argv)
     except NbciError as error:
-        _say(f"nbci: error: {error}")
+        print_error(f"nbci: error: {error}")
         if error.hint:
-            _say("\n".join(f"  → {line}" for line in error.hint.splitlines()))
+            print_error("\n".join(hint_lines(error.hint)))
         return error.exit_code
     except KeyboardInterrupt:
-        _say("nbci: interrupted")
+        print_error("nbci: interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away, as `head` does: nothing is wrong with the work.
+        # Without this, Python would fail once more when it flushes stdout at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SUCCESS
     except Exception as error:  # noqa: BLE001 - what is caught here is a bug of ours, and is said to be one
-        return _bug(command, argv, error)
+        return _report_bug(command, argv, error)
 
 
 def _run(command: str, argv: list[str]) -> int:
     module = importlib.import_module(f"nbci.cli.{command}")
+    # The module's first paragraph is the command's help; the table has the short form of it.
     description = (module.__doc__ or COMMANDS[command]).split("\n\n")[0]
     parser = _Parser(prog=f"nbci {command}", description=description, formatter_class=_Help)
     module.add_arguments(parser)
-    code = module.main(parser.parse_args(_joined(argv)))
+    code = module.main(parser.parse_args(_with_joined_sort(argv)))
+    # Flushed here, where a broken pipe is still caught.
     sys.stdout.flush()
     return int(code)
 
 
-def _joined(argv: list[str]) -> list[str]:
+def _with_joined_sort(argv: list[str]) -> list[str]:
     """The arguments with `--sort -accuracy` as one: argparse would take the value for an option."""
     joined: list[str] = []
     for word in argv:
@@ -94,8 +110,8 @@ def _joined(argv: list[str]) -> list[str]:
     return joined
 
 
-def _bug(command: str, argv: list[str], error: BaseException) -> int:
-    """Write a log that can be pasted into a report; the terminal gets three lines."""
+def _report_bug(command: str, argv: list[str], error: BaseException) -> int:
+    """Write a log that can be pasted into a report; the terminal gets two lines."""
     import platform
     import tempfile
     import traceback
@@ -110,14 +126,11 @@ def _bug(command: str, argv: list[str], error: BaseException) -> int:
             "".join(traceback.format_exception(error)),
         )
     )
+    # Kept, and outside the project: the bug may be that the project cannot be written.
     with tempfile.NamedTemporaryFile(
         "w", prefix="nbci-bug-", suffix=".txt", delete=False, errors="replace"
     ) as file:
         file.write(log)
-    _say(f"nbci: this is a bug in nbci: {type(error).__name__}: {error}")
-    _say(f"  → a log to attach to a report is in {file.name}")
+    print_error(f"nbci: this is a bug in nbci: {type(error).__name__}: {error}")
+    print_error(f"  → a log to attach to a report is in {file.name}")
     return ExitCode.BUG
-
-
-def _say(text: str) -> None:
-    print(text.encode("utf-8", errors="backslashreplace").decode(), file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
-"""Write a run as files of other tools: `dvc` writes dvc.yaml, dvc.lock and params.yaml for DVC's
-own commands.
+"""Write a run for other tools: `dvc` writes dvc.yaml, dvc.lock and params.yaml for DVC's commands.
+
+What stands in those files for other stages stays as it is.
 """
 
 from __future__ import annotations
@@ -33,22 +34,23 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.runs.folder import find_run
 
     project = find_project(Path.cwd())
+    # Not `latest`: a run that failed, or left steps out, would make a dvc.lock with holes.
     folder = newest_whole(project) if arguments.run is None else find_run(project, arguments.run)
     export = prepare_export(project, folder)
     changed = [document for document in export.documents if document.text != document.before]
+
     if arguments.dry_run:
-        print(
-            "".join(document.diff() for document in changed)
-            or f"nothing changes for run {export.run}\n",
-            end="",
-        )
+        difference = "".join(document.diff() for document in changed)
+        print(difference or f"nothing changes for run {export.run}\n", end="")
         return 0
+
     write_export(project, export, os.environ)
     print(f"run {export.run} in {len(export.stages)} stages: {', '.join(export.stages)}")
     for document in changed:
-        print(f"  {'wrote' if document.before is None else 'changed'} {document.path}")
+        done = "wrote" if document.before is None else "changed"
+        print(f"  {done} {document.path}")
+    # The lock file names what the run made, and DVC would call these files modified.
     for path in export.altered:
-        print(
-            f"  {path} here is not what the run made: nbci checkout {export.run} {path}, or dvc checkout"
-        )
+        remedy = f"nbci checkout {export.run} {path}, or dvc checkout"
+        print(f"  {path} here is not what the run made: {remedy}")
     return 0

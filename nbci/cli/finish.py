@@ -1,5 +1,4 @@
-"""Gather the steps that `nbci step` ran into a run of this project, with its report; promote its
-model, if asked to.
+"""Gather the steps that `nbci step` ran into a run, with its report; promote its model if asked to.
 
 Safe to repeat: the same store becomes the same run. The exit code is the run's; of a run that
 passed, its promotion's. On a branch that nothing is promoted from, --promote says so and changes
@@ -14,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_store_arguments, shown_path
+from nbci.cli.arguments import add_store_arguments, print_error, shown_path
 from nbci.records.codec import plain
 
 if TYPE_CHECKING:
@@ -45,13 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lost",
         metavar="STAGE=TRIES",
         nargs="+",
-        type=_lost_stage,
+        type=_parse_lost_stage,
         default=[],
         help="stages whose machine vanished in each of so many tries",
     )
-    parser.add_argument("--promote", nargs="?", const="", metavar="M",
-                        help="if it passed, and was built on a branch that its models are promoted from, promote this "
-                        "model (without M: the only one that there is)")  # fmt: skip
+    # `const` tells --promote without a model from no --promote at all.
+    parser.add_argument(
+        "--promote",
+        nargs="?",
+        const="",
+        metavar="M",
+        help="if it passed, and was built on a branch that its models are promoted from, promote "
+        "this model (without M: the only one that there is)",
+    )
     parser.add_argument(
         "--json", action="store_true", help="print the JSON that schemas/show.schema.json describes"
     )
@@ -68,8 +73,9 @@ def main(arguments: argparse.Namespace) -> int:
     remark = ""
     try:
         if finished.exit_code == ExitCode.SUCCESS and arguments.promote is not None:
-            promotion, remark = _promoted(request, finished, arguments.promote or None)
-    finally:  # the run is there, whatever became of its promotion
+            promotion, remark = _promote(request, finished, arguments.promote or None)
+    finally:
+        # The run is there, whatever became of its promotion.
         if arguments.json:
             _print_document(finished, promotion)
         else:
@@ -77,7 +83,7 @@ def main(arguments: argparse.Namespace) -> int:
     return finished.exit_code
 
 
-def _lost_stage(text: str) -> tuple[int, int]:
+def _parse_lost_stage(text: str) -> tuple[int, int]:
     stage, separator, tries = text.partition("=")
     if not (separator and stage.isdecimal() and tries.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not STAGE=TRIES, two numbers")
@@ -87,36 +93,41 @@ def _lost_stage(text: str) -> tuple[int, int]:
 def _request(arguments: argparse.Namespace) -> FinishRequest:
     from nbci.app.finish import FinishRequest
 
-    def path(given: str | None) -> Path | None:
-        return Path(given) if given else None
-
     return FinishRequest(
         plan=Path(arguments.plan),
         store=arguments.store,
-        bring=path(arguments.bring),
+        bring=_optional_path(arguments.bring),
         command=("nbci", *sys.argv[1:]),
         stopped_by=arguments.stopped_by,
         lost=dict(arguments.lost),
-        build_files=path(arguments.out),
-        shown_outputs=path(arguments.shown),
+        build_files=_optional_path(arguments.out),
+        shown_outputs=_optional_path(arguments.shown),
         gates_count=not arguments.no_gate,
-        warn=lambda text: print(f"nbci: {text}", file=sys.stderr),
+        warn=lambda text: print_error(f"nbci: {text}"),
     )
 
 
-def _promoted(
+def _optional_path(given: str | None) -> Path | None:
+    """The path; None also for "", which an unset variable of a build script becomes."""
+    if not given:
+        return None
+    return Path(given)
+
+
+def _promote(
     request: FinishRequest, finished: FinishedRun, model: str | None
 ) -> tuple[Promotion | None, str]:
     """What was promoted, and that in words, or why nothing is on this branch."""
     from nbci.app.finish import promote_finished
-    from nbci.cli.promote import render
+    from nbci.cli.promote import render_promotion
     from nbci.promotion.facts import ElsewhereError
 
     try:
         promotion = promote_finished(request, finished, model)
     except ElsewhereError as error:
+        # No failure: a job builds all branches with the same command.
         return None, f"not promoted: {error.message}"
-    return promotion, render(promotion)
+    return promotion, render_promotion(promotion)
 
 
 def _print_document(finished: FinishedRun, promotion: Promotion | None) -> None:

@@ -1,5 +1,4 @@
-"""Judge a run once more by the gates of its own plan: what was asked, found, compared with, and
-what came of it.
+"""Judge a run once more by its plan's gates: what was asked, found, compared with, and the answer.
 
 Exit codes: 0 the gates let it pass, 3 one refused, 1 the run itself failed.
 """
@@ -51,6 +50,7 @@ def _override(arguments: argparse.Namespace) -> AskedOverride | None:
 
     reason, by = arguments.reason, arguments.by
     if arguments.override is None:
+        # Without this, a forgotten --override would look like an override that was not needed.
         if reason or by:
             hint = "name the gate: --override GATE"
             raise UsageError("--reason and --by go with --override", hint=hint)
@@ -81,6 +81,7 @@ def _print_verdict(judged: JudgedRun) -> None:
 def _why_not_judged(judged: JudgedRun) -> str:
     if judged.record.result != "passed":
         return "; only a run that passed is judged"
+    # Gates of a part of the pipeline could pass by leaving out what they would refuse.
     if judged.plan.gates:
         return "; not judged: it leaves out steps that were not asked for"
     return "; there are no gates"

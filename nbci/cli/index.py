@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Make it anew."""
+    """Rebuild it: there is no other action."""
     from nbci.config import find_project
     from nbci.formatting.numbers import counted
     from nbci.runs.index import RunIndex

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nbci.cli.jenkins import current_branch, open_controller
-from nbci.formatting.durations import duration
+from nbci.formatting.durations import duration, minute_of
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
+
+    from nbci.jenkins.builds import Build
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -22,30 +24,33 @@ def status(arguments: argparse.Namespace) -> int:
     from nbci.jenkins.place import job_name
 
     project, controller = open_controller()
+    # Asked first: an address that is no Jenkins, or lets nobody in, is named as such.
     controller.version()
     name, branch = job_name(project, arguments.job), arguments.branch
     builds = builds_of(controller, name, branch, current_branch(project), limit=arguments.n)
+
     if arguments.json:
         print(json.dumps([asdict(build) for build in builds], indent=1, ensure_ascii=False))
     elif not builds:
         print("no builds yet")
     else:
-        rows = [
-            (
-                str(build.number or ""),
-                build.result,
-                _time(build.began_utc_ms),
-                duration(build.seconds),
-                one_line(build.description or ""),
-            )
-            for build in builds
-        ]
-        print(
-            "\n".join(
-                line.rstrip() for line in table([("build", "result", "began", "took", ""), *rows])
-            )
-        )
+        for line in _table(builds):
+            print(line)
     return 0
+
+
+def _table(builds: Iterable[Build]) -> list[str]:
+    rows = [("build", "result", "began", "took", "")]
+    for build in builds:
+        row = (
+            str(build.number or ""),  # what waits in the queue has no number yet
+            build.result,
+            minute_of(build.began_utc_ms),
+            duration(build.seconds),
+            one_line(build.description or ""),
+        )
+        rows.append(row)
+    return table(rows)
 
 
 def stop(arguments: argparse.Namespace) -> int:
@@ -62,16 +67,12 @@ def stop(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"job": job, "stopped": stopped, "cancelled": cancelled}, indent=1))
         return 0
+
     for number in stopped:
+        # Jenkins interrupts a build in its own time: nobody can say that it has ended.
         print(f"build {number} of {job} is told to stop")
     for item in cancelled:
         print(f"item {item} is out of the queue")
     if not stopped and not cancelled:
         print(f"nothing of {job} runs or waits")
     return 0
-
-
-def _time(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return ""
-    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -39,20 +39,18 @@ def sync(arguments: argparse.Namespace) -> int:
     )
     changes = compare(controller, items)
     pending = [change for change in changes if change.action in {"create", "update"}]
-    wanted = bool(pending) and not arguments.dry_run
-    if arguments.json and wanted and not arguments.yes:
-        raise UsageError("--json asks nobody", hint="add --yes or --dry-run")
+
     if not arguments.json:
         _show(changes)
-    done = wanted and (arguments.yes or _agreed())
-    if done:
+    is_done = False
+    if pending and not arguments.dry_run:
+        is_done = arguments.yes or _is_agreed(arguments)
+    if is_done:
         apply(controller, changes)
+
     if arguments.json:
-        rows = [
-            {"item": c.item.name, "action": c.action, "changes": list(c.lines)} for c in changes
-        ]
-        print(json.dumps({"changes": rows, "done": done}, indent=1, ensure_ascii=False))
-    elif done:
+        _print_document(changes, is_done=is_done)
+    elif is_done:
         print(f"done: {len(pending)} of {len(changes)} changed")
     else:
         print("nothing was changed" if pending else "nothing to do")
@@ -66,7 +64,22 @@ def _show(changes: Sequence[Change]) -> None:
             print(f"    {line}")
 
 
-def _agreed() -> bool:
+def _print_document(changes: Sequence[Change], *, is_done: bool) -> None:
+    rows = []
+    for change in changes:
+        row = {"item": change.item.name, "action": change.action, "changes": list(change.lines)}
+        rows.append(row)
+    print(json.dumps({"changes": rows, "done": is_done}, indent=1, ensure_ascii=False))
+
+
+def _is_agreed(arguments: argparse.Namespace) -> bool:
+    """Ask whether to do it; UsageError where nobody can be asked.
+
+    A controller is shared: nothing is changed there because an answer was missing.
+    """
+    if arguments.json:
+        # A question on stdout would stand before the document.
+        raise UsageError("--json asks nobody", hint="add --yes or --dry-run")
     if not sys.stdin.isatty():
         raise UsageError(
             "nobody is there to ask", hint="add --yes to do it, or --dry-run to look only"

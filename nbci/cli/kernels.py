@@ -12,11 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.arguments import positive
-from nbci.formatting.durations import parse_duration
+from nbci.cli.arguments import parse_count, parse_seconds
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,17 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preload", action="append", default=[], metavar="MODULE", help="start: import it ahead"
     )
     parser.add_argument(
-        "--spares", type=positive, default=2, metavar="N", help="start: kernels ready ahead (2)"
+        "--spares", type=parse_count, default=2, metavar="N", help="start: kernels ready ahead (2)"
     )
     parser.add_argument(
-        "--idle", default="30m", metavar="TIME", help="start: end after so long without use (30m)"
+        "--idle",
+        type=parse_seconds,
+        default="30m",
+        metavar="TIME",
+        help="start: end after so long without use (30m)",
     )
     parser.add_argument("--now", action="store_true", help="stop: end the kernels that run, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Do it."""
+    """Do what the action's name says."""
     return {"start": _start, "status": _status, "stop": _stop}[arguments.action](arguments)
 
 
@@ -52,76 +56,79 @@ def _start(arguments: argparse.Namespace) -> int:
 
     spec = find_spec(arguments.kernel)
     env = {**os.environ, **(spec.env or {})}
-    env.setdefault("PYTHONHASHSEED", "0")  # as the kernels of steps have it
-    said = warm.start(
+    # As the kernels of steps have it: a process with another seed could not be their parent.
+    env.setdefault("PYTHONHASHSEED", "0")
+    process = warm.start(
         _argv(spec.argv),
         env,
         preloads=(*arguments.preload, *_imports(arguments.notebooks)),
         spares=arguments.spares,
-        idle_seconds=parse_duration(arguments.idle),
+        idle_seconds=arguments.idle,
     )
-    print(json.dumps(said, indent=1) if arguments.json else _described(said))
+    print(json.dumps(process, indent=1) if arguments.json else _describe(process))
     return 0
 
 
 def _argv(argv: list[str]) -> list[str]:
-    """The command with jupyter_client's own reading of `python`."""
+    """The command with jupyter_client's own reading of `python`: the interpreter that runs nbci."""
     import sys
 
-    plain = {
-        "python",
-        f"python{sys.version_info[0]}",
-        f"python{sys.version_info[0]}.{sys.version_info[1]}",
-    }
-    return [sys.executable if argv[0] in plain else argv[0], *argv[1:]]
+    major, minor = sys.version_info[:2]
+    if argv[0] in {"python", f"python{major}", f"python{major}.{minor}"}:
+        return [sys.executable, *argv[1:]]
+    return argv
 
 
 def _imports(paths: list[str]) -> tuple[str, ...]:
+    """The modules that the code cells of these notebooks import."""
     from nbci.kernels.zygote.imports import imports_of
     from nbci.notebook.read import parse_notebook
 
-    sources = [
-        cell.source
-        for path in paths
-        for cell in parse_notebook(Path(path).read_bytes(), path).cells
-        if cell.kind == "code"
-    ]
+    sources: list[str] = []
+    for path in paths:
+        cells = parse_notebook(Path(path).read_bytes(), path).cells
+        sources += [cell.source for cell in cells if cell.kind == "code"]
     return imports_of(sources)
 
 
 def _status(arguments: argparse.Namespace) -> int:
     from nbci.kernels.zygote import warm
 
-    found = warm.status()
+    processes = warm.status()
     if arguments.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(processes, indent=1))
+    elif not processes:
+        print("no kernels are kept warm; `nbci kernels start` does it")
     else:
-        print(
-            "\n".join(map(_described, found))
-            or "no kernels are kept warm; `nbci kernels start` does it"
-        )
+        print("\n".join(map(_describe, processes)))
     return 0
 
 
 def _stop(arguments: argparse.Namespace) -> int:
     from nbci.kernels.zygote import warm
 
-    ended = warm.stop(now=arguments.now)
-    print(json.dumps({"stopped": ended}) if arguments.json else f"stopped: {ended}")
+    count = warm.stop(now=arguments.now)
+    print(json.dumps({"stopped": count}) if arguments.json else f"stopped: {count}")
     return 0
 
 
-def _described(said: dict[str, Any]) -> str:
-    age = timedelta(seconds=int(time.time() - said["started"]))
-    idle = timedelta(seconds=int(said["idle_seconds"]))
-    old = "" if said.get("current", True) else "; packages have changed since, so it is not used"
-    lines = [
-        f"{said['key']}  pid {said['pid']}, Python {said['version']}, up {age}, ends after {idle} without use{old}",
-        f"  kernels: {len(said['kernels'])} running, {len(said['spares'])} ready, {said['served']} served",
-        f"  imported ahead: {', '.join(said['preloads']) or 'nothing'}",
-    ]
-    lines += [
-        f"  not imported ahead: {name}: {reason}"
-        for name, reason in sorted(said["left_out"].items())
-    ]
-    return "\n".join(lines)
+def _describe(process: dict[str, Any]) -> str:
+    return "\n".join(_lines(process))
+
+
+def _lines(process: dict[str, Any]) -> Iterator[str]:
+    # Whole seconds: a timedelta would be written with six decimals.
+    age = timedelta(seconds=int(time.time() - process["started"]))
+    idle = timedelta(seconds=int(process["idle_seconds"]))
+    first = f"{process['key']}  pid {process['pid']}, Python {process['version']}, up {age}, "
+    first += f"ends after {idle} without use"
+    # A process keeps the modules that it has imported, whatever was installed since.
+    if not process.get("current", True):
+        first += "; packages have changed since, so it is not used"
+    yield first
+
+    running, ready = len(process["kernels"]), len(process["spares"])
+    yield f"  kernels: {running} running, {ready} ready, {process['served']} served"
+    yield f"  imported ahead: {', '.join(process['preloads']) or 'nothing'}"
+    for name, reason in sorted(process["left_out"].items()):
+        yield f"  not imported ahead: {name}: {reason}"

@@ -8,10 +8,10 @@ otherwise.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import print_text
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci lint`."""
-    parser.add_argument("targets", metavar="TARGET", nargs="*",
-                        help="a notebook, a pipeline or a folder of them (default: the whole project)")  # fmt: skip
+    parser.add_argument(
+        "targets",
+        metavar="TARGET",
+        nargs="*",
+        help="a notebook, a pipeline or a folder of them (default: the whole project)",
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--format", choices=("text", "json", "issues"), default="text",
-                      help="issues: what Jenkins' warnings plugin reads (recordIssues tool: issues())")  # fmt: skip
+    form.add_argument(
+        "--format",
+        choices=("text", "json", "issues"),
+        default="text",
+        help="issues: what Jenkins' warnings plugin reads (recordIssues tool: issues())",
+    )
     form.add_argument(
         "--json", dest="format", action="store_const", const="json", help="print a JSON list"
     )
@@ -38,17 +46,14 @@ def main(arguments: argparse.Namespace) -> int:
 
     checked = check_targets(arguments.targets, Path.cwd())
     if arguments.format == "text":
-        text = as_text(checked)
-        sys.stdout.buffer.write(f"{text}\n".encode("utf-8", errors="backslashreplace"))
+        # Findings quote source code, which may hold anything.
+        print_text(as_text(checked))
+    elif arguments.format == "json":
+        print(json.dumps(as_data(checked), indent=1))
     else:
-        print(
-            json.dumps(
-                as_data(checked) if arguments.format == "json" else as_issues(checked), indent=1
-            )
-        )
-    counting = {"error", "warning"} if arguments.strict else {"error"}
-    return (
-        ExitCode.USAGE
-        if any(finding.severity in counting for finding in checked.findings)
-        else ExitCode.SUCCESS
-    )
+        print(json.dumps(as_issues(checked), indent=1))
+
+    failing = {"error", "warning"} if arguments.strict else {"error"}
+    if any(finding.severity in failing for finding in checked.findings):
+        return ExitCode.USAGE
+    return ExitCode.SUCCESS

@@ -1,6 +1,4 @@
-"""The command line: finds the subcommand's module, calls it, and turns what goes wrong into output
-and an exit code.
-"""
+"""The command line: find the subcommand's module and call it."""
 
 from __future__ import annotations
 
@@ -45,6 +43,10 @@ COMMANDS = {
 }
 
 _USAGE = "usage: nbci [--version] [--help] COMMAND ..."
+_MORE_HELP = (
+    "nbci COMMAND --help says more about each. "
+    "A first try, with your notebook: nbci run NOTEBOOK.ipynb"
+)
 
 
 def run(argv: list[str]) -> int:
@@ -52,48 +54,58 @@ def run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         return _top_level_help(argv)
     if argv[0] == "--version":
-        return _print(_version())
+        return _print([_version()])
     if argv[0] not in COMMANDS:
-        return _unknown(argv[0])
+        return _refuse_unknown(argv[0])
+
+    # Imported only here: `nbci --help` needs no parser.
     from nbci.cli.error_handler import call
 
     return call(argv[0], argv[1:])
 
 
 def _version() -> str:
+    # Imported only here: it asks git, which no other command pays for.
     from nbci.build_commit import build_commit
 
+    version = f"nbci {nbci.__version__}"
     commit = build_commit()
-    return f"nbci {nbci.__version__} ({commit})" if commit else f"nbci {nbci.__version__}"
+    if not commit:
+        return version
+    return f"{version} ({commit})"
 
 
 def _top_level_help(argv: list[str]) -> int:
     if len(argv) > 1 and argv[0] == "help" and argv[1] in COMMANDS:
         return run([argv[1], "--help"])
+
     width = max(map(len, COMMANDS))
     lines = [_USAGE, "", "Tagged Jupyter notebooks run as pipelines.", "", "commands:"]
     lines += [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
-    lines += [
-        "",
-        "nbci COMMAND --help says more about each. A first try, with your notebook: nbci run NOTEBOOK.ipynb",
-    ]
-    return _print("\n".join(lines))
+    lines += ["", _MORE_HELP]
+    return _print(lines)
 
 
-def _unknown(word: str) -> int:
+def _refuse_unknown(word: str) -> int:
+    """Name the command that was probably meant."""
     from nbci.errors import ExitCode, nearest
 
     close = nearest(word, COMMANDS)
-    hint = f"did you mean `nbci {close}`?" if close else "`nbci --help` lists the commands"
-    if close is None and (os.path.exists(word) or word.endswith((".ipynb", ".yaml", ".yml"))):
+    # Who forgets `run` before a notebook's name gets no unlike command as advice.
+    is_target = os.path.exists(word) or word.endswith((".ipynb", ".yaml", ".yml"))
+    hint = "`nbci --help` lists the commands"
+    if close is not None:
+        hint = f"did you mean `nbci {close}`?"
+    elif is_target:
         hint = f"did you mean `nbci run {word}`?"
     print(f"nbci: there is no command {word!r}\n  → {hint}", file=sys.stderr)
     return ExitCode.USAGE
 
 
-def _print(text: str) -> int:
+def _print(lines: list[str]) -> int:
     try:
-        print(text, flush=True)
-    except BrokenPipeError:  # `nbci --help | head`
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        # `nbci --help | head`: what is left would fail once more when Python flushes at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

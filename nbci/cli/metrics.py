@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import positive
+from nbci.cli.arguments import parse_count
 
 if TYPE_CHECKING:
     import argparse
@@ -23,14 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--where", metavar="CONDITION", help="only runs for which this holds, as for `nbci runs`"
     )
     history.add_argument(
-        "--limit", "-n", type=positive, default=20, metavar="N", help="how many (default: 20)"
+        "--limit", "-n", type=parse_count, default=20, metavar="N", help="how many (default: 20)"
     )
     history.add_argument("--json", action="store_true", help="print a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print them."""
-    from nbci.cli.runs_text import render_history, value_in
+    """Print the history: there is no other action."""
+    from nbci.cli.runs_text import history_document, render_history
     from nbci.config import find_project
     from nbci.runs.index import find_runs
 
@@ -41,13 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
     )
     if arguments.json:
-        fields = ("run", "pipeline", "result", "started_utc")
-        listed = [
-            {name: getattr(row, name) for name in fields}
-            | {"value": value_in(row, arguments.metric)}
-            for row in rows
-        ]
-        print(json.dumps(listed, indent=1))
+        print(json.dumps(history_document(rows, arguments.metric), indent=1))
     else:
         print(render_history(rows, arguments.metric), end="")
     return 0

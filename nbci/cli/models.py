@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbci.cli.arguments import print_error
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbci.git.process import Git
     from nbci.registry.events import ModelState
@@ -27,11 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci models`."""
     _add_common(parser, default=False)
     commands = parser.add_subparsers(dest="query", metavar="QUERY")
+
     history = commands.add_parser(
         "history", help="what was done to a model, and its versions with their metrics"
     )
     history.add_argument("model", metavar="M")
     _add_common(history)
+
     get = commands.add_parser("get", help="bring a released model here")
     get.add_argument(
         "reference", metavar="M", help="digits, digits@v1.2.0, digits@latest or digits#production"
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     get.add_argument("--url", metavar="GIT_URL", help="of this repository; no checkout is needed")
     get.add_argument("--force", action="store_true", help="replace what is there")
     _add_common(get)
+
     verify = commands.add_parser("verify", help="hold every release against its evidence")
     verify.add_argument("model", metavar="M", nargs="?", help="this model only")
     verify.add_argument(
@@ -49,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
-    """The query's own default would hide what stands before its name."""
+    """Declare what may stand before a query's name and after it.
+
+    argparse sets the defaults of a query last: `--json verify` would become false without SUPPRESS.
+    """
     parser.add_argument(
         "--fetch", action="store_true", default=default, help="bring the tags of `origin` first"
     )
@@ -78,9 +84,11 @@ def known_models(
 
     git = open_git(folder)
     if fetch:
-        fetch_models(git, REMOTE, [name] if name is not None else None)
+        fetch_models(git, REMOTE, None if name is None else [name])
     models = read_models(git)
-    return git, models if name is None else (find_model(models, name),)
+    if name is not None:
+        models = (find_model(models, name),)
+    return git, models
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -95,49 +103,45 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _table(rows: Sequence[StageRow]) -> Iterator[str]:
+def _table(rows: Sequence[StageRow]) -> list[str]:
+    from nbci.formatting.durations import minute
+    from nbci.formatting.tables import table
+
     if not rows:
-        return
+        return []
     cells = [("model", "stage", "version", "since", "by", "metrics")]
-    cells += [
-        (
-            row.model,
-            row.stage or "-",
-            row.version,
-            row.since_utc[:16].replace("T", " "),
-            row.by,
-            _metrics(row.metrics),
-        )
-        for row in rows
-    ]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    for line in cells:
-        yield "  ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
+    for row in rows:
+        # A version that was registered, and never put into a stage, has none.
+        stage = row.stage or "-"
+        since, metrics = minute(row.since_utc), _metrics(row.metrics)
+        cells.append((row.model, stage, row.version, since, row.by, metrics))
+    return table(cells)
 
 
-def _metrics(metrics: Any) -> str:
+def _metrics(metrics: Mapping[str, float]) -> str:
+    """The metrics without the names of their steps: a release has few, and a row little room."""
     from nbci.formatting.numbers import number
 
-    return ", ".join(
-        f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items()
-    )
+    texts = [f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items()]
+    return ", ".join(texts)
 
 
 def _history(arguments: argparse.Namespace) -> int:
-    from nbci.cli.audit import lines
-    from nbci.registry.queries import history, version_rows
+    from nbci.cli.audit import audit_lines
+    from nbci.registry.queries import deeds, version_rows
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
-    rows = version_rows(git, models[0])
-    done = history(git, models)
+    versions = version_rows(git, models[0])
+    events = deeds(git, models)
     if arguments.json:
         _print_json(
-            {"versions": [asdict(row) for row in rows], "events": [asdict(deed) for deed in done]}
+            {
+                "versions": [asdict(row) for row in versions],
+                "events": [asdict(event) for event in events],
+            }
         )
     else:
-        print("\n".join((*_table(rows), "", *lines(done))))
+        print("\n".join((*_table(versions), "", *audit_lines(events))))
     return 0
 
 
@@ -145,9 +149,8 @@ def _get(arguments: argparse.Namespace) -> int:
     from nbci.promotion.fetched import get_model
     from nbci.registry.grammar import parse_reference
 
-    reference = parse_reference(arguments.reference)
     fetched = get_model(
-        reference,
+        parse_reference(arguments.reference),
         url=arguments.url,
         folder=Path.cwd(),
         target=Path(arguments.path),
@@ -166,15 +169,23 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
     found = verify(git, find_project(Path.cwd()), models, content=not arguments.quick)
-    count = sum(len(model.versions) for model in models)
     if arguments.json:
         _print_json([asdict(finding) for finding in found])
     elif not found:
-        several = f"{count} releases are what they say" if count else "no model was released yet"
-        print("1 release is what it says" if count == 1 else several)
-    for finding in found if not arguments.json else ():
-        print(f"{finding.model} {finding.version or ''}: {finding.problem}", file=sys.stderr)
+        print(_all_well(sum(len(model.versions) for model in models)))
+    else:
+        for finding in found:
+            print_error(f"{finding.model} {finding.version or ''}: {finding.problem}")
     return ExitCode.INTEGRITY if found else ExitCode.SUCCESS
+
+
+def _all_well(count: int) -> str:
+    """That nothing was found, and in how many releases: none would be no reassurance."""
+    if count == 0:
+        return "no model was released yet"
+    if count == 1:
+        return "1 release is what it says"
+    return f"{count} releases are what they say"
 
 
 def _print_json(document: Any) -> None:

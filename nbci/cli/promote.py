@@ -1,5 +1,4 @@
-"""Promote a model of a run that its gates let pass: a release commit and tags that git, DVC and GTO
-understand.
+"""Promote a model of a run that its gates let pass: a commit, and tags for git, DVC and GTO.
 
 Exit codes: 0 promoted, 2 wrong usage or refused by the server, 3 the gates do not let it, 4 try
 again, 5 altered.
@@ -16,6 +15,7 @@ from nbci.records.codec import plain
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from nbci.promotion.promote import Promotion
 
@@ -67,25 +67,35 @@ def main(arguments: argparse.Namespace) -> int:
         push=arguments.push,
         dry_run=arguments.dry_run,
     )
-    done = promote_run(project, find_run(project, arguments.run), request, os.environ)
-    print(json.dumps(plain(done), indent=1, ensure_ascii=False) if arguments.json else render(done))
+    promotion = promote_run(project, find_run(project, arguments.run), request, os.environ)
+    if arguments.json:
+        print(json.dumps(plain(promotion), indent=1, ensure_ascii=False))
+    else:
+        print(render_promotion(promotion))
     return 0
 
 
-def render(done: Promotion) -> str:
+def render_promotion(promotion: Promotion) -> str:
     """What was made, for people."""
-    stage = f" in {done.stage}" if done.stage else ""
-    if done.done:
-        return f"{done.model} {done.version} is{stage or ' released'} already, from run {done.run}"
-    would = "would be" if done.dry_run else "is"
-    before = f", where {done.before} was" if done.before else ""
-    lines = [
-        f"{done.model} {done.version} {would}{stage or ' released'}{before}, from run {done.run}"
-    ]
-    lines += [f"  {file.path}  {file.digest}" for file in done.files]
-    lines.append(f"  tags:   {' '.join(done.tags)}")
-    if done.commit:
-        lines.append(f"  commit: {done.commit}")
-    if not done.dry_run and not done.pushed:
-        lines.append(f"  here only; git push --atomic origin {' '.join(done.tags)}")
+    name = f"{promotion.model} {promotion.version}"
+    place = f" in {promotion.stage}" if promotion.stage else " released"
+    # Repeating a promotion is no error: a build that was cut off after the push is built again.
+    if promotion.done:
+        return f"{name} is{place} already, from run {promotion.run}"
+
+    would = "would be" if promotion.dry_run else "is"
+    before = f", where {promotion.before} was" if promotion.before else ""
+    lines = [f"{name} {would}{place}{before}, from run {promotion.run}"]
+    lines += [f"  {file.path}  {file.digest}" for file in promotion.files]
+    lines.append(f"  tags:   {' '.join(promotion.tags)}")
+    if promotion.commit:
+        lines.append(f"  commit: {promotion.commit}")
+    if not promotion.dry_run and not promotion.pushed:
+        lines.append(local_tags_line(promotion.tags))
     return "\n".join(lines)
+
+
+def local_tags_line(tags: Iterable[str]) -> str:
+    """How to publish tags that are here only."""
+    # All of them or none, as nbci itself pushes them.
+    return f"  here only; git push --atomic origin {' '.join(tags)}"

@@ -1,5 +1,4 @@
-"""Bring what runs made from the remote of the project into the caches of this machine: values,
-artifacts, results.
+"""Bring what runs made from the project's remote to this machine: values, artifacts, results.
 
 Safe to repeat: only what is missing here moves.
 """
@@ -16,25 +15,31 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "main"]
 
+_DIGESTS_NAMED = 3
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Bring them; IntegrityError for what is nowhere."""
     from nbci.errors import IntegrityError
 
     project, sharing = open_sharing(arguments)
-    gone: list[str] = []
-    taken = 0
+    missing: list[str] = []
+    count = 0
     try:
         for record in steps_of(project, arguments.runs):
-            here, missing = sharing.take(record)
-            taken += here
-            gone += missing
+            taken, not_there = sharing.take(record)
+            count += taken
+            missing += not_there
     finally:
+        # What came before a broken connection is not brought a second time.
         sharing.cache.save()
-    print(f"brought {counted(taken, 'object')} from {sharing.shown}")
-    if gone:
+    print(f"brought {counted(count, 'object')} from {sharing.shown}")
+
+    # Raised at the end: what is there has come, and is of use by itself.
+    if missing:
+        names = ", ".join(missing[:_DIGESTS_NAMED])
         raise IntegrityError(
-            f"{counted(len(gone), 'object')} lie neither here nor there: {', '.join(gone[:3])}",
+            f"{counted(len(missing), 'object')} lie neither here nor there: {names}",
             hint="run the steps again, or `nbci push` from the machine that made them",
         )
     return 0

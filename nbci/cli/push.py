@@ -1,5 +1,4 @@
-"""Send what runs made to the remote of the project: values, artifacts and results; only what is
-missing moves.
+"""Send what runs made to the project's remote: values, artifacts and results that it lacks.
 
 Safe to repeat: a push that was cut off goes on where it ended.
 """
@@ -33,13 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Send, and say how much there was to send."""
     project, sharing = open_sharing(arguments)
-    sent = 0
+    count = 0
     try:
         for record in steps_of(project, arguments.runs):
-            sent += sharing.send(record)
+            count += sharing.send(record)
     finally:
+        # What was sent before a broken connection is not asked for a second time.
         sharing.cache.save()
-    print(f"sent {counted(sent, 'object')} to {sharing.shown}")
+    print(f"sent {counted(count, 'object')} to {sharing.shown}")
     return 0
 
 
@@ -59,7 +59,8 @@ def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
     if sharing is None or sharing.target is None:
         raise UsageError(
             "no remote is named",
-            hint='name one with --remote, or `store.remote = "NAME"` under [tool.nbci]; it may be one of those of DVC',
+            hint='name one with --remote, or `store.remote = "NAME"` under [tool.nbci]; '
+            "it may be one of those of DVC",
         )
     return project, sharing
 
@@ -68,6 +69,7 @@ def steps_of(project: Project, runs: list[str]) -> list[StepRecord]:
     """The steps of the runs that came to something, each once."""
     from nbci.runs.folder import find_run
 
+    # Runs mostly reuse each other's steps, and asking a remote takes a round trip.
     found = {}
     for run in runs:
         for step in find_run(project, run).read().steps:

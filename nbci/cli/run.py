@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.app.request import Presentation, RunRequest
 from nbci.app.unchanged import reuse_last_run
-from nbci.cli.arguments import add_parameter_arguments, positive, seconds, shown_path
+from nbci.cli.arguments import add_parameter_arguments, parse_count, parse_seconds, shown_path
 from nbci.cli.unchanged_text import print_unchanged
 from nbci.errors import UsageError
 
@@ -39,30 +39,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-j",
         "--jobs",
-        type=positive,
+        type=parse_count,
         metavar="N",
         help="steps at once at most (default: the processors)",
     )
-    parser.add_argument("--from", dest="first", action="append", default=[], metavar="STEP",
-                        help="begin at this step; what it needs comes from the last run that has it")  # fmt: skip
+    _add_step_arguments(parser)
+    _add_failure_arguments(parser)
+    _add_presentation_arguments(parser)
+
+
+def _add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which steps run, and which whatever their earlier results are."""
+    parser.add_argument(
+        "--from",
+        dest="first",  # `from` is a keyword of Python
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="begin at this step; what it needs comes from the last run that has it",
+    )
     parser.add_argument(
         "--until", action="append", default=[], metavar="STEP", help="end with this step"
     )
     parser.add_argument(
         "--only", action="append", default=[], metavar="STEP", help="run just this step"
-    )
-    going = parser.add_mutually_exclusive_group()
-    going.add_argument(
-        "--keep-going",
-        action="store_true",
-        default=None,
-        help="after a failure run what does not need it",
-    )
-    going.add_argument(
-        "--fail-fast",
-        dest="keep_going",
-        action="store_false",
-        help="start nothing new after a failure",
     )
     parser.add_argument(
         "--force", action="store_true", help="run every step, whatever earlier results there are"
@@ -74,11 +74,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STEP",
         help="run this step in any case",
     )
-    parser.add_argument(
-        "--run-timeout", type=seconds, metavar="TIME", help="stop the whole run after this, e.g. 2h"
+
+
+def _add_failure_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ends a run, and how one goes on that has ended."""
+    going = parser.add_mutually_exclusive_group()
+    going.add_argument(
+        "--keep-going",
+        action="store_true",
+        default=None,  # neither option was given: the pipeline file decides
+        help="after a failure run what does not need it",
+    )
+    going.add_argument(
+        "--fail-fast",
+        dest="keep_going",
+        action="store_false",
+        help="start nothing new after a failure",
     )
     parser.add_argument(
-        "--cell-timeout", type=seconds, metavar="TIME", help="no cell may take longer, e.g. 20m"
+        "--run-timeout",
+        type=parse_seconds,
+        metavar="TIME",
+        help="stop the whole run after this, e.g. 2h",
+    )
+    parser.add_argument(
+        "--cell-timeout",
+        type=parse_seconds,
+        metavar="TIME",
+        help="no cell may take longer, e.g. 20m",
     )
     parser.add_argument(
         "--no-gate", action="store_true", help="judge, but let no gate refuse the run"
@@ -88,6 +111,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="carry on a run that failed or was interrupted (or `latest`)",
     )
+
+
+def _add_presentation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare for whom the run is shown: DVC, a person or a program."""
     parser.add_argument(
         "--dvc", action="store_true", help="run as a stage that `nbci export dvc` wrote"
     )
@@ -104,14 +131,15 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.target is not None and arguments.resume is not None:
         raise UsageError("name either a TARGET or a run to --resume", hint="a run knows its target")
     request = _request(arguments)
-    # JSON has the steps of the run, for which their records must be read
+
+    # JSON has the steps of the run, for which their records must be read.
     if not arguments.json:
         unchanged = reuse_last_run(request)
         if unchanged is not None:
             print_unchanged(unchanged, quiet=arguments.quiet)
             return unchanged.exit_code
 
-    # imported only here: a run with nothing to do would wait for it
+    # Imported only here: a run with nothing to do would wait for it.
     from nbci.app.exit_codes import exit_code
     from nbci.app.run_target import run
 
@@ -157,6 +185,8 @@ def _only_target() -> str:
     pipelines = pipelines_of(project)
     if len(pipelines) == 1:
         return pipelines[0]
+
+    # Several pipelines, or notebooks alone: a guess could run hours of the wrong work.
     targets = targets_of(project)
     hint = "there is neither a pipeline nor a notebook with step tags here"
     if targets:

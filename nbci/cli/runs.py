@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import positive
+from nbci.cli.arguments import parse_count, print_error
 
 if TYPE_CHECKING:
     import argparse
@@ -15,34 +14,41 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci runs`."""
-    parser.add_argument("--where", metavar="CONDITION",
-                        help="only those for which this holds, such as 'accuracy > 0.9 and C == 10'")  # fmt: skip
+    parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="only those for which this holds, such as 'accuracy > 0.9 and C == 10'",
+    )
     parser.add_argument(
         "--sort",
         metavar="NAME",
         help="by a metric, parameter or field; -NAME for the largest first",
     )
     parser.add_argument(
-        "--limit", "-n", type=positive, default=20, metavar="N", help="how many (default: 20)"
+        "--limit", "-n", type=parse_count, default=20, metavar="N", help="how many (default: 20)"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print them."""
-    from nbci.cli.runs_text import as_json, render_runs
+    """Print the runs; one whose record cannot be read is named on stderr."""
+    from nbci.cli.runs_text import render_runs, runs_document
     from nbci.config import find_project
     from nbci.runs.index import find_runs
 
-    rows = find_runs(
+    found = find_runs(
         find_project(Path.cwd()), where=arguments.where, sort=arguments.sort, limit=arguments.limit
     )
-    for row in rows:
+    rows = []
+    for row in found:
+        # One damaged record must not hide all other runs.
         if row.problem is not None:
-            print(f"nbci: run {row.run} is left out: {row.problem}", file=sys.stderr)
-    rows = [row for row in rows if row.problem is None]
+            print_error(f"nbci: run {row.run} is left out: {row.problem}")
+        else:
+            rows.append(row)
+
     if arguments.json:
-        print(json.dumps(as_json(rows), indent=1))
+        print(json.dumps(runs_document(rows), indent=1))
     elif not rows and arguments.where:
         print("no run is like that")
     else:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.durations import duration, moment_without_zone
-from nbci.formatting.numbers import and_more, number
+from nbci.formatting.numbers import and_more, listed, number
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 from nbci.pipeline.metric_names import short_name
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from nbci.runs.index import RunRow
 
 _METRICS_SHOWN = 4
-_FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics", "params")
 _PARAMETERS_SHOWN = 4
 _LONGEST_VALUE = 24
+_RUN_FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics", "params")
+_HISTORY_FIELDS = ("run", "pipeline", "result", "started_utc")
 
 
 def short_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
@@ -32,84 +33,105 @@ def render_runs(rows: Sequence[RunRow]) -> str:
     """The runs as a table."""
     if not rows:
         return "no runs yet; start one with: nbci run TARGET\n"
-    differing = _differing(rows)
-    asked = ("parameters",) if any(differing.values()) else ()
-    head = ("run", "pipeline", "result", "started (UTC)", "took", *asked, "metrics")
-    cells = [
-        (
+
+    differing = _differing_parameters(rows)
+    # A column of empty cells would only make the table wider.
+    has_parameters = any(differing.values())
+    head = ["run", "pipeline", "result", "started (UTC)", "took", "metrics"]
+    if has_parameters:
+        head.insert(-1, "parameters")
+
+    cells = [head]
+    for row in rows:
+        line = [
             row.run,
             one_line(row.pipeline),
             row.result,
             moment_without_zone(row.started_utc),
             duration(row.seconds),
-            *((_parameters_cell(row, differing[row.pipeline]),) if asked else ()),
             _metrics_cell(row.metrics),
-        )
-        for row in rows
-    ]
-    return _lines(table([head, *cells], right=frozenset({4})))
-
-
-def _differing(rows: Sequence[RunRow]) -> dict[str, list[str]]:
-    """For each pipeline, the parameters that its runs do not all have alike: what tells them apart."""
-    found: dict[str, list[str]] = {}
-    for pipeline in {row.pipeline for row in rows}:
-        runs = [row.params for row in rows if row.pipeline == pipeline]
-        names = dict.fromkeys(name for params in runs for name in params)
-        found[pipeline] = [name for name in names if len({params.get(name) for params in runs}) > 1]
-    return found
-
-
-def _parameters_cell(row: RunRow, names: Sequence[str]) -> str:
-    shown = [f"{one_line(name)}={_value(row.params[name])}" for name in names if name in row.params]
-    return " ".join(shown[:_PARAMETERS_SHOWN]) + and_more(len(shown), _PARAMETERS_SHOWN)
-
-
-def _value(value: float | str | None) -> str:
-    if isinstance(value, float):
-        return number(value)
-    text = one_line(str(value))
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
-
-
-def _metrics_cell(metrics: Mapping[str, float]) -> str:
-    short = {full: name for name, full in short_metrics(metrics).items()}
-    shown = [
-        f"{short.get(full, full)} {number(value)}"
-        for full, value in list(metrics.items())[:_METRICS_SHOWN]
-    ]
-    cell = ", ".join(shown)
-    if len(metrics) > len(shown):
-        cell += f",{and_more(len(metrics), len(shown))}"
-    return cell
+        ]
+        if has_parameters:
+            line.insert(-1, _parameters_cell(row, differing[row.pipeline]))
+        cells.append(line)
+    return _joined(table(cells, right=frozenset({4})))
 
 
 def render_history(rows: Sequence[RunRow], name: str) -> str:
     """A metric as it was in each of the runs."""
     if not rows:
         return "no run has it\n"
-    head = ("run", "pipeline", "started (UTC)", name)
-    cells = [
-        (
-            row.run,
-            one_line(row.pipeline),
-            moment_without_zone(row.started_utc),
-            number(value_in(row, name)),
-        )
-        for row in rows
-    ]
-    return _lines(table([head, *cells], right=frozenset({3})))
+    cells = [("run", "pipeline", "started (UTC)", name)]
+    for row in rows:
+        started = moment_without_zone(row.started_utc)
+        value = number(_metric_value(row, name))
+        cells.append((row.run, one_line(row.pipeline), started, value))
+    return _joined(table(cells, right=frozenset({3})))
 
 
-def value_in(row: RunRow, name: str) -> float:
+def runs_document(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """What `nbci runs --json` prints."""
+    return [_fields(row, _RUN_FIELDS) for row in rows]
+
+
+def history_document(rows: Sequence[RunRow], metric: str) -> list[dict[str, Any]]:
+    """What `nbci metrics history --json` prints."""
+    return [{**_fields(row, _HISTORY_FIELDS), "value": _metric_value(row, metric)} for row in rows]
+
+
+def _fields(row: RunRow, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
+
+
+def _metric_value(row: RunRow, name: str) -> float:
     """The metric of that full or short name, which the run has."""
-    return row.metrics[short_metrics(row.metrics).get(name, name)]
+    full = short_metrics(row.metrics).get(name, name)
+    return row.metrics[full]
 
 
-def as_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
-    """The rows as `--json` prints them."""
-    return [{name: getattr(row, name) for name in _FIELDS} for row in rows]
+def _differing_parameters(rows: Sequence[RunRow]) -> dict[str, list[str]]:
+    """For each pipeline, the parameters that tell its runs apart: not all have them alike."""
+    runs: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        runs.setdefault(row.pipeline, []).append(row.params)
+
+    found = {}
+    for pipeline, values in runs.items():
+        names = dict.fromkeys(name for params in values for name in params)
+        found[pipeline] = [name for name in names if _differs(name, values)]
+    return found
 
 
-def _lines(lines: Sequence[str]) -> str:
+def _differs(name: str, runs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the runs' values differ; one that lacks the parameter differs from all that have it."""
+    return len({params.get(name) for params in runs}) > 1
+
+
+def _parameters_cell(row: RunRow, names: Sequence[str]) -> str:
+    known = [name for name in names if name in row.params]
+    texts = [f"{one_line(name)}={_value(row.params[name])}" for name in known]
+    return listed(texts, _PARAMETERS_SHOWN, between=" ")
+
+
+def _metrics_cell(metrics: Mapping[str, float]) -> str:
+    # The step is named where two steps have a metric of the same name.
+    short = {full: name for name, full in short_metrics(metrics).items()}
+    texts = [f"{short.get(full, full)} {number(value)}" for full, value in metrics.items()]
+    cell = ", ".join(texts[:_METRICS_SHOWN])
+    if len(texts) > _METRICS_SHOWN:
+        cell += f",{and_more(len(texts), _METRICS_SHOWN)}"
+    return cell
+
+
+def _value(value: float | str | None) -> str:
+    if isinstance(value, float):
+        return number(value)
+    text = one_line(str(value))
+    # Whole texts and lists may be parameters, and a table has a row for each run.
+    if len(text) > _LONGEST_VALUE:
+        return f"{text[:_LONGEST_VALUE]}…"
+    return text
+
+
+def _joined(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)

@@ -1,5 +1,4 @@
-"""Run steps of a stored plan here, and leave their results in a store folder, to be carried to the
-steps after them.
+"""Run steps of a stored plan here; a store folder carries their results to the steps after them.
 
 Safe to repeat: a step that already passed in this store is not run again.
 """
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.app.exit_codes import exit_code
-from nbci.cli.arguments import add_store_arguments, positive
+from nbci.cli.arguments import add_store_arguments, parse_count
 
 if TYPE_CHECKING:
     import argparse
@@ -23,15 +22,33 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci step`."""
     add_store_arguments(parser)
-    parser.add_argument("--leave", metavar="FOLDER",
-                        help="let this folder hold what these steps make, and nothing else")  # fmt: skip
-    parser.add_argument("--lost-attempts", metavar="N", type=int, default=0,
-                        help="attempts at these steps whose machine vanished with what they did")  # fmt: skip
+    parser.add_argument(
+        "--leave",
+        metavar="FOLDER",
+        help="let this folder hold what these steps make, and nothing else",
+    )
+    # Only the controller knows of them: nothing of a machine that vanished was brought back.
+    parser.add_argument(
+        "--lost-attempts",
+        metavar="N",
+        type=int,
+        default=0,
+        help="attempts at these steps whose machine vanished with what they did",
+    )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--stage", metavar="NUMBER", type=positive,
-                      help="the steps of that stage, as `nbci plan --format jenkins` numbers them")  # fmt: skip
-    what.add_argument("steps", metavar="STEP", nargs="*", default=[],
-                      help="steps of the plan, each after those it comes after (default: all)")  # fmt: skip
+    what.add_argument(
+        "--stage",
+        metavar="NUMBER",
+        type=parse_count,
+        help="the steps of that stage, as `nbci plan --format jenkins` numbers them",
+    )
+    what.add_argument(
+        "steps",
+        metavar="STEP",
+        nargs="*",
+        default=[],
+        help="steps of the plan, each after those it comes after (default: all)",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -47,11 +64,14 @@ def main(arguments: argparse.Namespace) -> int:
     plan = read_plan(Path(arguments.plan))
     project = project_for(find_project(Path.cwd()), plan, os.environ)
     place_imports(project, plan)
-    steps = _asked_for(plan, arguments)
+    steps = _chosen_steps(plan, arguments)
     store = open_store(project, plan, arguments.store)
     if arguments.bring:
         take_in(Path(arguments.bring), store)
     left = Path(arguments.leave) if arguments.leave else None
+
+    # Lines, also on a terminal: what an agent prints goes into the log of a build. `nbci finish`
+    # prints the summary of the whole run.
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
         note_lost_attempts(store, steps[0].name, arguments.lost_attempts)
@@ -63,7 +83,7 @@ def main(arguments: argparse.Namespace) -> int:
     return exit_code(record)
 
 
-def _asked_for(plan: Plan, arguments: argparse.Namespace) -> tuple[PlannedStep, ...]:
+def _chosen_steps(plan: Plan, arguments: argparse.Namespace) -> tuple[PlannedStep, ...]:
     from nbci.errors import UsageError
     from nbci.plan.select import step_named
     from nbci.plan.stages import stages

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import warn
+from nbci.cli.arguments import shown_path, warn
 
 if TYPE_CHECKING:
     from nbci.app.unchanged import UnchangedRun
@@ -18,17 +17,23 @@ def print_unchanged(run: UnchangedRun, *, quiet: bool) -> None:
     if quiet:
         print(_result_line(run))
         return
+    print(*_summary_lines(run), sep="\n")
+
+
+def _summary_lines(run: UnchangedRun) -> list[str]:
+    """The lines that end a run, from text that the last run stored: no record is decoded here."""
     summary = run.summary
-    lines = [*summary["metrics"], "" if summary["metrics"] else "nothing has changed"]
+    lines = [*summary["metrics"], ""] if summary["metrics"] else ["nothing has changed"]
     if summary["verdict"]:
         lines += [*summary["verdict"], ""]
     lines.append(_result_line(run))
 
-    runs_folder = _shown_folder(run)
+    runs_folder = shown_path(run.source.parent)
     if run.problem is None:
         lines.append(f"  record: {runs_folder}/{run.folder.name}")
+    # The page is that of the run whose results stand: this run renders none.
     lines.append(f"  page:   {runs_folder}/{summary['run']}/report/index.html")
-    print(*lines, sep="\n")
+    return lines
 
 
 def _result_line(run: UnchangedRun) -> str:
@@ -36,14 +41,8 @@ def _result_line(run: UnchangedRun) -> str:
     counts = f"{summary['steps']} reused"
     if summary["skipped"]:
         counts += f", {summary['skipped']} skipped"
+    # A run that a gate refused is reused, too: the verdict has not changed either.
     word = "REFUSED" if summary.get("outcome") == "refused" else "passed"
     name = summary["header"]["pipeline"]
     took = f"{run.seconds * 1000:.0f} ms"
     return f"{name} {word} in {took}: {counts} from run {summary['run']}{summary['gates']}"
-
-
-def _shown_folder(run: UnchangedRun) -> str:
-    """The folder of runs as a person would type it from here."""
-    runs_folder = run.source.parent
-    relative = os.path.relpath(runs_folder)
-    return str(runs_folder) if relative.startswith("..") else relative

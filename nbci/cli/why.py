@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_parameter_arguments
@@ -26,40 +25,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print what the step would do, and each reason on a line of its own."""
-    from nbci.cli.plan import forecast_here
-    from nbci.engine.caching.reuse import last_records
-    from nbci.engine.prepare import plan_target
-    from nbci.engine.steps.inputs import reached_parts
-    from nbci.plan.parts import changes
+    from nbci.app.planning import PlanRequest, changes_since_last_run, forecast_here, plan_only
     from nbci.plan.select import step_named
-    from nbci.project.sources import read_target
 
-    target = read_target(arguments.target)
-    plan = plan_target(
-        target,
-        environ=os.environ,
-        files=arguments.file,
-        pairs=arguments.param,
-        kernel=arguments.kernel,
+    planned = plan_only(
+        PlanRequest(
+            target=arguments.target,
+            pairs=arguments.param,
+            files=arguments.file,
+            kernel=arguments.kernel,
+        )
     )
-    forecast = forecast_here(target.project, plan)
+    forecast = forecast_here(planned.project, planned.plan)
     if arguments.step is None:
-        for planned in forecast.steps:
-            print(f"{planned.name}: {_action(planned)}")
+        for each in forecast.steps:
+            print(f"{each.name}: {_action(each)}")
         return 0
+
     step = step_named(forecast, arguments.step)
     print(f"{step.name}: {_action(step)}")
-    last = last_records(target.project, plan.target)(step.name)
-    if last is None:
+    changes = changes_since_last_run(planned.project, planned.plan, step)
+    if changes is None:
         print("  it never ran here")
-    elif step.action == "run":
-        known = [part for part in last.parts if part.kind not in ("value", "file")]
-        now = (*step.parts, *reached_parts(step, plan, last.takes, step.params or {}))
-        texts = changes(known, tuple(dict.fromkeys(now)))
-        for text in texts if texts != [step.reason] else ():
+    # A single change is the reason, which the first line has.
+    elif changes != [step.reason]:
+        for text in changes:
             print(f"  {text}")
     return 0
 
 
 def _action(step: PlannedStep) -> str:
-    return step.action + (f", {step.reason}" if step.reason else "")
+    """What becomes of the step, and why."""
+    if not step.reason:
+        return step.action
+    return f"{step.action}, {step.reason}"

@@ -69,3 +69,22 @@ def moment(utc: str | None) -> str:
 def moment_without_zone(utc: str | None) -> str:
     """The same for a column of a table whose head names the zone."""
     return moment(utc).removesuffix(" UTC")
+
+
+def minute(utc: str) -> str:
+    """A record's time without its seconds and zone, for a narrow column: `2026-01-02 03:04`."""
+    return utc[:16].replace("T", " ")
+
+
+def minute_of(milliseconds: int | None) -> str:
+    """Milliseconds since 1970 as `2026-01-02 03:04 UTC`; nothing for None.
+
+    >>> minute_of(1_767_323_045_000)
+    '2026-01-02 03:04 UTC'
+    """
+    if milliseconds is None:
+        return ""
+    # Imported only here: a run with nothing to do imports this module for its arguments.
+    from datetime import UTC, datetime
+
+    return f"{minute(datetime.fromtimestamp(milliseconds / 1000, tz=UTC).isoformat())} UTC"

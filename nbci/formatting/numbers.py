@@ -57,9 +57,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}s"
 
 
-def listed(names: Sequence[str], most: int) -> str:
+def listed(names: Sequence[str], most: int, *, between: str = ", ") -> str:
     """The first `most` names and how many more there are: `a, b and 3 more`."""
-    return ", ".join(names[:most]) + and_more(len(names), most)
+    return between.join(names[:most]) + and_more(len(names), most)
 
 
 def and_more(total: int, shown: int, noun: str | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbci.app.health import Check
-from nbci.cli.doctor import rendered
+from nbci.cli.doctor import render_checks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,14 +104,14 @@ def test_the_text_has_a_line_for_each_check_and_the_answer() -> None:
             name="project", state="missing", found="/x cannot be written", advice="run elsewhere"
         ),
     ]
-    assert rendered(looked) == (
+    assert render_checks(looked) == (
         "ok       Python   3.12.1\n"
         "missing  project  /x cannot be written\n"
         "                  → run elsewhere\n"
         "\n"
         "missing: project"
     )
-    assert rendered(looked[:1]).endswith("\nall that is needed is there")
+    assert render_checks(looked[:1]).endswith("\nall that is needed is there")
 
 
 @pytest.mark.needs("ordinary-user")

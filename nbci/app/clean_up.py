@@ -1,0 +1,98 @@
+"""Find the runs and results that nothing needs any more, and remove them."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbci.data.repository import project_cache
+from nbci.registry.evidence import promoted_runs
+from nbci.runs.clean import (
+    YOUNGEST_SECONDS,
+    Removable,
+    displaced_files,
+    freed_bytes,
+    known_runs,
+    never_begun,
+    remove_results,
+    remove_runs,
+    unneeded_results,
+    unneeded_runs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from nbci.config import Project
+    from nbci.runs.clean import KnownRun
+
+
+class CleanRequest(NamedTuple):
+    """One call of `nbci clean`; `keep` is None for the project's own number."""
+
+    keep: int | None
+    with_cache: bool
+    older_seconds: float
+    displaced_too: bool
+    dry_run: bool
+
+
+class Cleaned(NamedTuple):
+    """What was removed, or with `dry_run` would be.
+
+    `displaced` maps each run that holds files of a person, which it moved out of a step's way, to
+    those files. `results` are of the cache in `cache_folder`.
+    """
+
+    runs: Sequence[str]
+    results: Removable
+    freed_bytes: int
+    displaced: Mapping[str, Sequence[str]]
+    cache_folder: Path
+
+
+def clean_up(project: Project, request: CleanRequest) -> Cleaned:
+    """Remove what no kept or promoted run needs; with `dry_run` only say what that is."""
+    known = known_runs(project, promoted_runs(project.root))
+    unneeded = _unneeded_runs(project, known, request)
+    displaced = _displaced(project, unneeded)
+    if not request.displaced_too:
+        # These files are kept nowhere else: they go only where somebody says so.
+        unneeded = [run for run in unneeded if run not in displaced]
+
+    cache = project_cache(project, os.environ)
+    kept = [each.run for each in known if each.run not in set(unneeded)]
+    # Whatever is younger may belong to a run that goes on.
+    before = time.time() - max(request.older_seconds, YOUNGEST_SECONDS)
+    results = Removable()
+    if request.with_cache:
+        results = unneeded_results(cache, project, kept, before)
+
+    # Asked while the files are still there.
+    folders = [project.runs_folder / run for run in unneeded]
+    freed = freed_bytes([*folders, *results.paths])
+    removed: Sequence[str] = unneeded
+    if not request.dry_run:
+        removed = remove_runs(project, tuple(unneeded), displaced_too=request.displaced_too)
+    if not request.dry_run and request.with_cache:
+        remove_results(cache, project, kept, before)
+    return Cleaned(removed, results, freed, displaced, cache.root)
+
+
+def _unneeded_runs(
+    project: Project, known: Sequence[KnownRun], request: CleanRequest
+) -> Sequence[str]:
+    """Runs beyond those that stay, and folders of runs that were killed before their first record."""
+    beyond = unneeded_runs(known, request.keep or project.keep)
+    return [*beyond, *never_begun(project, time.time() - YOUNGEST_SECONDS)]
+
+
+def _displaced(project: Project, runs: Sequence[str]) -> dict[str, Sequence[str]]:
+    found: dict[str, Sequence[str]] = {}
+    for run in runs:
+        files = displaced_files(project, run)
+        if files:
+            found[run] = files
+    return found

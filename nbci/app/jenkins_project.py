@@ -1,0 +1,168 @@
+"""A project on Jenkins: the files that it has for it, and what its controller has for the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbci.errors import Location, UsageError
+from nbci.jenkins.jenkinsfile import target_of
+from nbci.jenkins.place import job_name
+from nbci.project.sources import read_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.config import Project
+    from nbci.jenkins.controller import Controller
+    from nbci.jenkins.doctor import Finding
+    from nbci.pipeline.model import Pipeline
+    from nbci.project.sources import Target
+
+JENKINSFILE = "Jenkinsfile"
+_MARK = "// >>> nbci"
+
+
+class InitRequest(NamedTuple):
+    """One call of `nbci jenkins init`; None stands for what the project says."""
+
+    target: str | None
+    job: str | None
+    repository: str | None
+    library: str | None
+
+
+class CheckedJenkinsfile(NamedTuple):
+    """The Jenkinsfile, what it was made from, and how its generated part differs from today's."""
+
+    text: str
+    target: str
+    difference: str
+
+
+def jenkins_files(project: Project, request: InitRequest) -> dict[str, str]:
+    """The files that Jenkins needs in the project, by their paths in it."""
+    from nbci.jenkins.bringup import casc, find_library, find_repository, plugins_text
+    from nbci.jenkins.jenkinsfile import updated, whole_file
+
+    old = read_text(project.root / JENKINSFILE)
+    pipeline = find_target(project, request.target, old).pipeline
+    library = find_library(project, request.library)
+    repository = find_repository(project, request.repository)
+    pull_requests = project.jenkins.pull_requests
+
+    # The part around the marks is its author's from the first time on.
+    jenkinsfile = whole_file(pipeline, library.line) if old is None else updated(old, pipeline)
+    job = job_name(project, request.job)
+    return {
+        JENKINSFILE: jenkinsfile,
+        "jenkins/casc.yaml": casc(job, repository, library, _node_labels(pipeline), pull_requests),
+        "jenkins/plugins.txt": plugins_text(pull_requests),
+    }
+
+
+def check_jenkinsfile(project: Project) -> CheckedJenkinsfile:
+    """Compare the generated part with what it would be now; UsageError without a Jenkinsfile."""
+    from nbci.jenkins.jenkinsfile import changes, updated
+
+    text = read_text(project.root / JENKINSFILE)
+    if text is None:
+        raise UsageError(
+            "there is no Jenkinsfile", hint="nbci jenkins init", where=Location(str(project.root))
+        )
+    target = target_of(text)
+    fresh = updated(text, find_target(project, target, text).pipeline)
+    return CheckedJenkinsfile(text, target, changes(text, fresh, JENKINSFILE))
+
+
+def examine_controller(
+    project: Project,
+    controller: Controller,
+    *,
+    job: str | None,
+    branch: str | None,
+    agent_command: str | None,
+) -> tuple[Finding, ...]:
+    """Look at what the controller has of what the project needs.
+
+    With an `agent_command` each agent is asked, too, by a build that calls nbci by that name.
+    """
+    from nbci.jenkins.doctor import examine
+
+    labels, text = _asked_labels(project)
+    name = job_name(project, job)
+    found = examine(controller, name, branch, labels=labels, jenkinsfile=text)
+    if agent_command is not None:
+        found += tuple(_examine_agents(controller, name, agent_command))
+    return found
+
+
+def find_target(project: Project, given: str | None, jenkinsfile: str | None) -> Target:
+    """The notebook or pipeline: as given, as the Jenkinsfile says, or the only one of pipelines/."""
+    if given is not None:
+        # The shell completes paths from here; a Jenkinsfile has them from the project's root.
+        is_here = Path(given).exists()
+        return read_target(given if is_here else str(project.root / given))
+    if jenkinsfile is not None:
+        return read_target(str(project.root / target_of(jenkinsfile)))
+
+    found = sorted((project.root / "pipelines").glob("*.y*ml"))
+    if len(found) != 1:
+        shown = ", ".join(path.name for path in found) or "nothing"
+        raise UsageError(
+            "which pipeline is it?", hint=f"nbci jenkins init TARGET; pipelines/ holds {shown}"
+        )
+    return read_target(str(found[0]))
+
+
+def read_text(path: Path) -> str | None:
+    """The file with its own line endings, which a change keeps; None where there is no file."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", where=Location(str(path))) from error
+
+
+def _node_labels(pipeline: Pipeline) -> tuple[str, ...]:
+    """The labels that one node can carry; `a && b` is an expression, which no node is named by."""
+    labels = {step.agent for step in pipeline.steps if step.agent}
+    return tuple(sorted(filter(str.isidentifier, labels)))
+
+
+def _asked_labels(project: Project) -> tuple[list[str], str]:
+    """The labels that the steps of the Jenkinsfile's pipeline ask for, and the Jenkinsfile's text.
+
+    Both are empty without one: a project may be looked at before it is brought to Jenkins.
+    """
+    path = project.root / JENKINSFILE
+    if not path.exists():
+        return [], ""
+
+    text = path.read_text(encoding="utf-8", errors="replace")
+    # Written by hand, without a generated part: nothing names its pipeline.
+    if _MARK not in text:
+        return [], text
+    steps = read_target(str(project.root / target_of(text))).pipeline.steps
+    return sorted({step.agent for step in steps if step.agent}), text
+
+
+def _examine_agents(controller: Controller, job: str, command: str) -> Iterator[Finding]:
+    """What the agents themselves say that they have."""
+    from nbci.jenkins.agents import agent_findings, ask_agents, askable
+    from nbci.jenkins.doctor import Finding, carries
+
+    nodes = controller.nodes()
+    names = askable(nodes)
+    if not names:
+        yield Finding(
+            name="agents",
+            state="missing",
+            found="there is none that builds can run on",
+            advice="connect one",
+        )
+        return
+    gpus = [str(node.get("displayName")) for node in nodes if carries(node, "gpu")]
+    yield from agent_findings(names, ask_agents(controller, job, names, command), gpus)
