@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     signers = find_project(Path.cwd()).signers_file
     done = history(git, models, lambda manifest: describe_signature(manifest, signers))
     if arguments.json:
-        print(json.dumps([asdict(entry) for deed in done], indent=1, ensure_ascii=False))
+        print(json.dumps([asdict(entry) for entry in done], indent=1, ensure_ascii=False))
     else:
         print("\n".join(audit_lines(done)) or "no model was released yet")
     return 0

@@ -128,11 +128,11 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 def _history(arguments: argparse.Namespace) -> int:
     from nbci.cli.audit import audit_lines
-    from nbci.registry.queries import deeds, version_rows
+    from nbci.registry.queries import history, version_rows
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
     versions = version_rows(git, models[0])
-    events = deeds(git, models)
+    events = history(git, models)
     if arguments.json:
         _print_json(
             {
