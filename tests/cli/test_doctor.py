@@ -75,6 +75,12 @@ def test_kernels_are_started_on_request(nbci: Console, tmp_path: Path) -> None:
     assert found["kernel python3"]["found"].endswith("starts")
 
 
+def test_an_idle_time_that_is_no_duration_is_refused(nbci: Console) -> None:
+    done = nbci("kernels", "start", "--idle", "soon")
+    assert done.returncode == 2
+    assert "--idle: 'soon' is no duration such as 90s, 30m or 1h30m" in done.stderr
+
+
 def test_a_machine_without_git_can_run_all_the_same(nbci: Console, tmp_path: Path) -> None:
     found = checks(nbci, env={"PATH": str(tmp_path)})
     assert found["git"]["state"] == "note"
