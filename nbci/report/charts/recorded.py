@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.numbers import and_more, counted, number
 from nbci.formatting.text import clean, file_names, short_line
 from nbci.report.charts.chart import Confusion, Curves, Importance
-from nbci.report.charts.draw import corner, drawn, folded_classes
+from nbci.report.charts.draw import corner, draw_chart, folded_classes
 from nbci.report.charts.figure import Figure, Numbers
 from nbci.report.charts.measures import measure, right_share
 from nbci.report.charts.records import recorded
@@ -115,7 +115,7 @@ def _with_picture(figure: Figure, chart: Chart, before: Chart | None, path: str)
     if find_spec("matplotlib") is None:
         return replace(figure, note=_NO_MATPLOTLIB)
     try:
-        drawing = drawn(chart, before)
+        drawing = draw_chart(chart, before)
     except (ValueError, ArithmeticError, RuntimeError, IndexError, TypeError, MemoryError) as error:
         return replace(
             figure,

@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 from typing import TYPE_CHECKING
 
 from nbci.report.charts.chart import Chart, Confusion, Curves, Line, confusion, curves, importance
-from nbci.report.charts.draw import drawn, folded_classes, highlighted
+from nbci.report.charts.draw import draw_chart, folded_classes, highlighted
 
 if TYPE_CHECKING:
     from nbci.report.charts.canvas import Drawing
@@ -60,15 +60,15 @@ IMPORTANCE = importance(["hue", "alcohol"], [0.2, -0.5])
 def test_a_picture_shows_the_run_and_its_baseline(
     chart: Chart, baseline: Chart | None, words: list[str]
 ) -> None:
-    shown = texts(drawn(chart, baseline))
+    shown = texts(draw_chart(chart, baseline))
     assert not set(words) - set(shown)
 
 
 @pytest.mark.parametrize("chart", [roc(0, 0.8, 1), MATRIX, IMPORTANCE])
 def test_it_is_a_small_file_for_light_and_dark_that_can_do_nothing(chart: Chart) -> None:
-    drawing = drawn(chart, None)
+    drawing = draw_chart(chart, None)
     text = drawing.content.decode()
-    assert drawn(chart, None) == drawing
+    assert draw_chart(chart, None) == drawing
     assert len(text) < 30_000
     tree = ElementTree.fromstring(text)
     assert tree.get("width") == str(drawing.width)
@@ -95,7 +95,7 @@ def test_sizes_of_letters_can_be_read() -> None:
     for chart in (roc(0, 0.8, 1), MATRIX, IMPORTANCE):
         found = [
             float(size.removesuffix("px"))
-            for size in re.findall(r'font-size="([^"]*)"', drawn(chart, None).content.decode())
+            for size in re.findall(r'font-size="([^"]*)"', draw_chart(chart, None).content.decode())
         ]
         assert found
         assert min(found) >= 11
@@ -116,27 +116,27 @@ def test_labels_are_text_whatever_they_are() -> None:
         confusion(names, [[1] * len(names)] * len(names)),
         curves("roc", [Line(name=name, x=(0, 1), y=(0, 1)) for name in names]),
     ):
-        shown = texts(drawn(chart, None))
+        shown = texts(draw_chart(chart, None))
         assert any("$x^2$" in text for text in shown)
 
 
 @pytest.mark.parametrize("value", [0.0, 1e100, -1e100, 1e-300, 5.0])
 def test_flat_and_extreme_curves_are_drawn(value: float) -> None:
     line = Line(name="loss", x=(1, 2, 3), y=(value, value, -value))
-    assert drawn(curves("learning_curve", [line]), curves("learning_curve", [line])).content
-    assert drawn(importance(["a", "b"], [value, -value]), None).content
+    assert draw_chart(curves("learning_curve", [line]), curves("learning_curve", [line])).content
+    assert draw_chart(importance(["a", "b"], [value, -value]), None).content
 
 
 def test_one_point_and_gaps_are_drawn() -> None:
     lines = [Line(name="a", x=(1,), y=(2,)), Line(name="b", x=(1, 2, 3), y=(math.nan, 2, math.nan))]
-    assert drawn(curves("learning_curve", lines), None).content
+    assert draw_chart(curves("learning_curve", lines), None).content
 
 
 def test_of_many_curves_the_worst_have_colours() -> None:
     lines = [Line(name=str(at), x=(0, 0.5, 1), y=(0, 0.9 - at / 50, 1)) for at in range(10)]
     chart = curves("roc", lines)
     assert [line.name for line in highlighted(chart)] == ["7", "8", "9"]
-    assert "7 others" in texts(drawn(chart, None))
+    assert "7 others" in texts(draw_chart(chart, None))
 
 
 def many(count: int, wrong: int) -> Confusion:
@@ -153,7 +153,7 @@ def test_a_thousand_classes_are_those_that_are_mistaken_most_and_the_others() ->
     assert len(shown.labels) == 16
     assert {"class 0", "class 421", "985 others"} <= set(shown.labels)
     assert sum(map(sum, shown.counts)) == 10_007
-    drawing = drawn(matrix, many(1000, 422))
+    drawing = draw_chart(matrix, many(1000, 422))
     assert drawing.width < 1000
     assert "class 421" in texts(drawing)
     assert "+7" in texts(drawing)
@@ -166,4 +166,4 @@ def test_curves_of_a_hundred_thousand_points_are_small() -> None:
         x=tuple(at / count for at in range(count)),
         y=tuple((at / count) ** 0.2 for at in range(count)),
     )
-    assert len(drawn(curves("roc", [line]), None).content) < 60_000
+    assert len(draw_chart(curves("roc", [line]), None).content) < 60_000
