@@ -5,6 +5,7 @@ These are the documented shapes, and those whose names of lists or columns leave
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,16 @@ from nbci.report.charts.chart import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
     from nbci.report.charts.chart import CurveKind, Line
 
 Rows = Sequence[Mapping[str, Any]]
 
-_PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
+_PAIRS: Mapping[CurveKind, tuple[tuple[str, str], ...]] = {
     "roc": (("fpr", "tpr"),),
     "precision_recall": (("recall", "precision"),),
+    # The second names are those of sklearn.calibration.calibration_curve.
     "calibration": (("predicted", "observed"), ("prob_pred", "prob_true")),
 }
 _SURE: tuple[tuple[CurveKind, str, str], ...] = (
@@ -49,7 +53,10 @@ KINDS = (
     "learning_curve",
 )
 _MOST_LINES = 100
-_COUNT = "\0step"
+# How many rows are read to tell classes from a regression's numbers: tables may have millions.
+_PROBED_ROWS = 1000
+# No column of a CSV file that a person wrote has a NUL in its name.
+_ROW_NUMBER = "\0step"
 _LABELS = ("x_label", "y_label")
 
 
@@ -59,37 +66,46 @@ def chart_of(record: Any) -> Chart | None:
     None where it is something else, Unusable where it is a chart with an error in it.
     """
     if isinstance(record, Mapping):
-        return _of_object(record)
-    if isinstance(record, list) and record and all(isinstance(row, Mapping) for row in record):
+        return _chart_of_object(record)
+    if _is_table(record):
         return chart_of_rows(record)
     return None
 
 
-def _of_object(record: Mapping[str, Any]) -> Chart | None:
-    title = record["title"] if isinstance(record.get("title"), str) else None
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(r, Mapping) for r in value)
+
+
+def _chart_of_object(record: Mapping[str, Any]) -> Chart | None:
+    title = record.get("title")
+    if not isinstance(title, str):
+        title = None
+
     kind = record.get("chart")
     if isinstance(kind, str):
-        return _declared(kind, record, title)
+        return _declared_chart(kind, record, title)
     if isinstance(record.get("matrix"), list) and isinstance(record.get("labels"), list):
         return _confusion(record, title)
     for sure, x, y in _SURE:
         if isinstance(record.get(x), list) and isinstance(record.get(y), list):
             return _curves(sure, record, title)
-    if len(record) == 1:  # a file with one list of records under its name, as DVCLive writes them
+
+    # DVCLive writes a file with one list of records under its name.
+    if len(record) == 1:
         (inner,) = record.values()
-        if isinstance(inner, list) and inner and all(isinstance(row, Mapping) for row in inner):
+        if _is_table(inner):
             return chart_of_rows(inner)
     return None
 
 
-def _declared(kind: str, record: Mapping[str, Any], title: str | None) -> Chart:
+def _declared_chart(kind: str, record: Mapping[str, Any], title: str | None) -> Chart:
     match kind:
         case "confusion_matrix":
             return _confusion(record, title)
         case "feature_importance":
             return _importance(record, title)
         case "learning_curve":
-            return _learning(record, title)
+            return _learning_curve(record, title)
         case "roc" | "precision_recall" | "calibration":
             return _curves(kind, record, title)
     raise Unusable(f"the chart {kind!r} is not known; known are {', '.join(KINDS)}")
@@ -100,10 +116,11 @@ def _confusion(record: Mapping[str, Any], title: str | None) -> Chart:
         rows = record["matrix"]
         if not isinstance(rows, list):
             raise Unusable("matrix is no list of rows")
-        labels = record.get("labels", [str(at) for at in range(len(rows))])
+        labels = record.get("labels", list(map(str, range(len(rows)))))
         if not isinstance(labels, list):
             raise Unusable("labels is no list")
         return confusion(labels, [numbers(row, "the matrix") for row in rows], title=title)
+
     actual, predicted = record.get("actual"), record.get("predicted")
     if not isinstance(actual, list) or not isinstance(predicted, list):
         raise Unusable("it has neither labels and a matrix, nor actual and predicted")
@@ -116,6 +133,7 @@ def _importance(record: Mapping[str, Any], title: str | None) -> Chart:
     values = record.get("importance")
     if isinstance(values, Mapping):
         return importance(list(values), numbers(list(values.values()), "importance"), title=title)
+
     names = record.get("features")
     if not isinstance(names, list):
         raise Unusable(
@@ -124,34 +142,48 @@ def _importance(record: Mapping[str, Any], title: str | None) -> Chart:
     return importance(names, numbers(values, "importance"), title=title)
 
 
-def _learning(record: Mapping[str, Any], title: str | None) -> Chart:
+def _learning_curve(record: Mapping[str, Any], title: str | None) -> Chart:
     series = record.get("series")
     if not isinstance(series, Mapping) or not series:
         raise Unusable("it has no series")
-    found = {
-        str(name): numbers(values, str(name)) for name, values in list(series.items())[:_MOST_LINES]
-    }
-    longest = max(map(len, found.values()))
-    x = numbers(record["x"], "x") if "x" in record else [float(at) for at in range(1, longest + 1)]
-    lines = [line(name, x, values, names=("x", name), gaps=True) for name, values in found.items()]
+
+    heights: dict[str, list[float]] = {}
+    for name, values in list(series.items())[:_MOST_LINES]:
+        heights[str(name)] = numbers(values, str(name))
+
+    if "x" in record:
+        places = numbers(record["x"], "x")
+    else:
+        longest = max(map(len, heights.values()))
+        places = list(map(float, range(1, longest + 1)))
+
+    lines = []
+    for name, ys in heights.items():
+        lines.append(line(name, places, ys, names=("x", name), gaps=True))
     labels = {key: record[key] for key in _LABELS if isinstance(record.get(key), str)}
     return curves("learning_curve", lines, title=title, **labels)
 
 
 def _curves(kind: CurveKind, record: Mapping[str, Any], title: str | None) -> Chart:
+    lines = [_line(kind, name, curve) for name, curve in _named_curves(record)[:_MOST_LINES]]
+    return curves(kind, lines, title=title)
+
+
+def _named_curves(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The curves under `curves` with their names, or the record itself as the only one."""
     many = record.get("curves")
     if isinstance(many, Mapping):
-        named = list(many.items())
-    elif isinstance(many, list):
-        named = [
-            (curve.get("name", at) if isinstance(curve, Mapping) else at, curve)
-            for at, curve in enumerate(many, 1)
-        ]
-    else:
-        named = [("", record)]
-    return curves(
-        kind, [_line(kind, str(name), curve) for name, curve in named[:_MOST_LINES]], title=title
-    )
+        return [(str(name), curve) for name, curve in many.items()]
+    if not isinstance(many, list):
+        return [("", record)]
+
+    named = []
+    for at, curve in enumerate(many, 1):
+        name: Any = at
+        if isinstance(curve, Mapping):
+            name = curve.get("name", at)
+        named.append((str(name), curve))
+    return named
 
 
 def _line(kind: CurveKind, name: str, curve: Any) -> Line:
@@ -173,75 +205,117 @@ def chart_of_rows(rows: Rows) -> Chart | None:
     for kind, x, y in _SURE:
         if x in columns and y in columns:
             return curves(kind, _lines(rows, x, (y,)))
-    actual = next((name for name in ("actual", "target") if name in columns), None)
-    if actual and "predicted" in columns:
-        return _of_pairs(rows, actual, "predicted")
+
+    actual = _first_of(("actual", "target"), columns)
+    if actual is not None and "predicted" in columns:
+        return _confusion_of_rows(rows, actual, "predicted")
     if {"feature", "importance"} <= columns:
-        return importance(*_column_pair(rows, "feature", "importance"))
-    step = next((name for name in _STEPS if name in columns), None)
+        return _importance_of_rows(rows, "feature", "importance")
+
+    step = _first_of(_STEPS, columns)
     if step is None:
         return None
-    others = tuple(
-        name
-        for name in columns
-        if name != step and name not in _NOT_DRAWN and _is_numeric(rows, name)
-    )
-    return (
-        curves("learning_curve", _lines(rows, step, others, gaps=True), x_label=step)
-        if others
-        else None
-    )
+    others = _drawable_columns(rows, step)
+    if not others:
+        return None
+    return curves("learning_curve", _lines(rows, step, others, gaps=True), x_label=step)
 
 
 def chart_of_columns(
     rows: Rows, x: str | None, y: Sequence[str], *, template: str | None, words: Mapping[str, str]
 ) -> Chart:
     """Return the chart of columns that the user named, as in `plots` of a `dvc.yaml`."""
-    for name in (*((x,) if x else ()), *y):
+    columns = list(y)
+    if x:
+        columns.insert(0, x)
+    for name in columns:
         if not any(name in row for row in rows):
             raise Unusable(f"it has no column {name!r}")
+
+    # The names of DVC's templates: confusion, confusion_normalized, bar_horizontal, linear, ...
+    template = template or ""
+    if template.startswith("confusion"):
+        return _confusion_of_columns(rows, x, y)
+    if template.startswith("bar"):
+        return _importance_of_rows(rows, y[0], x or "importance", title=words.get("title"))
+    return _curves_of_columns(rows, x, y, words)
+
+
+def _confusion_of_columns(rows: Rows, x: str | None, y: Sequence[str]) -> Chart:
+    if x is None or len(y) != 1:
+        raise Unusable("a confusion matrix needs x and y")
+    matrix = _confusion_of_rows(rows, x, y[0])
+    if matrix is None:
+        raise Unusable("it has numbers where a confusion matrix has classes")
+    return matrix
+
+
+def _curves_of_columns(
+    rows: Rows, x: str | None, y: Sequence[str], words: Mapping[str, str]
+) -> Chart:
     title = words.get("title")
-    if template is not None and template.startswith("confusion"):
-        if x is None or len(y) != 1:
-            raise Unusable("a confusion matrix needs x and y")
-        found = _of_pairs(rows, x, y[0])
-        if found is None:
-            raise Unusable("it has numbers where a confusion matrix has classes")
-        return found
-    if template is not None and template.startswith("bar"):
-        names, values = _column_pair(rows, y[0], x or "importance")
-        return importance(names, values, title=title)
-    columns = tuple(y) or tuple(
-        name for name in rows[0] if name != x and name not in _NOT_DRAWN and _is_numeric(rows, name)
-    )
-    if sure := next((kind for kind, a, b in _SURE if a == x and (b,) == columns), None):
-        return curves(sure, _lines(rows, str(x), columns), title=title)
+    columns = tuple(y) or _drawable_columns(rows, x)
+    for kind, sure_x, sure_y in _SURE:
+        if x == sure_x and columns == (sure_y,):
+            return curves(kind, _lines(rows, sure_x, columns), title=title)
     if not columns:
         raise Unusable("it has no column of numbers")
+
+    x_label = x
     if x is None:
-        rows, x = [{**row, _COUNT: at} for at, row in enumerate(rows)], _COUNT
-    labels = {
-        "x_label": "step" if x == _COUNT else x,
-        **{key: words[key] for key in _LABELS if key in words},
-    }
+        # Without x, DVC draws the rows in their order as well, and calls that `step`.
+        rows = [{**row, _ROW_NUMBER: at} for at, row in enumerate(rows)]
+        x, x_label = _ROW_NUMBER, "step"
+    lines = _lines(rows, x, columns, gaps=True)
     return curves(
-        "lines", _lines(rows, x, columns, gaps=True), title=title or ", ".join(columns), **labels
+        "lines",
+        lines,
+        title=title or ", ".join(columns),
+        x_label=words.get("x_label", x_label),
+        y_label=words.get("y_label"),
     )
 
 
-def _of_pairs(rows: Rows, actual: str, predicted: str) -> Chart | None:
+def _first_of(names: Iterable[str], columns: Container[str]) -> str | None:
+    """Return the first of these names that is a column."""
+    for name in names:
+        if name in columns:
+            return name
+    return None
+
+
+def _drawable_columns(rows: Rows, x: str | None) -> tuple[str, ...]:
+    """The columns of numbers that can be drawn over `x`."""
+    names = []
+    for name in rows[0]:
+        if name != x and name not in _NOT_DRAWN and _is_numeric(rows, name):
+            names.append(name)
+    return tuple(names)
+
+
+def _is_numeric(rows: Rows, column: str) -> bool:
+    """Whether the first cell of the column that is not empty is a number."""
+    try:
+        return any(not math.isnan(number(row.get(column), column)) for row in rows)
+    except Unusable:
+        return False
+
+
+def _confusion_of_rows(rows: Rows, actual: str, predicted: str) -> Chart | None:
     """A confusion matrix, unless these are the numbers of a regression."""
-    whole = "count" in rows[0]
-    pairs = [
-        (
-            row.get(actual, ""),
-            row.get(predicted, ""),
-            number(row.get("count", 1), "count") if whole else 1.0,
-        )
-        for row in rows
-    ]
-    if not whole and any(_is_fraction(value) for pair in pairs[:1000] for value in pair[:2]):
-        return None
+    has_counts = "count" in rows[0]
+    pairs = []
+    for row in rows:
+        count = 1.0
+        if has_counts:
+            count = number(row.get("count", 1), "count")
+        pairs.append((row.get(actual, ""), row.get(predicted, ""), count))
+
+    # Tables of a regression have one row for each case, never a column of counts.
+    if not has_counts:
+        for first, second, _ in pairs[:_PROBED_ROWS]:
+            if _is_fraction(first) or _is_fraction(second):
+                return None
     return counted_pairs(pairs)
 
 
@@ -252,36 +326,32 @@ def _is_fraction(value: Any) -> bool:
         return False
 
 
-def _column_pair(rows: Rows, names: str, values: str) -> tuple[list[str], list[float]]:
-    return [str(row.get(names, "")) for row in rows], [
-        number(row.get(values), values) for row in rows
-    ]
+def _importance_of_rows(rows: Rows, names: str, values: str, *, title: str | None = None) -> Chart:
+    features = [str(row.get(names, "")) for row in rows]
+    return importance(features, [number(row.get(values), values) for row in rows], title=title)
 
 
 def _lines(rows: Rows, x: str, columns: Sequence[str], *, gaps: bool = False) -> list[Line]:
     """A line for each column; where rows have a name, one for each name."""
-    by = next(
-        (name for name in _NAMES if name in rows[0] and name not in columns and name != x), None
-    )
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(str(row.get(by, "")) if by else "", []).append(row)
-    found = []
-    for group, members in list(groups.items())[:_MOST_LINES]:
+    lines = []
+    for group, members in list(_rows_by_name(rows, {x, *columns}).items())[:_MOST_LINES]:
         places = [number(row.get(x), x) for row in members]
         for column in columns[:_MOST_LINES]:
-            name = " ".join(
-                part for part in (group, column if len(columns) > 1 or gaps else "") if part
-            )
+            name = group
+            if len(columns) > 1 or gaps:
+                name = " ".join(filter(None, (group, column)))
             heights = [number(row.get(column), column) for row in members]
-            found.append(line(name, places, heights, names=(x, column), gaps=gaps))
-    return found
+            lines.append(line(name, places, heights, names=(x, column), gaps=gaps))
+    return lines
 
 
-def _is_numeric(rows: Rows, column: str) -> bool:
-    try:
-        return any(
-            number(row.get(column), column) == number(row.get(column), column) for row in rows
-        )
-    except Unusable:
-        return False
+def _rows_by_name(rows: Rows, drawn_columns: set[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows of each name; all under an empty one where no column has names."""
+    by = _first_of(_NAMES, rows[0].keys() - drawn_columns)
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        name = ""
+        if by is not None:
+            name = str(row.get(by, ""))
+        groups.setdefault(name, []).append(row)
+    return groups
