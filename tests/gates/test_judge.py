@@ -192,6 +192,76 @@ def test_missing_metrics(
     assert (answer.result, answer.reason) == (result, reason)
 
 
+def ended(name: str, result: Any, reason: str | None = None) -> StepRecord:
+    return StepRecord(name=name, result=result, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("metric", "steps", "reason"),
+    [
+        ("eval:f1", [ended("eval", "failed")], "step eval failed"),
+        ("eval:f1", [ended("eval", "skipped")], "step eval was skipped"),
+        ("eval:f1", [ended("eval", "passed")], "no step measured eval:f1"),
+        ("eval:f1", [ended("evaluation", "failed")], "no step measured eval:f1"),
+        (
+            "eval:f1",
+            [ended("other", "failed"), ended("eval/b", "failed")],
+            "step eval/b failed",
+        ),
+        (
+            "ms",
+            [ended("other", "failed"), ended("deploy/try", "failed")],
+            "step deploy/try failed",
+        ),
+        ("f1", [ended("deploy/try", "failed")], "no step measured f1"),
+        ("deploy/try:f1", [ended("deploy/try", "failed")], "step deploy/try failed"),
+    ],
+)
+def test_the_step_that_should_have_measured_is_named(
+    metric: str, steps: list[StepRecord], reason: str
+) -> None:
+    answer = result_of(
+        gate(metric=metric, at_least=0.5),
+        run(steps=tuple(steps)),
+        measures={"deploy/try": ("ms",)},
+    )
+    assert (answer.result, answer.reason) == ("failed", reason)
+
+
+def test_a_baseline_that_nobody_looked_for_fails() -> None:
+    asked = gate(baseline="champion", max_drop=Tolerance(amount=0.01), first_run="pass")
+    answer = result_of(asked, run(accuracy=0.95), baselines={})
+    assert (answer.result, answer.reason) == ("failed", "nobody looked for it")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (DeclaredMetric(), DeclaredMetric(direction="up", unit="%")),
+        (DeclaredMetric(direction="up", unit="%"), DeclaredMetric()),
+        (DeclaredMetric(direction="up", unit="%"), DeclaredMetric(direction="up", unit="%")),
+    ],
+)
+def test_a_declaration_that_says_nothing_is_compared(
+    before: DeclaredMetric, now: DeclaredMetric
+) -> None:
+    baseline = Baseline(
+        asked="champion",
+        source="v1",
+        identity="1",
+        metrics={"accuracy": 0.95},
+        declared={"accuracy": before},
+    )
+    answer = result_of(
+        gate(baseline="champion", max_drop=Tolerance(amount=0.01)),
+        run(accuracy=0.93),
+        baselines=against(baseline),
+        declared={"accuracy": now},
+    )
+    assert (answer.result, answer.baseline) == ("failed", 0.95)
+    assert answer.reason == "misses by 0.01"
+
+
 @pytest.mark.parametrize(
     ("expr", "result", "reason"),
     [
