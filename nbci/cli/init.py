@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.errors import ExitCode, InfrastructureError, Location, UsageError
+from nbci.formatting.numbers import counted
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
 
 _TEMPLATE = Path(__file__).parent / "project_template"
 _DEMO = ("notebooks/first.ipynb", "pipelines/first.yaml")
-_NOT_LOOKED_AT = ("node_modules", "venv", "env", "build", "dist")
-_MOST_SHOWN = 10
+# Notebooks in these are of other people: of packages, or copies that a build made.
+_FOREIGN_FOLDERS = ("node_modules", "venv", "env", "build", "dist")
+_NOTEBOOKS_SHOWN = 10
 _FILES = {
     "notebooks/first.ipynb": "first.ipynb",
     "pipelines/first.yaml": "first.yaml",
@@ -41,51 +44,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Write what is missing, and say what was written and what comes next."""
     folder = Path(arguments.folder)
-    _refuse(folder)
-    found = _notebooks(folder)
-    wanted = {name: template for name, template in _FILES.items() if not found or name not in _DEMO}
+    _refuse_unfit(folder)
+    notebooks = _notebooks(folder)
+    # Who has notebooks needs no demo; a demo that is there already is named as left alone.
+    names = [name for name in _FILES if not notebooks or name not in _DEMO]
     try:
-        made = [name for name, template in wanted.items() if _write_new(folder / name, template)]
+        written = [name for name in names if _write_new(folder / name, _FILES[name])]
         ignored = _add_ignored(folder / ".gitignore")
     except OSError as error:
         raise InfrastructureError(
             f"cannot be written: {error.strerror}", where=Location(str(error.filename))
         ) from error
-    for path in found[:_MOST_SHOWN]:
-        print(f"  found       {path}: {_steps_of(folder / path)}")
-    if len(found) > _MOST_SHOWN:
-        print(f"  found       {len(found) - _MOST_SHOWN} more notebooks")
-    for name in wanted:
-        print(f"  {'made' if name in made else 'left alone':10}  {name}")
-    print(
-        f"  added to    .gitignore: {', '.join(ignored)}" if ignored else "  left alone  .gitignore"
-    )
-    print("\n".join(_next_commands(arguments.folder, found)))
+
+    lines = [
+        *_notebook_lines(folder, notebooks),
+        *_file_lines(names, written, ignored),
+        *_next_commands(arguments.folder, notebooks),
+    ]
+    print("\n".join(lines))
     return ExitCode.SUCCESS
+
+
+def _notebook_lines(folder: Path, notebooks: list[str]) -> Iterator[str]:
+    for path in notebooks[:_NOTEBOOKS_SHOWN]:
+        yield f"  found       {path}: {_steps_of(folder / path)}"
+    if len(notebooks) > _NOTEBOOKS_SHOWN:
+        yield f"  found       {len(notebooks) - _NOTEBOOKS_SHOWN} more notebooks"
+
+
+def _file_lines(names: Iterable[str], written: list[str], ignored: list[str]) -> Iterator[str]:
+    for name in names:
+        done = "made" if name in written else "left alone"
+        yield f"  {done:10}  {name}"
+    if ignored:
+        yield f"  added to    .gitignore: {', '.join(ignored)}"
+    else:
+        yield "  left alone  .gitignore"
 
 
 def _notebooks(folder: Path) -> list[str]:
     """The project's own notebooks, by their paths in it; those that `nbci init` made are none."""
-    found = []
+    found: list[str] = []
     for where, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith((".", "_")) and name not in _NOT_LOOKED_AT
-        )
-        if Path(where).joinpath("pyvenv.cfg").exists():
+        # `os.walk` goes into what is left in this list, and in its order.
+        folders[:] = sorted(name for name in folders if _may_have_notebooks(name))
+        # A virtual environment, whatever its name: PEP 405 puts this file into its root.
+        if Path(where, "pyvenv.cfg").exists():
             folders.clear()
             continue
-        found += [
-            Path(where, name).relative_to(folder).as_posix()
-            for name in sorted(files)
-            if name.endswith(".ipynb")
-        ]
+        paths = [Path(where, name) for name in sorted(files) if name.endswith(".ipynb")]
+        found += [path.relative_to(folder).as_posix() for path in paths]
     return [path for path in found if path not in _DEMO]
+
+
+def _may_have_notebooks(folder: str) -> bool:
+    return not folder.startswith((".", "_")) and folder not in _FOREIGN_FOLDERS
 
 
 def _steps_of(path: Path) -> str:
     """How many steps the tags of its cells make, in words."""
+    # Read as plain JSON: nbformat takes longer to import than all the rest of this command.
     try:
         cells = json.loads(path.read_bytes())["cells"]
         tags = [tag for cell in cells for tag in cell.get("metadata", {}).get("tags", ())]
@@ -94,35 +112,47 @@ def _steps_of(path: Path) -> str:
         return "it cannot be read as a notebook"
     if not steps:
         return "no step tags yet, so it runs as one step"
-    return "1 step" if len(steps) == 1 else f"{len(steps)} steps"
+    return counted(len(steps), "step")
 
 
-def _refuse(folder: Path) -> None:
+def _refuse_unfit(folder: Path) -> None:
     """UsageError where no project can be: in a file, or where another folder would be the root."""
+    # All of it before anything is written: half a project is worse than none.
     for place in (folder, *folder.absolute().parents):
-        if place.exists() and not place.is_dir():
+        if _is_in_the_way(place):
             raise UsageError("this is a file, not a folder", where=Location(str(place)))
-    for name in ("notebooks", "pipelines"):
-        if (folder / name).exists() and not (folder / name).is_dir():
+    for place in (folder / "notebooks", folder / "pipelines"):
+        if _is_in_the_way(place):
             raise UsageError(
-                "this is a file where a project has a folder", where=Location(str(folder / name))
+                "this is a file where a project has a folder", where=Location(str(place))
             )
     if (folder / "pyproject.toml").exists():
-        from nbci.config import find_project
+        _refuse_other_root(folder)
 
-        root = find_project(folder).root
-        if root != folder.resolve():
-            raise UsageError(
-                f"the root of this folder's project would be {root}",
-                hint="add a line `[tool.nbci]` to the folder's pyproject.toml, or run `nbci init` in that root",
-                where=Location(str(folder / "pyproject.toml")),
-            )
+
+def _is_in_the_way(place: Path) -> bool:
+    return place.exists() and not place.is_dir()
+
+
+def _refuse_other_root(folder: Path) -> None:
+    """UsageError where a pyproject.toml without `[tool.nbci]` leaves the root to a folder above."""
+    from nbci.config import find_project
+
+    root = find_project(folder).root
+    if root != folder.resolve():
+        raise UsageError(
+            f"the root of this folder's project would be {root}",
+            hint="add a line `[tool.nbci]` to the folder's pyproject.toml, "
+            "or run `nbci init` in that root",
+            where=Location(str(folder / "pyproject.toml")),
+        )
 
 
 def _write_new(path: Path, template: str) -> bool:
     """Write the file unless something of that name is there; whether it was written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = (_TEMPLATE / template).read_bytes()
+    # "x": the file may appear between a look and the write, and it would be somebody's.
     try:
         with path.open("xb") as file:
             file.write(content)
@@ -134,30 +164,33 @@ def _write_new(path: Path, template: str) -> bool:
 def _add_ignored(path: Path) -> list[str]:
     """Add the lines that .gitignore lacks; those that were added."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
+    # `.nbci`, `.nbci/` and `/.nbci` all ignore the folder.
     present = {line.strip().strip("/") for line in text.splitlines()}
     wanted = (_TEMPLATE / "gitignore.txt").read_text(encoding="utf-8").split()
-    added = [line for line in wanted if line.strip("/") not in present]
-    if added:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(
-                ("\n" if text and not text.endswith("\n") else "")
-                + "".join(f"{line}\n" for line in added)
-            )
-    return added
+    missing = [line for line in wanted if line.strip("/") not in present]
+    if not missing:
+        return []
+
+    # A last line without an end would become one with ours.
+    start = "\n" if text and not text.endswith("\n") else ""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(start + "".join(f"{line}\n" for line in missing))
+    return missing
 
 
-def _next_commands(folder: str, notebooks: list[str]) -> list[str]:
+def _next_commands(folder: str, notebooks: list[str]) -> Iterator[str]:
     import shlex
 
-    enter = [] if folder == "." else [f"  cd {shlex.quote(folder)}"]
+    yield ""
+    yield "Next:"
+    if folder != ".":
+        yield f"  cd {shlex.quote(folder)}"
     if notebooks:
         target = shlex.quote(notebooks[0])
-        return ["", "Next:", *enter, "  nbci lint", f"  nbci plan {target}", f"  nbci run {target}"]
-    return [
-        "",
-        "Next:",
-        *enter,
-        "  nbci run pipelines/first.yaml",
-        "  nbci run notebooks/first.ipynb -p dataset=II",
-        "  nbci lint",
-    ]
+        yield "  nbci lint"
+        yield f"  nbci plan {target}"
+        yield f"  nbci run {target}"
+    else:
+        yield "  nbci run pipelines/first.yaml"
+        yield "  nbci run notebooks/first.ipynb -p dataset=II"
+        yield "  nbci lint"

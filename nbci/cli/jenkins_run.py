@@ -16,7 +16,7 @@ from nbci.formatting.terminal import one_line, without_controls
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
     from nbci.jenkins.controller import Controller
@@ -42,22 +42,34 @@ def run(arguments: argparse.Namespace) -> int:
     job, found = find_job(
         controller, job_name(project, arguments.job), arguments.branch, current_branch(project)
     )
-    _refuse_folder(arguments.fetch)
+    # Before the build, which may take hours, and not after it.
+    _refuse_file(arguments.fetch)
     item = controller.trigger(job, checked_parameters(found, job, arguments.param))
-    display = _display(sys.stderr if arguments.json else sys.stdout, log=not arguments.no_log)
+
+    display = _open_display(arguments)
     bounds = Bounds(away_seconds=arguments.away, label_seconds=arguments.no_agent)
     with display:
         ended = _follow(Watch(controller, job, bounds).follow(item), display, job)
-    _tell(arguments, controller, job, ended)
+    _report_end(arguments, controller, job, ended)
     return ended.exit_code
 
 
-def _refuse_folder(folder: str | None) -> None:
+def _refuse_file(folder: str | None) -> None:
     if folder and Path(folder).exists() and not Path(folder).is_dir():
         raise UsageError(f"--fetch {folder}: this is a file, not a folder")
 
 
-def _follow(events: Any, display: Display, job: str) -> Ended:
+def _open_display(arguments: argparse.Namespace) -> Display:
+    # JSON has stdout for itself.
+    stream = sys.stderr if arguments.json else sys.stdout
+    shows_log = not arguments.no_log
+    if stream.isatty():
+        return LiveDisplay(stream, log=shows_log)
+    return Display(stream, log=shows_log)
+
+
+def _follow(events: Iterable[Event], display: Display, job: str) -> Ended:
+    """Show what happens until the build has ended."""
     from nbci.jenkins.watch import Ended, Started
 
     number = None
@@ -69,46 +81,78 @@ def _follow(events: Any, display: Display, job: str) -> Ended:
                 number = event.number
             display.show(event)
     except KeyboardInterrupt:
+        # Ctrl-C ends the watching: the build may be somebody else's by now, and is worth money.
         which = f" {number}" if number is not None else ""
-        display.note(
-            f"no longer watched; the build goes on: `nbci jenkins stop --job {job}{which}` ends it"
-        )
+        stop = f"nbci jenkins stop --job {job}{which}"
+        display.note(f"no longer watched; the build goes on: `{stop}` ends it")
         raise
     raise AssertionError("a watch ends with an end")
 
 
-def _tell(arguments: argparse.Namespace, controller: Controller, job: str, ended: Ended) -> None:
+def _report_end(
+    arguments: argparse.Namespace, controller: Controller, job: str, ended: Ended
+) -> None:
     """Say how it ended, before the report is fetched: that can fail, too."""
+    url = _build_url(controller, job, ended)
+    if arguments.json:
+        files = _fetch(arguments, controller, job, ended)
+        _print_document(job, ended, url, files)
+        return
+
+    for line in _end_lines(job, ended, url):
+        print(line, flush=True)
+    files = _fetch(arguments, controller, job, ended)
+    if files:
+        print(f"  {len(files)} files of the report in {arguments.fetch}")
+    elif files is not None and ended.number is not None:
+        print("  it left no report")
+
+
+def _build_url(controller: Controller, job: str, ended: Ended) -> str | None:
     from nbci.jenkins.controller import job_path
+
+    # What never left the queue has no number, and no page.
+    if ended.number is None:
+        return None
+    return f"{controller.url}{job_path(job)}{ended.number}/"
+
+
+def _end_lines(job: str, ended: Ended, url: str | None) -> Iterator[str]:
+    which = job if ended.number is None else f"build {ended.number} of {job}"
+    line = f"{which} ended as {ended.result}"
+    if ended.why:
+        line += f": {one_line(ended.why)}"
+    yield line
+    if url:
+        yield f"  {url}"
+
+
+def _fetch(
+    arguments: argparse.Namespace, controller: Controller, job: str, ended: Ended
+) -> list[str] | None:
+    """The paths of the report's files here; None where nobody asked for them."""
     from nbci.jenkins.place import fetch_report
 
-    url = f"{controller.url}{job_path(job)}{ended.number}/" if ended.number is not None else None
-    if not arguments.json:
-        which = f"build {ended.number} of {job}" if ended.number is not None else job
-        said = f": {one_line(ended.why)}" if ended.why else ""
-        print(f"{which} ended as {ended.result}{said}" + (f"\n  {url}" if url else ""), flush=True)
-    files: Sequence[str] = ()
-    if arguments.fetch and ended.number is not None:
-        files = fetch_report(controller, job, ended.number, Path(arguments.fetch))
-        if not arguments.json:
-            print(
-                f"  {len(files)} files of the report in {arguments.fetch}"
-                if files
-                else "  it left no report"
-            )
-    if arguments.json:
-        document = {
-            "job": job,
-            "number": ended.number,
-            "result": ended.result,
-            "exit_code": int(ended.exit_code),
-            "why": ended.why,
-            "url": url,
-            "fetched": [str(Path(arguments.fetch) / name) for name in files]
-            if arguments.fetch
-            else None,
-        }
-        print(json.dumps(document, indent=1, ensure_ascii=False))
+    if not arguments.fetch:
+        return None
+    if ended.number is None:
+        return []
+    folder = Path(arguments.fetch)
+    names = fetch_report(controller, job, ended.number, folder)
+    return [str(folder / name) for name in names]
+
+
+def _print_document(job: str, ended: Ended, url: str | None, files: list[str] | None) -> None:
+    document = {
+        "job": job,
+        "number": ended.number,
+        "result": ended.result,
+        "exit_code": int(ended.exit_code),
+        "why": ended.why,
+        "url": url,
+        "fetched": files,
+    }
+    print(json.dumps(document, indent=1, ensure_ascii=False))
 
 
 def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, str, str, str]]:
@@ -124,9 +168,10 @@ class Display:
 
     def __init__(self, stream: TextIO, *, log: bool) -> None:
         self._stream = stream
-        self._log = log
+        self._shows_log = log
         self._stages: tuple[Stage, ...] = ()
-        self._rest = ""
+        # The last line of the log as long as its end has not come.
+        self._unfinished = ""
 
     def __enter__(self) -> Display:
         return self
@@ -141,20 +186,22 @@ class Display:
         from nbci.jenkins.watch import Away, Said, StagesChanged, Started, Waiting
 
         match event:
-            case Waiting(why=why):
-                self.note(f"waiting: {one_line(why)}" if why else "waiting for the next free place")
+            case Waiting(why=why) if why:
+                self.note(f"waiting: {one_line(why)}")
+            case Waiting():
+                self.note("waiting for the next free place")
             case Started(number=number, url=url):
-                self.note(f"build {number} began" + (f": {one_line(url)}" if url else ""))
+                address = f": {one_line(url)}" if url else ""
+                self.note(f"build {number} began{address}")
             case Said(text=text):
-                self._say(text)
+                self._show_log(text)
             case StagesChanged(stages=stages):
-                self._change(stages)
-            case Away(why=why):
-                self.note(
-                    "the controller answers again"
-                    if why is None
-                    else f"{one_line(why)}; still watching"
-                )
+                self._show_stages(stages)
+            case Away(why=None):
+                self.note("the controller answers again")
+            case Away(why=str(why)):
+                # As when Jenkins restarts: builds of pipelines go on after that.
+                self.note(f"{one_line(why)}; still watching")
             case _:
                 pass
 
@@ -162,19 +209,19 @@ class Display:
         """A line of nbci's own; a line of the log whose end has not come yet is not cut by it."""
         self._write(f"nbci: {text}")
 
-    def _say(self, text: str) -> None:
-        if not self._log:
+    def _show_log(self, text: str) -> None:
+        if not self._shows_log:
             return
-        whole, separator, self._rest = (self._rest + text).rpartition("\n")
+        whole, separator, self._unfinished = (self._unfinished + text).rpartition("\n")
         if separator:
             self._write(without_controls(whole.replace("\r", "")))
 
     def _end_line(self) -> None:
-        if self._rest:
-            self._write(without_controls(self._rest))
-            self._rest = ""
+        if self._unfinished:
+            self._write(without_controls(self._unfinished))
+            self._unfinished = ""
 
-    def _change(self, stages: tuple[Stage, ...]) -> None:
+    def _show_stages(self, stages: tuple[Stage, ...]) -> None:
         known = _numbered(self._stages)
         self._stages = stages
         for key, stage in _numbered(stages).items():
@@ -182,12 +229,10 @@ class Display:
                 self.note(f"stage {one_line(stage.name)}: {stage.status}")
 
     def _write(self, text: str) -> None:
+        # A log may hold what the stream's encoding lacks, and must not end the watching.
         encoding = self._stream.encoding or "utf-8"
-        print(
-            text.encode(encoding, errors="backslashreplace").decode(encoding),
-            file=self._stream,
-            flush=True,
-        )
+        shown = text.encode(encoding, errors="backslashreplace").decode(encoding)
+        print(shown, file=self._stream, flush=True)
 
 
 class LiveDisplay(Display):
@@ -198,6 +243,7 @@ class LiveDisplay(Display):
         from rich.live import Live
 
         super().__init__(stream, log=log)
+        # No markup: a log may hold square brackets.
         self._console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
         self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=4)
 
@@ -209,7 +255,7 @@ class LiveDisplay(Display):
         self._end_line()
         self._live.stop()
 
-    def _change(self, stages: tuple[Stage, ...]) -> None:
+    def _show_stages(self, stages: tuple[Stage, ...]) -> None:
         self._stages = stages
         self._live.refresh()
 
@@ -221,20 +267,18 @@ class LiveDisplay(Display):
         from rich.text import Text
 
         grid = Table.grid(padding=(0, 2))
+        # The last ones where not all fit: what runs is among them.
         shown = self._stages[-max(self._console.height - 4, 4) :]
         for stage, row in zip(shown, stage_rows(shown), strict=True):
-            grid.add_row(
-                *(
-                    Text(cell, style=_STYLES.get(stage.status, "") if at == 0 else "")
-                    for at, cell in enumerate(row)
-                )
-            )
+            status, *others = row
+            grid.add_row(Text(status, style=_STYLES.get(stage.status, "")), *map(Text, others))
         return grid
 
 
 def _numbered(stages: Sequence[Stage]) -> dict[tuple[str, int], Stage]:
-    """The stages by name, and the how-many-th of that name: what begins may stand between what is
-    known.
+    """The stages by their name and its how-many-th use.
+
+    Stages of parallel branches begin between those that are known, so their place says nothing.
     """
     count: Counter[str] = Counter()
     found = {}
@@ -242,7 +286,3 @@ def _numbered(stages: Sequence[Stage]) -> dict[tuple[str, int], Stage]:
         count[stage.name] += 1
         found[stage.name, count[stage.name]] = stage
     return found
-
-
-def _display(stream: TextIO, *, log: bool) -> Display:
-    return LiveDisplay(stream, log=log) if stream.isatty() else Display(stream, log=log)

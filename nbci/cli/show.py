@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the run; how it went has no influence on the exit code."""
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
     from nbci.runs.folder import find_run
@@ -29,11 +29,8 @@ def main(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     record = find_run(project, arguments.run).read()
     if arguments.json:
-        print(
-            json.dumps(
-                show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1
-            )
-        )
+        runs_folder = str(shown_path(project.runs_folder))
+        print(json.dumps(show_document(record, runs_folder=runs_folder), indent=1))
     else:
         print(render_show(record), end="")
     return 0

@@ -21,7 +21,7 @@ from nbci.records.codec import plain
 from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from nbci.records.run_record import RunRecord, StepRecord
 
@@ -29,73 +29,82 @@ _CUT = ("failed", "interrupted")
 _CUT_SHORT = Failure(kind="interrupted", message="the run ended before the step did")
 
 
-def _joined(lines: Sequence[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
-
-
 def render_show(record: RunRecord) -> str:
     """One run: what it was, its steps, parameters, metrics, warnings and failures."""
-    blocks = [
-        table(_facts(record)),
-        _step_lines(record),
-        _parameter_lines(record),
-        metric_lines(record.metrics),
-        verdict_lines(record.verdict),
-        [f"warning: {one_line(text)}" for text in _warnings(record)],
-        *(
-            _failure_block(_ended(record, step))
-            for step in record.steps
-            if _result(record, step) in _CUT
-        ),
-        run_failure_lines(record.failure) if record.failure else [],
-    ]
-    return "\n".join(_joined(block) for block in blocks if block)
+    blocks = ["".join(f"{line}\n" for line in block) for block in _blocks(record)]
+    return "\n".join(filter(None, blocks))
+
+
+def _blocks(record: RunRecord) -> Iterator[list[str]]:
+    """The parts of the text in order, some of them empty."""
+    yield table(_facts(record))
+    yield _step_lines(record)
+    yield _parameter_lines(record)
+    yield metric_lines(record.metrics)
+    yield verdict_lines(record.verdict)
+    yield [f"warning: {one_line(text)}" for text in _warnings(record)]
+    for step in record.steps:
+        if _outcome(record, step) in _CUT:
+            yield _failure_block(_with_end(record, step))
+    if record.failure is not None:
+        yield run_failure_lines(record.failure)
 
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
-    took = "" if record.seconds is None else f", took {duration(record.seconds)}"
-    where = ", ".join(
-        part for part in (record.by or record.user, record.host, record.platform) if part
-    )
-    git = record.git
-    changes = ", with uncommitted changes" if git and git.dirty else ""
+    place = (record.by or record.user, record.host, record.platform)
     facts = [
         ("run", record.run),
         ("pipeline", record.pipeline),
         ("target", record.target),
         ("result", f"{record.outcome}{gates_word(record.verdict)}"),
-        ("started", f"{moment(record.started_utc)}{took}" if record.started_utc else ""),
-        ("on", where),
+        ("started", _started(record)),
+        ("on", ", ".join(part for part in place if part)),
         ("python", record.python or ""),
-        (
-            "commit",
-            f"{git.commit or 'none yet'} on {git.branch or 'no branch'}{changes}" if git else "",
-        ),
+        ("commit", _commit(record)),
         ("command", " ".join(record.command)),
         ("nbci", record.nbci),
     ]
     return [(name, one_line(value)) for name, value in facts if value]
 
 
+def _started(record: RunRecord) -> str:
+    if not record.started_utc:
+        return ""
+    text = moment(record.started_utc)
+    # A run that goes on, or was killed, has not taken any time yet.
+    if record.seconds is not None:
+        text += f", took {duration(record.seconds)}"
+    return text
+
+
+def _commit(record: RunRecord) -> str:
+    git = record.git
+    if git is None:
+        return ""
+    # A fresh repository has no commit; a CI checks out a commit without its branch.
+    text = f"{git.commit or 'none yet'} on {git.branch or 'no branch'}"
+    if git.dirty:
+        text += ", with uncommitted changes"
+    return text
+
+
 def _step_lines(record: RunRecord) -> list[str]:
     if not record.steps:
         return []
-    rows = [
-        (
-            step.name,
-            _word(record, step),
-            duration(step.seconds),
-            str(len(step.attempts) or ""),
-            _remark(_ended(record, step)),
-        )
-        for step in record.steps
-    ]
-    return table([("step", "result", "took", "attempts", ""), *rows], right=frozenset({2, 3}))
+    rows = [("step", "result", "took", "attempts", "")]
+    for step in record.steps:
+        # A step that was reused or skipped was not attempted: 0 would look like a failure.
+        attempts = str(len(step.attempts) or "")
+        remark = _remark(_with_end(record, step))
+        rows.append((step.name, _word(record, step), duration(step.seconds), attempts, remark))
+    return table(rows, right=frozenset({2, 3}))
 
 
 def _word(record: RunRecord, step: StepRecord) -> str:
-    not_yet = record.result == "running" and step.result == "skipped" and step.reason is None
-    return "waiting" if not_yet else _result(record, step)
+    # While a run goes on, steps that have not begun are recorded as skipped without a reason.
+    if record.result == "running" and step.result == "skipped" and step.reason is None:
+        return "waiting"
+    return _outcome(record, step)
 
 
 def _remark(step: StepRecord) -> str:
@@ -109,103 +118,116 @@ def _remark(step: StepRecord) -> str:
 def _parameter_lines(record: RunRecord) -> list[str]:
     if not record.params:
         return []
-    rows = [
-        (param.name, one_line(repr(param.value)), one_line(param.source)) for param in record.params
-    ]
-    return table([("parameter", "value", "from"), *rows])
+    rows = [("parameter", "value", "from")]
+    for param in record.params:
+        rows.append((param.name, one_line(repr(param.value)), one_line(param.source)))
+    return table(rows)
 
 
 def _failure_block(step: StepRecord) -> list[str]:
-    traceback = traceback_lines(step.failure) if step.failure else []
-    return [*failure_lines(step), *(f"    {line}" for line in traceback)]
+    lines = failure_lines(step)
+    if step.failure is not None:
+        lines += [f"    {line}" for line in traceback_lines(step.failure)]
+    return lines
 
 
 def _warnings(record: RunRecord) -> list[str]:
-    return [
-        *record.warnings,
-        *(f"{step.name}: {text}" for step in record.steps for text in step.warnings),
-    ]
+    """Those of the run, and those of each step with its name."""
+    texts = list(record.warnings)
+    for step in record.steps:
+        texts += [f"{step.name}: {text}" for text in step.warnings]
+    return texts
 
 
-def _result(record: RunRecord, step: StepRecord) -> str:
+def _outcome(record: RunRecord, step: StepRecord) -> str:
     """What became of the step; nothing runs any more in a run that has ended."""
-    return (
-        "interrupted" if step.result == "running" and record.result != "running" else step.outcome
-    )
+    # A run that was killed left its steps as they stood.
+    if step.result == "running" and record.result != "running":
+        return "interrupted"
+    return step.outcome
 
 
-def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
-    """The step as `_result` has it, with the failure that goes with it."""
-    if step.outcome == _result(record, step):
+def _with_end(record: RunRecord, step: StepRecord) -> StepRecord:
+    """The step as `_outcome` has it, with the failure that goes with it."""
+    if step.outcome == _outcome(record, step):
         return step
     from msgspec.structs import replace
 
     from nbci.records.run_record import Attempt
 
+    # It may have been killed before its first attempt was recorded.
     cut = Attempt(number=1, result="failed", started_utc=step.started_utc or "", seconds=0.0)
-    before, last = step.attempts[:-1], step.attempts[-1] if step.attempts else cut
-    return replace(
-        step, result="failed", attempts=(*before, replace(last, failure=last.failure or _CUT_SHORT))
-    )
+    *before, last = step.attempts or (cut,)
+    last = replace(last, failure=last.failure or _CUT_SHORT)
+    return replace(step, result="failed", attempts=(*before, last))
 
 
 def show_document(record: RunRecord, *, runs_folder: str = RUNS_FOLDER) -> dict[str, Any]:
     """The JSON of `nbci show RUN --json`, as `schemas/show.schema.json` describes it."""
-    folder = f"{runs_folder}/{record.run}"
-    failure = {"failure": plain(record.failure)} if record.failure else {}
-    verdict = {"verdict": plain(record.verdict)} if record.verdict else {}
-    return (
-        failure
-        | verdict
-        | {
-            "run": record.run,
-            "pipeline": record.pipeline,
-            "target": record.target,
-            "result": record.outcome,
-            "nbci": record.nbci,
-            "command": list(record.command),
-            "started_utc": record.started_utc,
-            "ended_utc": record.ended_utc,
-            "seconds": record.seconds,
-            "host": record.host,
-            "user": record.user,
-            "by": record.by,
-            "platform": record.platform,
-            "python": record.python,
-            "git": {
-                "commit": record.git.commit,
-                "branch": record.git.branch,
-                "dirty": record.git.dirty,
-            }
-            if record.git
-            else None,
-            "params": {
-                param.name: {"value": plain(param.value), "source": param.source}
-                for param in record.params
-            },
-            "steps": [_step_document(record, step) for step in record.steps],
-            "metrics": record.metrics,
-            "short_metrics": short_metrics(record.metrics),
-            "warnings": _warnings(record),
-            "paths": {
-                "folder": folder,
-                "record": f"{folder}/run.json",
-                "plan": f"{folder}/plan.json",
-                "page": f"{folder}/report/index.html",
-            },
-        }
-    )
+    document: dict[str, Any] = {}
+    # The schema has these keys only where there is something to say.
+    if record.failure:
+        document["failure"] = plain(record.failure)
+    if record.verdict:
+        document["verdict"] = plain(record.verdict)
+    return document | {
+        "run": record.run,
+        "pipeline": record.pipeline,
+        "target": record.target,
+        "result": record.outcome,
+        "nbci": record.nbci,
+        "command": list(record.command),
+        "started_utc": record.started_utc,
+        "ended_utc": record.ended_utc,
+        "seconds": record.seconds,
+        "host": record.host,
+        "user": record.user,
+        "by": record.by,
+        "platform": record.platform,
+        "python": record.python,
+        "git": _git_document(record),
+        "params": _params_document(record),
+        "steps": [_step_document(record, step) for step in record.steps],
+        "metrics": record.metrics,
+        "short_metrics": short_metrics(record.metrics),
+        "warnings": _warnings(record),
+        "paths": _paths_document(f"{runs_folder}/{record.run}"),
+    }
+
+
+def _git_document(record: RunRecord) -> dict[str, Any] | None:
+    git = record.git
+    if git is None:
+        return None
+    return {"commit": git.commit, "branch": git.branch, "dirty": git.dirty}
+
+
+def _params_document(record: RunRecord) -> dict[str, Any]:
+    return {
+        param.name: {"value": plain(param.value), "source": param.source} for param in record.params
+    }
+
+
+def _paths_document(folder: str) -> dict[str, str]:
+    # Relative to where the command was called, as a script reads them.
+    return {
+        "folder": folder,
+        "record": f"{folder}/run.json",
+        "plan": f"{folder}/plan.json",
+        "page": f"{folder}/report/index.html",
+    }
 
 
 def _step_document(record: RunRecord, step: StepRecord) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": step.name,
-        "result": _result(record, step),
+        "result": _outcome(record, step),
         "seconds": step.seconds,
         "attempts": len(step.attempts),
         "metrics": {metric.name: metric.value for metric in step.metrics},
         "warnings": list(step.warnings),
     }
+    failure = _with_end(record, step).failure
     optional = {
         "started_utc": step.started_utc,
         "reason": step.reason,
@@ -214,6 +236,7 @@ def _step_document(record: RunRecord, step: StepRecord) -> dict[str, Any]:
         "kernel": step.kernel,
         "usage": plain(step.usage) if step.usage else None,
         "outs": [plain(out) for out in step.outs] or None,
-        "failure": plain(failure) if (failure := _ended(record, step).failure) else None,
+        "failure": plain(failure) if failure else None,
     }
+    # With these as null, a document of many steps would be twice as long.
     return document | {key: value for key, value in optional.items() if value is not None}

@@ -30,21 +30,23 @@ def choose_display(
     stream = stderr if json else stdout
     if quiet:
         return QuietDisplay(stream, runs_folder=runs_folder, summary=not json)
-    if _on_terminal(stream):
+    if _can_draw(stream):
         return TreeDisplay(stream, runs_folder=runs_folder, summary=not json)
     return LineDisplay(stream, runs_folder=runs_folder, summary=not json)
 
 
-def _on_terminal(stream: TextIO) -> bool:
-    """Whether rows can be drawn in place; an encoding without the signs would write escapes, longer
-    than their rows.
-    """
+def _can_draw(stream: TextIO) -> bool:
+    """Whether the stream is a terminal on which rows can be drawn in place."""
+    # Another encoding lacks the signs: escapes would be written, and make the rows longer than
+    # they were measured.
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
+    if not encoding.startswith("utf"):
+        return False
+    # Emacs' shell and some CIs are terminals that cannot move the cursor, and say so.
+    if os.environ.get("TERM", "dumb") == "dumb":
+        return False
     try:
-        return (
-            stream.isatty()
-            and encoding.startswith("utf")
-            and os.environ.get("TERM", "dumb") != "dumb"
-        )
-    except ValueError:  # the stream is closed
+        return stream.isatty()
+    except ValueError:
+        # The stream is closed.
         return False

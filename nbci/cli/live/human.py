@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
 
 class HumanStream:
-    """Writes to a stream until that fails, then keeps silent: `nbci run | head` must not end the
-    run.
+    """Writes to a stream until that fails, then keeps silent: `nbci run | head` goes on to its end.
 
     A full disk under a redirected output, a closed terminal and a broken pipe are all the same
     here: the record, not the display, says how the run went.
@@ -20,6 +19,7 @@ class HumanStream:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        # A stream of a test may have no encoding.
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
         self.off = False
 
@@ -30,7 +30,8 @@ class HumanStream:
             try:
                 self._stream.write(shown)
                 self._stream.flush()
-            except (OSError, ValueError):  # ValueError: the stream was closed
+            except (OSError, ValueError):
+                # ValueError: the stream was closed.
                 self._turn_off()
         return len(text)
 

@@ -26,14 +26,19 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
 
+# Some CIs end a build that prints nothing for minutes, and people wonder sooner.
 HEARTBEAT_SECONDS = 30.0
+# A progress bar is redrawn many times a second; in a log each state would be a line.
 PROGRESS_SECONDS = 5.0
 _HEARTBEAT_STEPS = 5
+_CELL_SHOWN = 60
+_NEVER = float("-inf")
 
 
 class LineDisplay:
-    """Lines `[step] text`. A cell is named only when it prints something, so a log has no more
-    lines than it needs.
+    """Lines `[step] text`.
+
+    A cell is named only when it prints something, so a log has no more lines than it needs.
     """
 
     def __init__(
@@ -49,8 +54,10 @@ class LineDisplay:
         self._summary = summary
         self._now = now
         self._progress = RunProgress(now)
-        self._spoke = now()
+        self._written_at = now()
+        # Steps whose present cell has been named.
         self._named: set[str] = set()
+        # For each step and stream: when a progress bar was shown last, and its state then.
         self._bars: dict[tuple[str, str], tuple[float, str]] = {}
         self._noticed: set[str] = set()
 
@@ -64,12 +71,16 @@ class LineDisplay:
     def step_started(self, step: str, attempt: int) -> None:
         """Say that it runs; a second try is called one."""
         self._progress.step(step).begin(attempt, self._now())
-        self._say(step, "started" if attempt == 1 else f"attempt {attempt} started")
+        if attempt == 1:
+            self._say(step, "started")
+        else:
+            self._say(step, f"attempt {attempt} started")
 
     def cell_started(
         self, step: str, number: int | None, first_line: str, index: int, total: int
     ) -> None:
         """Remember the cell, to be named when it prints."""
+        # The line without an end is still the cell's before.
         self._flush(step)
         self._progress.step(step).begin_cell(number, first_line, index, total)
         self._named.discard(step)
@@ -77,7 +88,8 @@ class LineDisplay:
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
         """Show the complete lines, and of a progress bar a state every few seconds."""
         state = self._progress.step(step)
-        self._show(state, self._not_shown(step, stream, state.take(text, stream)))
+        lines = state.take(text, stream)
+        self._show(state, self._without_shown_bar(step, stream, lines))
         printed = state.printed[stream]
         if printed.redrawn and printed.current.strip():
             self._show_bar(state, stream, printed.current)
@@ -109,9 +121,8 @@ class LineDisplay:
         lines = []
         for record in records:
             self._progress.end(record)
-            lines += [
-                f"[{record.name}] warning: {one_line(warning)}" for warning in record.warnings
-            ]
+            for warning in record.warnings:
+                lines.append(f"[{record.name}] warning: {one_line(warning)}")
             lines.append(f"[{record.name}] {ended_words(record)}")
         self._write(*lines)
 
@@ -132,7 +143,7 @@ class LineDisplay:
 
     def tick(self) -> None:
         """To be called about once a second: a sign of life after half a minute of silence."""
-        if self._now() - self._spoke < HEARTBEAT_SECONDS:
+        if self._now() - self._written_at < HEARTBEAT_SECONDS:
             return
         running = self._progress.running()
         for step in running[:_HEARTBEAT_STEPS]:
@@ -144,16 +155,18 @@ class LineDisplay:
         """Nothing is held back."""
 
     def _still_running(self, step: StepProgress) -> str:
-        where = (
-            f", cell {step.index + 1} of {step.total} ({step.first_line[:60]})"
-            if step.total
-            else ""
-        )
-        partial = next(
-            (printed.current for printed in step.printed.values() if printed.current.strip()), ""
-        )
-        shown = f"; unfinished line: {partial[-60:].strip()}" if partial else ""
-        return f"still running{where}, {duration(step.seconds(self._now()) or 0.0)}{shown}"
+        text = "still running"
+        if step.total:
+            cell = f"cell {step.index + 1} of {step.total}"
+            text += f", {cell} ({step.first_line[:_CELL_SHOWN]})"
+        text += f", {duration(step.seconds(self._now()) or 0.0)}"
+
+        # A line without an end has not been shown yet, and may say what is waited for.
+        for printed in step.printed.values():
+            line = printed.current
+            if line.strip():
+                return f"{text}; unfinished line: {line[-_CELL_SHOWN:].strip()}"
+        return text
 
     def _say_failure(self, step: str, failure: Failure) -> None:
         self._say(step, f"{failed_word(failure)}: {failure_headline(failure)}")
@@ -163,35 +176,42 @@ class LineDisplay:
             self._say(step, f"hint: {one_line(failure.hint)}")
 
     def _show_bar(self, step: StepProgress, stream: str, bar: str) -> None:
-        shown_at, _ = self._bars.get((step.name, stream), (float("-inf"), ""))
+        shown_at, _ = self._bars.get((step.name, stream), (_NEVER, ""))
         if self._now() - shown_at >= PROGRESS_SECONDS:
             self._bars[step.name, stream] = (self._now(), bar)
             self._show(step, [bar])
 
-    def _not_shown(self, step: str, stream: str, lines: list[str]) -> list[str]:
+    def _without_shown_bar(self, step: str, stream: str, lines: list[str]) -> list[str]:
         """The lines but for a progress bar whose last state is already there."""
         if not lines or (step, stream) not in self._bars:
             return lines
         shown_at, bar = self._bars[step, stream]
+        # Forgotten with its end: a later line of the same text is another one.
         self._bars[step, stream] = (shown_at, "")
-        return lines[1:] if bar and lines[0] == bar else lines
+        if bar and lines[0] == bar:
+            return lines[1:]
+        return lines
 
     def _flush(self, step: str) -> None:
         state = self._progress.step(step)
         for stream, lines in state.flush().items():
-            self._show(state, self._not_shown(step, stream, lines))
+            self._show(state, self._without_shown_bar(step, stream, lines))
 
     def _show(self, step: StepProgress, lines: list[str]) -> None:
-        if lines and step.name not in self._named and step.total:
+        if not lines:
+            return
+        if step.name not in self._named and step.total:
             self._named.add(step.name)
+            # Imports and parameters come before the notebook's own cells, and have no number.
             cell = "cell put in by nbci" if step.cell is None else f"cell {step.cell}"
             self._say(step.name, f"{cell}: {step.first_line}")
-        if lines:
-            self._write(*(f"[{step.name}] {line}" if line else f"[{step.name}]" for line in lines))
+        # One write for all of them: a step may print a million lines.
+        prefix = f"[{step.name}]"
+        self._write(*(f"{prefix} {line}" if line else prefix for line in lines))
 
     def _say(self, step: str, text: str) -> None:
         self._write(f"[{step}] {text}")
 
     def _write(self, *lines: str) -> None:
-        self._spoke = self._now()
+        self._written_at = self._now()
         self._stream.write("".join(f"{line}\n" for line in lines))

@@ -6,26 +6,26 @@ import re
 
 from nbci.formatting.terminal import without_controls
 
-LONGEST_LINE = (
-    8000  # characters: a longer line is shown as several, so that nothing piles up in memory
-)
-_LONGEST_ESCAPE = 1000  # a longer "escape sequence" is none
+# In characters. A longer line is shown as several, so that nothing piles up in memory.
+LONGEST_LINE = 8000
+# A longer "escape sequence" is none: its beginning was printed by accident, and text follows.
+_LONGEST_ESCAPE = 1000
 _MOVES = re.compile("([\r\n\b])")
+# Chunks end anywhere, also within a sequence (ECMA-48, 5.4 and 5.6).
 _UNFINISHED_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\r\n]*\x1b?|[ -/]*)\Z")
 
 
 class PrintedLines:
     """One stream of one step.
 
-    A carriage return starts the line anew, as on a terminal: a progress bar is one line.
+    A carriage return starts the line again, as on a terminal: a progress bar is one line.
+    `current` is the line that has no end yet, `redrawn` whether it replaced an earlier state of
+    itself.
     """
 
     __slots__ = ("_held", "_returned", "current", "redrawn")
 
     def __init__(self) -> None:
-        """`current` is the line that has no end yet; `redrawn` says whether it replaced an earlier
-        state of itself.
-        """
         self.current = ""
         self.redrawn = False
         self._returned = False
@@ -34,14 +34,9 @@ class PrintedLines:
     def feed(self, text: str) -> list[str]:
         """Take the next chunk; the lines that it completes."""
         text = self._held + text
-        unfinished = _UNFINISHED_ESCAPE.search(text)
-        keep = (
-            len(text)
-            if unfinished is None or len(unfinished[0]) > _LONGEST_ESCAPE
-            else unfinished.start()
-        )
-        self._held = text[keep:]
-        return self._lines(text[:keep])
+        whole = self._whole_part(text)
+        self._held = text[whole:]
+        return self._lines(text[:whole])
 
     def flush(self) -> list[str]:
         """The line without an end, if there is one; nothing is kept."""
@@ -50,6 +45,13 @@ class PrintedLines:
         if self.current:
             lines += self._end_line()
         return lines
+
+    def _whole_part(self, text: str) -> int:
+        """Where the escape sequence begins that the text ends in; its length where there is none."""
+        unfinished = _UNFINISHED_ESCAPE.search(text)
+        if unfinished is None or len(unfinished[0]) > _LONGEST_ESCAPE:
+            return len(text)
+        return unfinished.start()
 
     def _lines(self, text: str) -> list[str]:
         text = without_controls(text)
@@ -60,6 +62,7 @@ class PrintedLines:
             if piece == "\n":
                 lines += self._end_line()
             elif piece == "\r":
+                # What follows replaces the line; a newline that follows only ends it (`\r\n`).
                 self._returned = True
             elif piece == "\b":
                 self.current = self.current[:-1]
@@ -72,21 +75,30 @@ class PrintedLines:
         *whole, self.current = (self.current + text).split("\n")
         if len(self.current) <= LONGEST_LINE and max(map(len, whole), default=0) <= LONGEST_LINE:
             return whole
+
         rest, self.current = self.current, ""
-        lines = [part for line in whole for part in (*self._extend(line), *self._end_line())]
+        lines = []
+        for line in whole:
+            lines += self._extend(line)
+            lines += self._end_line()
         return [*lines, *self._extend(rest)]
 
     def _extend(self, piece: str) -> list[str]:
+        """Add to the line; the parts of it that are cut off because it became too long."""
         if self._returned:
             self.redrawn = self.redrawn or bool(self.current)
             self.current, self._returned = "", False
         whole = self.current + piece
+        # Something of it stays, so that a full line is ended by its own newline.
         cut = (len(whole) - 1) // LONGEST_LINE * LONGEST_LINE
         self.current = whole[cut:]
         return [whole[i : i + LONGEST_LINE] for i in range(0, cut, LONGEST_LINE)]
 
     def _end_line(self) -> list[str]:
-        wiped = self.redrawn and not self.current.strip()  # a progress bar that cleared itself away
-        line = [] if wiped else [self.current]
+        line = self.current
+        # A progress bar that cleared itself away (`leave=False` of tqdm) leaves no empty line.
+        was_wiped = self.redrawn and not line.strip()
         self.current, self.redrawn, self._returned = "", False, False
-        return line
+        if was_wiped:
+            return []
+        return [line]

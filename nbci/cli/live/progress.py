@@ -21,7 +21,11 @@ TAIL_LINES = 10
 
 
 class StepProgress(Struct):
-    """One step as it stands; times are of the display's clock."""
+    """One step as it stands; times are of the display's clock.
+
+    `index` counts the cells from 0, `total` is their number, `tail` has the last lines that the
+    cell printed.
+    """
 
     name: str
     state: State = "waiting"
@@ -39,52 +43,51 @@ class StepProgress(Struct):
     last_printed: str = ""
 
     def begin(self, attempt: int, now: float) -> None:
-        """A try starts."""
-        self.state, self.attempt, self.cell, self.first_line, self.total = (
-            "running",
-            attempt,
-            None,
-            "",
-            0,
-        )
-        self.started = now if self.started is None else self.started
+        """Start an attempt with nothing left of the one before."""
+        self.state = "running"
+        self.attempt = attempt
+        self.cell, self.first_line, self.total = None, "", 0
+        # The first attempt's: a person waits for the step, however often it is tried.
+        if self.started is None:
+            self.started = now
         self.tail.clear()
         self.last_printed = ""
 
     def begin_cell(self, number: int | None, first_line: str, index: int, total: int) -> None:
-        """A cell starts; the last output is that of the cell before until this one prints."""
-        self.cell, self.first_line, self.index, self.total = (
-            number,
-            one_line(first_line),
-            index,
-            total,
-        )
+        """Start a cell; the last output is that of the cell before until this one prints."""
+        self.cell, self.first_line = number, one_line(first_line)
+        self.index, self.total = index, total
         self.tail.clear()
 
     def take(self, text: str, stream: Literal["stdout", "stderr"]) -> list[str]:
-        """The kernel printed; the lines that are complete now."""
-        lines = self.printed[stream].feed(text)
-        self._remember([*lines, self.printed[stream].current])
+        """Take what the kernel printed; the lines that are complete now."""
+        printed = self.printed[stream]
+        lines = printed.feed(text)
+        self._remember([*lines, printed.current])
         self.tail.extend(lines)
         return lines
 
     def flush(self) -> dict[str, list[str]]:
         """For each stream the line that has no end when the cell has."""
-        left = {stream: printed.flush() for stream, printed in self.printed.items()}
-        for lines in left.values():
+        unfinished = {stream: printed.flush() for stream, printed in self.printed.items()}
+        for lines in unfinished.values():
             self.tail.extend(lines)
-        return left
+        return unfinished
 
     def _remember(self, lines: list[str]) -> None:
-        self.last_printed = next(
-            (line for line in reversed(lines) if line.strip()), self.last_printed
-        )
+        """Keep the last line that says something: an empty one would look like silence."""
+        for line in reversed(lines):
+            if line.strip():
+                self.last_printed = line
+                return
 
     def seconds(self, now: float) -> float | None:
         """The record's time when the step has ended, else the time since it started."""
         if self.record is not None:
             return self.record.seconds
-        return None if self.started is None else now - self.started
+        if self.started is None:
+            return None
+        return now - self.started
 
 
 class RunProgress:
@@ -99,7 +102,7 @@ class RunProgress:
         self.ended: list[str] = []
 
     def begin(self, run: str, plan: Plan) -> None:
-        """The plan is known; everything waits."""
+        """Take the plan; everything waits."""
         self.run, self.plan, self.started = run, plan, self.now()
         self.steps = {step.name: StepProgress(step.name) for step in plan.steps}
 
@@ -108,9 +111,10 @@ class RunProgress:
         return self.steps.setdefault(name, StepProgress(name))
 
     def end(self, record: StepRecord) -> StepProgress:
-        """A step ended."""
+        """Take the record of a step that has ended."""
         step = self.step(record.name)
         step.record = record
+        # A record that still says "running" is of a step that was cut short.
         step.state = "failed" if record.result == "running" else record.outcome
         self.ended.append(record.name)
         return step

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NullDisplay:
-    """Says nothing."""
+    """Says nothing: the base of displays that show only some events."""
 
     def run_started(self, run: str, plan: Plan) -> None:
         """Nothing."""
@@ -69,6 +69,8 @@ class QuietDisplay(NullDisplay):
         self._summary = summary
         self._progress = RunProgress(monotonic)
 
+    # Nothing is shown of most events, but a failure quotes what came before it.
+
     def run_started(self, run: str, plan: Plan) -> None:
         """Keep the plan: failures quote it."""
         self._progress.begin(run, plan)
@@ -96,10 +98,14 @@ class QuietDisplay(NullDisplay):
 
     def run_ended(self, record: RunRecord) -> None:
         """The one line."""
-        if self._summary:
-            page = self._runs_folder / record.run / "report" / "index.html"
-            resume = "" if record.result == "passed" else f"; go on: nbci run --resume {record.run}"
-            self._write(f"{result_line(record)}; page: {page}{resume}")
+        if not self._summary:
+            return
+        page = self._runs_folder / record.run / "report" / "index.html"
+        line = f"{result_line(record)}; page: {page}"
+        # A run that a gate refused has passed: there is nothing to go on with.
+        if record.result != "passed":
+            line += f"; go on: nbci run --resume {record.run}"
+        self._write(line)
 
     def _write(self, *lines: str) -> None:
         self._stream.write("".join(f"{line}\n" for line in lines))

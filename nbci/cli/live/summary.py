@@ -1,6 +1,4 @@
-"""What stands at the end of a run for people: its result, metrics, failures, and where to look and
-how to go on.
-"""
+"""The end of a run for people: result, metrics, failures, where to look and how to go on."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line, without_controls
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nbci.cli.live.progress import RunProgress
@@ -23,9 +21,9 @@ if TYPE_CHECKING:
     from nbci.records.run_record import Failure, RunOutcome, RunRecord, StepRecord
 
 TRACEBACK_LINES = 60
-LONGEST_CAUSE = 500  # characters
+# In characters. Messages may hold a whole table or array; the record and the notebook have all.
+LONGEST_CAUSE = 500
 LONGEST_PRINTED = 300
-_ENDED = {"skipped": "skipped", "interrupted": "interrupted"}
 _RESULTS: Mapping[RunOutcome, str] = {
     "passed": "passed",
     "refused": "REFUSED",
@@ -33,31 +31,38 @@ _RESULTS: Mapping[RunOutcome, str] = {
     "interrupted": "INTERRUPTED",
     "running": "still runs",
 }
+_COUNTED = ("passed", "reused", "failed", "interrupted", "skipped")
 
 
 def failure_place(failure: Failure) -> str:
     """`cell 7, line 3`, as far as it is known."""
-    cell = None if failure.cell is None else f"cell {failure.cell}"
-    line = None if failure.line is None else f"line {failure.line}"
-    return ", ".join(part for part in (cell, line) if part)
+    parts = []
+    if failure.cell is not None:
+        parts.append(f"cell {failure.cell}")
+    if failure.line is not None:
+        parts.append(f"line {failure.line}")
+    return ", ".join(parts)
 
 
 def failure_cause(failure: Failure) -> str:
     """What went wrong, in one line; the traceback has the rest of a long message."""
-    message, error = one_line(_said_and_output(failure)[0]), one_line(failure.error or "")
-    says_more = (
-        " " in error and error not in message
-    )  # an error is often the bare name of the exception
-    cause = f"{message} ({error})" if says_more else message
-    return cause if len(cause) <= LONGEST_CAUSE else f"{cause[:LONGEST_CAUSE]}…"
+    cause = one_line(_message_and_output(failure)[0])
+    error = one_line(failure.error or "")
+    # An error is often the bare name of the exception, with which the message begins.
+    if " " in error and error not in cause:
+        cause = f"{cause} ({error})"
+    if len(cause) > LONGEST_CAUSE:
+        return f"{cause[:LONGEST_CAUSE]}…"
+    return cause
 
 
-def _said_and_output(failure: Failure) -> tuple[str, str]:
+def _message_and_output(failure: Failure) -> tuple[str, str]:
     """The message, and apart from it what a shell command printed before it failed."""
+    # `inkernel.failures` puts a command's output below the message, so that both are recorded.
     if failure.error != "ShellError":
         return failure.message, ""
-    said, _, output = failure.message.partition("\n")
-    return said, output
+    message, _, output = failure.message.partition("\n")
+    return message, output
 
 
 def failed_word(failure: Failure) -> str:
@@ -67,35 +72,64 @@ def failed_word(failure: Failure) -> str:
 
 def failure_headline(failure: Failure) -> str:
     """`cell 7, line 3: ValueError: no such column`."""
-    return ": ".join(part for part in (failure_place(failure), failure_cause(failure)) if part)
+    parts = (failure_place(failure), failure_cause(failure))
+    return ": ".join(filter(None, parts))
 
 
 def traceback_lines(failure: Failure) -> list[str]:
     """The end of the traceback, and of what the kernel's process wrote beside the cells."""
     lines = _tail(failure.traceback)
-    return [*lines, "the kernel's own log:", *_tail(failure.log)] if failure.log else lines
+    # A kernel that died leaves no traceback: its own log is all that is known.
+    if failure.log:
+        lines += ["the kernel's own log:", *_tail(failure.log)]
+    return lines
 
 
 def _tail(text: str | None) -> list[str]:
-    lines = (
-        without_controls((text or "").replace("\r", "\n").replace("\b", "")).rstrip().split("\n")
-    )
+    """The last lines, and how many were before them: the end of a traceback says what happened."""
+    # A progress bar would leave the log as one line of all its states.
+    text = (text or "").replace("\r", "\n").replace("\b", "")
+    shown = without_controls(text).rstrip()
+    if not shown:
+        return []
+
+    lines = shown.split("\n")
     left_out = len(lines) - TRACEBACK_LINES
     head = [f"... {counted(left_out, 'line')} left out ..."] if left_out > 0 else []
-    return [*head, *map(_shortened, lines[-TRACEBACK_LINES:])] if lines != [""] else []
+    return [*head, *map(_shorten, lines[-TRACEBACK_LINES:])]
+
+
+def _shorten(line: str) -> str:
+    left_out = len(line) - LONGEST_PRINTED
+    if left_out <= 0:
+        return line
+    return f"{line[:LONGEST_PRINTED]}… ({counted(left_out, 'more character')})"
 
 
 def ended_words(record: StepRecord) -> str:
     """`passed in 3.2 s`, `reused from run 7`, `skipped: train failed`."""
-    reason = f": {one_line(record.reason)}" if record.reason else ""
     if record.result == "passed":
-        tries = f" at attempt {len(record.attempts)}" if len(record.attempts) > 1 else ""
-        return f"passed{tries}" + (
-            f" in {duration(record.seconds)}" if record.seconds is not None else ""
-        )
+        return _passed_words(record)
+
+    # The outcome of a step that was stopped is "interrupted", whatever its result.
+    words = "FAILED"
+    if record.outcome in ("skipped", "interrupted"):
+        words = record.outcome
     if record.result == "reused":
-        return f"reused from run {record.run}{reason}" if record.run else f"reused{reason}"
-    return f"{_ENDED.get(record.outcome, 'FAILED')}{reason}"
+        words = f"reused from run {record.run}" if record.run else "reused"
+    if record.reason:
+        words += f": {one_line(record.reason)}"
+    return words
+
+
+def _passed_words(record: StepRecord) -> str:
+    words = "passed"
+    # Said aloud: a step that passes only now and then should not look like one that always does.
+    if len(record.attempts) > 1:
+        words += f" at attempt {len(record.attempts)}"
+    if record.seconds is not None:
+        words += f" in {duration(record.seconds)}"
+    return words
 
 
 def failure_lines(
@@ -107,111 +141,115 @@ def failure_lines(
 ) -> list[str]:
     """A failed step for the end of the run: where, what, what to do, and what it printed last.
 
-    The run's folder is where the rest of long lines is.
+    `plan` has the notebook and the source line. `run_folder` is where the rest of long lines is.
     """
     failure = step.failure
-    word = "FAILED" if failure is None else failed_word(failure)
     if failure is None:
-        return [f"FAILED {step.name}", f"  {one_line(step.reason or 'no reason is recorded')}"]
-    rows = [("notebook", _notebook(plan, step.name))] if plan else []
-    if failure.cell is not None:
-        rows.append((f"cell {failure.cell}", one_line(failure.first_line or "")))
-    if failure.line is not None:
-        rows.append((f"line {failure.line}", _source_line(plan, step.name, failure)))
-    rows.append(("error", failure_cause(failure)))
-    if output := one_line(_said_and_output(failure)[1]):
-        rows.append(
-            ("output", output if len(output) <= LONGEST_CAUSE else f"…{output[-LONGEST_CAUSE:]}")
-        )
-    if failure.hint:
-        rows.append(("hint", one_line(failure.hint)))
-    lines = [f"{word} {step.name}", *(f"  {line}" for line in table(rows))]
-    if not tail:
-        return lines
-    lines += ["  printed last", *(f"    | {_shortened(line)}" for line in tail)]
-    if run_folder is not None and any(len(line) > LONGEST_PRINTED for line in tail):
+        # It failed before an attempt was made, as when two steps changed the same value.
+        reason = one_line(step.reason or "no reason is recorded")
+        return [f"FAILED {step.name}", f"  {reason}"]
+
+    lines = [f"{failed_word(failure)} {step.name}"]
+    lines += [f"  {line}" for line in table(_failure_rows(failure, plan, step.name))]
+    if tail:
+        lines += ["  printed last", *(f"    | {_shorten(line)}" for line in tail)]
+    if run_folder is not None and max(map(len, tail), default=0) > LONGEST_PRINTED:
         lines.append(f"    all of it is in {run_folder / 'steps' / step.name / 'notebook.ipynb'}")
     return lines
 
 
-def _shortened(line: str) -> str:
-    left_out = len(line) - LONGEST_PRINTED
-    return (
-        line
-        if left_out <= 0
-        else f"{line[:LONGEST_PRINTED]}… ({counted(left_out, 'more character')})"
-    )
+def _failure_rows(failure: Failure, plan: Plan | None, step: str) -> Iterator[tuple[str, str]]:
+    """What is known of the failure, a name and a text each, from its place to its remedy."""
+    if plan is not None:
+        yield "notebook", _notebook(plan, step)
+    if failure.cell is not None:
+        yield f"cell {failure.cell}", one_line(failure.first_line or "")
+    if failure.line is not None:
+        yield f"line {failure.line}", _source_line(plan, step, failure)
+    yield "error", failure_cause(failure)
+
+    output = one_line(_message_and_output(failure)[1])
+    if len(output) > LONGEST_CAUSE:
+        # Its end: a command says last what it failed of.
+        output = f"…{output[-LONGEST_CAUSE:]}"
+    if output:
+        yield "output", output
+    if failure.hint:
+        yield "hint", one_line(failure.hint)
 
 
 def run_failure_lines(failure: Failure) -> list[str]:
     """A failure that belongs to no single step."""
-    rows = [
-        ("error", failure_cause(failure)),
-        *([("hint", one_line(failure.hint))] if failure.hint else []),
-    ]
+    rows = [("error", failure_cause(failure))]
+    if failure.hint:
+        rows.append(("hint", one_line(failure.hint)))
     return ["FAILED the run", *(f"  {line}" for line in table(rows))]
 
 
-def _notebook(plan: Plan | None, name: str) -> str:
-    return next((step.notebook for step in plan.steps if step.name == name), "") if plan else ""
+def _notebook(plan: Plan, name: str) -> str:
+    for step in plan.steps:
+        if step.name == name:
+            return step.notebook
+    return ""
 
 
 def _source_line(plan: Plan | None, name: str, failure: Failure) -> str:
-    cells = (
-        [cell for step in plan.steps if step.name == name for cell in step.cells] if plan else []
-    )
-    sources = [cell.source.split("\n") for cell in cells if cell.number == failure.cell]
+    """The line as the plan has it: the file may have changed while the step ran."""
+    if plan is None:
+        return ""
+    cells = [cell for step in plan.steps if step.name == name for cell in step.cells]
     index = (failure.line or 1) - 1
-    return next((one_line(lines[index]) for lines in sources if index < len(lines)), "")
+    for cell in cells:
+        lines = cell.source.split("\n")
+        if cell.number == failure.cell and index < len(lines):
+            return one_line(lines[index])
+    return ""
 
 
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
     """The metrics by their full names, aligned."""
     if not metrics:
         return []
-    return table(
-        [
-            ("metric", "value"),
-            *((one_line(name), number(value)) for name, value in metrics.items()),
-        ],
-        right=frozenset({1}),
-    )
+    rows = [("metric", "value")]
+    rows += [(one_line(name), number(value)) for name, value in metrics.items()]
+    return table(rows, right=frozenset({1}))
 
 
 def result_line(record: RunRecord) -> str:
     """`digits passed in 12 s: 4 passed, 1 reused; gates passed`."""
-    counts: Counter[str] = Counter(
-        "failed" if step.result == "running" else step.outcome for step in record.steps
-    )
-    words = ("passed", "reused", "failed", "interrupted", "skipped")
-    shown = ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
-    result = _RESULTS[record.outcome]
-    time = "" if record.seconds is None else f" in {duration(record.seconds)}"
-    return (
-        f"{record.pipeline} {result}{time}"
-        + (f": {shown}" if shown else "")
-        + gates_word(record.verdict)
-    )
+    line = f"{record.pipeline} {_RESULTS[record.outcome]}"
+    if record.seconds is not None:
+        line += f" in {duration(record.seconds)}"
+    counts = _counts(record)
+    if counts:
+        line += f": {counts}"
+    return line + gates_word(record.verdict)
 
 
-def _failed_step(step: StepRecord, progress: RunProgress, folder: Path) -> list[str]:
-    tail = tuple(progress.step(step.name).tail)
-    return failure_lines(step, plan=progress.plan, tail=tail, run_folder=folder)
+def _counts(record: RunRecord) -> str:
+    """`4 passed, 1 reused`."""
+    counts: Counter[str] = Counter()
+    for step in record.steps:
+        # Nothing runs any more: a step whose end was never recorded was cut short.
+        counts["failed" if step.result == "running" else step.outcome] += 1
+    return ", ".join(f"{counts[word]} {word}" for word in _COUNTED if counts[word])
 
 
 def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -> list[str]:
     """The end of the run; the last lines say what a person does next."""
     folder = runs_folder / record.run
-    lines = [""]
-    if metrics := metric_lines(record.metrics):
-        lines += [*metrics, ""]
-    if verdict := verdict_lines(record.verdict):
-        lines += [*verdict, ""]
+    blocks = [metric_lines(record.metrics), verdict_lines(record.verdict)]
     for step in record.steps:
         if step.result == "failed":
-            lines += [*_failed_step(step, progress, folder), ""]
+            tail = tuple(progress.step(step.name).tail)
+            blocks.append(failure_lines(step, plan=progress.plan, tail=tail, run_folder=folder))
     if record.failure is not None:
-        lines += [*run_failure_lines(record.failure), ""]
+        blocks.append(run_failure_lines(record.failure))
+
+    lines = [""]
+    for block in blocks:
+        if block:
+            lines += [*block, ""]
     lines += [
         result_line(record),
         f"  record: {folder}",
@@ -219,13 +257,17 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
     ]
     if record.result in {"failed", "interrupted"}:
         lines.append(f"  go on where it stopped:  nbci run --resume {record.run}")
-        lines.append(f"  after editing a source:  {_from_the_start(record)}")
+        # A resumed run has the plan of the first: an edited notebook needs a new one.
+        lines.append(f"  after editing a source:  {_command_from_start(record)}")
     return lines
 
 
-def _from_the_start(record: RunRecord) -> str:
-    """The command that runs the same anew; a resumed or gathered run was asked for in another way."""
-    began = record.command[:2] == ("nbci", "run") and not any(
-        word.startswith("--res") for word in record.command
-    )
-    return shlex.join(record.command if began else ("nbci", "run", record.target))
+def _command_from_start(record: RunRecord) -> str:
+    """The command that starts the same run once more, with all its options where there are any."""
+    is_run = record.command[:2] == ("nbci", "run")
+    # argparse takes any beginning of an option for it: --res is --resume.
+    resumes = any(word.startswith("--res") for word in record.command)
+    if is_run and not resumes:
+        return shlex.join(record.command)
+    # `nbci finish` or a resumed run: neither names what was run.
+    return shlex.join(("nbci", "run", record.target))

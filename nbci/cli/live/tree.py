@@ -1,6 +1,4 @@
-"""The display for terminals: the steps as a tree that is drawn anew in place, and above it what
-must not be missed.
-"""
+"""The display for terminals: the steps as a tree in place, above it what must not be missed."""
 
 from __future__ import annotations
 
@@ -30,13 +28,16 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
 
+# Ten times a second looks smooth; a cell may print thousands of times in that time.
 REDRAW_SECONDS = 0.1
 _BAD = ("FAILED", "REFUSED", "INTERRUPTED")
 
 
 class TreeDisplay:
-    """Draws with rich's texts, but places them itself: so no thread is needed and a resized
-    terminal stays clean.
+    """Draws with rich's texts, but places them itself.
+
+    `rich.live` would draw in a thread of its own, and leave broken rows behind where a terminal
+    becomes narrower.
     """
 
     def __init__(
@@ -103,13 +104,14 @@ class TreeDisplay:
     def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
         """Say why, above the tree."""
         attempt = self._progress.step(step).attempt
-        said = f"{step}: attempt {attempt} failed: {failure_headline(failure)}; next in {duration(delay_seconds)}"
-        self._above([self._text(said, "yellow")])
+        line = f"{step}: attempt {attempt} failed: {failure_headline(failure)}"
+        line += f"; next in {duration(delay_seconds)}"
+        self._above([self._text(line, "yellow")])
 
     def step_ended(self, record: StepRecord) -> None:
         """Its last state; a failure with its traceback stays above the tree."""
         self._progress.step(record.name).flush()
-        lines = self._ended(record)
+        lines = self._end(record)
         if record.failure is not None:
             lines += self._failure_texts(record.name, record.failure)
         elif record.result == "failed":
@@ -117,15 +119,17 @@ class TreeDisplay:
         self._add(lines)
 
     def steps_reused(self, records: Sequence[StepRecord]) -> None:
-        """Their last state."""
-        self._add([line for record in records for line in self._ended(record)])
+        """Their last state: they come by the hundred, so the tree is drawn once for all."""
+        lines: list[Text] = []
+        for record in records:
+            lines += self._end(record)
+        self._add(lines)
 
-    def _ended(self, record: StepRecord) -> list[Text]:
+    def _end(self, record: StepRecord) -> list[Text]:
+        """Take the step's last state; its warnings, which a row has no room for."""
         self._progress.end(record)
-        return [
-            self._text(f"{record.name}: warning: {one_line(warning)}", "yellow")
-            for warning in record.warnings
-        ]
+        texts = [f"{record.name}: warning: {one_line(warning)}" for warning in record.warnings]
+        return [self._text(text, "yellow") for text in texts]
 
     def _add(self, lines: list[Text]) -> None:
         """Lines above the tree, if there are any; the tree as it is now."""
@@ -148,9 +152,8 @@ class TreeDisplay:
         self.close()
         if self._summary:
             lines = summary_lines(record, self._progress, self._runs_folder)
-            self._stream.write(
-                self._rendered([self._text(line, _summary_style(line)) for line in lines])
-            )
+            texts = [self._text(line, _summary_style(line)) for line in lines]
+            self._stream.write(self._rendered(texts))
 
     def tick(self) -> None:
         """To be called about once a second: the clocks go on."""
@@ -163,19 +166,17 @@ class TreeDisplay:
         self._closed = True
 
     def _failure_texts(self, step: str, failure: Failure) -> list[Text]:
-        lines = [
-            self._text(f"{step} {failed_word(failure)}: {failure_headline(failure)}", "bold red")
-        ]
-        lines += [self._text(f"  {line}", "dim") for line in traceback_lines(failure)]
-        return (
-            [*lines, self._text(f"  hint: {one_line(failure.hint)}", "yellow")]
-            if failure.hint
-            else lines
-        )
+        headline = f"{step} {failed_word(failure)}: {failure_headline(failure)}"
+        texts = [self._text(headline, "bold red")]
+        texts += [self._text(f"  {line}", "dim") for line in traceback_lines(failure)]
+        if failure.hint:
+            texts.append(self._text(f"  hint: {one_line(failure.hint)}", "yellow"))
+        return texts
 
     def _text(self, text: str, style: str) -> Text:
         from rich.text import Text
 
+        # A terminal draws a tab wider than rich counts it, and a row would be broken in two.
         return Text(text.expandtabs(4), style=style)
 
     def _redraw(self, *, now: bool = False) -> None:
@@ -187,25 +188,31 @@ class TreeDisplay:
         from nbci.cli.live.tree_rows import tree_rows
 
         rows = [] if self._closed else tree_rows(self._progress, self._depths, self._console)
+        # One write: between two of them a terminal would show no tree, and flicker.
         self._stream.write(self._wipe() + self._rendered(lines) + self._rendered(rows))
         self._drawn = [row.cell_len for row in rows]
         self._drawn_at = self._now()
 
     def _wipe(self) -> str:
-        """Up to the first row of the tree.
+        """The codes that move up to the first row of the tree and clear what is below.
 
         A terminal that became narrower has broken the rows into more lines.
         """
+        if not self._drawn:
+            return ""
         columns = max(self._console.width, 1)
+        # Upside down division rounds up.
         lines = sum(max(1, -(-length // columns)) for length in self._drawn)
+        # What has scrolled out of the window cannot be reached any more.
         lines = min(lines, max(self._console.height - 1, 1))
         # The first line goes by itself: some terminals keep a copy of all they show when it is
         # cleared from the top.
-        return f"\r\x1b[{lines}A\x1b[K\n\x1b[J\x1b[A" if self._drawn else ""
+        return f"\r\x1b[{lines}A\x1b[K\n\x1b[J\x1b[A"
 
     def _rendered(self, texts: list[Text]) -> str:
-        """The texts with colours; breaking long lines is left to the terminal, so that paths can be
-        copied whole.
+        """The texts with colours, each on one line.
+
+        Breaking long lines is left to the terminal, so that paths can be copied whole.
         """
         with self._console.capture() as capture:
             for text in texts:
@@ -214,8 +221,12 @@ class TreeDisplay:
 
 
 def _summary_style(line: str) -> str:
-    if line.startswith(_BAD) or (
-        any(f" {word}" in line for word in _BAD) and not line.startswith(" ")
-    ):
+    """The style of a line by how it begins: details of the summary are indented."""
+    if line.startswith(_BAD):
         return "bold red"
-    return "bold" if line and not line.startswith(" ") else ""
+    if not line or line.startswith(" "):
+        return ""
+    # As in the line of the result: `digits FAILED in 5.2 s`.
+    if any(f" {word}" in line for word in _BAD):
+        return "bold red"
+    return "bold"

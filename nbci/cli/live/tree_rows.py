@@ -1,4 +1,4 @@
-"""The rows of the tree: which steps are shown when there are more than fit, and what each row says."""
+"""The rows of the tree: which steps are shown where not all fit, and what each row says."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from nbci.cli.live.progress import RunProgress, State, StepProgress
     from nbci.plan.model import Plan
+    from nbci.records.run_record import StepRecord
 
+# A deeper indent would leave long names no room.
 _DEEPEST = 4
+# Columns of the terminal below which a row has no room for more than state, name and time.
 _NARROW = 60
 _FAILURES_KEPT = 5
 _SIGNS: dict[State, tuple[str, str]] = {
@@ -32,6 +35,16 @@ _SIGNS: dict[State, tuple[str, str]] = {
     "reused": ("↺", "green"),
     "skipped": ("-", "yellow"),
 }
+# What a person must act on comes first.
+_COUNTED: tuple[State, ...] = (
+    "running",
+    "failed",
+    "interrupted",
+    "passed",
+    "reused",
+    "skipped",
+    "waiting",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,33 +58,40 @@ class _Columns:
 
 
 def depths(plan: Plan) -> dict[str, int]:
-    """How far each step is indented: side by side where a step forks, back out where branches join."""
+    """How far each step is indented: deeper where a step forks, back out where branches join."""
     followers: dict[str, int] = {}
     for step in plan.steps:
         for before in step.after:
             followers[before] = followers.get(before, 0) + 1
+
     found: dict[str, int] = {}
     for step in plan.steps:
         above = [name for name in step.after if name in found]
         if len(above) == 1:
-            forks = followers[above[0]] > 1
-            found[step.name] = min(found[above[0]] + forks, _DEEPEST)
+            is_fork = followers[above[0]] > 1
+            found[step.name] = min(found[above[0]] + is_fork, _DEEPEST)
         else:
-            found[step.name] = max(min((found[name] for name in above), default=1) - 1, 0)
+            # A step after nothing stands where a join of branches at depth 1 would: at the edge.
+            nearest = min((found[name] for name in above), default=1)
+            found[step.name] = max(nearest - 1, 0)
     return found
 
 
 def tree_rows(progress: RunProgress, indents: Mapping[str, int], console: Console) -> list[Text]:
-    """The rows, none wider than the console and not more than fit on it; the last one counts the
-    steps.
+    """The rows, none wider than the console and not more than fit on it.
+
+    The last one counts the steps.
     """
     if not progress.steps:
         return []
+    # The counts and the cursor need room, too: what scrolls out of the window cannot be wiped.
     room = max(console.height - 3, 3)
     running = progress.running()
+    # With many steps at most a third of the rows says what running ones print.
     details = min(len(running), max(room - len(progress.steps), room // 3))
-    shown = _shown(progress, running, room - details)
+    shown = _shown_steps(progress, running, room - details)
     detailed = {step.name for step in running[:details]}
+
     columns = _columns(shown, indents, progress.now(), console.width)
     rows: list[Text] = []
     for step in shown:
@@ -80,17 +100,21 @@ def tree_rows(progress: RunProgress, indents: Mapping[str, int], console: Consol
             rows.append(Text(f"{'':9}  {_detail(step, columns)}", style="dim"))
     rows.append(_counts(progress, len(shown)))
     for row in rows:
+        # The last column stays free: some terminals break the line once it is written.
         row.truncate(max(console.width - 1, 1), overflow="ellipsis")
     return rows
 
 
-def _shown(progress: RunProgress, running: list[StepProgress], room: int) -> list[StepProgress]:
+def _shown_steps(
+    progress: RunProgress, running: list[StepProgress], room: int
+) -> list[StepProgress]:
     """All steps, or those that matter most now, in the plan's order."""
     if len(progress.steps) <= room:
         return list(progress.steps.values())
     ended = [progress.steps[name] for name in reversed(progress.ended)]
     failed = [step for step in ended if step.state == "failed"][:_FAILURES_KEPT]
     waiting = [step for step in progress.steps.values() if step.state == "waiting"]
+    # A quarter for what comes next; if room is left, more of what ended last and what waits.
     ahead = waiting[: max(room // 4, 1)]
     chosen = {step.name: step for step in [*running, *failed, *ahead, *ended, *waiting]}
     kept = set(list(chosen)[:room])
@@ -101,38 +125,42 @@ def _columns(
     shown: list[StepProgress], indents: Mapping[str, int], now: float, width: int
 ) -> _Columns:
     names = {step.name: "  " * indents.get(step.name, 0) + one_line(step.name) for step in shown}
+    longest = max(map(cell_len, names.values()))
     return _Columns(
         shown_names=names,
-        name=min(max(map(cell_len, names.values())), max(width // 3, 12)),
+        name=min(longest, max(width // 3, 12)),
+        # At least 5, so that a clock that goes on does not move the column at each second.
         time=max(5, *(len(_time(step, now)) for step in shown)),
         narrow=width < _NARROW,
     )
 
 
 def _time(step: StepProgress, now: float) -> str:
-    seconds = step.seconds(now)
-    return duration(seconds)
+    return duration(step.seconds(now))
 
 
 def _row(step: StepProgress, columns: _Columns, now: float) -> Text:
     sign, style = _SIGNS[step.state]
+    is_running = step.state == "running"
     row = Text(f"{sign} {step.state:<7}  ", style=style)
-    row.append(
-        _fitted(columns.shown_names[step.name], columns.name),
-        style="bold" if step.state == "running" else "",
-    )
+    name = _fitted(columns.shown_names[step.name], columns.name)
+    row.append(name, style="bold" if is_running else "")
     row.append(f"  {_time(step, now):>{columns.time}}", style="dim")
-    row.append(f"  {_saying(step, columns)}", style="" if step.state == "running" else style)
+    row.append(f"  {_remark(step, columns)}", style="" if is_running else style)
     row.rstrip()
     return row
 
 
 def _fitted(text: str, columns: int) -> str:
-    """The text at exactly that width; a long one loses its middle, for its end tells matrix steps
-    apart.
+    """The text at exactly that width; a long one loses its middle.
+
+    Its end tells the steps of a matrix apart.
     """
-    if (length := cell_len(text)) <= columns:
+    length = cell_len(text)
+    if length <= columns:
         return text + " " * (columns - length)
+
+    # Cut a character at a time: some are two columns wide, and some none.
     head, tail = text, text
     while cell_len(head) > (columns - 1) // 2:
         head = head[:-1]
@@ -141,17 +169,11 @@ def _fitted(text: str, columns: int) -> str:
     return f"{head}…{tail}" + " " * (columns - 1 - cell_len(head) - cell_len(tail))
 
 
-def _saying(step: StepProgress, columns: _Columns) -> str:
-    record = step.record
-    if record is not None and columns.narrow:
-        return ""  # no room for a reason; a failure's stands above the tree
-    if record is not None:
-        if record.failure is not None:
-            return failure_headline(record.failure)
-        if record.result == "reused" and record.run:
-            return f"from run {record.run}"
-        tries = f"at attempt {len(record.attempts)}" if len(record.attempts) > 1 else ""
-        return one_line(record.reason or "") or tries
+def _remark(step: StepProgress, columns: _Columns) -> str:
+    """What stands at the end of the row: how the step ended, or where it is."""
+    if step.record is not None:
+        # No room for a reason; a failure's stands above the tree.
+        return "" if columns.narrow else _ended_remark(step.record)
     if step.state != "running" or not step.total:
         return ""
     if columns.narrow:
@@ -160,24 +182,28 @@ def _saying(step: StepProgress, columns: _Columns) -> str:
     return f"cell {step.index + 1} of {step.total}{again}  {step.first_line}"
 
 
+def _ended_remark(record: StepRecord) -> str:
+    if record.failure is not None:
+        return failure_headline(record.failure)
+    if record.result == "reused" and record.run:
+        return f"from run {record.run}"
+    reason = one_line(record.reason or "")
+    if not reason and len(record.attempts) > 1:
+        return f"at attempt {len(record.attempts)}"
+    return reason
+
+
 def _detail(step: StepProgress, columns: _Columns) -> str:
-    """What the step printed last; where the row has no room for the cell, the cell until it prints."""
+    """What the step printed last; until it prints, the cell where the row has no room for it."""
     cell = step.first_line if columns.narrow else ""
     return one_line(step.last_printed) or cell or "nothing printed yet"
 
 
 def _counts(progress: RunProgress, shown: int) -> Text:
     counts = progress.counts()
-    states: tuple[State, ...] = (
-        "running",
-        "failed",
-        "interrupted",
-        "passed",
-        "reused",
-        "skipped",
-        "waiting",
-    )
-    said = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+    texts = [f"{counts[state]} {state}" for state in _COUNTED if counts[state]]
+    line = f"{duration(progress.seconds())}: {', '.join(texts)}"
     hidden = len(progress.steps) - shown
-    more = f" ({hidden} not shown)" if hidden else ""
-    return Text(f"{duration(progress.seconds())}: {said}{more}", style="bold")
+    if hidden:
+        line += f" ({hidden} not shown)"
+    return Text(line, style="bold")
