@@ -5,6 +5,7 @@ Where there are many steps, they are folded into groups.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.report.charts.folding import between, folded_steps, stages, without_detours
-from nbci.report.charts.layout import laid_out
+from nbci.report.charts.layout import lay_out
 from nbci.report.charts.svg import middle_cut, short, text_width
 from nbci.report.html.markup import Markup, element, fragment
 from nbci.report.html.page import SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from nbci.report.charts.layout import Laid, Point
+    from nbci.report.charts.layout import Layout, Point
     from nbci.report.data.view import ShownStep
 
 _NAME_SIZE, _STATE_SIZE = 13, 12
@@ -34,14 +35,14 @@ _WORST_FIRST = ("failed", "interrupted", "running", "passed", "reused", "waiting
 class _Box:
     """A step or a group of steps.
 
-    `lines` are shown below its name; `said` is the complete text for readers who cannot see the
+    `lines` are shown below its name; `label` is the complete text for readers who cannot see the
     picture.
     """
 
     name: str
     state: str
     lines: tuple[str, ...]
-    said: str
+    label: str
     link: str | None
     is_group: bool
 
@@ -51,7 +52,7 @@ class Graph:
     """A graph that is ready to be drawn; `alt` says what it shows."""
 
     boxes: tuple[_Box, ...]
-    laid: Laid
+    layout: Layout
     box_width: float
     box_height: float
     alt: str
@@ -59,40 +60,42 @@ class Graph:
     @property
     def width(self) -> float:
         """Its natural width in pixels."""
-        return self.laid.width + 2 * _MARGIN
+        return self.layout.width + 2 * _MARGIN
 
     @property
     def height(self) -> float:
         """Its natural height in pixels."""
-        return self.laid.height + 2 * _MARGIN
+        return self.layout.height + 2 * _MARGIN
 
 
 def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
     """The graph of these steps; None where there is nothing to see: no steps, or one."""
     if len(steps) < 2:
         return None
-    known = {step.record.name for step in steps}
-    after = {step.record.name: _earlier(step, known) for step in steps}
-    nodes = {step.record.name: step.planned.node for step in steps if step.planned}
-    groups = folded_steps(after, nodes)
     by_name = {step.record.name: step for step in steps}
+    after = {name: _earlier_steps(step, by_name) for name, step in by_name.items()}
+    nodes = {name: step.planned.node for name, step in by_name.items() if step.planned}
+
+    groups = folded_steps(after, nodes)
+    boxes = []
     if groups is None:
         shown = without_detours(after)
-        boxes = [_single(by_name[name], shown[name]) for name in shown]
+        for name in shown:
+            boxes.append(_box_of_step(by_name[name], shown[name]))
     else:
         shown = without_detours(between(after, groups))
-        boxes = [
-            _box(title, [by_name[name] for name in members], shown)
-            for title, members in groups.items()
-        ]
+        for title, members in groups.items():
+            boxes.append(_box_of_group(title, [by_name[name] for name in members], shown[title]))
+
+    # All boxes have one size, because lay_out takes one.
     width = max(_width(box) for box in boxes)
     height = 12 + 18 * (1 + max(len(box.lines) for box in boxes))
     return Graph(
         boxes=tuple(boxes),
-        laid=laid_out(shown, width, height),
+        layout=lay_out(shown, width, height),
         box_width=width,
         box_height=height,
-        alt=_said(steps, after, groups),
+        alt=_description(steps, after, groups),
     )
 
 
@@ -103,7 +106,7 @@ def graph_inline(graph: Graph) -> Markup:
     """
     return element(
         "svg",
-        _drawn(graph),
+        _picture(graph),
         class_="graph",
         role="group",
         aria_label=graph.alt,
@@ -113,152 +116,202 @@ def graph_inline(graph: Graph) -> Markup:
     )
 
 
-def _earlier(step: ShownStep, known: set[str]) -> tuple[str, ...]:
+def _earlier_steps(step: ShownStep, known: Container[str]) -> tuple[str, ...]:
     if step.planned is None:
         return ()
-    return tuple(
-        name
-        for name in dict.fromkeys(step.planned.after)
-        if name in known and name != step.record.name
-    )
+    earlier = dict.fromkeys(step.planned.after)
+    # The plan may name steps that the graph does not show, and a line needs both of its ends.
+    return tuple(name for name in earlier if name in known and name != step.record.name)
 
 
-def _single(step: ShownStep, earlier: Iterable[str]) -> _Box:
+def _box_of_step(step: ShownStep, earlier: Sequence[str]) -> _Box:
     record = step.record
-    took = duration(record.seconds) if record.result not in ("reused", "skipped") else ""
-    state = f"{SIGNS.get(step.word, '')} {step.word}" + (f" · {took}" if took else "")
-    waits = ", ".join(earlier)
+    state = f"{SIGNS.get(step.word, '')} {step.word}"
+    label = f"{record.name}: {step.word}"
+    # Nothing ran for these in this run, whatever time their records have.
+    if record.result not in ("reused", "skipped") and (took := duration(record.seconds)):
+        state += f" · {took}"
+        label += f" in {took}"
+    if earlier:
+        label += f", after {', '.join(earlier)}"
     return _Box(
         name=record.name,
         state="skipped" if step.is_waiting else record.outcome,
         lines=(state,),
-        said=f"{record.name}: {step.word}{f' in {took}' if took else ''}{f', after {waits}' if waits else ''}",
+        label=label,
         link=step.page,
         is_group=False,
     )
 
 
-def _box(title: str, members: Sequence[ShownStep], shown: Mapping[str, Sequence[str]]) -> _Box:
+def _box_of_group(title: str, members: Sequence[ShownStep], earlier: Sequence[str]) -> _Box:
     """A group; it leads to the page of its first step that is worst off."""
     if len(members) == 1 and members[0].record.name == title:
-        return _single(members[0], shown[title])
-    counts = _counts(members)
-    worst = next((state for state in _WORST_FIRST if state in counts), "passed")
-    words = ", ".join(f"{count} {state}" for state, count in counts.items())
+        return _box_of_step(members[0], earlier)
+
+    # _state_counts has the worst state first.
+    counts = _state_counts(members)
+    worst = _first_known(counts)
+    how_many = counted(len(members), "step")
+    label = f"{title}, {how_many}"
     ran = sum(step.record.seconds or 0 for step in members if step.record.result != "reused")
-    how_many = counted(len(members), "step") + (f" · {duration(ran)}" if ran else "")
-    waits = ", ".join(shown[title][:_NAMED]) + ("" if len(shown[title]) <= _NAMED else " and more")
+    if ran:
+        how_many += f" · {duration(ran)}"
+        label += f" in {duration(ran)}"
+
+    states = _in_words(counts)
+    label += f": {states}"
+    if earlier:
+        label += f", after {_first_names(earlier)}"
     return _Box(
         name=title,
         state="skipped" if worst == "waiting" else worst,
-        lines=(how_many, f"{SIGNS.get(worst, '')} {words}"),
-        said=f"{title}, {how_many.replace(' · ', ' in ')}: {words}{f', after {waits}' if waits else ''}",
-        link=next((step.page for step in members if step.word == worst and step.page), None),
+        lines=(how_many, f"{SIGNS.get(worst, '')} {states}"),
+        label=label,
+        link=_page_of_first(worst, members),
         is_group=True,
     )
 
 
-def _counts(steps: Iterable[ShownStep]) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _first_known(counts: Mapping[str, int]) -> str:
+    for state in _WORST_FIRST:
+        if state in counts:
+            return state
+    return "passed"
+
+
+def _page_of_first(state: str, steps: Iterable[ShownStep]) -> str | None:
     for step in steps:
-        found[step.word] = found.get(step.word, 0) + 1
-    return {state: found[state] for state in (*_WORST_FIRST, *found) if state in found}
+        if step.word == state and step.page:
+            return step.page
+    return None
 
 
-def _said(
+def _state_counts(steps: Iterable[ShownStep]) -> dict[str, int]:
+    """How many steps are in each state, worst first, then states not known here."""
+    counts = Counter(step.word for step in steps)
+    return {state: counts[state] for state in (*_WORST_FIRST, *counts) if state in counts}
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def _first_names(names: Sequence[str]) -> str:
+    # A screen reader speaks all of a label, and hundreds of names would hide the rest.
+    text = ", ".join(names[:_NAMED])
+    if len(names) > _NAMED:
+        text += " and more"
+    return text
+
+
+def _description(
     steps: Sequence[ShownStep],
     after: Mapping[str, Sequence[str]],
     groups: Mapping[str, Sequence[str]] | None,
 ) -> str:
-    counts = ", ".join(f"{count} {state}" for state, count in _counts(steps).items())
+    """Return the text for readers who cannot see the graph."""
+    text = f"Graph of {len(steps):,} steps in {counted(max(stages(after).values()), 'stage')}"
+    if groups:
+        text += f", shown as {counted(len(groups), 'group')}"
+    text += f": {_in_words(_state_counts(steps))}"
+
     failed = [step.record.name for step in steps if step.record.outcome == "failed"]
-    named = (
-        f" (failed: {', '.join(failed[:_NAMED])}{' and more' if len(failed) > _NAMED else ''})"
-        if failed
-        else ""
-    )
-    folded = f", shown as {counted(len(groups), 'group')}" if groups else ""
-    stage_count = counted(max(stages(after).values()), "stage")
-    return f"Graph of {len(steps):,} steps in {stage_count}{folded}: {counts}{named}"
+    if failed:
+        text += f" (failed: {_first_names(failed)})"
+    return text
 
 
 def _width(box: _Box) -> float:
+    # Names are bold, and so wider than text_width says.
     name = text_width(middle_cut(box.name, _LONGEST_NAME), _NAME_SIZE) * 1.14
-    return 24 + max(name, *(text_width(line, _STATE_SIZE) for line in box.lines), 90)
+    lines = max(text_width(line, _STATE_SIZE) for line in box.lines)
+    return 24 + max(name, lines, 90)
 
 
-def _drawn(graph: Graph) -> Markup:
-    def at(point: Point) -> Point:
-        return point[0] + _MARGIN, point[1] + _MARGIN
+def _with_margin(point: Point) -> Point:
+    return point[0] + _MARGIN, point[1] + _MARGIN
 
-    lines = [[at(point) for point in line] for line in graph.laid.lines]
-    joints = {at(point) for point in graph.laid.joints}
-    across = graph.laid.across
-    curves = "".join(_curve(line, across=across) for line in lines)
-    heads = "".join(_head(line[-1], across=across) for line in lines if line[-1] not in joints)
-    for start, end in graph.laid.turns:
-        (x0, y0), (x1, y1) = at(start), at(end)
-        curves += f"M{short(x0)} {short(y0)}V{short((y0 + y1) / 2)}H{short(x1)}V{short(y1)}"
-        heads += _head((x1, y1), across=False)
-    boxes = [_drawn_box(graph, box, at(graph.laid.boxes[box.name])) for box in graph.boxes]
+
+def _picture(graph: Graph) -> Markup:
+    layout = graph.layout
+    joints = {_with_margin(point) for point in layout.joints}
+    boxes = []
+    for box in graph.boxes:
+        boxes.append(_draw_box(graph, box, _with_margin(layout.boxes[box.name])))
+
+    curves, heads = _edge_paths(layout, joints)
+    dots = []
+    for x, y in sorted(joints):
+        dots.append(element("circle", cx=short(x), cy=short(y), r=3, class_="heads"))
     return fragment(
         element("path", d=curves, class_="edges") if curves else None,
         element("path", d=heads, class_="heads") if heads else None,
-        *(
-            element("circle", cx=short(x), cy=short(y), r=3, class_="heads")
-            for x, y in sorted(joints)
-        ),
+        *dots,
         *boxes,
     )
 
 
+def _edge_paths(layout: Layout, joints: Container[Point]) -> tuple[str, str]:
+    """The path of all lines and that of all arrowheads."""
+    # Two paths in all: an element for each line would be most of a large graph's page.
+    curves, heads = "", ""
+    for points in layout.lines:
+        line = list(map(_with_margin, points))
+        curves += _curve(line, across=layout.across)
+        if line[-1] not in joints:
+            heads += _head(line[-1], across=layout.across)
+    for start, end in layout.turns:
+        (x0, y0), (x1, y1) = _with_margin(start), _with_margin(end)
+        curves += f"M{short(x0)} {short(y0)}V{short((y0 + y1) / 2)}H{short(x1)}V{short(y1)}"
+        heads += _head((x1, y1), across=False)
+    return curves, heads
+
+
 def _curve(line: Sequence[Point], *, across: bool) -> str:
-    written = [f"M{short(line[0][0])} {short(line[0][1])}"]
-    for (x0, y0), (x1, y1) in pairwise(line):
-        if (y0 == y1) if across else (x0 == x1):
-            written.append(f"L{short(x1)} {short(y1)}")
-            continue
-        middle = short((x0 + x1) / 2 if across else (y0 + y1) / 2)
-        bend = (
-            f"{middle} {short(y0)} {middle} {short(y1)}"
-            if across
-            else f"{short(x0)} {middle} {short(x1)} {middle}"
-        )
-        written.append(f"C{bend} {short(x1)} {short(y1)}")
-    return "".join(written)
+    path = f"M{short(line[0][0])} {short(line[0][1])}"
+    for start, end in pairwise(line):
+        x0, y0, x1, y1 = map(short, (*start, *end))
+        is_straight = start[1] == end[1] if across else start[0] == end[0]
+        if is_straight:
+            path += f"L{x1} {y1}"
+        elif across:
+            middle = short((start[0] + end[0]) / 2)
+            path += f"C{middle} {y0} {middle} {y1} {x1} {y1}"
+        else:
+            middle = short((start[1] + end[1]) / 2)
+            path += f"C{x0} {middle} {x1} {middle} {x1} {y1}"
+    return path
 
 
 def _head(end: Point, *, across: bool) -> str:
     x, y = short(end[0]), short(end[1])
-    return f"M{x} {y}l-7 -4v8z" if across else f"M{x} {y}l-4 -7h8z"
+    if across:
+        return f"M{x} {y}l-7 -4v8z"
+    return f"M{x} {y}l-4 -7h8z"
 
 
-def _drawn_box(graph: Graph, box: _Box, middle: Point) -> Markup:
+def _draw_box(graph: Graph, box: _Box, middle: Point) -> Markup:
     left, top = middle[0] - graph.box_width / 2, middle[1] - graph.box_height / 2
     size = {"width": short(graph.box_width), "height": short(graph.box_height), "rx": "4"}
-    behind = (
-        element("rect", x=short(left + 4), y=short(top + 4), class_="box", **size)
-        if box.is_group
-        else None
-    )
+
+    content = []
+    if box.is_group:
+        # A second box behind the first one looks like a pile.
+        content.append(element("rect", x=short(left + 4), y=short(top + 4), class_="box", **size))
+    content.append(element("rect", x=short(left), y=short(top), class_="box", **size))
+
     name = middle_cut(box.name, _LONGEST_NAME)
-    content = fragment(
-        behind,
-        element("rect", x=short(left), y=short(top), class_="box", **size),
-        element("text", name, x=short(left + 12), y=short(top + 19), class_="name"),
-        *(
-            element(
-                "text",
-                line,
-                x=short(left + 12),
-                y=short(top + 19 + 18 * at),
-                class_="state" if at == len(box.lines) else "size",
-            )
-            for at, line in enumerate(box.lines, 1)
-        ),
-        element("title", box.said) if name != box.name or box.is_group else None,
-    )
+    x = short(left + 12)
+    content.append(element("text", name, x=x, y=short(top + 19), class_="name"))
+    for at, line in enumerate(box.lines, 1):
+        kind = "state" if at == len(box.lines) else "size"
+        content.append(element("text", line, x=x, y=short(top + 19 + 18 * at), class_=kind))
+    # What the box does not show in full, the browser shows as its tooltip.
+    if name != box.name or box.is_group:
+        content.append(element("title", box.label))
+
     kind = f"node {box.state}"
     if box.link is not None:
-        return element("a", content, href=box.link, class_=kind, aria_label=box.said)
-    return element("g", content, class_=kind, role="img", aria_label=box.said)
+        return element("a", *content, href=box.link, class_=kind, aria_label=box.label)
+    return element("g", *content, class_=kind, role="img", aria_label=box.label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from nbci.report.charts.folding import stages
@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Laid:
+class Layout:
     """The middle of each box, and the points of each line from one box's end to the next's start.
 
     `across`: the graph runs from left to right; else from top to bottom. `joints` are where many
@@ -45,34 +45,46 @@ class _View:
         self.xy: Point = (0.0, 0.0)
 
 
-def laid_out(after: Mapping[str, Sequence[str]], width: float, height: float) -> Laid:
+def lay_out(after: Mapping[str, Sequence[str]], width: float, height: float) -> Layout:
     """Places for boxes of one size; `after` has no cycle and no detours."""
     across = _runs_across(after, width)
     if not across and _is_chain(after):
         return _in_rows(list(after), width, height)
+
+    # Each connected part by itself: grandalf's layout takes one connected graph only.
     joined = _with_joints(after)
-    parts = [_part(names, joined, width, height, across=across) for names in _components(joined)]
+    parts = []
+    for names in _components(joined):
+        parts.append(_lay_out_part(names, joined, width, height, across=across))
+
     boxes: dict[str, Point] = {}
     lines: list[tuple[Point, ...]] = []
     joints: list[Point] = []
-    for part, (left, top) in zip(
-        parts, _shelves([(part.width, part.height) for part in parts]), strict=True
-    ):
-        boxes |= {name: (x + left, y + top) for name, (x, y) in part.boxes.items()}
-        lines += [tuple((x + left, y + top) for x, y in line) for line in part.lines]
+    corners = _shelves([(part.width, part.height) for part in parts])
+    for part, (left, top) in zip(parts, corners, strict=True):
+        for name, (x, y) in part.boxes.items():
+            boxes[name] = (x + left, y + top)
+        for line in part.lines:
+            lines.append(tuple((x + left, y + top) for x, y in line))
         joints += [(x + left, y + top) for x, y in part.joints]
-    right = max((x for x, _ in boxes.values()), default=0.0) + width / 2
-    bottom = max((y for _, y in boxes.values()), default=0.0) + height / 2
-    edge = max((x for line in lines for x, _ in line), default=0.0)
-    lowest = max((y for line in lines for _, y in line), default=0.0)
-    return Laid(
+
+    # Lines may bend around boxes, beyond the outermost one.
+    right, bottom = _farthest(boxes.values())
+    edge, lowest = _farthest(chain.from_iterable(lines))
+    return Layout(
         across=across,
-        width=max(right, edge),
-        height=max(bottom, lowest),
+        width=max(right + width / 2, edge),
+        height=max(bottom + height / 2, lowest),
         boxes=boxes,
         lines=tuple(lines),
         joints=tuple(joints),
     )
+
+
+def _farthest(points: Iterable[Point]) -> Point:
+    """The largest x and the largest y of the points; 0, 0 without any."""
+    all_points = list(points) or [(0.0, 0.0)]
+    return max(x for x, _ in all_points), max(y for _, y in all_points)
 
 
 def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
@@ -91,26 +103,27 @@ def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
 
 def _is_chain(after: Mapping[str, Sequence[str]]) -> bool:
     """Whether each waits for the one before it."""
-    return all(
-        tuple(earlier) == (before,)
-        for before, earlier in zip(after, list(after.values())[1:], strict=False)
-    )
+    rest = islice(after.values(), 1, None)
+    pairs = zip(after, rest, strict=False)
+    return all(tuple(earlier) == (before,) for before, earlier in pairs)
 
 
-def _in_rows(names: Sequence[str], width: float, height: float) -> Laid:
+def _in_rows(names: Sequence[str], width: float, height: float) -> Layout:
     """Lay out a chain that is too long for one row in rows, as lines of text."""
     step, down = width + _BETWEEN_RANKS, height + _BETWEEN_RANKS
     count = max(1, int((PAGE_WIDTH + _BETWEEN_RANKS) / step))
-    places = [
-        (width / 2 + at % count * step, height / 2 + at // count * down) for at in range(len(names))
-    ]
+    places = []
+    for at in range(len(names)):
+        row, column = divmod(at, count)
+        places.append((width / 2 + column * step, height / 2 + row * down))
+
     lines, turns = [], []
     for (x0, y0), (x1, y1) in pairwise(places):
         if y0 == y1:
             lines.append(((x0 + width / 2, y0), (x1 - width / 2, y1)))
         else:
             turns.append(((x0, y0 + height / 2), (x1, y1 - height / 2)))
-    return Laid(
+    return Layout(
         across=True,
         width=max(x for x, _ in places) + width / 2,
         height=places[-1][1] + height / 2,
@@ -129,18 +142,18 @@ def _with_joints(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
     waiting: dict[tuple[str, ...], list[str]] = {}
     for name, earlier in after.items():
         waiting.setdefault(tuple(sorted(earlier)), []).append(name)
-    result = {name: tuple(earlier) for name, earlier in after.items()}
-    many = [
-        (earlier, names)
-        for earlier, names in waiting.items()
+
+    joined = {name: tuple(earlier) for name, earlier in after.items()}
+    count = 0
+    for earlier, names in waiting.items():
         # Two by two need four lines with or without a joint; three by three, six instead of nine.
-        if len(earlier) >= 3 and len(names) >= 3
-    ]
-    for at, (earlier, names) in enumerate(many):
-        joint = f"{_JUNCTION}{at}"
-        result[joint] = earlier
-        result |= dict.fromkeys(names, (joint,))
-    return result
+        if len(earlier) < 3 or len(names) < 3:
+            continue
+        joint = f"{_JUNCTION}{count}"
+        count += 1
+        joined[joint] = earlier
+        joined |= dict.fromkeys(names, (joint,))
+    return joined
 
 
 def _components(after: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
@@ -165,42 +178,53 @@ def _components(after: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]
     return (tuple(names) for names in parts.values())
 
 
-def _part(
+def _lay_out_part(
     names: Iterable[str],
     after: Mapping[str, Sequence[str]],
     width: float,
     height: float,
     *,
     across: bool,
-) -> Laid:
-    """One connected part, its upper left corner at 0, 0.
-
-    grandalf lays out downwards; across is that, turned.
-    """
+) -> Layout:
+    """One connected part, its upper left corner at 0, 0."""
+    # grandalf lays out downwards only; across is that with x and y exchanged.
     size = (height, width) if across else (width, height)
     points, routes = _sugiyama(names, after, size)
     least = min(x for x, _ in points.values()) - size[0] / 2
     half = size[1] / 2
 
-    def turned(x: float, y: float) -> Point:
-        return (y, x - least) if across else (x - least, y)
+    def on_page(x: float, y: float) -> Point:
+        if across:
+            return (y, x - least)
+        return (x - least, y)
 
     lines = []
-    for start, end, between in routes:
-        (x0, y0), (x1, y1) = points[start], points[end]
-        first = (x0, y0 if _is_joint(start) else y0 + half)
-        last = (x1, y1 if _is_joint(end) else y1 - half)
-        lines.append(tuple(turned(x, y) for x, y in (first, *between, last)))
-    placed = {name: turned(*point) for name, point in points.items()}
+    for start, end, passed in routes:
+        first, last = points[start], points[end]
+        # A line starts and ends at the border of a box, and in the middle of a joint.
+        if not _is_joint(start):
+            first = (first[0], first[1] + half)
+        if not _is_joint(end):
+            last = (last[0], last[1] - half)
+        lines.append(tuple(on_page(x, y) for x, y in (first, *passed, last)))
+
+    boxes: dict[str, Point] = {}
+    joints = []
+    for name, (x, y) in points.items():
+        if _is_joint(name):
+            joints.append(on_page(x, y))
+        else:
+            boxes[name] = on_page(x, y)
+
     breadth = max(x for x, _ in points.values()) - least + size[0] / 2
     length = max(y for _, y in points.values()) + half
-    return Laid(
+    return Layout(
         across=across,
         width=length if across else breadth,
         height=breadth if across else length,
-        boxes={name: point for name, point in placed.items() if not _is_joint(name)},
+        boxes=boxes,
         lines=tuple(lines),
-        joints=tuple(point for name, point in placed.items() if _is_joint(name)),
+        joints=tuple(joints),
     )
 
 
@@ -218,8 +242,10 @@ def _sugiyama(
     vertices: dict[str, Any] = {}
     for name in names:
         vertices[name] = Vertex(name)
-        # A joint is a point; the size of a box would push the boxes apart.
-        vertices[name].view = _View(*((2, 2) if _is_joint(name) else size))
+        vertices[name].view = _View(*size)
+        if _is_joint(name):
+            # A joint is a point; the size of a box would push the boxes apart.
+            vertices[name].view = _View(2, 2)
     pairs = [(earlier, name) for name in vertices for earlier in after[name]]
     edges = [Edge(vertices[earlier], vertices[name]) for earlier, name in pairs]
     # `Graph` passes the edges of each component on as a set, whose order is that of addresses in
@@ -227,12 +253,15 @@ def _sugiyama(
     layout = SugiyamaLayout(graph_core(list(vertices.values()), edges))
     layout.xspace, layout.yspace = _BETWEEN_BOXES, _BETWEEN_RANKS
     layout.init_all(inverted_edges=[])
-    # a line that passes a rank needs less room than a box does
+
+    # A line that passes a rank needs less room than a box does.
     layout.dw = layout.dh = 8
-    for dummy in (vertex for vertex in layout.grx if layout.grx[vertex].dummy):
-        dummy.view.w = dummy.view.h = 8
+    for vertex, place in layout.grx.items():
+        if place.dummy:
+            vertex.view.w = vertex.view.h = 8
     layout.draw(3)
     _tighten(layout.layers)
+
     routes = []
     for edge, (earlier, name) in zip(edges, pairs, strict=True):
         passed = layout.ctrls.get(edge, {})
@@ -246,18 +275,17 @@ def _tighten(layers: Sequence[Sequence[Any]]) -> None:
 
     grandalf gives a tangled graph many times the breadth that its ranks need.
     """
-    spans = [vertex.view.xy[0] for layer in layers for vertex in layer]
+    centres = [vertex.view.xy[0] for vertex in chain.from_iterable(layers)]
+    breadth = max(centres) - min(centres)
     needed = max(sum(vertex.view.w + _BETWEEN_BOXES for vertex in layer) for layer in layers)
-    if (breadth := max(spans) - min(spans)) <= 1.25 * needed:
+    if breadth <= 1.25 * needed:
         return
+
     scale = 1.1 * needed / breadth
     for layer in layers:
         views = sorted((vertex.view for vertex in layer), key=lambda view: view.xy[0])
-        for view, x in zip(
-            views,
-            _apart([view.xy[0] * scale for view in views], [view.w for view in views]),
-            strict=True,
-        ):
+        places = _apart([view.xy[0] * scale for view in views], [view.w for view in views])
+        for view, x in zip(views, places, strict=True):
             view.xy = (x, view.xy[1])
 
 
@@ -280,7 +308,9 @@ def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
             other, others = blocks.pop()
             mean, count = (mean * count + other * others) / (count + others), count + others
         blocks.append((mean, count))
-    means = [mean for mean, count in blocks for _ in range(count)]
+    means: list[float] = []
+    for mean, count in blocks:
+        means += [mean] * count
     return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
 
 

@@ -103,7 +103,7 @@ def test_two_hundred_steps_are_readable() -> None:
     graph = drawn(*layered(10, 20))
     assert len(graph.boxes) == 200
     half = graph.box_width / 2, graph.box_height / 2
-    places = [graph.laid.boxes[box.name] for box in graph.boxes]
+    places = [graph.layout.boxes[box.name] for box in graph.boxes]
     for (x0, y0), (x1, y1) in itertools.combinations(places, 2):
         assert abs(x0 - x1) >= 2 * half[0] or abs(y0 - y1) >= 2 * half[1]
     assert all(
@@ -127,23 +127,23 @@ def test_a_thousand_steps_are_groups_that_say_what_became_of_theirs() -> None:
 def test_a_long_chain_goes_on_in_the_next_line_and_a_short_one_needs_none() -> None:
     long = drawn(*layered(60, 1))
     assert long.width < 1000
-    assert 5 < len(long.laid.turns) < 20
-    assert len(long.laid.turns) + len(long.laid.lines) == 59
-    order = sorted(long.laid.boxes, key=lambda name: long.laid.boxes[name][::-1])
+    assert 5 < len(long.layout.turns) < 20
+    assert len(long.layout.turns) + len(long.layout.lines) == 59
+    order = sorted(long.layout.boxes, key=lambda name: long.layout.boxes[name][::-1])
     assert order == [f"step{at}/0" for at in range(60)]
-    assert not drawn(*layered(4, 1)).laid.turns
+    assert not drawn(*layered(4, 1)).layout.turns
 
 
 def test_a_deep_graph_runs_down() -> None:
     deep = drawn(*layered(40, 3))
-    assert not deep.laid.across
+    assert not deep.layout.across
     assert deep.width < 980
 
 
 def test_lines_run_forward_from_border_to_border() -> None:
-    laid = drawn(*layered(3, 5)).laid
-    assert laid.across
-    assert all(line[0][0] < line[-1][0] for line in laid.lines)
+    layout = drawn(*layered(3, 5)).layout
+    assert layout.across
+    assert all(line[0][0] < line[-1][0] for line in layout.lines)
 
 
 def test_where_many_wait_for_the_same_many_the_lines_meet_in_a_joint() -> None:
@@ -156,8 +156,8 @@ def test_where_many_wait_for_the_same_many_the_lines_meet_in_a_joint() -> None:
             *(planned(name, after=tuple(first)) for name in second),
         ),
     )
-    assert len(graph.laid.lines) == 40
-    assert len(graph.laid.joints) == 1
+    assert len(graph.layout.lines) == 40
+    assert len(graph.layout.joints) == 1
 
 
 def test_steps_that_wait_for_nothing_fill_the_page_row_by_row() -> None:
