@@ -77,7 +77,7 @@ def render_summary(project: Project, folder: RunFolder, report_url: str | None) 
     """
     from nbci.engine.prepare import mask_for
     from nbci.report.charts import figures_of
-    from nbci.report.data.view import shown_steps
+    from nbci.report.data.view import build_shown_steps
     from nbci.report.summary import summary
 
     record, plan = folder.read(), folder.read_plan()
@@ -88,7 +88,7 @@ def render_summary(project: Project, folder: RunFolder, report_url: str | None) 
     # Pictures are links into the report: without one there is nothing to draw, which takes its time.
     figures = figures_of(material) if report_url else ()
     links = _links(report_url, os.environ)
-    text = summary(material, shown_steps(record, plan, notebooks), figures, links=links)
+    text = summary(material, build_shown_steps(record, plan, notebooks), figures, links=links)
     return mask_for(project, plan, os.environ).text(text.decode())
 
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from nbci.report.charts import figures_of
-from nbci.report.data.view import shown_steps, steps_by_name, steps_with_page
+from nbci.report.data.view import build_shown_steps, steps_by_name, steps_with_page
 from nbci.report.junit import junit
 from nbci.report.pages.index_page import index_page
 from nbci.report.pages.step_page import ComparedStep, step_page
@@ -27,7 +27,7 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     inline style, no `data:`, no download.
     """
     record, plan = material.run.record, material.run.plan
-    steps = shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
+    steps = build_shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
     charts = figures_of(material)
     result = {
         **index_page(material, steps, charts),
@@ -68,5 +68,5 @@ def _steps_to_compare_with(
         notebook = run.notebooks.get(name)
         if notebook is not None:
             notebooks[name] = notebook
-    known = steps_by_name(shown_steps(run.record, run.plan, notebooks))
+    known = steps_by_name(build_shown_steps(run.record, run.plan, notebooks))
     return {name: ComparedStep(title=baseline.title, step=known.get(name)) for name in names}

@@ -18,11 +18,11 @@ from nbci.report.data.change_wording import (
     group_by_cell,
 )
 from nbci.report.data.wording import (
-    commit,
+    commit_text,
     gate_rows,
     headline,
     metric_changes,
-    outcome,
+    outcome_sentence,
     run_again,
     warnings,
 )
@@ -121,7 +121,7 @@ def _heading(
 ) -> Iterator[str]:
     result = headline(record)
     yield f"## {_SIGNS[result]} {prose(record.pipeline)}: {result}"
-    yield prose(outcome(record, steps))
+    yield prose(outcome_sentence(record, steps))
     yield " · ".join(link(words, address) for words, address in links.items())
     if record.failure:
         yield _hint(record.failure)
@@ -286,7 +286,7 @@ def _about(record: RunRecord) -> str:
     parts = [f"Run {code(record.run)} of {code(record.target)}"]
     if record.started_utc:
         parts.append(f"started {moment(record.started_utc)}")
-    its_commit = commit(record)
+    its_commit = commit_text(record)
     if its_commit:
         parts.append(f"commit {prose(its_commit)}")
     parts.append(f"nbci {prose(record.nbci)}")

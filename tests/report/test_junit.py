@@ -5,13 +5,13 @@ from xml.etree import ElementTree
 from nbci.plan.model import PlannedCell
 from nbci.records.run_record import Attempt, Failure, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
-from nbci.report.data.view import shown_steps
+from nbci.report.data.view import build_shown_steps
 from nbci.report.junit import junit
 from tests.report import report_samples as samples
 
 
 def suites(record: RunRecord, **notebooks: object) -> dict[str, ElementTree.Element]:
-    steps = shown_steps(record, samples.FAILED_PLAN, notebooks)  # type: ignore[arg-type]  # tests hand in plain dicts
+    steps = build_shown_steps(record, samples.FAILED_PLAN, notebooks)  # type: ignore[arg-type]  # tests hand in plain dicts
     return {suite.get("name", ""): suite for suite in ElementTree.fromstring(junit(record, steps))}
 
 
@@ -51,7 +51,7 @@ def test_case_for_each_code_cell_with_its_result() -> None:
 
 
 def test_a_failure_leads_to_its_cell_in_the_report() -> None:
-    steps = shown_steps(
+    steps = build_shown_steps(
         samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}
     )
     text = junit(samples.FAILED, steps, "https://jenkins.example/job/a/3/Report/").decode()
@@ -119,7 +119,7 @@ def test_step_that_runs_still_is_skipped() -> None:
 def test_planned_cells_hold_their_place_when_nothing_ran() -> None:
     plan = samples.plan(samples.planned("a", PlannedCell(role="step", number=1, source="x = 1")))
     record = samples.run(failed(Failure(kind="kernel-start", message="no kernel"), name="a"))
-    (suite,) = ElementTree.fromstring(junit(record, shown_steps(record, plan, {})))
+    (suite,) = ElementTree.fromstring(junit(record, build_shown_steps(record, plan, {})))
     assert [(case.get("name"), case[0].tag) for case in suite] == [
         ("cell 1: x = 1", "skipped"),
         ("step", "failure"),

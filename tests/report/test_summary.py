@@ -5,7 +5,7 @@ from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunD
 from nbci.records.run_record import Attempt, Failure, FileRef, ParameterValue, RunRecord, StepRecord
 from nbci.report.charts import Figure
 from nbci.report.data.material import Baseline, Material, ShownRun
-from nbci.report.data.view import shown_steps
+from nbci.report.data.view import build_shown_steps
 from nbci.report.summary import summary
 from tests.report import report_samples as samples
 
@@ -22,7 +22,7 @@ CODE = CellChange(
 
 def read(record: RunRecord) -> str:
     material = Material(run=ShownRun(record=record, plan=samples.FAILED_PLAN, notebooks={}))
-    return summary(material, shown_steps(record, samples.FAILED_PLAN, {})).decode()
+    return summary(material, build_shown_steps(record, samples.FAILED_PLAN, {})).decode()
 
 
 def compared(url: str | None) -> str:
@@ -60,7 +60,7 @@ def compared(url: str | None) -> str:
         path="figures/train/roc.svg",
     )
     material = Material(run=run, baseline=baseline, url=url)
-    return summary(material, shown_steps(samples.PASSED, samples.PLAN, {}), [figure]).decode()
+    return summary(material, build_shown_steps(samples.PASSED, samples.PLAN, {}), [figure]).decode()
 
 
 def test_what_changed_stands_beside_the_baseline() -> None:

@@ -9,7 +9,7 @@ from nbci.formatting.text import file_names, joined_lines, outputs_text
 from nbci.records.run_record import CellRun, StepRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import Attempt, Failure, RunRecord, StepResult
@@ -56,7 +56,9 @@ class ShownStep:
     @property
     def word(self) -> str:
         """The result in one word."""
-        return "waiting" if self.is_waiting else self.record.outcome
+        if self.is_waiting:
+            return "waiting"
+        return self.record.outcome
 
     @property
     def is_unwanted(self) -> bool:
@@ -66,12 +68,14 @@ class ShownStep:
     @property
     def page(self) -> str | None:
         """The path of its page in the report; None when there is none."""
-        return None if self.is_unwanted or self.is_left_for_later else f"steps/{self.stem}.html"
+        if self.is_unwanted or self.is_left_for_later:
+            return None
+        return f"steps/{self.stem}.html"
 
     @property
     def attempt(self) -> Attempt | None:
         """The last try."""
-        return self.record.attempts[-1] if self.record.attempts else None
+        return next(reversed(self.record.attempts), None)
 
     @property
     def kernel(self) -> str:
@@ -88,20 +92,29 @@ class ShownStep:
     @property
     def failed_cell(self) -> ShownCell | None:
         """The cell that failed, when a cell did."""
-        by_result = next(
-            (cell for cell in self.cells if cell.run and cell.run.result == "failed"), None
-        )
-        number = self.failure.cell if self.failure else None
-        if by_result or number is None:
-            return by_result
-        return next((cell for cell in self.cells if cell.run and cell.run.number == number), None)
+        for cell in self.cells:
+            if cell.run and cell.run.result == "failed":
+                return cell
+
+        # Where no cell has that result, the failure itself may still name a cell by its number.
+        if self.failure is None or self.failure.cell is None:
+            return None
+        for cell in self.cells:
+            if cell.run and cell.run.number == self.failure.cell:
+                return cell
+        return None
 
 
-def name_of(cell: ShownCell) -> str:
-    """Return the cell's name, by its number in the notebook."""
-    if cell.run is None:
-        return "Cell" if cell.kind == "code" else "Text"
-    return f"Cell {cell.run.number}" if cell.run.number is not None else "Added by nbci"
+def cell_name(cell: ShownCell) -> str:
+    """Return how a page calls the cell: by its number in the notebook, where it has one."""
+    if cell.run is not None and cell.run.number is not None:
+        return f"Cell {cell.run.number}"
+    # The cell that sets parameters is not in the user's notebook: no number would find it there.
+    if cell.run is not None:
+        return "Added by nbci"
+    if cell.kind == "code":
+        return "Cell"
+    return "Text"
 
 
 def steps_by_name(steps: Iterable[ShownStep]) -> dict[str, ShownStep]:
@@ -119,7 +132,8 @@ def steps_with_result(steps: Iterable[ShownStep], result: StepResult) -> list[Sh
     return [step for step in steps if step.record.result == result]
 
 
-def shown_steps(
+# ------------------------------------------------------------------------ building the steps
+def build_shown_steps(
     record: RunRecord,
     plan: Plan,
     notebooks: Mapping[str, Mapping[str, Any]],
@@ -132,24 +146,35 @@ def shown_steps(
     """
     planned = {step.name: step for step in plan.steps}
     recorded = {step.name: step for step in record.steps}
-    names = file_names({**planned, **recorded})
-    goes_on = record.result == "running"
-    reason = None if goes_on else "the run ended before this step began"
-    return tuple(
-        ShownStep(
-            record=(
-                step := recorded.get(name) or StepRecord(name=name, result="skipped", reason=reason)
-            ),
-            planned=planned.get(name),
+
+    steps: list[ShownStep] = []
+    for name, stem in file_names({**planned, **recorded}).items():
+        step = recorded.get(name) or _unreached_step(name, record)
+        its_plan, notebook = planned.get(name), notebooks.get(name)
+        shown = ShownStep(
+            record=step,
+            planned=its_plan,
             stem=stem,
-            cells=_cells(step, planned.get(name), notebooks.get(name)),
-            language=_language(planned.get(name), notebooks.get(name)),
-            is_left_for_later=step.result == "reused" and not reused_too and name not in notebooks,
-            is_from_notebook=name in notebooks,
-            is_waiting=goes_on and step.result == "skipped" and step.reason is None,
+            cells=tuple(_shown_cells(step, its_plan, notebook)),
+            language=_language(its_plan, notebook),
+            is_left_for_later=step.result == "reused" and not reused_too and notebook is None,
+            is_from_notebook=notebook is not None,
+            is_waiting=_is_waiting(step, record),
         )
-        for name, stem in names.items()
-    )
+        steps.append(shown)
+    return tuple(steps)
+
+
+def _unreached_step(name: str, record: RunRecord) -> StepRecord:
+    reason = None
+    if record.result != "running":
+        reason = "the run ended before this step began"
+    return StepRecord(name=name, result="skipped", reason=reason)
+
+
+def _is_waiting(step: StepRecord, record: RunRecord) -> bool:
+    # A step that is skipped for good has a reason, also while the run still goes on.
+    return record.result == "running" and step.result == "skipped" and step.reason is None
 
 
 def _language(planned: PlannedStep | None, notebook: Mapping[str, Any] | None) -> str:
@@ -159,65 +184,101 @@ def _language(planned: PlannedStep | None, notebook: Mapping[str, Any] | None) -
     return str((metadata.get("kernelspec") or {}).get("language") or "python")
 
 
-def _cells(
+def _shown_cells(
     record: StepRecord, planned: PlannedStep | None, notebook: Mapping[str, Any] | None
-) -> tuple[ShownCell, ...]:
-    runs = record.attempts[-1].cells if record.attempts else ()
+) -> Iterator[ShownCell]:
+    runs: Sequence[CellRun] = ()
+    if record.attempts:
+        runs = record.attempts[-1].cells
     if notebook is not None:
-        return _of_notebook(notebook, runs)
-    known = {(run.number, run.role): run for run in runs}
-    sources = {(cell.number, cell.role): cell.source for cell in (planned.cells if planned else ())}
-    return tuple(
-        ShownCell(
-            anchor=f"cell-{at}",
-            kind="code",
-            source=sources[key] if key in sources else known[key].first_line,
-            run=known.get(key)
-            or CellRun(
-                role=key[1], number=key[0], first_line=_first_line(sources[key]), result="not run"
-            ),
-        )
-        for at, key in enumerate({**sources, **known}, 1)
-    )
+        return _cells_of_notebook(notebook, runs)
+    return _cells_of_plan(planned, runs)
 
 
-def _of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> tuple[ShownCell, ...]:
+def _cells_of_plan(planned: PlannedStep | None, runs: Sequence[CellRun]) -> Iterator[ShownCell]:
+    """Yield the planned cells, then those that ran beyond the plan."""
+    # The number alone is no key: the cells that nbci adds have none, and differ by their role.
+    runs_by_key = {(run.number, run.role): run for run in runs}
+    sources: dict[tuple[int | None, str], str] = {}
+    if planned:
+        sources = {(cell.number, cell.role): cell.source for cell in planned.cells}
+
+    for at, key in enumerate({**sources, **runs_by_key}, 1):
+        run = runs_by_key.get(key)
+        source = sources.get(key)
+        if run is None:
+            source = sources[key]
+            number, role = key
+            run = CellRun(
+                role=role, number=number, first_line=_first_line(source), result="not run"
+            )
+        # Without plan and notebook, the record's first line is all that is left of the source.
+        if source is None:
+            source = run.first_line
+        yield ShownCell(anchor=f"cell-{at}", kind="code", source=source, run=run)
+
+
+def _cells_of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> Iterator[ShownCell]:
+    """Yield the cells of an executed notebook.
+
+    Notebooks come from caches and artifacts: what is no cell, or has no proper attachments, must
+    not stop the report.
+    """
     cells = [cell for cell in notebook.get("cells") or () if isinstance(cell, dict)]
-    ran = iter(
-        _matched([joined_lines(cell.get("source", "")) for cell in cells if _is_code(cell)], runs)
-    )
-    return tuple(
-        ShownCell(
+    sources = [joined_lines(cell.get("source", "")) for cell in cells]
+    code_sources = [source for cell, source in zip(cells, sources, strict=True) if _is_code(cell)]
+    next_run = iter(_match_runs(code_sources, runs))
+
+    for at, (cell, source) in enumerate(zip(cells, sources, strict=True), 1):
+        outputs: tuple[Any, ...] = ()
+        run = None
+        if _is_code(cell):
+            outputs = tuple(cell.get("outputs") or ())
+            run = next(next_run)
+        attachments = cell.get("attachments")
+        if not isinstance(attachments, dict):
+            attachments = {}
+        yield ShownCell(
             anchor=f"cell-{at}",
             kind=str(cell.get("cell_type")),
-            source=joined_lines(cell.get("source", "")),
-            outputs=tuple(cell.get("outputs") or ()) if _is_code(cell) else (),
-            run=next(ran) if _is_code(cell) else None,
-            attachments=cell["attachments"] if isinstance(cell.get("attachments"), dict) else {},
+            source=source,
+            outputs=outputs,
+            run=run,
+            attachments=attachments,
         )
-        for at, cell in enumerate(cells, 1)
-    )
 
 
 def _is_code(cell: Mapping[str, Any]) -> bool:
     return cell.get("cell_type") == "code"
 
 
-def _matched(sources: Sequence[str], runs: Sequence[CellRun]) -> list[CellRun | None]:
+def _match_runs(sources: Sequence[str], runs: Sequence[CellRun]) -> list[CellRun | None]:
     """The run of each code cell: by place where the numbers agree, else by first line, in order."""
     if len(sources) == len(runs):
         return list(runs)
-    result: list[CellRun | None] = []
-    at = 0
+
+    matched: list[CellRun | None] = []
+    # Two cells may begin with the same line: a search starts after the last run that was found.
+    start = 0
     for source in sources:
-        first_line = _first_line(source)
-        found = next(
-            (index for index in range(at, len(runs)) if runs[index].first_line == first_line), None
-        )
-        result.append(None if found is None else runs[found])
-        at = at if found is None else found + 1
-    return result
+        at = _find_first_line(_first_line(source), runs, start)
+        if at is None:
+            matched.append(None)
+        else:
+            matched.append(runs[at])
+            start = at + 1
+    return matched
+
+
+def _find_first_line(line: str, runs: Sequence[CellRun], start: int) -> int | None:
+    for at in range(start, len(runs)):
+        if runs[at].first_line == line:
+            return at
+    return None
 
 
 def _first_line(source: str) -> str:
-    return next((line.strip() for line in source.splitlines() if line.strip()), "")
+    for line in source.splitlines():
+        if line.strip():
+            return line.strip()
+    return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import and_more, counted
-from nbci.report.data.view import name_of
+from nbci.report.data.view import cell_name
 from nbci.report.html.highlight import reveal_unseen
 from nbci.report.html.markup import Markup, element, escape, fold, fragment, item_list
 from nbci.report.html.pictures import BrokenPicture
@@ -63,7 +63,7 @@ def _line_of_links(what: str, cells: Sequence[ShownCell]) -> list[Markup]:
     if not cells:
         return []
     first = cells[:_NAMED_CELLS]
-    links = [element("a", name_of(cell).lower(), href=f"#{cell.anchor}") for cell in first]
+    links = [element("a", cell_name(cell).lower(), href=f"#{cell.anchor}") for cell in first]
     return [fragment(what, Markup(", ".join(links)), and_more(len(cells), _NAMED_CELLS))]
 
 
@@ -71,7 +71,7 @@ def _line_of_removed(cells: Sequence[ShownCell]) -> list[Markup]:
     # Their numbers are those of the baseline, so there is nothing to link.
     if not cells:
         return []
-    names = [name_of(cell).lower() for cell in cells[:_NAMED_CELLS]]
+    names = [cell_name(cell).lower() for cell in cells[:_NAMED_CELLS]]
     return [fragment("Gone: ", ", ".join(names))]
 
 
@@ -108,7 +108,7 @@ def _folded_diff(what: str, lines: Sequence[str], comparison: CellComparison) ->
     label = summary
     cell = comparison.after or comparison.before
     if cell is not None:
-        label = f"{what} of {name_of(cell).lower()}, {cell.anchor}"
+        label = f"{what} of {cell_name(cell).lower()}, {cell.anchor}"
     return fold(
         summary,
         reveal_unseen(diff_block(lines, label=label)),
@@ -135,7 +135,7 @@ def output_changes(comparison: CellComparison | None, album: Album, stem: str) -
 def _picture_pairs(comparison: CellComparison, album: Album, stem: str) -> Iterator[Markup]:
     name = "a cell"
     if comparison.before is not None:
-        name = name_of(comparison.before).lower()
+        name = cell_name(comparison.before).lower()
     no_picture = element("p", "no such picture", class_="missing")
     for was, now in comparison.changed_pictures:
         old = _picture(was, f"{stem}-before-{was.at}", album, f"{name} in the baseline")
@@ -163,7 +163,7 @@ def removed_cell(comparison: CellComparison) -> Markup:
     cell = comparison.before
     if cell is None:
         return Markup()
-    title = f"Gone since the baseline: {name_of(cell).lower()}"
+    title = f"Gone since the baseline: {cell_name(cell).lower()}"
     lines = [f"-{line}" for line in cell.source.splitlines()]
     shown = fold(title, reveal_unseen(diff_block(lines, label=title)))
     return element("div", shown, class_="cell gone")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import shorten
-from nbci.report.data.view import name_of
+from nbci.report.data.view import cell_name
 from nbci.report.html.highlight import reveal_unseen, source_code
 from nbci.report.html.markup import Markup, element, escape, fragment, optional
 from nbci.report.html.page import verdict
@@ -78,7 +78,7 @@ class CellsOfStep:
         result = "unknown"
         if run is not None:
             result = run.result.replace(" ", "-")
-        heading = (name_of(cell), " ", _notes(run), change_mark(comparison))
+        heading = (cell_name(cell), " ", _notes(run), change_mark(comparison))
         return element(
             "section",
             element("h3", *heading, id=f"{cell.anchor}-title"),
@@ -131,7 +131,7 @@ class CellsOfStep:
         return OutputPlace(
             album=album,
             stem=f"{step.stem}/{cell.anchor}",
-            describes=f"{name_of(cell).lower()} of step {step.record.name}: {cell.first_line}",
+            describes=f"{cell_name(cell).lower()} of step {step.record.name}: {cell.first_line}",
             notebook=path_in_run(step, notebook),
             cell=self._address(cell),
             ids=ids,
@@ -165,7 +165,7 @@ class CellsOfStep:
         place = self._place(cell, album, ids)
         main = element("div", *render_outputs(shown, place, first=start + 1), class_="outputs")
         return separate_page(
-            f"{name_of(cell)} of step {self.step.record.name}",
+            f"{cell_name(cell)} of step {self.step.record.name}",
             self._links_of_page(cell, number, is_last=start + _ON_PAGE >= len(outputs)),
             main,
             footer=cell.first_line,

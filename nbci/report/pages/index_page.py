@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.report.data.wording import headline, outcome, said_of_gates
+from nbci.report.data.wording import gates_sentence, headline, outcome_sentence
 from nbci.report.html.markup import Markup, element, fragment, item_list
 from nbci.report.html.page import page, time, verdict
 from nbci.report.pages.answers import answer_questions
@@ -84,10 +84,10 @@ def _graph(material: Material, steps: Sequence[ShownStep]) -> Markup | None:
 
 
 def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
-    sentence = outcome(record, steps)
+    sentence = outcome_sentence(record, steps)
     # That the gates let the run pass is what the badge says already.
     if record.verdict and record.verdict.result != "passed":
-        sentence += said_of_gates(record.verdict)
+        sentence += gates_sentence(record.verdict)
     return fragment(
         element("h1", record.pipeline, " ", verdict(headline(record))),
         element("p", sentence, class_="outcome"),

@@ -14,7 +14,7 @@ import pytest
 
 from nbci.records.run_record import RunRecord, StepRecord
 from nbci.report.charts.graph import Graph, graph_inline, graph_of
-from nbci.report.data.view import shown_steps
+from nbci.report.data.view import build_shown_steps
 from tests.report.report_pages import Page
 from tests.report.report_samples import plan, planned, run
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def drawn(record: RunRecord, plan: Plan) -> Graph:
-    graph = graph_of(shown_steps(record, plan, {}))
+    graph = graph_of(build_shown_steps(record, plan, {}))
     assert graph is not None
     return graph
 
@@ -86,7 +86,9 @@ def test_it_is_an_image_of_the_page_that_has_no_style_of_its_own() -> None:
 
 def test_one_step_is_no_graph() -> None:
     assert (
-        graph_of(shown_steps(run(StepRecord(name="a", result="passed")), plan(planned("a")), {}))
+        graph_of(
+            build_shown_steps(run(StepRecord(name="a", result="passed")), plan(planned("a")), {})
+        )
         is None
     )
 

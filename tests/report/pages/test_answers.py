@@ -10,7 +10,7 @@ from nbci.records.git_state import GitState
 from nbci.records.run_record import Attempt, Metric, Part, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.material import Baseline, Material, Release, ShownRun
-from nbci.report.data.view import shown_steps
+from nbci.report.data.view import build_shown_steps
 from nbci.report.pages.answers import Answer, answer_questions
 from tests.report import report_samples as samples
 
@@ -25,7 +25,7 @@ def of(record: RunRecord, plan: Any = None, **more: Any) -> Material:
 def answers_to(material: Material) -> tuple[Answer, Answer, Answer]:
     run = material.run
     goes, changed, trusted = answer_questions(
-        material, shown_steps(run.record, run.plan, run.notebooks)
+        material, build_shown_steps(run.record, run.plan, run.notebooks)
     )
     return goes, changed, trusted
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from nbci.records.run_record import StepRecord
 from nbci.report.charts import Figure, Numbers
-from nbci.report.data.view import shown_steps
+from nbci.report.data.view import build_shown_steps
 from nbci.report.pages.figures_section import charts_section, graph_section
 from tests.report.report_pages import Page
 from tests.report.report_samples import plan, planned, run
 
-STEPS = shown_steps(
+STEPS = build_shown_steps(
     run(StepRecord(name="judge", result="passed"), StepRecord(name="load", result="passed")),
     plan(planned("load"), planned("judge", after=("load",))),
     {},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import as_json, short_line
-from nbci.report.data.wording import commit, run_again
+from nbci.report.data.wording import commit_text, run_again
 from nbci.report.html.markup import Markup, element, fold, item_list, table
 from nbci.report.html.page import facts, section, table_section, time, verdict
 
@@ -29,7 +29,7 @@ def about_section(record: RunRecord, problems: Sequence[str]) -> Markup:
         ("Started", time(record.started_utc)),
         ("Took", duration(record.seconds)),
         ("Target", element("code", record.target)),
-        ("Commit", commit(record)),
+        ("Commit", commit_text(record)),
         ("By", record.by or record.user),
         ("Host", record.host),
         ("Platform", record.platform),

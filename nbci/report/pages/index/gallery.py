@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import short_line
 from nbci.plan.alignment import aligned
-from nbci.report.data.view import name_of, shown_steps, steps_by_name, steps_with_page
+from nbci.report.data.view import build_shown_steps, cell_name, steps_by_name, steps_with_page
 from nbci.report.html.markup import Markup, element, fold, optional
 from nbci.report.html.page import section
 from nbci.report.html.pictures import Album, BrokenPicture
@@ -50,7 +50,7 @@ class _Pair:
 
     @property
     def place(self) -> str:
-        return f"{self.step.record.name}, {name_of(self.cell).lower()}"
+        return f"{self.step.record.name}, {cell_name(self.cell).lower()}"
 
     @property
     def stem(self) -> str:
@@ -176,7 +176,7 @@ def _baseline_steps(baseline: Baseline, drawing: Iterable[ShownStep]) -> Mapping
     record, plan = baseline.run.record, baseline.run.plan
     recorded = tuple(step for step in record.steps if step.name in names)
     planned = tuple(step for step in plan.steps if step.name in names)
-    steps = shown_steps(
+    steps = build_shown_steps(
         replace(record, steps=recorded), replace(plan, steps=planned), baseline.run.notebooks
     )
     return steps_by_name(steps)
