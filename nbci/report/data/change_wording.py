@@ -55,10 +55,13 @@ def summarize_inputs(found: RunDifference) -> str:
         "package": len(package_changes(found)),
         "kernel": len(_kernel_changes(found)),
     }
-    *others, last = [counted(count, noun) for noun, count in numbers.items() if count] or [""]
-    if not others:
-        return last
-    return f"{', '.join(others)} and {last}"
+    parts: list[str] = []
+    for noun, count in numbers.items():
+        if count:
+            parts.append(counted(count, noun))
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def has_new_input(found: RunDifference) -> bool:
@@ -180,9 +183,11 @@ def cell_title(change: CellChange, steps: Sequence[str] | None = None) -> str:
     named = ", ".join(steps)
     if len(steps) > _NAMED:
         named = f"{len(steps)} steps"
-    different = dict.fromkeys((change.before, change.after))
-    numbers = " → ".join(str(number) for number in different if number is not None)
-    return f"{named}: cell {numbers} {change.kind}"
+    numbers: list[str] = []
+    for number in (change.before, change.after):
+        if number is not None and str(number) not in numbers:
+            numbers.append(str(number))
+    return f"{named}: cell {' → '.join(numbers)} {change.kind}"
 
 
 def group_by_cell(changes: Sequence[CellChange]) -> list[tuple[CellChange, tuple[str, ...]]]:
@@ -198,7 +203,11 @@ def group_by_cell(changes: Sequence[CellChange]) -> list[tuple[CellChange, tuple
         if change.after is None:
             removed = change.before
         groups.setdefault((change.notebook, change.after, removed), []).append(change)
-    return [(_merge(group), tuple(it.step for it in group)) for group in groups.values()]
+
+    merged: list[tuple[CellChange, tuple[str, ...]]] = []
+    for group in groups.values():
+        merged.append((_merge(group), tuple(change.step for change in group)))
+    return merged
 
 
 def _merge(group: Sequence[CellChange]) -> CellChange:

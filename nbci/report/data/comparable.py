@@ -13,7 +13,7 @@ from nbci.errors import NbciError
 from nbci.git.branches import built_branch, champions_branch
 from nbci.pipeline.models import models_of
 from nbci.plan.compare import Compared
-from nbci.report.data.released import of_manifest
+from nbci.report.data.released import compared_of_manifest
 from nbci.runs.folder import RunFolder
 from nbci.runs.index import find_runs
 from nbci.store.safe_paths import checked_run
@@ -72,7 +72,7 @@ def choose(project: Project, record: RunRecord, plan: Plan, environ: Mapping[str
     return Choice(found=found, problems=tuple(dict.fromkeys(search.problems)))
 
 
-def asked_for(folder: RunFolder) -> Choice:
+def choose_named_run(folder: RunFolder) -> Choice:
     """Return the run that the user names."""
     run = Compared(record=folder.read(), plan=folder.read_plan())
     return Choice(
@@ -89,32 +89,40 @@ class _Search:
         self.problems: list[str] = []
 
     def candidates(self) -> Iterator[Comparable]:
-        for used in self.record.verdict.baselines if self.record.verdict else ():
-            if used.identity is not None and (found := self.behind(used)) is not None:
-                yield found
+        if self.record.verdict:
+            # The page and the gates must not speak of two different baselines: the gates' is first.
+            for used in self.record.verdict.baselines:
+                found = self.run_of_baseline(used)
+                if found is not None:
+                    yield found
+
         branch = self.target_branch()
         if branch is not None:
-            yield from self.passed(f"branch == {branch!r}", f"the last one that passed on {branch}")
-        yield from self.passed(None, "the last one that passed")
+            yield from self.passed_runs(
+                f"branch == {branch!r}", f"the last one that passed on {branch}"
+            )
+        yield from self.passed_runs(None, "the last one that passed")
 
-    def behind(self, used: BaselineUsed) -> Comparable | None:
+    def run_of_baseline(self, used: BaselineUsed) -> Comparable | None:
         """The run whose metrics stood behind a `baseline:`, where a run did."""
-        kind, identity = used.asked.partition(":")[0], used.identity or ""
+        if used.identity is None:
+            return None
+        kind, identity = used.asked.partition(":")[0], used.identity
         try:
             if kind == "run":
-                return self.run(identity, f"run {identity}, which the gates compared with")
+                return self.read_run(identity, f"run {identity}, which the gates compared with")
             if kind == "champion":
-                return self.release(used.source, identity.rpartition(" ")[2])
+                return self.run_of_release(used.source, identity.rpartition(" ")[2])
             if kind == "rev":
+                # A run of a changed working tree has the commit's number, but not its code.
                 where = f"commit == {identity!r} and dirty == 0"
-                return next(
-                    self.passed(where, f"of {used.source}, which the gates compared with"), None
-                )
+                why = f"of {used.source}, which the gates compared with"
+                return next(self.passed_runs(where, why), None)
         except BROKEN as error:
             self.problems.append(f"{used.source} cannot be compared with: {error}")
         return None
 
-    def release(self, source: str, commit: str) -> Comparable | None:
+    def run_of_release(self, source: str, commit: str) -> Comparable | None:
         from nbci.git.process import Git
         from nbci.registry.read import read_manifest
 
@@ -122,22 +130,23 @@ class _Search:
         if manifest is None or manifest.run == self.record.run:
             return None
         title = f"{source}, which the gates compared with: run {manifest.run}"
+        # The run has notebooks and figures to show beside the new ones; a manifest has neither.
         if (self.project.runs_folder / manifest.run / "run.json").exists():
-            if (found := self.run(manifest.run, title)) is not None:
-                return found
-        elif manifest.pipeline == self.record.pipeline:
-            return Comparable(
-                title=f"{title}, known from the release alone",
-                run=of_manifest(manifest),
-                manifest=manifest,
-                release=commit,
-            )
-        return None
+            return self.read_run(manifest.run, title)
+        if manifest.pipeline != self.record.pipeline:
+            return None
+        return Comparable(
+            title=f"{title}, known from the release alone",
+            run=compared_of_manifest(manifest),
+            manifest=manifest,
+            release=commit,
+        )
 
-    def run(self, run: str, title: str) -> Comparable | None:
+    def read_run(self, run: str, title: str) -> Comparable | None:
         """The run if it is one of this pipeline and can be read."""
         folder = RunFolder(self.project.runs_folder / checked_run(run))
         try:
+            # A run of another pipeline is passed over before its steps and its plan are read.
             record = folder.read_header()
             if record.pipeline != self.record.pipeline or run == self.record.run:
                 return None
@@ -152,22 +161,22 @@ class _Search:
             self.problems.append(f"run {run} cannot be compared with: {error}")
         return None
 
-    def passed(self, where: str | None, why: str) -> Iterator[Comparable]:
+    def passed_runs(self, where: str | None, why: str) -> Iterator[Comparable]:
         """Earlier runs, whole and not refused by their gates, the newest first."""
-        asked = [
+        conditions = [
             f"pipeline == {self.record.pipeline!r}",
             "result == 'passed'",
             f"run < {self.record.run!r}",
         ]
-        rows = find_runs(
-            self.project, where=" and ".join([*asked, *([where] if where else [])]), limit=_TRIED
-        )
+        if where:
+            conditions.append(where)
+        # Each candidate costs reading a record and a plan: a project with a long history of
+        # refused runs must not make its report slow.
+        rows = find_runs(self.project, where=" and ".join(conditions), limit=_TRIED)
         for row in rows:
-            found = self.run(row.run, f"run {row.run}, {why}")
-            if found is not None and not found.run.plan.leaves_out:
-                verdict = found.run.record.verdict
-                if verdict is None or not verdict.refuses:
-                    yield found
+            found = self.read_run(row.run, f"run {row.run}, {why}")
+            if found is not None and _is_whole_and_accepted(found):
+                yield found
 
     def target_branch(self) -> str | None:
         """Return the branch that the work is to be merged into, as the gates name it.
@@ -176,8 +185,20 @@ class _Search:
         """
         if target := self.environ.get("CHANGE_TARGET"):
             return target
-        own = built_branch(self.record.git.branch if self.record.git else None, self.environ)
-        declared = tuple(
-            branch for model in models_of(self.plan.models) for branch in model.branches
-        )
-        return champions_branch(declared, own) or own
+        recorded = None
+        if self.record.git:
+            recorded = self.record.git.branch
+        own = built_branch(recorded, self.environ)
+
+        declared: list[str] = []
+        for model in models_of(self.plan.models):
+            declared += model.branches
+        return champions_branch(tuple(declared), own) or own
+
+
+def _is_whole_and_accepted(candidate: Comparable) -> bool:
+    # The index knows only that the run passed: not what its plan left out, nor its gates.
+    if candidate.run.plan.leaves_out:
+        return False
+    verdict = candidate.run.record.verdict
+    return verdict is None or not verdict.refuses

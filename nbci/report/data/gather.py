@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nbci.formatting.numbers import listed
 from nbci.plan.compare import Compared, difference
-from nbci.report.data.comparable import BROKEN, Comparable, asked_for, choose
+from nbci.report.data.comparable import BROKEN, Comparable, choose, choose_named_run
 from nbci.report.data.kept import Kept, KeptFiles, KeptNotebooks
 from nbci.report.data.material import Baseline, Material, PastRun, Release, ShownRun
 from nbci.report.data.released import changed_code
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.plan.compare import RunDifference
     from nbci.plan.model import Plan
-    from nbci.records.run_record import RunRecord
+    from nbci.records.run_record import RunRecord, StepRecord
     from nbci.report.data.material import Notebooks
     from nbci.runs.folder import RunFolder
 
@@ -45,40 +45,48 @@ def gather(
 
     `notebooks` are its executed ones, `against` is the run to compare with.
     """
-    problems = [*_without_notebook(record, notebooks)]
-    kept = _kept(project, environ, problems)
+    problems = list(_lost_notebooks(record, notebooks))
+    kept = _kept_results(project, environ, problems)
     files = KeptFiles(kept, record)
     run = ShownRun(
         record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within
     )
-    choice = asked_for(against) if against else choose(project, record, plan, environ)
+    choice = choose_named_run(against) if against else choose(project, record, plan, environ)
     problems += choice.problems
+
+    no_baseline = None
     baseline = _baseline(project, run, kept, choice.found, problems)
+    if baseline is None:
+        no_baseline = f"no earlier run of {record.pipeline} that passed is here"
     return Material(
         run=run,
         baseline=baseline,
-        no_baseline=None
-        if baseline
-        else f"no earlier run of {record.pipeline} that passed is here",
+        no_baseline=no_baseline,
         history=_history(project, record, problems),
         releases=_releases(project, run, problems),
+        # Two searches may meet the same damaged file: the page says so once.
         problems=tuple(dict.fromkeys(problems)),
         url=environ.get(REPORT_URL),
     )
 
 
-def _without_notebook(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:
-    ran = (step for step in record.steps if step.result in ("passed", "failed"))
-    gone = [
-        step.name
-        for step in ran
-        if step.attempts and step.attempts[-1].notebook and step.name not in notebooks
-    ]
-    if gone:
-        yield f"the executed notebook is gone or damaged: {listed(gone, _NAMED)}"
+def _lost_notebooks(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:
+    lost: list[str] = []
+    for step in record.steps:
+        if _wrote_notebook(step) and step.name not in notebooks:
+            lost.append(step.name)
+    if lost:
+        yield f"the executed notebook is gone or damaged: {listed(lost, _NAMED)}"
 
 
-def _kept(project: Project, environ: Mapping[str, str], problems: list[str]) -> Kept:
+def _wrote_notebook(step: StepRecord) -> bool:
+    # The notebook of a reused step is in the folder of the run that executed it.
+    if step.result not in ("passed", "failed") or not step.attempts:
+        return False
+    return bool(step.attempts[-1].notebook)
+
+
+def _kept_results(project: Project, environ: Mapping[str, str], problems: list[str]) -> Kept:
     from nbci.data.repository import project_cache
     from nbci.store.file_index import project_index
 
@@ -97,10 +105,14 @@ def _baseline(
         return None
     record = found.run.record
     files = KeptFiles(kept, record)
+    # A release whose run is gone has no executed notebooks to show.
+    notebooks: Notebooks = {}
+    if found.folder is not None:
+        notebooks = KeptNotebooks(kept, found.folder, record)
     shown = ShownRun(
         record=record,
         plan=found.run.plan,
-        notebooks=KeptNotebooks(kept, found.folder, record) if found.folder is not None else {},
+        notebooks=notebooks,
         read_file=files,
         list_files=files.within,
     )
@@ -118,11 +130,11 @@ def _difference(
     try:
         code = changed_code(project.root, found.release, found.manifest, run.record, run.plan)
     except BROKEN as error:
-        problems.append(
-            f"what code changed since {found.manifest.model}@{found.manifest.version} is not known: {error}"
-        )
+        version = f"{found.manifest.model}@{found.manifest.version}"
+        problems.append(f"what code changed since {version} is not known: {error}")
         code = ()
-    return replace(differing, code=code, used=())  # a release does not tell which modules were used
+    # A release does not tell which modules were used: each would look like a new one.
+    return replace(differing, code=code, used=())
 
 
 def _history(project: Project, record: RunRecord, problems: list[str]) -> tuple[PastRun, ...]:
@@ -134,6 +146,7 @@ def _history(project: Project, record: RunRecord, problems: list[str]) -> tuple[
     except BROKEN as error:
         problems.append(f"the earlier runs are not known: {error}")
         return ()
+    # The index answers with the newest first, for the limit; a chart of metrics goes by time.
     return tuple(
         PastRun(run=row.run, started_utc=row.started_utc, result=row.result, metrics=row.metrics)
         for row in reversed(rows)
@@ -151,20 +164,25 @@ def _releases(project: Project, run: ShownRun, problems: list[str]) -> tuple[Rel
     git = Git(project.root)
     found: list[Release] = []
     try:
+        # A project need not be a repository: that it has no releases is no problem to report.
         if git.get("rev-parse", "--git-dir") is None:
             return ()
         for model in read_models(git):
             stages = {stage.current.commit: name for name, stage in model.stages.items()}
             for version in model.versions:
                 # A version whose registration was withdrawn is no release any more.
-                if version.active and version.registered.notes.get("Nbci-Run") == run.record.run:
-                    card = git.get(
-                        "cat-file", "blob", operands=[f"{version.commit}:{git.prefix}{CARD_PATH}"]
-                    )
-                    stage = stages.get(version.commit)
-                    found.append(
-                        Release(model=model.model, version=version.version, stage=stage, card=card)
-                    )
+                if not version.active:
+                    continue
+                if version.registered.notes.get("Nbci-Run") != run.record.run:
+                    continue
+                card_blob = f"{version.commit}:{git.prefix}{CARD_PATH}"
+                release = Release(
+                    model=model.model,
+                    version=version.version,
+                    stage=stages.get(version.commit),
+                    card=git.get("cat-file", "blob", operands=[card_blob]),
+                )
+                found.append(release)
     except BROKEN as error:
         problems.append(f"the releases cannot be read: {error}")
     return tuple(found)

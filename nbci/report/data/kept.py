@@ -35,8 +35,10 @@ class Kept:
 
         None for a file that is no folder, and where the folder's files are no longer known.
         """
+        if self.cache is None:
+            return None
         try:
-            return self.cache.artifacts.listing(ref.digest) if self.cache is not None else None
+            return self.cache.artifacts.listing(ref.digest)
         except _GONE:
             return None
 
@@ -53,8 +55,12 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
         self._found: dict[str, Mapping[str, Any] | None] = {}
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
+        if name not in self._records:
+            raise KeyError(name)
+        # Several pages ask for the same notebook, and parsing one with figures is slow; that it is
+        # lost is remembered too.
         if name not in self._found:
-            self._found[name] = self._read(name) if name in self._records else None
+            self._found[name] = self._read(name)
         found = self._found[name]
         if found is None:
             raise KeyError(name)
@@ -76,9 +82,16 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
         record, cache = self._records[name], self._kept.cache
         if record.result != "reused" or not record.run:
             return None
-        made = self._folder.beside(record.run).step(name) / NOTEBOOK
-        place = made if made.is_file() else cache and cache.notebook_of(record, self._kept.index)
-        return executed_notebook(place.read_bytes()) if place else None
+        # The folder of the run that executed the step may have been pruned: the cache has a copy.
+        executed = self._folder.beside(record.run).step(name) / NOTEBOOK
+        if executed.is_file():
+            return executed_notebook(executed.read_bytes())
+        if cache is None:
+            return None
+        copy = cache.notebook_of(record, self._kept.index)
+        if copy is None:
+            return None
+        return executed_notebook(copy.read_bytes())
 
 
 class KeptFiles:
@@ -89,7 +102,9 @@ class KeptFiles:
 
     def __init__(self, kept: Kept, record: RunRecord) -> None:
         self._kept = kept
-        self._refs = {ref.path: ref for step in record.steps for ref in step.outs}
+        self._refs: dict[str, FileRef] = {}
+        for step in record.steps:
+            self._refs.update((ref.path, ref) for ref in step.outs)
 
     def __call__(self, path: str) -> bytes | None:
         """Return the file's bytes, None where they are no longer available.
@@ -97,25 +112,37 @@ class KeptFiles:
         `folder/file` names a file of a folder that is an out.
         """
         ref = self._refs.get(path)
-        digest = ref.digest if ref is not None else self._within(path)
-        if digest is None or (ref is not None and ref.bytes > _LIMIT_BYTES):
+        if ref is None:
+            digest = self._digest_in_folder(path)
+        elif ref.bytes > _LIMIT_BYTES:
+            return None
+        else:
+            digest = ref.digest
+        if digest is None:
             return None
         return self._stored(digest) or self._still_there(path, digest)
 
     def within(self, folder: str) -> tuple[str, ...]:
         """The files of a folder that is an out, by their paths in it."""
         ref = self._refs.get(folder)
-        return tuple(self._kept.listing(ref) or ()) if ref is not None else ()
+        if ref is None:
+            return ()
+        return tuple(self._kept.listing(ref) or ())
 
-    def _within(self, path: str) -> str | None:
+    def _digest_in_folder(self, path: str) -> str | None:
         for folder, ref in self._refs.items():
-            if path.startswith(f"{folder}/") and (listing := self._kept.listing(ref)) is not None:
+            if not path.startswith(f"{folder}/"):
+                continue
+            listing = self._kept.listing(ref)
+            if listing is not None:
                 return listing.get(path.removeprefix(f"{folder}/"))
         return None
 
     def _stored(self, digest: str) -> bytes | None:
-        artifacts = self._kept.cache.artifacts if self._kept.cache is not None else None
-        for objects in (artifacts.objects, *artifacts.others) if artifacts is not None else ():
+        if self._kept.cache is None:
+            return None
+        artifacts = self._kept.cache.artifacts
+        for objects in (artifacts.objects, *artifacts.others):
             content = _read(objects.path(digest), digest)
             if content is not None:
                 return content
@@ -128,10 +155,12 @@ class KeptFiles:
 
 def _read(place: Path, digest: str) -> bytes | None:
     try:
-        content = place.read_bytes() if place.stat().st_size <= _LIMIT_BYTES else None
+        if place.stat().st_size > _LIMIT_BYTES:
+            return None
+        content = place.read_bytes()
     except OSError:
         return None
-    is_whole = (
-        content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == digest
-    )
-    return content if is_whole else None
+    # A later run may have written the file since: its content is not what this run recorded.
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != digest:
+        return None
+    return content

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nbci.records.manifest import EvidenceStep, Manifest
 
 
-def of_manifest(manifest: Manifest) -> Compared:
+def compared_of_manifest(manifest: Manifest) -> Compared:
     """The run that was promoted, as far as its evidence tells; its steps have no cells."""
     record = RunRecord(
         run=manifest.run,
@@ -36,26 +36,24 @@ def of_manifest(manifest: Manifest) -> Compared:
         params=manifest.params,
         sources=manifest.sources,
         verdict=manifest.verdict,
-        steps=tuple(map(_record, manifest.steps)),
+        steps=tuple(map(_step_record, manifest.steps)),
     )
-    steps = tuple(
-        PlannedStep(
-            name=step.name, notebook=step.notebook, kernel=step.kernel or "", language="", cells=()
-        )
-        for step in manifest.steps
+    plan = Plan(
+        pipeline=manifest.pipeline,
+        target=manifest.target,
+        steps=tuple(map(_planned_step, manifest.steps)),
+        sources=manifest.sources,
     )
-    return Compared(
-        record=record,
-        plan=Plan(
-            pipeline=manifest.pipeline,
-            target=manifest.target,
-            steps=steps,
-            sources=manifest.sources,
-        ),
+    return Compared(record=record, plan=plan)
+
+
+def _planned_step(step: EvidenceStep) -> PlannedStep:
+    return PlannedStep(
+        name=step.name, notebook=step.notebook, kernel=step.kernel or "", language="", cells=()
     )
 
 
-def _record(step: EvidenceStep) -> StepRecord:
+def _step_record(step: EvidenceStep) -> StepRecord:
     return StepRecord(
         name=step.name,
         result="passed",
@@ -91,24 +89,30 @@ def changed_code(
     git, known = Git(root), manifest.sources or {}
     changes: list[CellChange] = []
     for path, digest in (plan.sources or {}).items():
-        if path.endswith(SUFFIXES) and known.get(path) != digest:
-            old = _read(git, release, path) if path in known else b""
-            new = _of_run(root, git, record, path, digest)
-            # Reversed, because the last entry of a key wins and the first step is to be named.
-            users = {
-                cell.number: step.name
-                for step in reversed(plan.steps)
-                if step.notebook == path
-                for cell in step.cells
-            }
-            found = code_changes(_whole(path, old), _whole(path, new))
-            changes += [
-                replace(change, step=users.get(change.after, plan.pipeline)) for change in found
-            ]
+        # Equal digests spare git and the parser the notebook: most are the same.
+        if not path.endswith(SUFFIXES) or known.get(path) == digest:
+            continue
+        old = b""
+        if path in known:
+            old = _read_blob(git, release, path)
+        new = _notebook_of_run(root, git, record, path, digest)
+        users = _first_users(plan, path)
+        for change in code_changes(_whole_program(path, old), _whole_program(path, new)):
+            changes.append(replace(change, step=users.get(change.after, plan.pipeline)))
     return tuple(changes)
 
 
-def _of_run(root: Path, git: Git, record: RunRecord, path: str, digest: str) -> bytes:
+def _first_users(plan: Plan, notebook: str) -> dict[int | None, str]:
+    """The first step that runs each cell of the notebook, by the cell's number."""
+    users: dict[int | None, str] = {}
+    for step in plan.steps:
+        if step.notebook == notebook:
+            for cell in step.cells:
+                users.setdefault(cell.number, step.name)
+    return users
+
+
+def _notebook_of_run(root: Path, git: Git, record: RunRecord, path: str, digest: str) -> bytes:
     """Return the notebook as the run had it.
 
     That is the one in the project if it is still the same, else the committed one.
@@ -117,14 +121,17 @@ def _of_run(root: Path, git: Git, record: RunRecord, path: str, digest: str) -> 
         text = (root / path).read_bytes()
         if source_digest(text) == digest:
             return text
-    return _read(git, (record.git and record.git.commit) or "HEAD", path)
+    commit = "HEAD"
+    if record.git and record.git.commit:
+        commit = record.git.commit
+    return _read_blob(git, commit, path)
 
 
-def _read(git: Git, commit: str, path: str) -> bytes:
+def _read_blob(git: Git, commit: str, path: str) -> bytes:
     return git.bytes("cat-file", "blob", operands=[f"{commit}:{git.prefix}{path}"])
 
 
-def _whole(path: str, text: bytes) -> Plan:
+def _whole_program(path: str, text: bytes) -> Plan:
     """Return a notebook's whole program as that of one step.
 
     A step's own program leaves out the imports that it does not need.
@@ -134,10 +141,11 @@ def _whole(path: str, text: bytes) -> Plan:
         tagged = understand(parse_notebook(text, path))
         blocks = tagged.blocks
         numbers = {*blocks.parameters, *blocks.imports, *blocks.functions, *blocks.metrics}
-        numbers |= {number for step in tagged.steps for number in step.cells}
-        shown = (tagged.notebook.cell(number) for number in sorted(numbers))
+        for tagged_step in tagged.steps:
+            numbers.update(tagged_step.cells)
         cells = tuple(
-            PlannedCell(role="step", number=cell.number, source=cell.source) for cell in shown
+            PlannedCell(role="step", number=number, source=tagged.notebook.cell(number).source)
+            for number in sorted(numbers)
         )
     step = PlannedStep(name=path, notebook=path, kernel="", language="", cells=cells)
     return Plan(pipeline="", target=path, steps=(step,))

@@ -225,11 +225,10 @@ def _cells_of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> 
     not stop the report.
     """
     cells = [cell for cell in notebook.get("cells") or () if isinstance(cell, dict)]
-    sources = [joined_lines(cell.get("source", "")) for cell in cells]
-    code_sources = [source for cell, source in zip(cells, sources, strict=True) if _is_code(cell)]
+    code_sources = list(map(_source, filter(_is_code, cells)))
     next_run = iter(_match_runs(code_sources, runs))
 
-    for at, (cell, source) in enumerate(zip(cells, sources, strict=True), 1):
+    for at, cell in enumerate(cells, 1):
         outputs: tuple[Any, ...] = ()
         run = None
         if _is_code(cell):
@@ -241,11 +240,16 @@ def _cells_of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> 
         yield ShownCell(
             anchor=f"cell-{at}",
             kind=str(cell.get("cell_type")),
-            source=source,
+            source=_source(cell),
             outputs=outputs,
             run=run,
             attachments=attachments,
         )
+
+
+def _source(cell: Mapping[str, Any]) -> str:
+    # The format allows a text and a list of lines (nbformat 4: "multiline_string").
+    return joined_lines(cell.get("source", ""))
 
 
 def _is_code(cell: Mapping[str, Any]) -> bool:

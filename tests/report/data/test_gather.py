@@ -351,7 +351,8 @@ def test_a_release_is_compared_with_though_its_run_is_gone(project: Project) -> 
     material = gathered(project, run, plan)
     assert material.problems == ()
     assert title(material) == (
-        f"digits@v1.0.0, which the gates compared with: run {promoted.run}, known from the release alone"
+        "digits@v1.0.0, which the gates compared with: "
+        f"run {promoted.run}, known from the release alone"
     )
     assert material.baseline is not None
     found = material.baseline.difference
