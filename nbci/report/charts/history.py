@@ -11,8 +11,11 @@ from nbci.gates.bounds import bounds_of
 from nbci.pipeline.rules import declared_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.pipeline.rules import Gate
     from nbci.records.run_record import RunRecord
-    from nbci.report.data.material import Material
+    from nbci.report.data.material import Material, PastRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +52,7 @@ class History:
     @property
     def values(self) -> tuple[float | None, ...]:
         """What can be drawn of it: None for what is missing, NaN or infinite."""
-        return tuple(
-            one.value if one.value is not None and math.isfinite(one.value) else None
-            for one in self.moments
-        )
+        return tuple(_finite(one.value) for one in self.moments)
 
     @property
     def is_drawable(self) -> bool:
@@ -63,80 +63,91 @@ class History:
 def histories(material: Material) -> tuple[History, ...]:
     """The history of each metric of this run."""
     record = material.run.record
-    earlier = material.baseline.run.record.metrics if material.baseline else {}
+    earlier: Mapping[str, float] = {}
+    if material.baseline is not None:
+        earlier = material.baseline.run.record.metrics
+
     found = []
     for name, value in record.metrics.items():
-        past = [
-            Moment(
-                run=run.run,
-                started_utc=run.started_utc,
-                result=run.result,
-                value=run.metrics.get(name),
-            )
-            for run in material.history
-        ]
         declared = declared_for(name, material.run.plan.metrics or {})
-        bounds, judged_with = _bounds(material, name)
+        bounds, baseline = _bounds(material, name)
+        # What a gate compared with goes first: the report's baseline may be another run by now.
+        if baseline is None:
+            baseline = earlier.get(name)
+        past = [_moment(run, run.metrics.get(name)) for run in material.history]
         found.append(
             History(
                 metric=name,
-                moments=(
-                    *past,
-                    Moment(
-                        run=record.run,
-                        started_utc=record.started_utc,
-                        result=record.result,
-                        value=value,
-                    ),
-                ),
+                moments=(*past, _moment(record, value)),
                 unit=declared.unit,
                 direction=declared.direction,
                 bounds=bounds,
-                baseline=_finite(judged_with if judged_with is not None else earlier.get(name)),
+                baseline=_finite(baseline),
             )
         )
     return tuple(found)
 
 
-def said(history: History) -> str:
-    """What the picture shows."""
+def _moment(run: PastRun | RunRecord, value: float | None) -> Moment:
+    return Moment(run=run.run, started_utc=run.started_utc, result=run.result, value=value)
+
+
+def describe_history(history: History) -> str:
+    """Return what the picture shows, for readers who cannot see it."""
     values = [value for value in history.values if value is not None]
-    now = history.moments[-1].value
-    words = [
-        f"{history.metric} over {counted(len(values), 'run')}: from {number(values[0])} to {number(values[-1])}"
-        + ("" if now is not None and math.isfinite(now) else ", none in this run"),
-        f"lowest {number(min(values))}, highest {number(max(values))}",
-    ]
-    words += [f"asked {bound.words}" for bound in history.bounds]
+    runs = counted(len(values), "run")
+    span = f"{history.metric} over {runs}: from {number(values[0])} to {number(values[-1])}"
+    if history.values[-1] is None:
+        span += ", none in this run"
+
+    parts = [span, f"lowest {number(min(values))}, highest {number(max(values))}"]
+    parts += [f"asked {bound.words}" for bound in history.bounds]
     if history.baseline is not None:
-        words.append(f"baseline {number(history.baseline)}")
-    return "; ".join(words)
+        parts.append(f"baseline {number(history.baseline)}")
+    return "; ".join(parts)
 
 
 def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    if value is None or not math.isfinite(value):
+        return None
+    return value
 
 
 def _bounds(material: Material, metric: str) -> tuple[tuple[Bound, ...], float | None]:
     """The bounds of the gates that judged this metric, and the baseline that they went by."""
-    record: RunRecord = material.run.record
+    record = material.run.record
+    if record.verdict is None:
+        return (), None
+
     gates = {gate.name: gate for gate in material.run.plan.gates}
+    # Two gates may ask for the same, which is one line in the picture.
     found: dict[tuple[str, float], Bound] = {}
     judged_with = None
-    for result in record.verdict.gates if record.verdict else ():
+    for result in record.verdict.gates:
         gate = gates.get(result.gate)
         if gate is None or result.metric != metric:
             continue
-        judged_with = result.baseline if result.baseline is not None else judged_with
-        bounds = bounds_of(gate, result.baseline)
-        for words, value in (
-            ("at least", bounds.low),
-            ("at most", bounds.high),
-            ("exactly", bounds.equals),
-        ):
-            if value is not None and math.isfinite(float(value)):
-                text = f"{words} {number(float(value))}"
-                found[words, float(value)] = Bound(
-                    value=float(value), words=text, low=words == "at least", high=words == "at most"
-                )
+        if result.baseline is not None:
+            judged_with = result.baseline
+        for bound in _finite_bounds(gate, result.baseline):
+            found[bound.words, bound.value] = bound
     return tuple(found.values()), judged_with
+
+
+def _finite_bounds(gate: Gate, baseline: float | None) -> Iterator[Bound]:
+    bounds = bounds_of(gate, baseline)
+    for words, exact in (
+        ("at least", bounds.low),
+        ("at most", bounds.high),
+        ("exactly", bounds.equals),
+    ):
+        if exact is None:
+            continue
+        value = float(exact)
+        if math.isfinite(value):
+            yield Bound(
+                value=value,
+                words=f"{words} {number(value)}",
+                low=words == "at least",
+                high=words == "at most",
+            )

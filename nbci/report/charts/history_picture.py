@@ -15,7 +15,7 @@ from nbci.formatting.durations import moment
 from nbci.formatting.numbers import number
 from nbci.pipeline.metric_names import short_name
 from nbci.report.charts.figure import Figure, Numbers
-from nbci.report.charts.history import said
+from nbci.report.charts.history import describe_history
 from nbci.report.charts.svg import FONT, middle_cut, short, svg_file, text_width
 from nbci.report.html.markup import Markup, element, fragment
 
@@ -52,17 +52,15 @@ def sparkline(history: History) -> Markup | None:
     values = history.values
     scale = _Scale.of([value for value in values if value is not None], 3, 21)
     step = 84 / (len(values) - 1)
-    points = [
-        None if value is None else (4 + at * step, scale(value)) for at, value in enumerate(values)
-    ]
-    last = next((point for point in reversed(points) if point), (0.0, 0.0))
+    points = _points(values, scale, left=4, step=step)
+    last = list(filter(None, points))[-1]
     return element(
         "svg",
         element("path", d=_path(points), class_="line"),
         element("circle", cx=short(last[0]), cy=short(last[1]), r="2.5", class_="dot"),
         class_="sparkline",
         role="img",
-        aria_label=said(history),
+        aria_label=describe_history(history),
         width=92,
         height=24,
         viewBox="0 0 92 24",
@@ -73,7 +71,7 @@ def history_figure(history: History, path: str) -> Figure | None:
     """The picture of it, to be written to `path`; None where there is only one point."""
     if not history.is_drawable:
         return None
-    alt = said(history)
+    alt = describe_history(history)
     content = svg_file(_picture(history), width=_WIDTH, height=_HEIGHT, style=STYLE, title=alt)
     unit = f" ({history.unit})" if history.unit else ""
     return Figure(
@@ -111,21 +109,29 @@ class _Scale:
         return self.bottom - share * (self.bottom - self.top)
 
 
+def _points(
+    values: Sequence[float | None], scale: _Scale, *, left: float, step: float
+) -> list[_Point | None]:
+    """A point for each run; None, a gap in the line, for a run without a value."""
+    points: list[_Point | None] = []
+    for at, value in enumerate(values):
+        if value is None:
+            points.append(None)
+        else:
+            points.append((left + at * step, scale(value)))
+    return points
+
+
 def _picture(history: History) -> Markup:
     values = history.values
     finite = [value for value in values if value is not None]
     near = [bound for bound in history.bounds if _is_near(bound.value, finite)]
-    beside = (
-        [history.baseline]
-        if history.baseline is not None and _is_near(history.baseline, finite)
-        else []
-    )
+    beside = []
+    if history.baseline is not None and _is_near(history.baseline, finite):
+        beside.append(history.baseline)
     scale = _Scale.of([*finite, *(bound.value for bound in near), *beside], _TOP + 8, _BOTTOM - 8)
     step = (_RIGHT - _LEFT - 12) / (len(values) - 1)
-    points = [
-        None if value is None else (_LEFT + 6 + at * step, scale(value))
-        for at, value in enumerate(values)
-    ]
+    points = _points(values, scale, left=_LEFT + 6, step=step)
     return fragment(
         *(_bound(bound, scale) for bound in near),
         *_axis(history, scale),
@@ -142,7 +148,10 @@ def _is_near(value: float, values: Sequence[float]) -> bool:
     """Whether showing it leaves the values a fair share of the height."""
     low, high = min(values), max(values)
     span = max(high / 2 - low / 2, abs(high) * 0.025, abs(low) * 0.025)
-    return low - 8 * span <= value <= high + 8 * span if math.isfinite(8 * span) else True
+    # Of values near the largest float, the span has no eightfold, and nothing is out of reach.
+    if math.isinf(8 * span):
+        return True
+    return low - 8 * span <= value <= high + 8 * span
 
 
 def _axis(history: History, scale: _Scale) -> Iterator[Markup]:
@@ -151,8 +160,12 @@ def _axis(history: History, scale: _Scale) -> Iterator[Markup]:
         yield element(
             "line", x1=short(_LEFT), x2=short(_RIGHT), y1=short(y), y2=short(y), class_="grid"
         )
-        text = middle_cut(f"{value:.4g}" if history.unit != "%" else f"{value:.4g} %", 8)
-        yield element("text", text, x=short(_LEFT - 6), y=short(y + 4), text_anchor="end")
+        text = f"{value:.4g}"
+        if history.unit == "%":
+            text += " %"
+        yield element(
+            "text", middle_cut(text, 8), x=short(_LEFT - 6), y=short(y + 4), text_anchor="end"
+        )
 
 
 def _across(y: float, kind: str) -> Markup:
@@ -163,13 +176,22 @@ def _bound(bound: Bound, scale: _Scale) -> Markup:
     """The line, and the side of it that the gate refuses."""
     y = scale(bound.value)
     top, bottom = _TOP - 8, _BOTTOM + 2
-    area = (y, bottom) if bound.low else (top, y) if bound.high else None
-    size = {"x": short(_LEFT), "width": short(_RIGHT - _LEFT)}
-    return fragment(
-        element("rect", y=short(area[0]), height=short(area[1] - area[0]), class_="refused", **size)
-        if area
-        else None,
-        _across(y, "bound"),
+    line = _across(y, "bound")
+    if bound.low:
+        return fragment(_refused(y, bottom), line)
+    if bound.high:
+        return fragment(_refused(top, y), line)
+    return line
+
+
+def _refused(top: float, bottom: float) -> Markup:
+    return element(
+        "rect",
+        y=short(top),
+        height=short(bottom - top),
+        class_="refused",
+        x=short(_LEFT),
+        width=short(_RIGHT - _LEFT),
     )
 
 
@@ -196,14 +218,11 @@ def _labels(
 def _sampled(points: Sequence[_Point | None]) -> Iterator[_Point]:
     """Points along the line, close to each other."""
     for before, after in pairwise(points):
-        if before and after:
-            yield from (
-                (
-                    before[0] + (after[0] - before[0]) * at / 16,
-                    before[1] + (after[1] - before[1]) * at / 16,
-                )
-                for at in range(17)
-            )
+        if before is None or after is None:
+            continue
+        (x0, y0), (x1, y1) = before, after
+        for at in range(17):
+            yield x0 + (x1 - x0) * at / 16, y0 + (y1 - y0) * at / 16
 
 
 def _covered(place: _Point, width: float, drawn: Sequence[_Point]) -> int:
@@ -215,9 +234,8 @@ def _covered(place: _Point, width: float, drawn: Sequence[_Point]) -> int:
 
 def _far(history: History, values: Sequence[float]) -> Iterator[Markup]:
     """Bounds that are too far off to be drawn, by an arrow in their direction."""
-    for at, bound in enumerate(
-        bound for bound in history.bounds if not _is_near(bound.value, values)
-    ):
+    far = [bound for bound in history.bounds if not _is_near(bound.value, values)]
+    for at, bound in enumerate(far):
         is_above = bound.value > max(values)
         y = _TOP + 12 * at if is_above else _BOTTOM - 12 * at
         arrow = "↑" if is_above else "↓"
@@ -236,7 +254,8 @@ def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]
         if point is not None and not crowded:
             kind = "dot" if one.result == "passed" else "hollow"
             yield element("circle", cx=short(point[0]), cy=short(point[1]), r="2.5", class_=kind)
-    if (last := points[-1]) is not None and (value := history.values[-1]) is not None:
+    last, value = points[-1], history.values[-1]
+    if last is not None and value is not None:
         yield element("circle", cx=short(last[0]), cy=short(last[1]), r="4", class_="dot")
         shown = middle_cut(number(value), 9)
         yield element("text", shown, x=short(_RIGHT + 3), y=short(last[1] + 4), class_="now")
@@ -266,17 +285,14 @@ def _path(points: Sequence[_Point | None]) -> str:
 
 def _numbers(history: History) -> Numbers:
     shown = history.moments[-_ROWS:]
-    rows = tuple(
-        (
-            moment(one.started_utc),
-            one.run,
-            one.result,
-            "" if one.value is None else number(one.value),
-        )
-        for one in reversed(shown)
-    )
+    rows = []
+    for one in reversed(shown):
+        value = ""
+        if one.value is not None:
+            value = number(one.value)
+        rows.append((moment(one.started_utc), one.run, one.result, value))
     return Numbers(
         heads=("Started", "Run", "Result", short_name(history.metric)),
-        rows=rows,
+        rows=tuple(rows),
         left_out=len(history.moments) - len(shown),
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
 from nbci.records.run_record import Metric, StepRecord
 from nbci.records.verdict import GateResult, Verdict
-from nbci.report.charts.history import History, Moment, histories, said
+from nbci.report.charts.history import History, Moment, describe_history, histories
 from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.data.material import Material, PastRun, ShownRun
 from tests.report.report_samples import plan, planned, run
@@ -115,7 +115,9 @@ def test_what_no_picture_can_hold_is_a_gap() -> None:
     assert line is not None
     assert "nan" not in line
     assert line.count("M") == 2
-    assert said(history).startswith("score:accuracy over 2 runs: from 1 to 2, none in this run")
+    assert describe_history(history).startswith(
+        "score:accuracy over 2 runs: from 1 to 2, none in this run"
+    )
 
 
 @given(st.lists(st.floats() | st.none(), min_size=2, max_size=50))
