@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -26,18 +27,16 @@ _JUDGEMENTS = {True: ", better", False: ", worse", None: ""}
 
 def describe_inputs(found: RunDifference) -> list[str]:
     """Return how the inputs differ, a line for each kind of input; metrics are elsewhere."""
-    used = [f"{short_line(change.name)} {kind_of_change(change)}" for change in found.used]
-    steps = [
-        f"step {short_line(change.name)} {kind_of_change(change)}"
-        for change in found.steps
+    steps: list[str] = []
+    for change in found.steps:
         # A step that both runs have differs in its result; failures come first on the page.
-        if change.before is None or change.after is None
-    ]
+        if change.before is None or change.after is None:
+            steps.append(f"step {_name_and_kind(change)}")
     lines = [
         _list_few(map(_name_old_new, found.params), "parameter"),
         _describe_code(found.code),
         *_describe_data(data_changes(found, "in")),
-        _list_few(used, "used file"),
+        _list_few(map(_name_and_kind, found.used), "used file"),
         _list_few(map(_name_old_new, package_changes(found)), "package"),
         _list_few(map(_name_old_new, _kernel_changes(found)), "kernel"),
         _list_few(steps, "step"),
@@ -94,12 +93,12 @@ def data_changes(found: RunDifference, role: str) -> list[DataChange]:
 
 def package_changes(found: RunDifference) -> list[Change]:
     """The packages whose versions differ."""
-    return [change for change in found.environment if not _is_of_surroundings(change)]
+    return list(itertools.filterfalse(_is_of_surroundings, found.environment))
 
 
 def surroundings_changes(found: RunDifference) -> list[Change]:
     """What differs around the run: commit, branch, nbci, platform, kernels."""
-    return [change for change in found.environment if _is_of_surroundings(change)]
+    return list(filter(_is_of_surroundings, found.environment))
 
 
 def _is_of_surroundings(change: Change) -> bool:
@@ -123,6 +122,11 @@ def kind_of_change(change: Change) -> str:
     if change.after is None:
         return "removed"
     return "changed"
+
+
+def _name_and_kind(change: Change) -> str:
+    # The values of a file or a step are digests and results: only what happened to it is said.
+    return f"{short_line(change.name)} {kind_of_change(change)}"
 
 
 def _name_old_new(change: Change) -> str:
@@ -211,6 +215,7 @@ def group_by_cell(changes: Sequence[CellChange]) -> list[tuple[CellChange, tuple
 
 
 def _merge(group: Sequence[CellChange]) -> CellChange:
+    # For a step that needs it for the first time the cell is "added"; the notebook had it before.
     first = next((change for change in group if change.kind == "changed"), group[0])
     lines = list(first.diff)
     for change in group:

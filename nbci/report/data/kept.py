@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nbci.store.file_index import FileIndex
 
 _LIMIT_BYTES = 32_000_000
+# A run's results may be pruned or damaged at any time after it: that must not stop a report.
 _GONE = (NbciError, OSError, ValueError)
 
 
@@ -142,6 +143,7 @@ class KeptFiles:
         if self._kept.cache is None:
             return None
         artifacts = self._kept.cache.artifacts
+        # Digests name the content, so any store that has it will do.
         for objects in (artifacts.objects, *artifacts.others):
             content = _read(objects.path(digest), digest)
             if content is not None:

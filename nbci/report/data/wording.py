@@ -44,7 +44,10 @@ def outcome_sentence(record: RunRecord, steps: Sequence[ShownStep]) -> str:
         listed = ("interrupted", "reused", "skipped")
 
     words = _result_words(record, len(steps), counts)
-    extra = [f"{counts[result]} {result}" for result in listed if counts[result]]
+    extra: list[str] = []
+    for result in listed:
+        if counts[result]:
+            extra.append(f"{counts[result]} {result}")
     if extra:
         words = f"{words}; {', '.join(extra)}"
     return f"{words}."
@@ -84,6 +87,7 @@ def gates_sentence(verdict: Verdict | None) -> str:
     refused = sum(gate.refuses for gate in verdict.gates)
     if refused:
         return f" {refused} of {total} refused it."
+    # An override lets the run pass, as a warning does: both are worth a look, and counted together.
     warned = sum(gate.answer in ("warned", "overridden") for gate in verdict.gates)
     if warned:
         return f" {warned} of {total} warned or were overridden."
@@ -172,7 +176,8 @@ def warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> list[
     """Every warning once: of the plan, of the run, of its steps."""
     texts = [*plan.warnings, *record.warnings]
     for step in steps:
-        texts += [f"{step.record.name}: {text}" for text in step.record.warnings]
+        for text in step.record.warnings:
+            texts.append(f"{step.record.name}: {text}")
     return list(dict.fromkeys(texts))
 
 
