@@ -43,7 +43,7 @@ class CheckedJenkinsfile(NamedTuple):
 def jenkins_files(project: Project, request: InitRequest) -> dict[str, str]:
     """The files that Jenkins needs in the project, by their paths in it."""
     from nbci.jenkins.bringup import casc, find_library, find_repository, plugins_text
-    from nbci.jenkins.jenkinsfile import updated, whole_file
+    from nbci.jenkins.jenkinsfile import update_part, whole_file
 
     old = read_text(project.root / JENKINSFILE)
     pipeline = find_target(project, request.target, old).pipeline
@@ -52,7 +52,7 @@ def jenkins_files(project: Project, request: InitRequest) -> dict[str, str]:
     pull_requests = project.jenkins.pull_requests
 
     # The part around the marks is its author's from the first time on.
-    jenkinsfile = whole_file(pipeline, library.line) if old is None else updated(old, pipeline)
+    jenkinsfile = whole_file(pipeline, library.line) if old is None else update_part(old, pipeline)
     job = job_name(project, request.job)
     return {
         JENKINSFILE: jenkinsfile,
@@ -63,7 +63,7 @@ def jenkins_files(project: Project, request: InitRequest) -> dict[str, str]:
 
 def check_jenkinsfile(project: Project) -> CheckedJenkinsfile:
     """Compare the generated part with what it would be now; UsageError without a Jenkinsfile."""
-    from nbci.jenkins.jenkinsfile import changes, updated
+    from nbci.jenkins.jenkinsfile import changes, update_part
 
     text = read_text(project.root / JENKINSFILE)
     if text is None:
@@ -71,7 +71,7 @@ def check_jenkinsfile(project: Project) -> CheckedJenkinsfile:
             "there is no Jenkinsfile", hint="nbci jenkins init", where=Location(str(project.root))
         )
     target = target_of(text)
-    fresh = updated(text, find_target(project, target, text).pipeline)
+    fresh = update_part(text, find_target(project, target, text).pipeline)
     return CheckedJenkinsfile(text, target, changes(text, fresh, JENKINSFILE))
 
 
@@ -151,11 +151,11 @@ def _asked_labels(project: Project) -> tuple[list[str], str]:
 
 def _examine_agents(controller: Controller, job: str, command: str) -> Iterator[Finding]:
     """What the agents themselves say that they have."""
-    from nbci.jenkins.agents import agent_findings, ask_agents, askable
-    from nbci.jenkins.doctor import Finding, carries
+    from nbci.jenkins.agents import agent_findings, ask_agents, available_nodes
+    from nbci.jenkins.doctor import Finding, has_labels
 
     nodes = controller.nodes()
-    names = askable(nodes)
+    names = available_nodes(nodes)
     if not names:
         yield Finding(
             name="agents",
@@ -164,5 +164,5 @@ def _examine_agents(controller: Controller, job: str, command: str) -> Iterator[
             advice="connect one",
         )
         return
-    gpus = [str(node.get("displayName")) for node in nodes if carries(node, "gpu")]
+    gpus = [str(node.get("displayName")) for node in nodes if has_labels(node, "gpu")]
     yield from agent_findings(names, ask_agents(controller, job, names, command), gpus)

@@ -183,7 +183,7 @@ class Display:
 
     def show(self, event: Event) -> None:
         """Show one thing that happened."""
-        from nbci.jenkins.watch import Away, Said, StagesChanged, Started, Waiting
+        from nbci.jenkins.watch import Away, LogText, StagesChanged, Started, Waiting
 
         match event:
             case Waiting(why=why) if why:
@@ -193,7 +193,7 @@ class Display:
             case Started(number=number, url=url):
                 address = f": {one_line(url)}" if url else ""
                 self.note(f"build {number} began{address}")
-            case Said(text=text):
+            case LogText(text=text):
                 self._show_log(text)
             case StagesChanged(stages=stages):
                 self._show_stages(stages)

@@ -1,1 +1,1 @@
-"""Where code is reviewed: GitHub and GitLab, and the one comment that nbci keeps on a pull request."""
+"""Pull requests on GitHub and GitLab, and the one comment that nbci keeps on each."""

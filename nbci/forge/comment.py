@@ -1,4 +1,4 @@
-"""One comment on a change, written anew by every run instead of repeated."""
+"""One comment on a change, which each run updates instead of adding another."""
 
 from __future__ import annotations
 
@@ -30,22 +30,29 @@ def keep_one(forge: Forge, pipeline: str, run: str, text: str) -> Posted:
     body = f"<!-- nbci {name} {run} -->\n{text}"
     mark = re.compile(rf"<!-- nbci {re.escape(name)} {_RUN} -->")
     me = forge.me()
-    ours = [
-        (found["run"], comment)
-        for comment in forge.comments()
-        if _is_ours(comment, me) and (found := mark.match(comment.body))
-    ]
+
+    ours = []
+    for comment in forge.comments():
+        found = mark.match(comment.body)
+        if found is not None and _is_ours(comment, me):
+            ours.append((found["run"], comment))
     if not ours:
         return Posted(what="created", page=forge.create(body).page)
+
+    # builds may end in another order than they began: a newer run's figures stay
     newest = max(ours, key=lambda pair: pair[0])
     if newest[0] > run:
         return Posted(what="older", page=newest[1].page)
     posted = forge.update(ours[0][1], body)
-    for _, comment in ours[1:]:  # two builds that ended at the same time
+
+    # two builds that ended at the same time have each made one
+    for _, comment in ours[1:]:
         forge.remove(comment)
     return Posted(what="updated", page=posted.page)
 
 
 def _is_ours(comment: Comment, me: int | None) -> bool:
     # The tokens of apps and of GitHub Actions may not ask who they are; such comments are a bot's.
-    return comment.author == me if me is not None else comment.by_bot
+    if me is None:
+        return comment.by_bot
+    return comment.author == me

@@ -1,6 +1,6 @@
-"""Where the controller is, and as whom to ask it.
+"""The controller's address and the user's token, from the environment, a keyring or netrc.
 
-What is read here is written nowhere and never shown.
+A token is written nowhere and never shown.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ URL, USER, TOKEN = "NBCI_JENKINS_URL", "NBCI_JENKINS_USER", "NBCI_JENKINS_TOKEN"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """An address, ending in `/`, and whom to be there; `source` says where user and token came
-    from.
-    """
+    """An address, ending in `/`, with the user to be there; `source` is where both came from."""
 
     url: str
     user: str | None = None
@@ -34,20 +32,21 @@ class Access:
 
     @property
     def mask(self) -> Mask:
-        """What keeps the token out of everything that is shown."""
-        return Mask([self.token] if self.token else [])
+        """The mask that keeps the token out of everything that is shown."""
+        secrets = list(filter(None, [self.token]))
+        return Mask(secrets)
 
 
 def find_access(project: Project, environ: Mapping[str, str]) -> Access:
-    """The address from the environment or the project; user and token from the environment, keyring
-    or netrc.
-    """
+    """Find the address, user and token; nobody's access where no user is known."""
     url = address(project, environ)
     if url is None:
         raise UsageError(
             "no controller is known",
             hint=f'set {URL}, or `jenkins.url = "https://..."` in [tool.nbci] of pyproject.toml',
         )
+
+    # empty variables count as none: CI sets such for secrets that a build may not see
     user, token = environ.get(USER) or None, environ.get(TOKEN) or None
     if token is not None and user is None:
         raise UsageError(
@@ -55,6 +54,7 @@ def find_access(project: Project, environ: Mapping[str, str]) -> Access:
         )
     if user is not None and token is not None:
         return Access(url=url, user=user, token=token, source="environment")
+
     found = _from_keyring(url, user) or _from_netrc(url, user, environ)
     if found is None and user is not None:
         raise UsageError(
@@ -69,8 +69,10 @@ def address(project: Project, environ: Mapping[str, str]) -> str | None:
     url = environ.get(URL) or project.jenkins.url
     if not url:
         return None
+
     try:
         parts = urlsplit(url)
+        # reading the port is what checks it: urlsplit itself takes any text there
         port_is_fine = parts.port is None or parts.port > 0
     except ValueError:
         port_is_fine = False
@@ -79,6 +81,7 @@ def address(project: Project, environ: Mapping[str, str]) -> str | None:
             "the controller's address is no http or https URL",
             hint="write https://jenkins.example.com/",
         )
+    # the address is shown in messages and may stand in pyproject.toml, which is committed
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "the controller's address holds a user or a password",
@@ -88,16 +91,14 @@ def address(project: Project, environ: Mapping[str, str]) -> str | None:
 
 
 def _from_keyring(url: str, user: str | None) -> Access | None:
-    """From the system's keyring, under the controller's address, where the package keyring is
-    installed.
-    """
+    """Look under the controller's address, where the package keyring is installed."""
     try:
         import keyring
     except ImportError:
         return None
     try:
         found = keyring.get_credential(url.rstrip("/"), user)
-    except Exception:  # noqa: BLE001 - a keyring that is locked or has no back end is one without an entry
+    except Exception:  # noqa: BLE001 - locked or without a back end is as one without an entry
         return None
     if found is None or not found.password:
         return None
@@ -107,16 +108,22 @@ def _from_keyring(url: str, user: str | None) -> Access | None:
 def _from_netrc(url: str, user: str | None, environ: Mapping[str, str]) -> Access | None:
     import netrc
 
-    path = environ.get("NETRC") or os.path.join(
-        environ.get("HOME") or os.path.expanduser("~"), ".netrc"
-    )
+    home = environ.get("HOME") or os.path.expanduser("~")
+    # the variable with which curl and requests name another file
+    path = environ.get("NETRC") or os.path.join(home, ".netrc")
     try:
         entry = netrc.netrc(path).authenticators(urlsplit(url).hostname or "")
     except OSError:
         return None
     except netrc.NetrcParseError as error:
-        # what it says may quote a password
+        # its message may quote a password, so only the line's number is shown
         raise UsageError(f"line {error.lineno} is not understood", where=Location(path)) from None
-    if entry is None or not entry[0] or not entry[2] or (user is not None and entry[0] != user):
+    if entry is None:
         return None
-    return Access(url=url, user=entry[0], token=entry[2], source=path)
+
+    login, _, password = entry
+    if not login or not password:
+        return None
+    if user is not None and login != user:
+        return None
+    return Access(url=url, user=login, token=password, source=path)

@@ -38,11 +38,20 @@ OPTIONAL_PLUGINS = (
 
 _BRING_UP_PLUGINS = ("branch-api", "cloudbees-folder", "configuration-as-code", "job-dsl")
 _SHIM = "jenkins-plugin-shim"
+_CASC_COMMENT = (
+    "# A new controller for this project: start Jenkins with CASC_JENKINS_CONFIG naming this file,"
+    " and the\n"
+    "# plugins of plugins.txt beside it. It sets who may log in, so it is not for a controller"
+    " that has users\n"
+    "# already. The password of admin is JENKINS_ADMIN_PASSWORD in the environment of the"
+    " controller: set it.\n"
+    "# `nbci jenkins init` writes this file once; it is yours from then on.\n"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """Where the shared library is: in the project's own repository (`url` is None), or in another."""
+    """Where the shared library is: in the repository at `url`, or in the project's own (None)."""
 
     url: str | None = None
     version: str = "main"
@@ -51,20 +60,24 @@ class Library:
     def line(self) -> str:
         """How a Jenkinsfile loads it."""
         if self.url is None:
-            return f"library(identifier: 'nbci@local', retriever: legacySCM(scm: scm, libraryPath: {quoted(_SHIM + '/')}))"
+            # `scm` is the checkout of the Jenkinsfile, so library and pipeline are of one commit
+            retriever = f"legacySCM(scm: scm, libraryPath: {quoted(_SHIM + '/')})"
+            return f"library(identifier: 'nbci@local', retriever: {retriever})"
         return "library 'nbci'"
 
 
 def find_library(project: Project, given: str | None = None) -> Library:
-    """As given, as the project says, or in the project itself."""
+    """Find the library: as given, as the project's settings say, or in the project itself."""
     named = given or project.jenkins.library
     if named is None:
         if (project.root / _SHIM / "vars").is_dir():
             return Library()
         raise UsageError(
             "where is nbci's shared library?",
-            hint='name its repository: --library URL[@VERSION], or `jenkins.library = "URL"` in [tool.nbci]',
+            hint="name its repository: --library URL[@VERSION],"
+            ' or `jenkins.library = "URL"` in [tool.nbci]',
         )
+
     url, separator, version = named.rpartition("@")
     # git@host:path holds an @ of its own
     if not separator or "/" in version or ":" in version:
@@ -73,9 +86,7 @@ def find_library(project: Project, given: str | None = None) -> Library:
 
 
 def find_repository(project: Project, given: str | None = None) -> str:
-    """The project's repository, as the controller clones it: as given, as the project says, or the
-    remote `origin`.
-    """
+    """Find what the controller clones: as given, as the settings say, or the remote `origin`."""
     named = given or project.jenkins.repository or _origin(project.root)
     if named is None:
         raise UsageError(
@@ -86,7 +97,7 @@ def find_repository(project: Project, given: str | None = None) -> str:
 
 
 def without_user(url: str) -> str:
-    """The URL without user and password: these files are committed."""
+    """Drop user and password from a URL: the files that it is written to are committed."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or "@" not in parts.netloc:
         return url
@@ -100,16 +111,17 @@ def casc(
     labels: tuple[str, ...],
     pull_requests: str | None = None,
 ) -> str:
-    """Configuration as Code: one user, the library, folders, the job, and two nodes, one of them
-    with a GPU.
+    """Write Configuration as Code: one user, the library, folders, the job, and two nodes.
 
-    With `pull_requests`, which is `github`, the job builds these, too.
+    One of the nodes is for steps that ask for a GPU or for one of `labels`. With `pull_requests`,
+    which is `github`, the job builds these, too.
     """
     import yaml
 
     gpu = " ".join(dict.fromkeys(("gpu", *labels)))
     document = {
         "jenkins": {
+            # builds on the controller's own node could read what it keeps, secrets among it
             "numExecutors": 0,
             "securityRealm": {
                 "local": {
@@ -118,43 +130,37 @@ def casc(
                 }
             },
             "authorizationStrategy": {"loggedInUsersCanDoAnything": {"allowAnonymousRead": False}},
+            # EXCLUSIVE: steps that ask for no label leave the GPU alone
             "nodes": [_node("linux1", "linux", "NORMAL"), _node("gpu1", gpu, "EXCLUSIVE")],
         },
         "unclassified": {
             "location": {"url": "${JENKINS_PUBLIC_URL:-http://localhost:8080/}"},
-            "globalLibraries": {
-                "libraries": [
-                    {
-                        "name": "nbci",
-                        "defaultVersion": library.version,
-                        "retriever": {
-                            "modernSCM": {
-                                "libraryPath": f"{_SHIM}/",
-                                "scm": {"git": {"remote": library.url or repository}},
-                            }
-                        },
-                    }
-                ]
-            },
+            "globalLibraries": {"libraries": [_global_library(library, repository)]},
         },
         "jobs": [{"script": _job_script(job, repository, pull_requests)}],
     }
     text = yaml.dump(document, Dumper=_dumper(), sort_keys=False, width=120, allow_unicode=True)
-    return (
-        "# A new controller for this project: start Jenkins with CASC_JENKINS_CONFIG naming this file, and the\n"
-        "# plugins of plugins.txt beside it. It sets who may log in, so it is not for a controller that has users\n"
-        "# already. The password of admin is JENKINS_ADMIN_PASSWORD in the environment of the controller: set it.\n"
-        "# `nbci jenkins init` writes this file once; it is yours from then on.\n" + text
-    )
+    return _CASC_COMMENT + text
 
 
 def plugins_text(pull_requests: str | None = None) -> str:
-    """For jenkins-plugin-cli: a plugin a line, with what the optional ones are good for."""
-    more = [PLUGIN] if pull_requests else []
-    lines = ["# needed", *NEEDED_PLUGINS, "", "# for casc.yaml", *_BRING_UP_PLUGINS, *more]
+    """List the plugins for jenkins-plugin-cli, a line each, with what the optional ones add."""
+    lines = ["# needed", *NEEDED_PLUGINS, "", "# for casc.yaml", *_BRING_UP_PLUGINS]
+    if pull_requests:
+        lines.append(PLUGIN)
     for name, use in OPTIONAL_PLUGINS:
         lines += ["", f"# when it is there: {use}", name]
     return "\n".join(lines) + "\n"
+
+
+def _global_library(library: Library, repository: str) -> dict[str, object]:
+    # without libraryPath Jenkins looks for vars/ and src/ at the root of the repository
+    scm = {"git": {"remote": library.url or repository}}
+    return {
+        "name": "nbci",
+        "defaultVersion": library.version,
+        "retriever": {"modernSCM": {"libraryPath": f"{_SHIM}/", "scm": scm}},
+    }
 
 
 def _node(name: str, labels: str, mode: str) -> dict[str, object]:
@@ -165,13 +171,18 @@ def _node(name: str, labels: str, mode: str) -> dict[str, object]:
             "mode": mode,
             "numExecutors": 1,
             "remoteFS": "/home/jenkins/agent",
+            # inbound over a web socket: the agent needs no port of the controller but its page's
             "launcher": {"inbound": {"webSocket": True}},
         }
     }
 
 
 def _job_script(job: str, repository: str, pull_requests: str | None) -> str:
-    """In job-dsl; `$` is escaped for Configuration as Code, which would put variables in its place."""
+    """Write the folders and the job in job-dsl."""
+    source = _git_source(repository)
+    if pull_requests:
+        source = source_dsl(on_github(repository))
+
     parts = job.split("/")
     about_folders = f"description({quoted(description_of_folders())})"
     folders = [
@@ -181,14 +192,16 @@ def _job_script(job: str, repository: str, pull_requests: str | None) -> str:
     lines = [
         *folders,
         f"multibranchPipelineJob({quoted(job)}) {{",
-        f"  description({quoted(description_of_job(repository))})",  # by its mark, sync knows it for nbci's own
-        *(source_dsl(on_github(repository)) if pull_requests else _git_source(repository)),
+        # with the mark by which `nbci jenkins sync` tells what is nbci's own
+        f"  description({quoted(description_of_job(repository))})",
+        *source,
         "  factory { workflowBranchProjectFactory { scriptPath('Jenkinsfile') } }",
         "  orphanedItemStrategy { discardOldItems { numToKeep(20) } }",
         "  triggers { periodicFolderTrigger { interval('5m') } }",
         "}",
         "",
     ]
+    # Configuration as Code would put variables in the place of `$`
     return "\n".join(lines).replace("$", "^$")
 
 
@@ -214,16 +227,18 @@ def _origin(root: Path) -> str | None:
 
 
 def _dumper() -> type:
-    """Texts of several lines as blocks."""
+    """A dumper that writes texts of several lines as blocks, so that people can edit them."""
     import yaml
 
-    class Blocks(yaml.SafeDumper):
+    # a class of its own: representers are kept by class, and SafeDumper is everybody's
+    class BlockDumper(yaml.SafeDumper):
         pass
 
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar(
-            "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
-        )
+    def represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        style = None
+        if "\n" in value:
+            style = "|"
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
-    Blocks.add_representer(str, text)
-    return Blocks
+    BlockDumper.add_representer(str, represent_text)
+    return BlockDumper

@@ -1,4 +1,4 @@
-"""The builds of a job: those that were, that run and that wait."""
+"""The builds of a job: those that ended, run or wait."""
 
 from __future__ import annotations
 
@@ -36,62 +36,70 @@ class Build:
 def builds_of(
     controller: Controller, name: str, branch: str | None, current: str | None, *, limit: int
 ) -> tuple[Build, ...]:
-    """What waits, then the last builds, the newest first."""
+    """List what waits, then the last builds, the newest first."""
     job, found = find_job(controller, name, branch, current)
-    waiting = found.get("queueItem") or {}
-    first = (
-        (
-            Build(
-                job=job,
-                number=None,
-                result="WAITING",
-                description=waiting.get("why"),
-                began_utc_ms=_began(waiting),
-            ),
-        )
-        if waiting
-        else ()
-    )
-    numbers = [build["number"] for build in found.get("builds") or ()][:limit]
-    return (*first, *(_read(controller, job, controller.build(job, number)) for number in numbers))
+    builds = []
+    item = found.get("queueItem")
+    if item:
+        builds.append(_read_queue_item(job, item))
+
+    # a job lists its newest 100 builds, by number only: each is a request of its own
+    for listed in (found.get("builds") or ())[:limit]:
+        document = controller.build(job, listed["number"])
+        builds.append(_read_build(controller, job, document))
+    return tuple(builds)
 
 
 def stop_builds(
     controller: Controller, job: str, found: Mapping[str, Any], number: int | None
 ) -> tuple[list[int], list[int]]:
-    """Interrupt a build, or all that run or wait; the builds and the items of the queue."""
+    """Interrupt a build, or all that run or wait.
+
+    Returns the numbers of the builds, and those of the items of the queue.
+    """
     if number is not None:
         if not controller.build(job, number).get("building"):
             raise UsageError(f"build {number} of {job} has ended already")
         controller.stop(job, number)
         return [number], []
+
+    # the queue first: an item that leaves it meanwhile is among the builds that are read next
+    cancelled = []
     waiting = (found.get("queueItem") or {}).get("id")
     if waiting is not None:
         controller.cancel(int(waiting))
+        cancelled.append(int(waiting))
+
     # those that run are among the newest: nobody has hundreds at once
-    newest = [build["number"] for build in found.get("builds") or ()][:20]
-    running = [each for each in newest if controller.build(job, each).get("building")]
-    for each in running:
+    stopped = []
+    for listed in (found.get("builds") or ())[:20]:
+        if controller.build(job, listed["number"]).get("building"):
+            stopped.append(listed["number"])
+    for each in stopped:
         controller.stop(job, each)
-    return running, [] if waiting is None else [int(waiting)]
+    return stopped, cancelled
 
 
-def _read(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
+def _read_queue_item(job: str, item: Mapping[str, Any]) -> Build:
+    since = item.get("inQueueSince")
+    if since is not None:
+        since = int(since)
+    return Build(
+        job=job,
+        number=None,
+        result="WAITING",
+        description=item.get("why"),
+        began_utc_ms=since,
+    )
+
+
+def _read_build(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
     number = int(build["number"])
-    result, seconds = "RUNNING", None
     description = build.get("description")
     if build.get("building"):
-        # to Jenkins, a build that waits for an agent is one that runs; its stages stand in the
-        # queue, each by itself
-        path = f"{job_path(job)}{number}/"
-        waits_for = [why for why, url in controller.waiting_stages() if _is_at(url, path)]
-        if waits_for:
-            result = (
-                "RUNNING"
-                if any(_is_at(url, path) for url in controller.running_stages())
-                else "WAITING"
-            )
-            description = "; ".join(dict.fromkeys(waits_for))
+        seconds = None  # Jenkins gives 0 for the duration until the end
+        result, waits_for = _running_state(controller, f"{job_path(job)}{number}/")
+        description = waits_for or description
     else:
         result = str(build.get("result"))
         seconds = (build.get("duration") or 0) / 1000
@@ -106,17 +114,29 @@ def _read(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
     )
 
 
-def _is_at(url: str, path: str) -> bool:
-    """Whether an address, whole or below the controller's, is of that path: Jenkins escapes fewer
-    characters.
+def _running_state(controller: Controller, path: str) -> tuple[str, str]:
+    """RUNNING or WAITING for the build at a path, and what its stages wait for; empty: nothing.
+
+    To Jenkins, a build that waits for an agent is one that runs: its stages stand in the queue,
+    each by itself.
     """
-    return _job_and_number(url) == _job_and_number(path)
+    build = _job_and_number(path)
+    waits_for = []
+    for why, url in controller.waiting_stages():
+        if _job_and_number(url) == build:
+            waits_for.append(why)
+    if not waits_for:
+        return "RUNNING", ""
+
+    reasons = "; ".join(dict.fromkeys(waits_for))
+    if build in map(_job_and_number, controller.running_stages()):
+        return "RUNNING", reasons
+    return "WAITING", reasons
 
 
 def _job_and_number(url: str) -> str:
+    """The part of an address, whole or below the controller's, by which builds are compared.
+
+    Unquoted, because Jenkins escapes fewer characters than `urllib.parse.quote`.
+    """
     return unquote(f"/{urlsplit(url).path}").partition("/job/")[2]
-
-
-def _began(item: Mapping[str, Any]) -> int | None:
-    since = item.get("inQueueSince")
-    return int(since) if since is not None else None

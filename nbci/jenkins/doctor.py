@@ -1,4 +1,4 @@
-"""What a controller has of what nbci's pipelines need or can use."""
+"""Look at a controller for what nbci's pipelines need and can use."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
     from nbci.jenkins.controller import Controller
 
+# what docs/jenkins.md asks for
 _OLDEST = (2, 479)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _LABELS_OPTION = re.compile(r"\blabels:\s*\[(.*?)\]", re.DOTALL)
 _LABEL_OPTION = re.compile(r"\blabel:\s*'([^']*)'")
+# a Jenkinsfile is a program: only literals in it are understood, of which most consist
 _ENTRY = re.compile(r"['\"]?([\w.-]+)['\"]?\s*:\s*['\"]([^'\"]*)['\"]")
-_LOOKED_AT_BUILDS = 5
+# each is a request, and the newest may have ended before they had artifacts
+_BUILDS_WITH_ARTIFACTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was looked at and found.
+    """A check and its outcome.
 
     `missing`: builds will fail; `note`: some will, or go another way.
     """
@@ -41,45 +44,51 @@ class Finding:
 def examine(
     controller: Controller, job: str, branch: str | None, *, labels: Sequence[str], jenkinsfile: str
 ) -> tuple[Finding, ...]:
-    """Look at everything; `labels` are those that the pipeline asks for, which the Jenkinsfile may
-    call otherwise.
-    """
-    version = controller.version()
+    """Check everything; `labels` are the pipeline's, which the Jenkinsfile may call otherwise."""
+    # without a version it is no Jenkins, or cannot be reached: that ends the checks as an error
+    findings = [_check_version(controller.version()), _check_user(controller)]
+    findings += _check_plugins(controller)
+
     nodes = _or_finding(controller.nodes, "agents")
-    return (
-        _version(version),
-        _user(controller),
-        *_plugins(controller),
-        *(
-            [nodes]
-            if isinstance(nodes, Finding)
-            else _agents(nodes, wanted_labels(labels, jenkinsfile))
-        ),
-        *_job(controller, job, branch),
-    )
+    if isinstance(nodes, Finding):
+        findings.append(nodes)
+    else:
+        findings += _check_agents(nodes, wanted_labels(labels, jenkinsfile))
+
+    findings += _check_job(controller, job, branch)
+    return tuple(findings)
 
 
 def wanted_labels(labels: Iterable[str], jenkinsfile: str) -> tuple[str, ...]:
-    """What the labels of a pipeline are called in a Jenkinsfile, and the one for all other steps."""
-    option = _LABELS_OPTION.search(jenkinsfile)
-    names = dict(_ENTRY.findall(option[1])) if option else {}
+    """The labels that builds wait for: that of all other steps first, then the pipeline's."""
+    wanted = []
     default = _LABEL_OPTION.search(jenkinsfile)
-    wanted = [names.get(label, label) for label in labels]
-    return tuple(dict.fromkeys(([default[1]] if default and default[1] else []) + wanted))
+    if default is not None and default[1]:
+        wanted.append(default[1])
+
+    # the option `labels:` says what a label of the pipeline is called on this controller
+    names = {}
+    option = _LABELS_OPTION.search(jenkinsfile)
+    if option is not None:
+        names = dict(_ENTRY.findall(option[1]))
+    wanted += [names.get(label, label) for label in labels]
+    return tuple(dict.fromkeys(wanted))
 
 
-def carries(node: Mapping[str, Any], expression: str) -> bool | None:
-    """Whether a node has all labels of `a && b`; None for other expressions, which only Jenkins can
-    tell.
-    """
+def has_labels(node: Mapping[str, Any], expression: str) -> bool | None:
+    """Whether a node has all labels of `a && b`; None for expressions with other operators."""
     atoms = [atom.strip() for atom in expression.split("&&")]
     if not all(re.fullmatch(r"[\w.-]+", atom) for atom in atoms):
         return None
-    has = {label["name"] for label in node.get("assignedLabels") or ()}
-    return set(atoms) <= has
+    return set(atoms) <= set(_labels_of(node))
 
 
-def _version(version: str) -> Finding:
+def _labels_of(node: Mapping[str, Any]) -> list[str]:
+    return [label["name"] for label in node.get("assignedLabels") or ()]
+
+
+def _check_version(version: str) -> Finding:
+    # weekly releases have two numbers, long-term ones three
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers >= _OLDEST:
         return Finding(name="Jenkins", state="ok", found=version)
@@ -87,7 +96,7 @@ def _version(version: str) -> Finding:
     return Finding(name="Jenkins", state="note", found=version, advice=advice)
 
 
-def _user(controller: Controller) -> Finding:
+def _check_user(controller: Controller) -> Finding:
     access = controller.access
     try:
         name = controller.whoami()
@@ -96,6 +105,7 @@ def _user(controller: Controller) -> Finding:
     if name is None:
         advice = "set NBCI_JENKINS_USER and NBCI_JENKINS_TOKEN"
         return Finding(name="user", state="note", found=f"nobody ({access.source})", advice=advice)
+
     parts = urlsplit(controller.url)
     if access.token and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         found = f"{name}, whose token goes over the network in clear text"
@@ -103,11 +113,12 @@ def _user(controller: Controller) -> Finding:
     return Finding(name="user", state="ok", found=f"{name} ({access.source})")
 
 
-def _plugins(controller: Controller) -> Iterator[Finding]:
+def _check_plugins(controller: Controller) -> Iterator[Finding]:
     plugins = _or_finding(controller.plugins, "plugins")
     if isinstance(plugins, Finding):
         yield plugins
         return
+
     missing = [name for name in NEEDED_PLUGINS if name not in plugins]
     if missing:
         advice = "install them, as in jenkins/plugins.txt"
@@ -120,6 +131,7 @@ def _plugins(controller: Controller) -> Iterator[Finding]:
             state="ok",
             found=", ".join(f"{name} {plugins[name]}" for name in NEEDED_PLUGINS),
         )
+
     for name, use in OPTIONAL_PLUGINS:
         if name not in plugins:
             yield Finding(
@@ -130,18 +142,20 @@ def _plugins(controller: Controller) -> Iterator[Finding]:
             )
 
 
-def _agents(nodes: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> Iterator[Finding]:
+def _check_agents(nodes: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> Iterator[Finding]:
     for node in nodes:
-        yield _agent(node)
-    yield from _able(nodes)
+        yield _check_agent(node)
+    yield from _check_capacity(nodes)
     for label in wanted:
-        yield _label(label, nodes)
+        yield _check_label(label, nodes)
 
 
-def _able(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Whether builds have a place to run at all."""
+def _check_capacity(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """A finding where builds have no place to run at all."""
+    # a controller that follows the advice has no executors, and is no place for builds
     able = [node for node in nodes if node.get("numExecutors")]
     if not able:
+        # a note only: clouds make agents when a build asks for one
         advice = "connect one, unless agents are made here when builds ask for them"
         yield Finding(
             name="agents", state="note", found="there is none that builds can run on", advice=advice
@@ -153,9 +167,9 @@ def _able(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
         )
 
 
-def _agent(node: Mapping[str, Any]) -> Finding:
+def _check_agent(node: Mapping[str, Any]) -> Finding:
     title = f"agent {node.get('displayName')}"
-    labels = " ".join(label["name"] for label in node.get("assignedLabels") or ())
+    labels = " ".join(_labels_of(node))
     executors = node.get("numExecutors") or 0
     if node.get("offline"):
         why = node.get("offlineCauseReason") or "no reason is given"
@@ -169,12 +183,13 @@ def _agent(node: Mapping[str, Any]) -> Finding:
     return Finding(name=title, state="ok", found=f"{executors} executors, {labels}")
 
 
-def _label(label: str, nodes: Sequence[Mapping[str, Any]]) -> Finding:
+def _check_label(label: str, nodes: Sequence[Mapping[str, Any]]) -> Finding:
     title = f"label {label}"
-    carrying = [node for node in nodes if carries(node, label)]
-    if carries({}, label) is None:
+    if has_labels({}, label) is None:
         return Finding(name=title, state="note", found="an expression, which only Jenkins can tell")
-    if not carrying:
+
+    labelled = [node for node in nodes if has_labels(node, label)]
+    if not labelled:
         advice = (
             "let an agent carry it, or say with labels: in the Jenkinsfile what it is called here"
         )
@@ -184,40 +199,44 @@ def _label(label: str, nodes: Sequence[Mapping[str, Any]]) -> Finding:
             found="no agent carries it: builds would wait for ever",
             advice=advice,
         )
-    online = [str(node.get("displayName")) for node in carrying if not node.get("offline")]
+
+    online = [str(node.get("displayName")) for node in labelled if not node.get("offline")]
     if not online:
         found = "all agents that carry it are offline: builds would wait until one is back"
         return Finding(name=title, state="missing", found=found, advice="bring one of them online")
     return Finding(name=title, state="ok", found=", ".join(online))
 
 
-def _job(controller: Controller, name: str, branch: str | None) -> Iterator[Finding]:
+def _check_job(controller: Controller, name: str, branch: str | None) -> Iterator[Finding]:
     try:
         job, found = find_job(controller, name, None, branch)
     except NbciError as error:
         advice = "nbci jenkins sync makes it; a branch shows once it is pushed"
         title = f"job {name}"
-        found_out = error.message.removeprefix(f"{title} ").removeprefix(f"{title}: ")
-        yield Finding(name=title, state="note", found=found_out, advice=advice)
+        # the message begins with the job, as the line of the finding does
+        reason = error.message.removeprefix(f"{title} ").removeprefix(f"{title}: ")
+        yield Finding(name=title, state="note", found=reason, advice=advice)
         return
-    disabled = found.get("disabled")
-    yield Finding(
-        name=f"job {job}",
-        state="note" if disabled else "ok",
-        found="disabled" if disabled else "can be read",
-    )
+
+    if found.get("disabled"):
+        yield Finding(name=f"job {job}", state="note", found="disabled")
+    else:
+        yield Finding(name=f"job {job}", state="ok", found="can be read")
+
+    # `nbci jenkins sync` needs it, which is a permission apart (Job/ExtendedRead)
     config = _or_finding(lambda: controller.config(job), "job's configuration")
     if isinstance(config, Finding):
         yield config
-    yield _csp(controller, job, found)
+    yield _check_content_policy(controller, job, found)
 
 
-def _csp(controller: Controller, job: str, found: Mapping[str, Any]) -> Finding:
-    """The header with which Jenkins serves reports: the pages are made for its default, which is
-    strict.
+def _check_content_policy(controller: Controller, job: str, found: Mapping[str, Any]) -> Finding:
+    """Check the Content-Security-Policy with which Jenkins serves reports.
+
+    The pages are made for Jenkins' default, which allows only pictures and styles in files.
     """
     title = "reports"
-    path = _some_artifact(controller, job, found)
+    path = _find_artifact(controller, job, found)
     if path is None:
         return Finding(name=title, state="ok", found="not known yet: no build has an artifact")
     header = controller.header(path, "Content-Security-Policy")
@@ -226,8 +245,13 @@ def _csp(controller: Controller, job: str, found: Mapping[str, Any]) -> Finding:
         return Finding(
             name=title, state="note", found="served without Content-Security-Policy", advice=advice
         )
-    allowed = {rule.split()[0]: rule.split()[1:] for rule in header.split(";") if rule.split()}
-    lacking = [kind for kind in ("style-src", "img-src") if "'self'" not in allowed.get(kind, [])]
+
+    # "default-src 'none'; img-src 'self'" → the sources by directive
+    allowed = {}
+    for rule in header.split(";"):
+        directive, _, sources = rule.strip().partition(" ")
+        allowed[directive] = sources.split()
+    lacking = [kind for kind in ("style-src", "img-src") if "'self'" not in allowed.get(kind, ())]
     if lacking:
         advice = f"allow 'self' in {' and '.join(lacking)}: pages show without style or pictures"
         return Finding(
@@ -236,8 +260,9 @@ def _csp(controller: Controller, job: str, found: Mapping[str, Any]) -> Finding:
     return Finding(name=title, state="ok", found="shown with style and pictures, scripts blocked")
 
 
-def _some_artifact(controller: Controller, job: str, found: Mapping[str, Any]) -> str | None:
-    for each in (found.get("builds") or ())[:_LOOKED_AT_BUILDS]:
+def _find_artifact(controller: Controller, job: str, found: Mapping[str, Any]) -> str | None:
+    """The path of an artifact of one of the newest builds, below the controller's address."""
+    for each in (found.get("builds") or ())[:_BUILDS_WITH_ARTIFACTS]:
         artifacts = controller.build(job, each["number"]).get("artifacts")
         if artifacts:
             return f"{job_path(job)}{each['number']}/artifact/{quote(artifacts[0]['relativePath'])}"
@@ -245,7 +270,7 @@ def _some_artifact(controller: Controller, job: str, found: Mapping[str, Any]) -
 
 
 def _or_finding(ask: Any, about: str) -> Any:
-    """The answer, or what keeps this user from it."""
+    """Ask, and return a finding in the place of an error: a user may lack one permission only."""
     try:
         return ask()
     except NbciError as error:

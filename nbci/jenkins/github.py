@@ -1,5 +1,6 @@
-"""A repository on GitHub as a job's source: with pull requests; those of forks run their target's
-Jenkinsfile.
+"""A repository on GitHub as the source of a job, which builds its pull requests, too.
+
+Those from forks run the Jenkinsfile of the branch that they go to.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from nbci.jenkins.groovy import quoted
 
 PLUGIN = "github-branch-source"
 _PACKAGE = "org.jenkinsci.plugins.github_branch_source"
+# XStream, with which Jenkins writes XML, doubles the underscores of a class's name
 _ELEMENT = _PACKAGE.replace("_", "__")
 _URL = re.compile(
     r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?"
 )
+# a strategy of the plugin: a pull request as it would be once it is merged with its target; of
+# branches, only those that are no pull request's, which else would be built twice
 _MERGED = 1
-"""Of a pull request, what it would be once it is merged; of branches, those that are no pull
-request's.
-"""
+# nobody's fork is trusted: its build takes the Jenkinsfile of the target
+_TRUST = f"""
+              <trust class="{_PACKAGE}.ForkPullRequestDiscoveryTrait$TrustNobody"/>"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,6 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """Its address."""
         return f"https://github.com/{self.owner}/{self.name}"
 
 
@@ -42,13 +45,14 @@ def on_github(url: str) -> Repository:
     if found is None:
         raise UsageError(
             f"{url} is no repository on github.com",
-            hint='leave `jenkins.pull_requests = "github"` out, and choose the source on the job\'s page',
+            hint='leave `jenkins.pull_requests = "github"` out,'
+            " and choose the source on the job's page",
         )
     return Repository(owner=found[1], name=found[2])
 
 
 def source_xml(repository: Repository) -> str:
-    """The source of a multibranch job."""
+    """The source of a multibranch job, as its XML has it."""
     traits = (
         ("BranchDiscoveryTrait", ""),
         ("OriginPullRequestDiscoveryTrait", ""),
@@ -72,9 +76,7 @@ def source_xml(repository: Repository) -> str:
 
 
 def source_dsl(repository: Repository) -> list[str]:
-    """The same in job-dsl, which does not know who is trusted with forks (JENKINS-60874): that is
-    XML there, too.
-    """
+    """The same source in job-dsl, as lines of a script."""
     trait = f"{_ELEMENT}.ForkPullRequestDiscoveryTrait"
     return [
         "  branchSources {",
@@ -94,15 +96,15 @@ def source_dsl(repository: Repository) -> list[str]:
         "      }",
         "    }",
         "  }",
+        # job-dsl does not know who is trusted with forks (JENKINS-60874): that is XML here, too
         "  configure {",
-        "    def traits = it / 'sources' / 'data' / 'jenkins.branch.BranchSource' / 'source' / 'traits'",
+        (
+            "    def traits = it / 'sources' / 'data' / 'jenkins.branch.BranchSource'"
+            " / 'source' / 'traits'"
+        ),
         f"    traits << {quoted(trait)} {{",
         f"      strategyId({_MERGED})",
         f"      trust(class: '{_PACKAGE}.ForkPullRequestDiscoveryTrait$TrustNobody')",
         "    }",
         "  }",
     ]
-
-
-_TRUST = f"""
-              <trust class="{_PACKAGE}.ForkPullRequestDiscoveryTrait$TrustNobody"/>"""

@@ -19,6 +19,6 @@ def _character(character: str) -> str:
         return _ESCAPES[character]
     if character.isprintable():
         return character
-    # beyond the first plane, Java writes two halves
+    # Java's characters are UTF-16: beyond the first plane, one is written as two escapes
     units = character.encode("utf-16-be", errors="surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

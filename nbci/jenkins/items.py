@@ -1,5 +1,4 @@
-"""Folders and jobs as Jenkins' XML: what they should be, how that differs from what is, and the two
-made one.
+"""Folders and jobs as Jenkins' XML: as they should be, compared with what is there, and merged.
 
 What Jenkins or its administrators have added (views, credentials of a folder, other properties) is
 neither a difference nor lost: only the elements that nbci sets count.
@@ -24,6 +23,7 @@ MARK = "[made by nbci jenkins sync]"
 """In the description of what nbci made: nothing else is ever touched."""
 
 _SOURCE_ID = "nbci"
+# Jenkins writes XML 1.1, which Python's parser (expat) refuses; without the declaration it reads it
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _FOLDER = "com.cloudbees.hudson.plugins.folder"
 
@@ -41,62 +41,71 @@ def wanted_items(job: str, repository: str, pull_requests: str | None = None) ->
 
     With `pull_requests`, which is `github`, it builds these, too.
     """
-    source = source_xml(on_github(repository)) if pull_requests else _git_source(repository)
+    source = _git_source(repository)
+    if pull_requests:
+        source = source_xml(on_github(repository))
+
+    items = []
     parts = job.split("/")
-    folders = (
-        Item(name="/".join(parts[:depth]), xml=_folder(description_of_folders()))
-        for depth in range(1, len(parts))
-    )
-    return (*folders, Item(name=job, xml=_multibranch(description_of_job(repository), source)))
+    for depth in range(1, len(parts)):
+        items.append(Item(name="/".join(parts[:depth]), xml=_folder(description_of_folders())))
+    items.append(Item(name=job, xml=_multibranch(description_of_job(repository), source)))
+    return tuple(items)
 
 
 def description_of_folders() -> str:
-    """What the description of a folder says, with the mark by which nbci knows it for its own."""
+    """The description of a folder, with the mark by which nbci knows it for its own."""
     return f"Pipelines of notebooks {MARK}"
 
 
 def description_of_job(repository: str) -> str:
-    """The same of a job."""
+    """The description of a job, with the same mark."""
     return f"Runs the Jenkinsfile of {repository} {MARK}"
 
 
 def is_ours(xml: str) -> bool:
-    """Whether nbci made it: by its mark, or by the id of its source, as `nbci jenkins init` wrote
-    it without marks.
-    """
-    found = _parsed(xml)
-    is_marked = MARK in (found.findtext("description") or "")
-    return is_marked or any(
-        each.text == _SOURCE_ID for each in found.iterfind("./sources//source/id")
-    )
+    """Whether nbci made it: by its mark, or by the id of its source."""
+    found = _parse(xml)
+    if MARK in (found.findtext("description") or ""):
+        return True
+    # casc.yaml of early versions of `nbci jenkins init` had no marks
+    source_ids = [each.text for each in found.iterfind("./sources//source/id")]
+    return _SOURCE_ID in source_ids
 
 
 def differences(actual: str, wanted: str) -> tuple[str, ...]:
     """What would change, a line each: the element, what it is, what it would be."""
-    return tuple(_differences(_parsed(actual), _parsed(wanted), ""))
+    return tuple(_differences(_parse(actual), _parse(wanted), ""))
 
 
-def merged(actual: str, wanted: str) -> str:
-    """The actual XML with every element set that `wanted` has."""
-    tree, target = _parsed(actual), _parsed(wanted)
+def merge_xml(actual: str, wanted: str) -> str:
+    """Set every element that `wanted` has in the actual XML, and leave the others as they are.
+
+    UsageError when the two are items of different kinds.
+    """
+    tree, target = _parse(actual), _parse(wanted)
     if tree.tag != target.tag:
         raise UsageError(
             f"this is a {tree.tag}, and it should be a {target.tag}",
             hint="remove it, or choose another name",
         )
     _merge(tree, target)
-    return _written(tree)
+    return "<?xml version='1.1' encoding='UTF-8'?>\n" + ET.tostring(tree, encoding="unicode")
 
 
 def _differences(actual: ET.Element, wanted: ET.Element, place: str) -> Iterator[str]:
-    here = f"{place}/{_short(wanted.tag)}" if place else _short(wanted.tag)
+    here = _short(wanted.tag)
+    if place:
+        here = f"{place}/{here}"
+
     if actual.tag != wanted.tag:
         yield f"{here}: it is a {actual.tag}"
         return
     if wanted.get("class") is not None and actual.get("class") != wanted.get("class"):
         yield f"{here} class: {actual.get('class')!r} → {wanted.get('class')!r}"
-    if not len(wanted) and (actual.text or "").strip() != (wanted.text or "").strip():
-        yield f"{here}: {(actual.text or '').strip()!r} → {(wanted.text or '').strip()!r}"
+    # the text of an element with others in it is only their indentation
+    if not len(wanted) and _text(actual) != _text(wanted):
+        yield f"{here}: {_text(actual)!r} → {_text(wanted)!r}"
     for child in wanted:
         found = actual.find(child.tag)
         if found is None:
@@ -112,7 +121,7 @@ def _merge(actual: ET.Element, wanted: ET.Element) -> None:
         actual[:] = list(copy.deepcopy(wanted))
         actual.text = wanted.text
         return
-    if not len(wanted) and (wanted.text or "").strip() != (actual.text or "").strip():
+    if not len(wanted) and _text(wanted) != _text(actual):
         actual.text = wanted.text
     for child in wanted:
         found = actual.find(child.tag)
@@ -122,18 +131,15 @@ def _merge(actual: ET.Element, wanted: ET.Element) -> None:
             _merge(found, child)
 
 
-def _parsed(xml: str) -> ET.Element:
-    """Jenkins writes XML 1.1, which Python's parser does not know; without the declaration it reads
-    it.
-    """
+def _parse(xml: str) -> ET.Element:
     try:
-        return ET.fromstring(_DECLARATION.sub("", xml))  # noqa: S314 - see above
+        return ET.fromstring(_DECLARATION.sub("", xml))  # noqa: S314 - from the user's own controller
     except ET.ParseError as error:
         raise UsageError(f"Jenkins' description of the job is not understood: {error}") from error
 
 
-def _written(tree: ET.Element) -> str:
-    return "<?xml version='1.1' encoding='UTF-8'?>\n" + ET.tostring(tree, encoding="unicode")
+def _text(element: ET.Element) -> str:
+    return (element.text or "").strip()
 
 
 def _short(tag: str) -> str:
@@ -164,6 +170,7 @@ def _git_source(repository: str) -> str:
 
 
 def _multibranch(description: str, source: str) -> str:
+    # the trigger looks for new branches every 5 minutes, for where no forge's hook tells of a push
     multibranch = "org.jenkinsci.plugins.workflow.multibranch"
     return f"""<?xml version='1.1' encoding='UTF-8'?>
 <{multibranch}.WorkflowMultiBranchProject>

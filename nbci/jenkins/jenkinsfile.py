@@ -1,4 +1,7 @@
-"""The part of a Jenkinsfile that follows from the pipeline; what stands around it is its author's."""
+"""Write the part of a Jenkinsfile that follows from the pipeline.
+
+What stands around that part is its author's, and stays.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,18 @@ _TARGET = re.compile(rf"^{re.escape(_BEGIN)}: from (\S+?)[;,]?(?:\s|$)", re.MULT
 
 
 def generated_part(pipeline: Pipeline) -> str:
-    """The marked lines: properties of the job, and the names `nbciTarget` and `nbciParameters` for
-    what follows.
-    """
+    """The marked lines: properties of the job, and the names `nbciTarget` and `nbciParameters`."""
     parameters = [jenkins_parameter(parameter) for parameter in pipeline.params]
+    first_line = (
+        f"{_BEGIN}: from {pipeline.target}; `nbci jenkins init` writes these lines anew,"
+        " the others are yours"
+    )
     lines = [
-        f"{_BEGIN}: from {pipeline.target}; `nbci jenkins init` writes these lines anew, the others are yours",
+        first_line,
         *_properties(parameters, pipeline.triggers or {}, pipeline.builds or {}),
         f"def nbciTarget = {quoted(pipeline.target)}",
         "def nbciParameters = [:]",
-        *map(_taken, parameters),
+        *map(_assignment, parameters),
         _END,
     ]
     return "\n".join(lines)
@@ -39,26 +44,31 @@ def generated_part(pipeline: Pipeline) -> str:
 
 def whole_file(pipeline: Pipeline, library: str) -> str:
     """A first Jenkinsfile; `library` is the line that loads the shared library."""
-    labels = sorted({step.agent for step in pipeline.steps if step.agent})
     options = ["target: nbciTarget", "parameters: nbciParameters", "label: 'linux'"]
+    # each label under its own name, for the author to put this controller's in its place
+    labels = sorted({step.agent for step in pipeline.steps if step.agent})
     if labels:
-        options.append(
-            "labels: [" + ", ".join(f"{quoted(label)}: {quoted(label)}" for label in labels) + "]"
-        )
+        entries = ", ".join(f"{quoted(label)}: {quoted(label)}" for label in labels)
+        options.append(f"labels: [{entries}]")
+
+    hint = (
+        "// make nbci available in this workspace here, unless the agents have it;"
+        " `command:` says where it is"
+    )
     return f"""{library}
 
 {generated_part(pipeline)}
 
 nbciPipeline({", ".join(options)}) {{
   checkout scm
-  // make nbci available in this workspace here, unless the agents have it; `command:` says where it is
+  {hint}
 }}
 """
 
 
 def target_of(text: str) -> str:
     """The notebook or pipeline file that the generated part was made from."""
-    part = _part(text)
+    part = _find_part(text)
     found = _TARGET.search(part[0])
     if found is None:
         raise UsageError(
@@ -69,20 +79,21 @@ def target_of(text: str) -> str:
     return found[1]
 
 
-def updated(text: str, pipeline: Pipeline) -> str:
-    """The file with its generated part made anew, in the file's own line endings."""
-    part = _part(text)
+def update_part(text: str, pipeline: Pipeline) -> str:
+    """Replace the generated part of a file, in the file's own line endings."""
+    part = _find_part(text)
     fresh = generated_part(pipeline)
+    end = part.end()
     if "\r\n" in text:
         fresh = fresh.replace("\n", "\r\n")
-        end = part.end() - 1 if part[0].endswith("\r") else part.end()
-    else:
-        end = part.end()
+        # the part ends before the newline of its last line, whose carriage return is not its own
+        if part[0].endswith("\r"):
+            end -= 1
     return text[: part.start()] + fresh + text[end:]
 
 
 def changes(old: str, new: str, path: str) -> str:
-    """What would change, as a diff; empty when nothing would."""
+    """The difference between two texts as a unified diff; empty when there is none."""
     lines = difflib.unified_diff(
         old.splitlines(),
         new.splitlines(),
@@ -93,66 +104,83 @@ def changes(old: str, new: str, path: str) -> str:
     return "\n".join(lines)
 
 
-def _part(text: str) -> re.Match[str]:
+def _find_part(text: str) -> re.Match[str]:
     found = list(_PART.finditer(text))
-    if len(found) != 1 or text.count(_BEGIN) != 1:
-        raise UsageError(
-            "there is no generated part in it"
-            if not found
-            else "the marks of the generated part are not one pair",
-            hint=f"put the lines `{_BEGIN}` and `{_END}` where it is to stand, then `nbci jenkins init TARGET`",
-            where=Location("Jenkinsfile"),
-        )
-    return found[0]
+    # a second beginning would be taken for text of the part, and be lost with it
+    if len(found) == 1 and text.count(_BEGIN) == 1:
+        return found[0]
+
+    problem = "the marks of the generated part are not one pair"
+    if not found:
+        problem = "there is no generated part in it"
+    raise UsageError(
+        problem,
+        hint=f"put the lines `{_BEGIN}` and `{_END}` where it is to stand,"
+        " then `nbci jenkins init TARGET`",
+        where=Location("Jenkinsfile"),
+    )
 
 
 def _properties(
     parameters: list[JenkinsParameter], triggers: Mapping[str, Any], builds: Mapping[str, Any]
 ) -> Iterator[str]:
-    """One call: each call replaces all properties of the job."""
+    """The lines of one call of `properties`: each call replaces all properties of the job."""
     calls = ", ".join(_triggers(triggers))
     if calls:
-        yield f"def nbciStartsHere = {_where(triggers)}"
+        yield f"def nbciStartsHere = {_trigger_condition(triggers)}"
+
     yield "properties(["
     if parameters:
         yield "  parameters(["
         yield from (f"    {parameter.groovy}," for parameter in parameters)
         yield "  ]),"
-    yield (
-        f"  pipelineTriggers(nbciStartsHere ? [{calls}] : []),"
-        if calls
-        else "  pipelineTriggers([]),"
-    )
+    # also without triggers: what an earlier version of the pipeline has set is to end
+    if calls:
+        yield f"  pipelineTriggers(nbciStartsHere ? [{calls}] : []),"
+    else:
+        yield "  pipelineTriggers([]),"
     if "keep" in builds:
         yield f"  buildDiscarder(logRotator(numToKeepStr: {quoted(str(builds['keep']))})),"
-    if builds.get("at_once", "all") != "all":
-        yield f"  disableConcurrentBuilds(abortPrevious: {'true' if builds['at_once'] == 'newest' else 'false'}),"
+    at_once = builds.get("at_once", "all")
+    if at_once != "all":
+        abort = str(at_once == "newest").lower()
+        yield f"  disableConcurrentBuilds(abortPrevious: {abort}),"
     yield "])"
 
 
-def _where(triggers: Mapping[str, Any]) -> str:
-    """Whether a build is of a branch that starts by itself: every branch and change runs the same
-    Jenkinsfile.
+def _trigger_condition(triggers: Mapping[str, Any]) -> str:
+    """The Groovy condition for a build whose branch gets the triggers.
+
+    Every branch and pull request runs the same Jenkinsfile, and each would start by itself.
     """
     if "branches" in triggers:
-        return f"!env.CHANGE_ID && [{', '.join(map(quoted, triggers['branches']))}].contains(env.BRANCH_NAME)"
+        branches = ", ".join(map(quoted, triggers["branches"]))
+        return f"!env.CHANGE_ID && [{branches}].contains(env.BRANCH_NAME)"
+    # a plain job has no BRANCH_NAME; in a multibranch one, only the primary branch has the other
     return "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')"
 
 
 def _triggers(triggers: Mapping[str, Any]) -> Iterator[str]:
+    # `data` is a timer, too: the library then asks nbci whether imported data has changed
     for key, call in (("cron", "cron"), ("data", "cron"), ("poll", "pollSCM")):
-        lines = _listed(triggers.get(key))
+        lines = _as_list(triggers.get(key))
         if lines:
             yield f"{call}({quoted(chr(10).join(lines))})"
     if triggers.get("after"):
-        yield f"upstream(upstreamProjects: {quoted(', '.join(_listed(triggers['after'])))})"
+        yield f"upstream(upstreamProjects: {quoted(', '.join(_as_list(triggers['after'])))})"
 
 
-def _listed(given: str | list[str] | None) -> list[str]:
-    return [given] if isinstance(given, str) else list(given or ())
+def _as_list(given: str | list[str] | None) -> list[str]:
+    if isinstance(given, str):
+        return [given]
+    return list(given or ())
 
 
-def _taken(parameter: JenkinsParameter) -> str:
+def _assignment(parameter: JenkinsParameter) -> str:
+    """The line that hands a parameter of the build to nbci."""
     name = parameter.name
-    taken = f"nbciParameters.{name} = params.{name}"
-    return f"if (params.{name}) {{ {taken} }}" if parameter.optional else taken
+    assignment = f"nbciParameters.{name} = params.{name}"
+    # left empty, it is not passed on, and the pipeline's own default counts
+    if parameter.optional:
+        return f"if (params.{name}) {{ {assignment} }}"
+    return assignment

@@ -1,4 +1,4 @@
-"""What a build says, from the pieces of its log that a controller hands out while it runs."""
+"""Read a build's log in the pieces that a controller hands out while the build runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ _INFRASTRUCTURE = re.compile(
     r"|no node carries the label .*)$",
     re.MULTILINE,
 )
-_NO_NODE = re.compile(
-    "There are no nodes with the label \u2018([^\u2019]+)\u2019"
-)  # Jenkins' own quotes
+# with the quotation marks that Jenkins prints
+_NO_NODE = re.compile("There are no nodes with the label \u2018([^\u2019]+)\u2019")
 # Notes for the page that shows the log: links, names of steps. `consoleText` is without them,
 # `progressiveText` is not.
 _NOTE_BEGINS, _NOTE_ENDS = "\x1b[8mha:", "\x1b[0m"
@@ -36,16 +35,25 @@ class LogReader:
         self._line = ""
 
     def take(self, piece: Log) -> str:
-        """The text that is new; none when the log is shorter than it was, as after a restart from a
-        backup.
+        """Return the text that is new, without Jenkins' notes.
+
+        Nothing when the log is shorter than it was, as after a restart from a backup.
         """
-        fresh = self._decoder.decode(piece.data) if piece.next_offset > self.offset else ""
+        fresh = ""
+        if piece.next_offset > self.offset:
+            fresh = self._decoder.decode(piece.data)
         self.offset = piece.next_offset
-        plain, self._held = _without_notes(self._held + fresh)
+
+        # a piece may end within a note, whose rest comes with the next piece, if there is one
+        plain, self._held = _split_notes(self._held + fresh)
         if not piece.more:
-            plain, self._held = plain + self._held, ""
+            plain += self._held
+            self._held = ""
+
+        # lines are searched whole, so the one that a piece ends in is kept for the next
         text = self._line + plain
-        if (found := _INFRASTRUCTURE.search(text)) is not None:
+        found = _INFRASTRUCTURE.search(text)
+        if found is not None:
             self.infrastructure = found[1]
         self.missing_label = missing_label(text) or self.missing_label
         self._line = text.rpartition("\n")[2]
@@ -55,16 +63,23 @@ class LogReader:
 def missing_label(text: str) -> str | None:
     """The label that no node has, when Jenkins says so."""
     found = _NO_NODE.search(text)
-    return found[1] if found else None
+    if found is None:
+        return None
+    return found[1]
 
 
-def _without_notes(text: str) -> tuple[str, str]:
-    """What is to be shown, and an end of which it is not known yet: a note or a line's end that has
-    only begun.
+def _split_notes(text: str) -> tuple[str, str]:
+    """Take the notes out, and split off an end that may be the beginning of one.
+
+    A carriage return at the end is split off, too: it may be half of a line's end.
     """
     plain = _NOTE.sub("", text).replace("\r\n", "\n")
     begun = plain.find(_NOTE_BEGINS)
-    if begun < 0:
-        ends = ("\r", *(_NOTE_BEGINS[:length] for length in range(len(_NOTE_BEGINS), 0, -1)))
-        begun = next((len(plain) - len(end) for end in ends if plain.endswith(end)), len(plain))
-    return plain[:begun], plain[begun:]
+    if begun >= 0:
+        return plain[:begun], plain[begun:]
+
+    beginnings = [_NOTE_BEGINS[:length] for length in range(len(_NOTE_BEGINS), 0, -1)]
+    for end in ("\r", *beginnings):
+        if plain.endswith(end):
+            return plain.removesuffix(end), end
+    return plain, ""

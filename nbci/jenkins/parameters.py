@@ -16,10 +16,10 @@ _LONG = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JenkinsParameter:
-    """What Jenkins knows of a parameter: `default` is text, also for a boolean; of a choice, it is
-    the first one.
+    """What Jenkins knows of a parameter.
 
-    `optional`: left empty, the pipeline's own default counts.
+    `default` is text, also for a boolean; of a choice, it is the first one. `optional`: left empty,
+    the pipeline's own default counts.
     """
 
     name: str
@@ -44,24 +44,10 @@ class JenkinsParameter:
 
 
 def jenkins_parameter(parameter: Parameter) -> JenkinsParameter:
-    """A parameter, typed as nearly as Jenkins can: nbci checks the values again."""
+    """Declare a parameter with the nearest type that Jenkins has: nbci checks the values again."""
     kind, default = parameter.type, parameter.default
-    typed = f"({kind})" if kind.kind not in {"str", "any"} else ""
-    said = " ".join(filter(None, (parameter.help, typed)))
-    optional = default is None
     if kind.choices:
-        others = [choice for choice in kind.choices if choice != default]
-        shown = tuple(
-            _text(choice) for choice in ([default, *others] if not optional else [*others])
-        )
-        return JenkinsParameter(
-            name=parameter.name,
-            kind="choice",
-            default=("" if optional else shown[0]),
-            help=parameter.help or "",
-            choices=("", *shown) if optional else shown,
-            optional=optional,
-        )
+        return _choice(parameter)
     if kind.kind == "bool" and isinstance(default, bool):
         return JenkinsParameter(
             name=parameter.name,
@@ -69,21 +55,46 @@ def jenkins_parameter(parameter: Parameter) -> JenkinsParameter:
             default=_text(default),
             help=parameter.help or "",
         )
-    # text for a parameter of any type is read as JSON or YAML
-    text = (
-        ""
-        if optional
-        else json.dumps(default, ensure_ascii=False)
-        if kind.kind == "any"
-        else _text(default)
-    )
-    long = kind.kind in {"list", "dict", "tuple"} or "\n" in text or len(text) > _LONG
+
+    if default is None:
+        text = ""
+    elif kind.kind == "any":
+        # the value is read as JSON or YAML, in which a text like "1" needs its quotes
+        text = json.dumps(default, ensure_ascii=False)
+    else:
+        text = _text(default)
+
+    # a "string" is a field of one line, in which Jenkins would drop the others
+    shown_as: Literal["string", "text"] = "string"
+    if kind.kind in {"list", "dict", "tuple"} or "\n" in text or len(text) > _LONG:
+        shown_as = "text"
+
+    # the page shows no type, and a wrong value is refused only when the build runs
+    help_parts = [parameter.help]
+    if kind.kind not in {"str", "any"}:
+        help_parts.append(f"({kind})")
     return JenkinsParameter(
         name=parameter.name,
-        kind="text" if long else "string",
+        kind=shown_as,
         default=text,
-        help=said,
-        optional=optional,
+        help=" ".join(filter(None, help_parts)),
+        optional=default is None,
+    )
+
+
+def _choice(parameter: Parameter) -> JenkinsParameter:
+    """A parameter with choices; to Jenkins, the first of them is the default."""
+    default = parameter.default
+    choices = [_text(choice) for choice in parameter.type.choices or () if choice != default]
+    # an empty choice stands for the pipeline's own default, of which there may be none to show
+    first = "" if default is None else _text(default)
+    return JenkinsParameter(
+        name=parameter.name,
+        kind="choice",
+        default=first,
+        help=parameter.help or "",
+        choices=(first, *choices),
+        optional=default is None,
     )
 
 

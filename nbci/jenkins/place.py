@@ -1,4 +1,4 @@
-"""Which job of the controller is meant, and what a build of it left."""
+"""Find the job on the controller, check its parameters, and fetch the report of a build."""
 
 from __future__ import annotations
 
@@ -28,33 +28,38 @@ _ARCHIVE = "report.zip"
 
 def job_name(project: Project, given: str | None = None) -> str:
     """The job's path: as given, as the project says, else after the project's folder."""
-    name = (
-        given or project.jenkins.job or f"nbci/{_UNSAFE.sub('-', project.root.name) or 'project'}"
-    ).strip("/")
-    if any(part in {"", ".", ".."} or part != part.strip() for part in name.split("/")):
-        raise UsageError(
-            f"{name!r} is no path of a job", hint="write names between slashes, as in nbci/digits"
-        )
+    by_folder = _UNSAFE.sub("-", project.root.name) or "project"
+    name = (given or project.jenkins.job or f"nbci/{by_folder}").strip("/")
+    for part in name.split("/"):
+        # Jenkins refuses dots as names, and drops spaces around one: the job would be another
+        if part in {"", ".", ".."} or part != part.strip():
+            raise UsageError(
+                f"{name!r} is no path of a job",
+                hint="write names between slashes, as in nbci/digits",
+            )
     return name
 
 
 def find_job(
     controller: Controller, name: str, branch: str | None, current: str | None
 ) -> tuple[str, dict[str, Any]]:
-    """The job that builds: of a multibranch job that of the branch, by default the `current` one."""
+    """The job that builds: of a multibranch job that of `branch`, or else of `current`."""
     found = controller.job(name)
     if "jobs" not in found:
         if branch is not None:
             raise UsageError(f"job {name} has no branches", hint="leave --branch out")
         return name, found
+
     jobs = {branch_of(str(job["name"])): str(job["name"]) for job in found["jobs"]}
     branches = list(jobs)
-    asked_for = branch or current
-    wanted = unicodedata.normalize("NFC", asked_for) if asked_for is not None else None
+    wanted = branch or current
     if wanted is None:
         raise UsageError(
             f"job {name} builds branches", hint=f"name one with --branch: {_listed(branches)}"
         )
+
+    # file systems of macOS give names of branches with their accents apart
+    wanted = unicodedata.normalize("NFC", wanted)
     if wanted not in branches:
         listing = f"push it, or name another; it has {_listed(branches)}"
         raise UsageError(
@@ -86,18 +91,25 @@ def definitions(job: Mapping[str, Any]) -> dict[str, Mapping[str, Any]] | None:
 def checked_parameters(
     job: Mapping[str, Any], name: str, pairs: Sequence[str]
 ) -> dict[str, str] | None:
-    """The values to trigger a job with; UsageError for one that Jenkins would drop without a word."""
+    """The values to trigger a job with; UsageError for one that the job does not declare.
+
+    Jenkins itself drops such a value without a word.
+    """
     declared = definitions(job)
-    values = dict(_pairs(pairs))
+    values = dict(_split_pairs(pairs))
     if declared is None and values:
         raise UsageError(
             f"job {name} has no parameters",
-            hint="Jenkins learns of a Jenkinsfile's parameters in its first build: run it once without -p",
+            hint="Jenkins learns of a Jenkinsfile's parameters in its first build:"
+            " run it once without -p",
         )
+    if declared is None:
+        return None
+
     for key, value in values.items():
-        definition = (declared or {}).get(key)
+        definition = declared.get(key)
         if definition is None:
-            known = list(declared or {})
+            known = list(declared)
             raise UsageError(
                 f"job {name} has no parameter {key!r}",
                 hint=spelling_hint(key, known, f"it has {_listed(known)}"),
@@ -105,46 +117,54 @@ def checked_parameters(
         choices = definition.get("choices")
         if choices and value not in choices:
             raise UsageError(f"{key}: {value!r} is none of {_listed(choices)}")
-    return None if declared is None else values
+    return values
 
 
 def report_files(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The files of a build that belong to the report, each with where it goes below the folder for
-    it.
+    """Pair each file of the report with its place below the folder that it is fetched to.
 
-    UsageError when one would land outside; what stands before `report/` is left out when it is the
-    same for all.
+    What stands before `report/` is left out when it is the same for all: a build with several
+    reports keeps them apart. UsageError when a file would land outside the folder.
     """
-    split = {
-        path: PurePosixPath(path).parts for path in paths if _REPORT in PurePosixPath(path).parts
-    }
+    split = {}
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        if _REPORT in parts:
+            split[path] = parts
     heads = {parts[: parts.index(_REPORT)] for parts in split.values()}
+
     found = []
     for path, parts in split.items():
-        below = parts[parts.index(_REPORT) + 1 :] if len(heads) == 1 else parts
+        below = parts
+        if len(heads) == 1:
+            below = parts[parts.index(_REPORT) + 1 :]
+        # names come from the controller, or from an archive that any step of the build could write
         if path.startswith("/") or ".." in parts or not below:
             raise UsageError(
-                f"the build has an artifact named {path!r}, which is no name of a file below a folder"
+                f"the build has an artifact named {path!r},"
+                " which is no name of a file below a folder"
             )
         found.append((path, "/".join(below)))
     return tuple(found)
 
 
 def fetch_report(controller: Controller, job: str, number: int, folder: Path) -> tuple[str, ...]:
-    """Write the report's files into a folder, wherever they are: artifacts, or in one; their names
-    there.
+    """Write the report's files into a folder, and return their names there.
+
+    They are artifacts each, or, where htmlpublisher shows the report, in one archive.
     """
-    paths = [
-        str(artifact["relativePath"])
-        for artifact in controller.build(job, number).get("artifacts") or ()
-    ]
-    archives = [path for path in paths if PurePosixPath(path).name == _ARCHIVE]
+    artifacts = controller.build(job, number).get("artifacts") or ()
+    paths = [str(artifact["relativePath"]) for artifact in artifacts]
+
+    packed: dict[str, bytes] = {}
     with TemporaryDirectory() as place:
-        packed: dict[str, bytes] = {}
-        for at, path in enumerate(archives):
-            archive = Path(place) / f"{at}.zip"
-            controller.fetch(job, number, path, archive)
-            packed |= _unpacked(path, archive)
+        for index, path in enumerate(paths):
+            if PurePosixPath(path).name == _ARCHIVE:
+                archive = Path(place) / f"{index}.zip"
+                controller.fetch(job, number, path, archive)
+                packed |= _unpack(path, archive)
+
+    # all names are checked before the first file is written
     files = report_files([*paths, *packed])
     for path, below in files:
         if path in packed:
@@ -154,20 +174,23 @@ def fetch_report(controller: Controller, job: str, number: int, folder: Path) ->
     return tuple(below for _, below in files)
 
 
-def _unpacked(path: str, archive: Path) -> dict[str, bytes]:
+def _unpack(path: str, archive: Path) -> dict[str, bytes]:
     """The files of an archive, by the names that they would have as artifacts beside it."""
     beside = PurePosixPath(path).parent
     try:
         with zipfile.ZipFile(archive) as packed:
-            members = [member for member in packed.infolist() if not member.is_dir()]
-            return {str(beside / member.filename): packed.read(member) for member in members}
+            files = {}
+            for member in packed.infolist():
+                if not member.is_dir():
+                    files[str(beside / member.filename)] = packed.read(member)
+            return files
     except (zipfile.BadZipFile, zlib.error) as error:
         raise IntegrityError(
             f"the artifact {path} is no archive that can be read: {error}"
         ) from error
 
 
-def _pairs(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _split_pairs(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator or not key:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+# what pipeline-graph-view calls a state → what pipeline-rest-api calls it, so that one
+# table can be filled from both in the course of a build
 _STATES = {
     "success": "SUCCESS",
     "running": "IN_PROGRESS",
@@ -29,39 +31,46 @@ class Stage:
 
 
 def read_stages(document: Mapping[str, Any] | None) -> tuple[Stage, ...]:
-    """The stages in an answer of pipeline-rest-api."""
-    return tuple(
-        Stage(
-            name=str(stage.get("name")),
-            status=str(stage.get("status")),
-            seconds=(stage.get("durationMillis") or 0) / 1000,
-            error=(stage.get("error") or {}).get("message"),
-        )
-        for stage in (document or {}).get("stages", [])
-    )
+    """Read the stages of an answer of pipeline-rest-api: a flat list, in order of appearance."""
+    if document is None:
+        return ()
+    return tuple(map(_read_stage, document.get("stages", ())))
 
 
 def read_tree(document: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """The stages in an answer of pipeline-graph-view; a branch is left out for what it holds."""
-    return tuple(
-        Stage(
+    """Read the stages of an answer of pipeline-graph-view; branches give those that they hold."""
+    stages = []
+    for node in _flatten((document.get("data") or {}).get("stages") or ()):
+        if _is_synthetic(node):
+            continue
+        stage = Stage(
             name=str(node.get("name")),
             status=_STATES.get(str(node.get("state")), "NOT_EXECUTED"),
             seconds=(node.get("totalDurationMillis") or 0) / 1000,
         )
-        for node in _flat((document.get("data") or {}).get("stages") or ())
-        if not _is_made_up(node)
+        stages.append(stage)
+    return tuple(stages)
+
+
+def _read_stage(stage: Mapping[str, Any]) -> Stage:
+    return Stage(
+        name=str(stage.get("name")),
+        status=str(stage.get("status")),
+        seconds=(stage.get("durationMillis") or 0) / 1000,
+        error=(stage.get("error") or {}).get("message"),
     )
 
 
-def _is_made_up(node: Mapping[str, Any]) -> bool:
-    """Whether pipeline-graph-view has made the stage itself, around what stands in none."""
+def _is_synthetic(node: Mapping[str, Any]) -> bool:
+    """Whether pipeline-graph-view added the stage, around steps that stand in none."""
+    # not every answer has the field: then the name tells
     return bool(node.get("synthetic")) or node.get("name") == "System Generated"
 
 
-def _flat(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _flatten(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for node in nodes:
         inner = node.get("children") or ()
+        # nbci's chains of stages nest as branches in branches, which say nothing to a reader
         if node.get("type") == "STAGE" or not inner:
             yield node
-        yield from _flat(inner)
+        yield from _flatten(inner)

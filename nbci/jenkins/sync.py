@@ -1,5 +1,6 @@
-"""Brings folders and jobs on the controller to what they should be; nothing that nbci did not make
-is touched.
+"""Bring folders and jobs on the controller to what they should be.
+
+Nothing that nbci did not make is touched.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from nbci.errors import UsageError
-from nbci.jenkins.items import differences, is_ours, merged
+from nbci.jenkins.items import differences, is_ours, merge_xml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,23 +32,20 @@ class Change:
 
 
 def compare(controller: Controller, items: Sequence[Item]) -> tuple[Change, ...]:
-    """What would be done; UsageError when a job is in the way that is not nbci's."""
+    """Compare items with the controller's; UsageError for a job there that is not nbci's."""
     changes: list[Change] = []
     for item in items:
-        if changes and changes[-1].action == "create":
-            changes.append(
-                Change(item=item, action="create")
-            )  # its folder is not there, so it is not, either
-            continue
-        if controller.job_or_none(item.name) is None:
+        # in a folder that is not there, it is not, either
+        in_new_folder = bool(changes) and changes[-1].action == "create"
+        if in_new_folder or controller.job_or_none(item.name) is None:
             changes.append(Change(item=item, action="create"))
-            continue
-        changes.append(_existing(controller, item, is_folder=item is not items[-1]))
+        else:
+            changes.append(_compare_existing(controller, item, is_folder=item is not items[-1]))
     return tuple(changes)
 
 
 def apply(controller: Controller, changes: Sequence[Change]) -> None:
-    """Do it, the outermost folder first.
+    """Carry the changes out, the outermost folder first.
 
     UsageError when an item has changed since it was compared.
     """
@@ -57,23 +55,29 @@ def apply(controller: Controller, changes: Sequence[Change]) -> None:
             controller.create(item.name, item.xml)
         elif change.action == "update":
             now = controller.config(item.name)
+            # Jenkins takes a whole configuration and has no condition on the one it replaces
             if now != change.found:
                 raise UsageError(
                     f"{item.name} was changed by somebody else just now",
                     hint="look at it, and sync again",
                 )
-            controller.reconfigure(item.name, merged(now, item.xml))
+            controller.reconfigure(item.name, merge_xml(now, item.xml))
 
 
-def _existing(controller: Controller, item: Item, *, is_folder: bool) -> Change:
+def _compare_existing(controller: Controller, item: Item, *, is_folder: bool) -> Change:
     found = controller.config(item.name)
     if not is_ours(found):
+        # a team's folder may hold more than this project's jobs
         if is_folder:
             return Change(item=item, action="used")
         raise UsageError(
             f"{item.name} is there already, and nbci did not make it",
-            hint="choose another name with --job or jenkins.job in [tool.nbci], or remove it by hand",
+            hint="choose another name with --job or jenkins.job in [tool.nbci],"
+            " or remove it by hand",
         )
-    merged(found, item.xml)  # which refuses what is of another kind
+
+    merge_xml(found, item.xml)  # refuses what is of another kind, before anything is changed
     lines = differences(found, item.xml)
-    return Change(item=item, action="update" if lines else "keep", lines=lines, found=found)
+    if not lines:
+        return Change(item=item, action="keep", found=found)
+    return Change(item=item, action="update", lines=lines, found=found)

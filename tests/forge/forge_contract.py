@@ -33,7 +33,7 @@ def client(forge: FakeForge, waits: list[float] | None = None, token: str | None
 
 
 class ForgeContract:
-    """One comment is kept on a change, whatever else is there; `forge` is a server of this machine."""
+    """One comment is kept on a change, whatever else is there; `forge` is a server on loopback."""
 
     @pytest.fixture
     def forge(self) -> Iterator[FakeForge]:

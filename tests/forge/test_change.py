@@ -18,7 +18,8 @@ GITHUB = Change(forge="github", api="https://api.github.com", repository="o/r", 
         ("https://gitlab.com/g/sub/r/-/merge_requests/7", Change(forge="gitlab", api="https://gitlab.com/api/v4",
                                                                  repository="g/sub/r", number=7)),
         ("https://gl.example.com:8443/g/r/merge_requests/7/diffs",
-         Change(forge="gitlab", api="https://gl.example.com:8443/api/v4", repository="g/r", number=7)),
+         Change(forge="gitlab", api="https://gl.example.com:8443/api/v4",
+                repository="g/r", number=7)),
     ],
 )  # fmt: skip
 def test_a_page_names_the_change(url: str, found: Change) -> None:

@@ -1,4 +1,4 @@
-"""The one comment, against a server of this machine that answers as the forges' documentation says."""
+"""The one comment, against a server on loopback that answers as the forges' documentation says."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbci.jenkins.agents import Agent, agent_findings
-from nbci.jenkins.doctor import carries, wanted_labels
+from nbci.jenkins.doctor import has_labels, wanted_labels
 from tests.support.jenkins import Answer, FakeBuild
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_the_folder_goes_whatever_happens(
 
 
 def test_what_a_gpu_agent_lacks() -> None:
-    agent = Agent(checks=_ON_AGENT, said="")
+    agent = Agent(checks=_ON_AGENT, system="")
     found = {each.name: each for each in agent_findings(["gpu1"], {"gpu1": agent}, ["gpu1"])}
     assert found["gpu1: GPU"].found == "none, and the agent carries a label gpu"
 
@@ -191,7 +191,7 @@ def test_labels_as_the_jenkinsfile_calls_them() -> None:
     [("a", True), ("a && b", True), ("a&&c", False), ("a || c", None), ("!a", None)],
 )
 def test_label_expressions(expression: str, answer: bool | None) -> None:
-    assert carries({"assignedLabels": [{"name": "a"}, {"name": "b"}]}, expression) is answer
+    assert has_labels({"assignedLabels": [{"name": "a"}, {"name": "b"}]}, expression) is answer
 
 
 def test_status_lists_builds(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:

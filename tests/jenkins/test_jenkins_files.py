@@ -18,7 +18,7 @@ from nbci.errors import UsageError
 from nbci.jenkins.bringup import Library, casc, find_library, plugins_text
 from nbci.jenkins.groovy import quoted
 from nbci.jenkins.items import MARK, is_ours, wanted_items
-from nbci.jenkins.jenkinsfile import generated_part, updated
+from nbci.jenkins.jenkinsfile import generated_part, update_part
 from nbci.jenkins.parameters import jenkins_parameter
 from nbci.params.parameter import Parameter
 from nbci.params.types import ParameterType, parse_text, type_named, type_of
@@ -122,7 +122,10 @@ _HERE = "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')
             "triggers: {data: '@hourly', after: [a, b/c]}\nbuilds: {keep: 30, at_once: newest}",
             [
                 f"def nbciStartsHere = {_HERE}",
-                "  pipelineTriggers(nbciStartsHere ? [cron('@hourly'), upstream(upstreamProjects: 'a, b/c')] : []),",
+                (
+                    "  pipelineTriggers(nbciStartsHere ? "
+                    "[cron('@hourly'), upstream(upstreamProjects: 'a, b/c')] : []),"
+                ),
                 "  buildDiscarder(logRotator(numToKeepStr: '30')),",
                 "  disableConcurrentBuilds(abortPrevious: true),",
             ],
@@ -130,8 +133,14 @@ _HERE = "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')
         (
             'triggers: {cron: ["H 3 * * *", "H 9 * *"], poll: "H", branches: [main, "it\'s"]}',
             [
-                "def nbciStartsHere = !env.CHANGE_ID && ['main', 'it\\'s'].contains(env.BRANCH_NAME)",
-                "  pipelineTriggers(nbciStartsHere ? [cron('H 3 * * *\\nH 9 * *'), pollSCM('H')] : []),",
+                (
+                    "def nbciStartsHere = "
+                    "!env.CHANGE_ID && ['main', 'it\\'s'].contains(env.BRANCH_NAME)"
+                ),
+                (
+                    "  pipelineTriggers(nbciStartsHere ? "
+                    "[cron('H 3 * * *\\nH 9 * *'), pollSCM('H')] : []),"
+                ),
             ],
         ),
         (
@@ -194,9 +203,9 @@ def test_marks_alone_are_filled(nbci: Console, project: Path) -> None:
 def test_windows_line_endings_stay(project: Path) -> None:
     pipeline = read_target(str(project / "pipelines/digits.yaml")).pipeline
     text = "// >>> nbci\r\n// <<< nbci\r\nnode { }\r\n"
-    once = updated(text, pipeline)
+    once = update_part(text, pipeline)
     assert "\n" not in once.replace("\r\n", "")
-    assert updated(once, pipeline) == once
+    assert update_part(once, pipeline) == once
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.console import Console
-    from tests.support.jenkins import FakeBuild, FakeJenkins
+    from tests.support.jenkins import FakeBuild, FakeJenkins, Seen
 
 _RUN = ("jenkins", "run", "--job", "team/train")
 
@@ -53,7 +53,10 @@ def test_it_ends_as_the_build_ends(
     ("line", "code"),
     [
         (
-            "digits: failed: infrastructure, not the notebook: try again; step a failed: no space left",
+            (
+                "digits: failed: infrastructure, not the notebook: try again;"
+                " step a failed: no space left"
+            ),
             4,
         ),
         ("no node carries the label 'tpu': say with labels: what it is called here", 4),
@@ -193,9 +196,13 @@ def test_what_is_cancelled_in_the_queue_is_said_to_be(
     nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
 ) -> None:
     jenkins.stays_in_queue = "In the quiet period. Expires in 4.9 sec"
-    jenkins.answers = lambda seen: jenkins.items[38].update(cancelled=jenkins.items[38]["asked"] > 1) if (
-        "queue/item" in seen.path
-    ) else None  # fmt: skip
+
+    def cancel_at_the_second_look(seen: Seen) -> None:
+        if "queue/item" in seen.path:
+            item = jenkins.items[38]
+            item["cancelled"] = item["asked"] > 1
+
+    jenkins.answers = cancel_at_the_second_look
     done = nbci(*_RUN, env=at)
     assert done.returncode == 130
     assert "waiting: In the quiet period" in done.stdout
@@ -325,9 +332,11 @@ def test_branches(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> No
     ("branch", "job"),
     [
         # as a controller with branch-api 1280 named them
-        ("a&b", "a&b"), ("a,b", "a,b"), ("a;b", "a;b"), ("a=b", "a=b"), ("it's", "it's"), ("user@x", "user@x"),
-        ("v1+gpu", "v1+gpu"), ("größe", "größe"), ("feature/größe-x", "feature%2Fgröße-x"), ("fix#12", "fix%2312"),
-        ("feature/x", "feature%2Fx"), ("dots.and-dash_x", "dots.and-dash_x"), ("100%", "100%25"), ("PR-7", "PR-7"),
+        ("a&b", "a&b"), ("a,b", "a,b"), ("a;b", "a;b"), ("a=b", "a=b"),
+        ("it's", "it's"), ("user@x", "user@x"), ("v1+gpu", "v1+gpu"), ("größe", "größe"),
+        ("feature/größe-x", "feature%2Fgröße-x"), ("fix#12", "fix%2312"),
+        ("feature/x", "feature%2Fx"), ("dots.and-dash_x", "dots.and-dash_x"),
+        ("100%", "100%25"), ("PR-7", "PR-7"),
     ],
 )  # fmt: skip
 def test_a_branch_is_found_by_what_its_job_calls_itself(

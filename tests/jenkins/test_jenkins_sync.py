@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from nbci.errors import UsageError
-from nbci.jenkins.items import MARK, differences, is_ours, merged, wanted_items
+from nbci.jenkins.items import MARK, differences, is_ours, merge_xml, wanted_items
 
 if TYPE_CHECKING:
     from tests.support.console import Console
@@ -107,29 +107,32 @@ def test_what_jenkins_adds_is_no_difference(jenkins: FakeJenkins) -> None:
     ).replace("<triggers>", "<properties/><folderViews class='x'/><triggers>")
     assert is_ours(stored)
     assert differences(stored, item.xml) == ()
-    assert differences(merged(stored, item.xml), item.xml) == ()
+    assert differences(merge_xml(stored, item.xml), item.xml) == ()
     recorded = jenkins.recorded("config").body.decode()
     assert not is_ours(recorded)
     with pytest.raises(UsageError, match="this is a flow-definition"):
-        merged(recorded, item.xml)
+        merge_xml(recorded, item.xml)
 
 
 def test_what_job_dsl_made_of_casc_yaml_is_known_and_gets_what_it_lacks() -> None:
-    """As job-dsl writes it from what `nbci jenkins init` wrote, and Jenkins computes the trigger's times of `5m`.
+    """As job-dsl writes it from casc.yaml; Jenkins computes the trigger's times from `5m`.
 
     https://github.com/jenkinsci/job-dsl-plugin/blob/master/job-dsl-core/src/main/groovy/javaposse/jobdsl/dsl/helpers/workflow/BranchSourcesContext.groovy
     https://github.com/jenkinsci/cloudbees-folder-plugin/blob/master/src/main/java/com/cloudbees/hudson/plugins/folder/computed/PeriodicFolderTrigger.java
     """
     *_, item = wanted_items("a/b", _URL)
     traits = item.xml[item.xml.index("<traits>") : item.xml.index("</traits>") + len("</traits>")]
-    rest = "<credentialsId/><includes>*</includes><excludes/><ignoreOnPushNotifications>false</ignoreOnPushNotifications>"
+    rest = (
+        "<credentialsId/><includes>*</includes><excludes/>"
+        "<ignoreOnPushNotifications>false</ignoreOnPushNotifications>"
+    )
     found = item.xml.replace(traits, rest)
     assert "<spec>* * * * *</spec>" in item.xml
     assert is_ours(found)
     assert [line.rpartition(": ")[2] for line in differences(found, item.xml)] == [
         "traits is not there → made"
     ]
-    assert differences(merged(found, item.xml), item.xml) == ()
+    assert differences(merge_xml(found, item.xml), item.xml) == ()
 
 
 def test_a_part_of_another_class_is_replaced() -> None:
@@ -138,7 +141,7 @@ def test_a_part_of_another_class_is_replaced() -> None:
         "<id>nbci</id>", "<id>nbci</id><secret>x</secret>"
     )
     assert len(differences(other, item.xml)) == 1
-    now = merged(other, item.xml)
+    now = merge_xml(other, item.xml)
     assert differences(now, item.xml) == ()
     assert "<secret>" not in now
 
