@@ -1,4 +1,4 @@
-"""Reads the JSON Schemas that come with nbci, and explains how a document violates one."""
+"""Read the JSON Schemas that come with nbci, and explain how a document violates one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class Violation:
     about: Literal["value", "key", "missing"] = "value"
 
     def __str__(self) -> str:
-        return self.message + (f" (did you mean {self.suggestion!r}?)" if self.suggestion else "")
+        if not self.suggestion:
+            return self.message
+        return f"{self.message} (did you mean {self.suggestion!r}?)"
 
 
 @functools.cache
@@ -87,10 +89,13 @@ def load(name: str) -> dict[str, Any]:
     """The schema in `schemas/NAME.schema.json`, of the checkout or of the installed package."""
     here = Path(__file__).parent
     installed = here / "schemas"
-    folder = installed if installed.is_dir() else here.parent / "schemas"
-    schema: dict[str, Any] = json.loads(
-        (folder / f"{name}.schema.json").read_text(encoding="utf-8")
-    )
+    folder = here.parent / "schemas"
+    # The wheel carries the schemas inside the package; a checkout has them beside it.
+    if installed.is_dir():
+        folder = installed
+
+    text = (folder / f"{name}.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
     return schema
 
 
@@ -101,9 +106,10 @@ def violations(document: Any, schema_name: str) -> tuple[Violation, ...]:
         return ()
     jsonschema = lean_import("jsonschema")
     validator = _thorough_look(jsonschema)(load(schema_name))
-    found = [
-        violation for error in validator.iter_errors(document) for violation in _explained(error)
-    ]
+
+    found: list[Violation] = []
+    for error in validator.iter_errors(document):
+        found += _explain(error)
     # Several rules of a schema may find the same mistake.
     return tuple(dict.fromkeys(found))
 
@@ -150,27 +156,27 @@ def _quick_look(name: str) -> Callable[[Any], Any]:
     return look
 
 
-def _explained(error: ValidationError) -> list[Violation]:
+def _explain(error: ValidationError) -> list[Violation]:
     path = tuple(error.absolute_path)
     rule, instance = _rule_and_instance(error)
-    if error.validator == "additionalProperties":
-        return _unknown_keys(error, path)
-    if error.validator == "required":
-        missing = [key for key in rule if key not in instance]
-        return [
-            Violation(path=path, message=f"{key!r} is missing", about="missing") for key in missing
-        ]
-    if error.validator == "enum":
-        known = [str(value) for value in rule]
-        message = f"expected {_listed(known)}, found {_shown(instance)}"
-        return [Violation(path=path, message=message, suggestion=nearest(str(instance), known))]
-    if error.validator in {"type", "minItems", "maxItems", "minProperties", "minLength"}:
-        return [
-            Violation(path=path, message=f"expected {_expected(error)}, found {_found(instance)}")
-        ]
-    if error.validator == "pattern":
-        return [_unmatched(error, path)]
-    return [Violation(path=path, message=error.message)]
+
+    match error.validator:
+        case "additionalProperties":
+            return _unknown_keys(error, path)
+        case "required":
+            return _missing_keys(rule, instance, path)
+        case "enum":
+            known = [str(value) for value in rule]
+            message = f"expected {_join_with_or(known)}, found {_shorten(instance)}"
+            suggestion = nearest(str(instance), known)
+            return [Violation(path=path, message=message, suggestion=suggestion)]
+        case "type" | "minItems" | "maxItems" | "minProperties" | "minLength":
+            message = f"expected {_describe_rule(error)}, found {_describe_value(instance)}"
+            return [Violation(path=path, message=message)]
+        case "pattern":
+            return [_explain_pattern(error, path)]
+        case _:
+            return [Violation(path=path, message=error.message)]
 
 
 def _rule_and_instance(error: ValidationError) -> tuple[Any, Any]:
@@ -181,27 +187,46 @@ def _rule_and_instance(error: ValidationError) -> tuple[Any, Any]:
     return error.validator_value, error.instance
 
 
+def _missing_keys(
+    required: list[str], instance: Any, path: tuple[str | int, ...]
+) -> list[Violation]:
+    found = []
+    # jsonschema reports one error for each missing key, and each has the whole list as its rule:
+    # `violations` drops the repetitions.
+    for key in required:
+        if key not in instance:
+            found.append(Violation(path=path, message=f"{key!r} is missing", about="missing"))
+    return found
+
+
 def _unknown_keys(error: ValidationError, path: tuple[str | int, ...]) -> list[Violation]:
-    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    known: dict[str, Any] = {}
+    # By the types of jsonschema, a schema may be True or False, which has no properties.
+    if isinstance(error.schema, dict):
+        known = error.schema.get("properties", {})
     _, instance = _rule_and_instance(error)
-    return [
-        Violation(
-            path=(*path, key),
-            about="key",
-            message=f"unknown key {key!r}",
-            suggestion=_meant(key, [name for name in known if name not in instance]),
-        )
-        for key in instance
-        if key not in known
-    ]
+    # A key that is there already cannot be the one that was meant.
+    unused = [name for name in known if name not in instance]
+
+    found = []
+    for key in instance:
+        if key not in known:
+            message = f"unknown key {key!r}"
+            suggestion = _suggest_key(key, unused)
+            found.append(
+                Violation(path=(*path, key), about="key", message=message, suggestion=suggestion)
+            )
+    return found
 
 
-def _meant(key: str, known: list[str]) -> str | None:
+def _suggest_key(key: str, known: list[str]) -> str | None:
     same = _MEANT.get(key.lower().replace("-", "_"))
-    return same if same in known else nearest(key, known)
+    if same in known:
+        return same
+    return nearest(key, known)
 
 
-def _unmatched(error: ValidationError, path: tuple[str | int, ...]) -> Violation:
+def _explain_pattern(error: ValidationError, path: tuple[str | int, ...]) -> Violation:
     rule, instance = _rule_and_instance(error)
     if "propertyNames" in error.absolute_schema_path:
         message = f"{instance!r} is no name for this: {_name_rule(str(rule))}"
@@ -220,29 +245,52 @@ def _name_rule(pattern: str) -> str:
     return "use lower-case letters, digits, - and _, a letter, digit or _ first"
 
 
-def _expected(error: ValidationError) -> str:
+def _describe_rule(error: ValidationError) -> str:
     limit, _ = _rule_and_instance(error)
     if error.validator == "type":
-        return _listed([_WANTED[name] for name in ([limit] if isinstance(limit, str) else limit)])
+        # JSON Schema allows one type, or a list of them.
+        types = limit
+        if isinstance(limit, str):
+            types = [limit]
+        return _join_with_or([_WANTED[name] for name in types])
+    # The schemas use minLength only to refuse an empty text.
     if error.validator == "minLength":
         return "text"
-    noun = "entries" if limit != 1 else "entry"
-    return f"at {'most' if error.validator == 'maxItems' else 'least'} {limit} {noun}"
+
+    noun = "entries"
+    if limit == 1:
+        noun = "entry"
+    bound = "least"
+    if error.validator == "maxItems":
+        bound = "most"
+    return f"at {bound} {limit} {noun}"
 
 
-def _found(value: Any) -> str:
-    if isinstance(value, list | dict | str) and not value:
-        return f"an empty {'list' if isinstance(value, list) else 'mapping' if isinstance(value, dict) else 'text'}"
-    if isinstance(value, list | dict):
-        return f"{_FOUND[type(value)]} ({len(value)})"
-    kind = _FOUND.get(type(value), "a number")
-    return kind if value is None else f"{kind} ({_shown(value)})"
+def _describe_value(value: Any) -> str:
+    match value:
+        case None:
+            return _FOUND[type(None)]
+        case "":
+            return "an empty text"
+        case list() if not value:
+            return "an empty list"
+        case dict() if not value:
+            return "an empty mapping"
+        case list() | dict():
+            return f"{_FOUND[type(value)]} ({len(value)})"
+        case _:
+            kind = _FOUND.get(type(value), "a number")
+            return f"{kind} ({_shorten(value)})"
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+def _join_with_or(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _shown(value: Any) -> str:
-    shown = json.dumps(value, ensure_ascii=False, default=str)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+def _shorten(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if len(text) <= 60:
+        return text
+    return text[:57] + "..."

@@ -1,4 +1,4 @@
-"""What the kernel says about saving and loading values, decoded."""
+"""Decode the kernel's answers about saving and loading values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """Why values were not saved or loaded: what is the matter, in a sentence, and what to do."""
+    """Why values were not saved or loaded, in a sentence, and what to do about it."""
 
     kind: Literal["unsaveable", "missing", "exception"]
     message: str
@@ -23,7 +23,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 
 def encode_ref(ref: ValueRef) -> dict[str, Any]:
-    """The JSON form in which the kernel takes a reference, and gives it back."""
+    """Return the JSON form in which the kernel takes and returns a reference."""
     return {
         "name": ref.name,
         "object": ref.object,
@@ -37,7 +37,7 @@ def encode_ref(ref: ValueRef) -> dict[str, Any]:
 
 
 def decode_ref(document: Mapping[str, Any]) -> ValueRef:
-    """The reference that `encode_ref` or the kernel wrote."""
+    """Return the reference that `encode_ref` or the kernel wrote."""
     return ValueRef(
         name=str(document["name"]),
         object=str(document["object"]),
@@ -50,105 +50,148 @@ def decode_ref(document: Mapping[str, Any]) -> ValueRef:
     )
 
 
-_OF_IMPORTS = ("ImportError", "ModuleNotFoundError", "AttributeError")
-_TO_IMPORT = "this step's kernel must be able to import what the value is made of"
-_TO_RESTORE = "a class in it raised while it was restored: see its `__setstate__`, or hand on what it is made from"
+# Loading raises these where a module, or a name in it, is not installed for this step. Any other
+# error comes from the code of the value's own class.
+_IMPORT_ERRORS = ("ImportError", "ModuleNotFoundError", "AttributeError")
+_IMPORT_HINT = "this step's kernel must be able to import what the value is made of"
+_RESTORE_HINT = (
+    "a class in it raised while it was restored: "
+    "see its `__setstate__`, or hand on what it is made from"
+)
 
 
 def decode_load(answer: Mapping[str, Any], givers: Mapping[str, str]) -> Refusal | None:
-    """None when all values were loaded; `givers` maps names to the steps that gave them.
+    """Return why values were not loaded, or None when all were.
 
-    Raises IntegrityError when a file is gone or not what it was.
+    `givers` maps names to the steps that gave them. Raises IntegrityError when a file is missing
+    or altered.
     """
-    names = ", ".join(f"`{name}`{_from(name, givers)}" for name in answer.get("names", ()))
+    names = ", ".join(_name_with_giver(name, givers) for name in answer.get("names", ()))
+
+    # A file that is not what its digest says is no fault of the notebook's code: it is an error of
+    # integrity, not a refusal of the step.
     if "integrity" in answer:
         problem, _, path = answer["integrity"].partition(": ")
         raise IntegrityError(
             f"the file of the value {names} is {problem}: {path}",
             hint="run the step that gives it again",
         )
-    if "unloadable" in answer:
-        error = str(answer["unloadable"]).partition(":")[0]
-        return Refusal(
-            kind="exception",
-            message=f"the value {names} cannot be loaded: {answer['unloadable']}",
-            hint=_TO_IMPORT if error in _OF_IMPORTS else _TO_RESTORE,
-            error=error,
-        )
-    return None
+
+    if "unloadable" not in answer:
+        return None
+
+    error = str(answer["unloadable"]).partition(":")[0]
+    hint = _RESTORE_HINT
+    if error in _IMPORT_ERRORS:
+        hint = _IMPORT_HINT
+    return Refusal(
+        kind="exception",
+        message=f"the value {names} cannot be loaded: {answer['unloadable']}",
+        hint=hint,
+        error=error,
+    )
 
 
 def decode_save(
     answer: Mapping[str, Any], step: str, consumers: Mapping[str, str]
 ) -> tuple[ValueRef, ...] | Refusal:
-    """The references of what was saved, or why nothing was; `consumers` maps names to the steps
-    that need them.
+    """Return references to what was saved, or why nothing was.
+
+    `consumers` maps names to the steps that need them. Raises InfrastructureError when a file
+    could not be written.
     """
     if "gives" in answer:
-        return tuple(sorted((decode_ref(ref) for ref in answer["gives"]), key=lambda ref: ref.name))
+        refs = map(decode_ref, answer["gives"])
+        return tuple(sorted(refs, key=lambda ref: ref.name))
     if "missing" in answer:
-        return _missing(answer["missing"], step, consumers)
+        return _refuse_missing(answer["missing"], step, consumers)
+
+    # A full or read-only disk says nothing about the value: another try may succeed.
     if "unwritten" in answer:
+        problem = _describe_unsaved(answer["unwritten"], step, consumers, "written")
         raise InfrastructureError(
-            f"{_named(answer['unwritten'], step, consumers, 'written')}: {answer['why']}",
+            f"{problem}: {answer['why']}",
             where=Location(str(answer["folder"])),
             hint="free space or make the folder writable, then try again",
         )
+
+    # Files of values are kept and shared between machines, where no secret may lie.
     if "secret" in answer:
+        problem = _describe_unsaved(answer["secret"], step, consumers)
         return Refusal(
             kind="unsaveable",
-            message=f"{_named(answer['secret'], step, consumers)}: it contains the value of a secret",
-            hint="declare the secret in the step that needs it, and read it there from the environment",
+            message=f"{problem}: it contains the value of a secret",
+            hint="declare the secret in the step that needs it, "
+            "and read it there from the environment",
         )
-    problems = answer["unsaveable"]
-    return Refusal(
-        kind="unsaveable",
-        message=". ".join(
-            f"{_named([problem], step, consumers)}: {problem['why'].rstrip('.')}"
-            for problem in problems
-        ),
-        hint="make it in the step that uses it, from things that can be saved (a path, the data, its settings)",
-    )
+
+    return _refuse_unsaveable(answer["unsaveable"], step, consumers)
 
 
 def decode_lost(answer: Mapping[str, Any], consumers: Mapping[str, str]) -> tuple[str, ...]:
-    """A sentence for each change to what parameters, imports and functions cells made that cannot
-    be handed on.
+    """Return a sentence for each change that cannot be handed on.
+
+    The changes are those to what parameters, imports and functions cells made.
     """
-    return tuple(_lost(one, consumers) for one in answer.get("lost", ()))
+    return tuple(_describe_lost(change, consumers) for change in answer.get("lost", ()))
 
 
-def _lost(one: Mapping[str, str], consumers: Mapping[str, str]) -> str:
-    consumer = consumers.get(one["name"])
-    later = f"step `{consumer}`" if consumer else "a later step"
+def _describe_lost(change: Mapping[str, str], consumers: Mapping[str, str]) -> str:
+    name = change["name"]
+    later = "a later step"
+    if consumers.get(name):
+        later = f"step `{consumers[name]}`"
+    # The kernel's reasons may end with a full stop of their own.
+    why = change["why"].rstrip(".")
     return (
-        f"the step changed `{one['name']}` (type {one['type']}), which cannot be saved ({one['why'].rstrip('.')}), so "
-        f"{later} has it as its cell makes it; change it in an imports or functions cell, which every step runs"
+        f"the step changed `{name}` (type {change['type']}), which cannot be saved ({why}), so "
+        f"{later} has it as its cell makes it; "
+        "change it in an imports or functions cell, which every step runs"
     )
 
 
-def _named(
-    problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str], what: str = "saved"
-) -> str:
-    said = [
-        f"`{problem['name']}` (type {problem['type']}){_needed(problem['name'], consumers)}"
-        for problem in problems
-    ]
-    return f"{', '.join(said)}, made by step `{step}`, cannot be {what}"
-
-
-def _needed(name: str, consumers: Mapping[str, str]) -> str:
-    return f", which step `{consumers[name]}` needs" if name in consumers else ""
-
-
-def _from(name: str, givers: Mapping[str, str]) -> str:
-    return f" (from step `{givers[name]}`)" if name in givers else ""
-
-
-def _missing(names: list[str], step: str, consumers: Mapping[str, str]) -> Refusal:
-    said = ", ".join(f"`{name}`{_needed(name, consumers)}" for name in names)
+def _refuse_missing(names: list[str], step: str, consumers: Mapping[str, str]) -> Refusal:
+    missing = ", ".join(f"`{name}`{_consumer_clause(name, consumers)}" for name in names)
     return Refusal(
         kind="missing",
-        message=f"step `{step}` ended without {said}",
+        message=f"step `{step}` ended without {missing}",
         hint="assign it on every path through the step, or do not use it later",
     )
+
+
+def _refuse_unsaveable(
+    problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str]
+) -> Refusal:
+    sentences = []
+    for problem in problems:
+        why = problem["why"].rstrip(".")
+        sentences.append(f"{_describe_unsaved([problem], step, consumers)}: {why}")
+
+    return Refusal(
+        kind="unsaveable",
+        message=". ".join(sentences),
+        hint="make it in the step that uses it, "
+        "from things that can be saved (a path, the data, its settings)",
+    )
+
+
+def _describe_unsaved(
+    problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str], what: str = "saved"
+) -> str:
+    values = []
+    for problem in problems:
+        name = problem["name"]
+        values.append(f"`{name}` (type {problem['type']}){_consumer_clause(name, consumers)}")
+    return f"{', '.join(values)}, made by step `{step}`, cannot be {what}"
+
+
+def _consumer_clause(name: str, consumers: Mapping[str, str]) -> str:
+    if name not in consumers:
+        return ""
+    return f", which step `{consumers[name]}` needs"
+
+
+def _name_with_giver(name: str, givers: Mapping[str, str]) -> str:
+    if name not in givers:
+        return f"`{name}`"
+    return f"`{name}` (from step `{givers[name]}`)"

@@ -1,4 +1,4 @@
-"""Which of several versions of a value a step gets, when branches meet."""
+"""Choose which of several versions of a value a step gets where branches meet."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 
 def resolve_join(name: str, took: ValueRef | None, gave: Mapping[str, ValueRef]) -> ValueRef:
-    """The version of `name` that counts: `took` is what the branches started from, `gave` what each
-    handed on.
+    """Return the version of `name` that counts.
 
-    The one giver that changed it wins; equal digests are the same value. Raises StepError when two
-    changed it differently.
+    `took` is what the branches started from, `gave` what each handed on. The one giver that changed
+    it wins; equal digests are the same value. Raises StepError when two changed it differently.
     """
     if not gave:
         if took is None:
             raise StepError(f"nobody gives `{name}`")
         return took
-    changed = {
-        giver: ref for giver, ref in gave.items() if took is None or ref.object != took.object
-    }
-    firm = {giver: ref for giver, ref in changed.items() if not ref.called}
-    if changed and not firm:  # what is in a cache is computed again where it is missing
-        return changed[min(changed)]
-    changed = firm
+
+    before = took and took.object
+    changed = {giver: ref for giver, ref in gave.items() if ref.object != before}
     if not changed:
         return next(iter(gave.values()))
-    if len({ref.object for ref in changed.values()}) > 1:
-        first, second = _two_that_differ(changed)
-        raise StepError(
-            f"the steps `{first}` and `{second}` both change `{name}`, and their versions differ",
-            hint=f"let one of them come after the other, or give the two results different names than `{name}`",
-        )
-    return next(iter(changed.values()))
 
+    # A version that differs only in how often cached functions were called never contradicts
+    # another: what is in a cache is computed again where it is missing. Among such versions alone,
+    # the first by name is taken, so that the order in which steps end does not matter.
+    firm = {giver: ref for giver, ref in changed.items() if not ref.called}
+    if not firm:
+        return changed[min(changed)]
 
-def _two_that_differ(changed: Mapping[str, ValueRef]) -> tuple[str, str]:
-    first = next(iter(changed))
-    second = next(giver for giver, ref in changed.items() if ref.object != changed[first].object)
-    return first, second
+    first, version = next(iter(firm.items()))
+    for second, other in firm.items():
+        if other.object != version.object:
+            raise StepError(
+                f"the steps `{first}` and `{second}` both change `{name}`, "
+                "and their versions differ",
+                hint="let one of them come after the other, "
+                f"or give the two results different names than `{name}`",
+            )
+    return version

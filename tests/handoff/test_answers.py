@@ -55,7 +55,8 @@ def test_saving_names_variable_type_maker_and_user() -> None:
     )
     assert isinstance(two, Refusal)
     assert two.message == (
-        "`lock` (type _thread.lock), made by step `make`, cannot be saved: TypeError: cannot pickle. "
+        "`lock` (type _thread.lock), made by step `make`, cannot be saved: "
+        "TypeError: cannot pickle. "
         "`file` (type TextIO), made by step `make`, cannot be saved: it is open"
     )
     missing = decode_save({"missing": ["y"]}, "make", {})
