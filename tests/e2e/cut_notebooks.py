@@ -352,7 +352,10 @@ def a_factory(w: Writer, u: int) -> Made | None:
     if number in (None, name):
         return None
     return (
-        f"def make{u}():\n    def inner():\n        return {number} + helper()\n    return inner\n{name} = make{u}()",
+        (
+            f"def make{u}():\n    def inner():\n        return {number} + helper()\n"
+            f"    return inner\n{name} = make{u}()"
+        ),
         {name: "function"},
     )
 
@@ -386,7 +389,10 @@ def a_bound_method(w: Writer, u: int) -> Made | None:
 def a_class(w: Writer, u: int) -> Made:
     name = w.name()
     base = w.pick("class") or w.chance.choice(("Base", "Child"))
-    source = f"class K{u}({base}):\n    def get(self):\n        return self.v - {w.number()}\n{name} = K{u}({u % 7})"
+    source = (
+        f"class K{u}({base}):\n    def get(self):\n        return self.v - {w.number()}\n"
+        f"{name} = K{u}({u % 7})"
+    )
     return source, {f"K{u}": "class", name: "object"}
 
 

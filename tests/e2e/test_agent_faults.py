@@ -52,7 +52,10 @@ def test_two_processes_that_carry_out_one_stage_run_it_once(
     nbci: Console, make_notebook: MakeNotebook
 ) -> None:
     """As when an agent comes back whose stage was given to another executor."""
-    code = "import os, time\nopen('ran', 'a').write('once ')\nwhile not os.path.exists('go'): time.sleep(0.05)"
+    code = (
+        "import os, time\nopen('ran', 'a').write('once ')\n"
+        "while not os.path.exists('go'): time.sleep(0.05)"
+    )
     make_notebook("n.ipynb", [code])
     planned(nbci, "n.ipynb")
     step = ("step", "--plan", "plan.json", "--store", "store", "--leave")
@@ -76,7 +79,10 @@ def test_two_processes_that_carry_out_one_stage_run_it_once(
 
 def test_a_stage_that_was_killed_is_carried_on(nbci: Console, make_notebook: MakeNotebook) -> None:
     done = "open('first', 'a').write('once ')"
-    code = "import os, time\nopen('here', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.05)\nprint('at last')"
+    code = (
+        "import os, time\nopen('here', 'w').close()\n"
+        "while not os.path.exists('go'): time.sleep(0.05)\nprint('at last')"
+    )
     make_notebook("n.ipynb", [("step:a", done), ("step:b", code)])
     planned(nbci, "n.ipynb")
     step = ("step", "--plan", "plan.json", "--store", "store", "--stage", "1", "--leave", "left")
@@ -94,9 +100,12 @@ def test_a_stage_that_was_killed_is_carried_on(nbci: Console, make_notebook: Mak
     assert (nbci.cwd / "first").read_text() == "once "
     finished = nbci("finish", "--plan", "plan.json", "--store", "store", "--json")
     assert finished.returncode == 0, finished.stderr
-    assert [(step["result"], step["attempts"]) for step in json.loads(finished.stdout)["steps"]] == [
-        ("passed", 1), ("passed", 2),
-    ]  # fmt: skip
+    assert [
+        (step["result"], step["attempts"]) for step in json.loads(finished.stdout)["steps"]
+    ] == [
+        ("passed", 1),
+        ("passed", 2),
+    ]
 
 
 def test_a_disk_without_room_is_the_machines_fault_and_is_recorded(
@@ -115,9 +124,9 @@ def test_a_disk_without_room_is_the_machines_fault_and_is_recorded(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert done.returncode == 4
     assert (
-        "`x` (type bytes), which step `b` needs, made by step `a`, cannot be written: File too large"
-        in done.stdout
-    )
+        "`x` (type bytes), which step `b` needs, made by step `a`, cannot be written: "
+        "File too large"
+    ) in done.stdout
     record = json.loads((next((nbci.cwd / "left").rglob("steps/a")) / "record.json").read_bytes())
     assert [attempt["failure"]["kind"] for attempt in record["attempts"]] == ["infrastructure"] * 3
     assert nbci("step", "--plan", "plan.json", "--store", "store").returncode == 0
@@ -128,9 +137,12 @@ def test_odd_parameters_arrive_as_they_are(nbci: Console, make_notebook: MakeNot
     value = odd + "é" * 50_000
     make_notebook(
         "n.ipynb",
-        [("parameters", "text = ''"), ("step:a", "x = text"),
-         ("step:b", "open('got', 'w', encoding='utf-8', newline='').write(x)")],
-    )  # fmt: skip
+        [
+            ("parameters", "text = ''"),
+            ("step:a", "x = text"),
+            ("step:b", "open('got', 'w', encoding='utf-8', newline='').write(x)"),
+        ],
+    )
     planned(nbci, "n.ipynb", {"NBCI_PARAM_text": value})
     assert nbci("step", "--plan", "plan.json", "--store", "store", "--stage", "1").returncode == 0
     assert (nbci.cwd / "got").read_bytes().decode() == value

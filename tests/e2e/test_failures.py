@@ -25,11 +25,20 @@ _BAD: Final[dict[str, tuple[str, str, int | None, str]]] = {
     "exit": ("print('half-way')\nexit()\nprint('never')", "exit", None, "exit()"),
     "sys_exit_zero": ("import sys\nsys.exit(0)", "exit", None, "sys.exit"),
     "dies": ("import os\nos._exit(0)", "kernel-died", None, ""),
-    "killed": ("import os, signal\nprint('last words', flush=True)\nos.kill(os.getpid(), signal.SIGKILL)",
-               "kernel-died", None, "SIGKILL"),
+    "killed": (
+        "import os, signal\nprint('last words', flush=True)\nos.kill(os.getpid(), signal.SIGKILL)",
+        "kernel-died",
+        None,
+        "SIGKILL",
+    ),
     "segfault": ("import ctypes\nctypes.string_at(0)", "kernel-died", None, "SIGSEGV"),
-    "async_raises": ("import asyncio\nawait asyncio.sleep(0)\nraise OSError('lost')", "exception", 3, "lost"),
-}  # fmt: skip
+    "async_raises": (
+        "import asyncio\nawait asyncio.sleep(0)\nraise OSError('lost')",
+        "exception",
+        3,
+        "lost",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +93,23 @@ def test_allowed_to_fail(nbci: Console, make_notebook: MakeNotebook) -> None:
         [
             ("raises-exception", "1 / 0"),
             ("", "!false\nx = !exit 4"),
-            ("", "import threading\nt = threading.Thread(target=lambda: {}['in a thread'])\nt.start(); t.join()"),
-            ("", ("import asyncio\nasync def lost():\n    raise LookupError('in a task')\n"
-             "task = asyncio.ensure_future(lost())")),
+            (
+                "",
+                (
+                    "import threading\nt = threading.Thread(target=lambda: {}['in a thread'])\n"
+                    "t.start(); t.join()"
+                ),
+            ),
+            (
+                "",
+                (
+                    "import asyncio\nasync def lost():\n    raise LookupError('in a task')\n"
+                    "task = asyncio.ensure_future(lost())"
+                ),
+            ),
             ("", "await asyncio.sleep(0.1)\ndel task"),
         ],
-    )  # fmt: skip
+    )
     pipeline = nbci.cwd / "lenient.yaml"
     pipeline.write_text(
         "pipeline: lenient\nshell_errors: ignore\nsteps:\n  only: {notebook: lenient.ipynb}\n"
@@ -158,7 +178,8 @@ def test_declared_outs_and_metrics_that_do_not_appear(
     make_notebook("plain.ipynb", ["accuracy = 0.5"])
     pipeline = nbci.cwd / "metric.yaml"
     pipeline.write_text(
-        "pipeline: metric\nsteps:\n  only: {notebook: plain.ipynb}\nmetrics: {accuracy: {direction: up}}\n"
+        "pipeline: metric\nsteps:\n  only: {notebook: plain.ipynb}\n"
+        "metrics: {accuracy: {direction: up}}\n"
     )
     completed = nbci("run", pipeline)
     assert completed.returncode == 1

@@ -101,8 +101,12 @@ def change(tmp_path: Path) -> Change:
     git("remote", "add", "origin", str(origin))
     made = Change(root=root, store=store, git=git)
     ignored = "/.nbci\n/plan.json\n/left\n/out\n/seen.json\n"
-    made.write(train__py=_NOTEBOOK, pipe__yaml=_PIPELINE, pyproject__toml=_SETTINGS.replace("STORE", str(store)),
-               __gitignore=ignored)  # fmt: skip
+    made.write(
+        train__py=_NOTEBOOK,
+        pipe__yaml=_PIPELINE,
+        pyproject__toml=_SETTINGS.replace("STORE", str(store)),
+        __gitignore=ignored,
+    )
     git("push", "-q", "origin", "main")
     git("checkout", "-q", "--detach")
     return made
@@ -114,8 +118,10 @@ def test_gates_models_branches_and_settings_are_those_of_the_branch(
     poisoned = _PIPELINE.replace("at_least: 0.9", "at_least: 0.1").replace("[main]", '["*"]')
     poisoned = poisoned.replace("secrets: [TOKEN]", "secrets: [TOKEN, DEPLOY_KEY]")
     poisoned = poisoned.replace("where: here", "where: elsewhere")
-    change.write(pipe__yaml=f"{poisoned}forks: {{secrets: [TOKEN]}}\ntriggers: {{cron: '* * * * *'}}\n",
-                 pyproject__toml=f'[tool.nbci]\nstore.remote = "{tmp_path / "theirs"}"\n')  # fmt: skip
+    change.write(
+        pipe__yaml=f"{poisoned}forks: {{secrets: [TOKEN]}}\ntriggers: {{cron: '* * * * *'}}\n",
+        pyproject__toml=f'[tool.nbci]\nstore.remote = "{tmp_path / "theirs"}"\n',
+    )
     plan = change.plan()
     assert plan.gates[0].at_least == 0.9
     assert plan.models == {
@@ -239,14 +245,29 @@ def test_what_the_environment_does_not_say(change: Change, env: dict[str, str], 
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"pipe__yaml": _PIPELINE.replace("outs:", "agent: deploy, outs:")}, "asks for the agent 'deploy'"),
-        ({"train__py": _NOTEBOOK.replace('rain"]', 'rain", "agent:deploy"]')}, "asks for the agent 'deploy'"),
-        ({"pipe__yaml": _PIPELINE.replace("outs:", "container: theirs, outs:")}, "asks for the container 'theirs'"),
+        (
+            {"pipe__yaml": _PIPELINE.replace("outs:", "agent: deploy, outs:")},
+            "asks for the agent 'deploy'",
+        ),
+        (
+            {"train__py": _NOTEBOOK.replace('rain"]', 'rain", "agent:deploy"]')},
+            "asks for the agent 'deploy'",
+        ),
+        (
+            {"pipe__yaml": _PIPELINE.replace("outs:", "container: theirs, outs:")},
+            "asks for the container 'theirs'",
+        ),
         ({"new__yaml": _PIPELINE}, "has no pipeline to take the rules from"),
-        ({"__dvc/config": "[core]\n    remote = evil\n"}, "the change has another configuration of DVC than main"),
-        ({"__dvc/config__local": "[core]\n    remote = evil\n"}, "another configuration of DVC than main"),
+        (
+            {"__dvc/config": "[core]\n    remote = evil\n"},
+            "the change has another configuration of DVC than main",
+        ),
+        (
+            {"__dvc/config__local": "[core]\n    remote = evil\n"},
+            "another configuration of DVC than main",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_change_cannot_ask_for(change: Change, files: dict[str, str], said: str) -> None:
     (change.root / ".dvc").mkdir()
     change.write(**files)

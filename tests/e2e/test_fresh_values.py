@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tests.support.console import Console
 
 IMPORTS = (
-    "import dataclasses, os, random, secrets, tempfile, time, uuid\nimport numpy as np\nimport datetime as dt\n"
+    "import dataclasses, os, random, secrets, tempfile, time, uuid\nimport numpy as np\n"
+    "import datetime as dt\n"
     "from time import time as now"
 )
 MADE = """
@@ -32,7 +33,10 @@ one, row = Made(), Row()
 many = [now(), dt.datetime.now(), dt.date.today(), random.random(), secrets.token_hex(), new()]
 many += [np.random.rand(), np.random.default_rng().random(), tempfile.mkdtemp()]
 """
-PRINTS = "print('OUT', T0, PID, RUN_ID, label(), many, Made.at, Made.again, one.id, row, stamped(), type(one) is Made)"
+PRINTS = (
+    "print('OUT', T0, PID, RUN_ID, label(), many, Made.at, Made.again, one.id, row, stamped(), "
+    "type(one) is Made)"
+)
 
 
 def outputs(text: str) -> list[str]:

@@ -41,9 +41,14 @@ gates:
 
 def project(root: Path, make_notebook: MakeNotebook, more: str = "") -> None:
     (root / "pyproject.toml").write_text("[tool.nbci]\n")
-    make_notebook("train.ipynb", [
-        ("parameters", "score = 0.0"), "accuracy = score\nms = 20", ("metrics", "print(accuracy)\nprint(ms)")
-    ])  # fmt: skip
+    make_notebook(
+        "train.ipynb",
+        [
+            ("parameters", "score = 0.0"),
+            "accuracy = score\nms = 20",
+            ("metrics", "print(accuracy)\nprint(ms)"),
+        ],
+    )
     make_notebook("deploy.ipynb", ["deployed = 1", ("metrics", "print(deployed)")])
     (root / "p.yaml").write_text(_PIPELINE + more)
 
@@ -166,8 +171,14 @@ def test_a_gate_on_a_skipped_step_and_a_run_of_a_part(
 
 def test_a_step_that_fails_beats_the_gates(nbci: Console, make_notebook: MakeNotebook) -> None:
     project(nbci.cwd, make_notebook)
-    make_notebook("train.ipynb", [("parameters", "score = 0.0"), "accuracy = score\nms = 1 / 0",
-                                  ("metrics", "print(accuracy)\nprint(ms)")])  # fmt: skip
+    make_notebook(
+        "train.ipynb",
+        [
+            ("parameters", "score = 0.0"),
+            "accuracy = score\nms = 1 / 0",
+            ("metrics", "print(accuracy)\nprint(ms)"),
+        ],
+    )
     failed = nbci("run", "p.yaml", "--json")
     assert failed.returncode == 1
     assert "verdict" not in document(failed)
@@ -218,10 +229,18 @@ def released(repository: Path, version: str, number: int, accuracy: float) -> No
     """A release with its tags, on a commit of no branch."""
     git = Git(repository)
     manifest = Manifest(
-        model="judged", version=version, run="R", pipeline="judged", target="p.yaml", commit="x", branch="main",
-        promoted_utc="2026-01-01T00:00:00Z", by=Promoter(name="A", email="a@b.c"), nbci="0",
+        model="judged",
+        version=version,
+        run="R",
+        pipeline="judged",
+        target="p.yaml",
+        commit="x",
+        branch="main",
+        promoted_utc="2026-01-01T00:00:00Z",
+        by=Promoter(name="A", email="a@b.c"),
+        nbci="0",
         metrics={"train:accuracy": accuracy},
-    )  # fmt: skip
+    )
     git("checkout", "-q", "--detach")
     (repository / ".nbci").mkdir(exist_ok=True)
     (repository / ".nbci/release.json").write_text(to_json(manifest))

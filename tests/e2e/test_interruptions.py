@@ -60,7 +60,8 @@ def test_an_interrupted_run_leaves_no_kernel_and_goes_on_later(
             (
                 "step:slow prev:quick",
                 (
-                    "import os, time\nprint('I began', flush=True)\nopen('slow-began', 'w').close()\n"
+                    "import os, time\nprint('I began', flush=True)\n"
+                    "open('slow-began', 'w').close()\n"
                     "while not os.path.exists('go'): time.sleep(0.05)"
                 ),
             ),
@@ -106,7 +107,8 @@ def test_a_second_interrupt_ends_a_kernel_that_does_not_listen(
         "deaf.ipynb",
         [
             (
-                "import os, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nopen('deaf', 'w').close()\n"
+                "import os, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+                "open('deaf', 'w').close()\n"
                 "while True:\n    time.sleep(1)"
             )
         ],
@@ -277,7 +279,10 @@ def test_a_kernel_killed_from_outside(nbci: Console, make_notebook: MakeNotebook
     notebook = make_notebook(
         "victim.ipynb",
         [
-            "import os, time\nprint('still here', flush=True)\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+            (
+                "import os, time\nprint('still here', flush=True)\n"
+                "open('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+            )
         ],
     )
     process = nbci.start("run", notebook, "--json")

@@ -56,7 +56,10 @@ def test_candies_block_and_prev_with_functions_and_parameters(
             ("pipeline-parameters", "CANDIES = 20"),
             (
                 "block:sack",
-                'print(f"Let\'s put in a bag {CANDIES} candies and have three kids get a handful each")',
+                (
+                    "print(f\"Let's put in a bag {CANDIES} candies and have three kids get a "
+                    'handful each")'
+                ),
             ),
             (
                 "block:kid1 prev:sack",
@@ -164,7 +167,8 @@ def test_titanic_oldest_dialect_five_models_side_by_side_joined(
                     "    def fit(self, rows, labels):\n"
                     "        self.threshold = mean(rows) + self.bias\n"
                     "    def score(self, rows, labels):\n"
-                    "        return mean((row > self.threshold) == label for row, label in zip(rows, labels))"
+                    "        return mean((row > self.threshold) == label for row, "
+                    "label in zip(rows, labels))"
                 ),
             ),
             ("block:loaddata", "passengers = list(range(100))\ndead = [False] * 50 + [True] * 50"),

@@ -80,14 +80,17 @@ def test_a_builtin_that_a_step_defines_is_told_by_name(nbci: Console, module: st
     )
     linted = nbci("lint", "n.py").stdout
     assert (
-        "`y` is used by step b and defined nowhere (`builtins.y = …` defines a name in this step's kernel"
-        in linted
-    )
+        "`y` is used by step b and defined nowhere (`builtins.y = …` defines a name in "
+        "this step's kernel"
+    ) in linted
     ran = nbci("run", "n.py")
     assert ran.returncode == 1
     assert "it changed the builtins (y), which later steps do not see" in ran.stdout
 
-    remedied = f"# %% tags=['imports']\n{define}\n# %% tags=['step:a']\nx = 1\n# %% tags=['step:b']\nprint('OUT', y)\n"
+    remedied = (
+        f"# %% tags=['imports']\n{define}\n# %% tags=['step:a']\nx = 1\n# %% tags=['step:b']\n"
+        "print('OUT', y)\n"
+    )
     (nbci.cwd / "n.py").write_text(remedied)
     assert "OUT 5" in nbci("run", "n.py").stdout
 

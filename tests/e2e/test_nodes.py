@@ -84,9 +84,19 @@ class Nodes:
 
     def step(self, nbci: Console, number: int) -> CompletedProcess[str]:
         return self.call(
-            nbci, "step", "--plan", "plan.json", "--store", "store", "--stage", str(number), "--leave", "left",
-            "--bring", "brought",
-        )  # fmt: skip
+            nbci,
+            "step",
+            "--plan",
+            "plan.json",
+            "--store",
+            "store",
+            "--stage",
+            str(number),
+            "--leave",
+            "left",
+            "--bring",
+            "brought",
+        )
 
     def finish(self, nbci: Console, *more: str) -> CompletedProcess[str]:
         return self.call(

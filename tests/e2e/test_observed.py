@@ -27,7 +27,10 @@ from tests.support.notebooks import write_notebook
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOPEN = "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.fopen.restype = ctypes.c_void_p\nfile = libc.fopen(b'{}', b'r')"
+FOPEN = (
+    "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.fopen.restype = ctypes.c_void_p\n"
+    "file = libc.fopen(b'{}', b'r')"
+)
 OPENDIR = f"""
 try:
     import nothing
@@ -42,7 +45,10 @@ from pathlib import Path
 with multiprocessing.get_context('{}').Pool(1) as pool:
     pool.map(Path.read_text, [Path('{}')])
 """
-SERVER = "import socket\ns = socket.create_server(('127.0.0.1', 0))\nsocket.create_connection(s.getsockname())"
+SERVER = (
+    "import socket\ns = socket.create_server(('127.0.0.1', 0))\n"
+    "socket.create_connection(s.getsockname())"
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,10 @@ WAYS = (
     Way("updated", "open('updated.txt', 'r+').read()", "file updated.txt has changed"),
     Way(
         "at",
-        "import os\nfolder = os.open('listed', os.O_RDONLY)\nos.open('a.txt', os.O_RDONLY, dir_fd=folder)",
+        (
+            "import os\nfolder = os.open('listed', os.O_RDONLY)\n"
+            "os.open('a.txt', os.O_RDONLY, dir_fd=folder)"
+        ),
         "file listed/a.txt has changed",
     ),
     Way("git", "open('.git/description').read()", "file .git/description has changed"),
@@ -142,7 +151,10 @@ WAYS = (
     ),
     Way(
         "attached",
-        "import sqlite3\nsqlite3.connect(':memory:').execute(\"attach 'a.db' as a\").execute('select * from a.t')",
+        (
+            "import sqlite3\nsqlite3.connect(':memory:').execute(\"attach 'a.db' as "
+            "a\").execute('select * from a.t')"
+        ),
         "file a.db has changed",
     ),
     Way("fopen", FOPEN.format("native.txt"), "file native.txt has changed"),
@@ -387,13 +399,19 @@ CONNECT = "import socket\nc = socket.socket(socket.AF_UNIX)\nc.connect({})"
         ("import socket\na, b = socket.socketpair()\na.sendmsg([b'x'])", ""),
         ("import multiprocessing\nwith multiprocessing.Manager() as m:\n    m.list()", ""),
         (
-            "import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\nexcept OSError:\n    pass",
+            (
+                "import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\n"
+                "except OSError:\n    pass"
+            ),
             "",
         ),
         ("run = os.environ['NBCI_RUN']", "the step read NBCI_RUN, which is another in every run"),
         ("run = os.getenv('NBCI_RUN')", "the step read NBCI_RUN, which is another in every run"),
         (
-            "run = {k: v for k, v in os.environ.items()}\nrun = os.environ.copy()\nrun = dict(os.environ)",
+            (
+                "run = {k: v for k, v in os.environ.items()}\nrun = os.environ.copy()\n"
+                "run = dict(os.environ)"
+            ),
             "",
         ),
         ("name = os.environ['NBCI_STEP']", ""),

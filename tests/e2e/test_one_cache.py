@@ -33,7 +33,10 @@ assert len(os.listdir(meeting)) == 2
 """
 IMPORTS = ("imports", "import os, time, numpy\nfrom pathlib import Path")
 MAKE = "big = numpy.arange(5_000_000.0)\nmany = {n: str(n) for n in range(100_000)}"
-CHECK = "assert (big == numpy.arange(5_000_000.0)).all() and many == {n: str(n) for n in range(100_000)}"
+CHECK = (
+    "assert (big == numpy.arange(5_000_000.0)).all() and many == {n: "
+    "str(n) for n in range(100_000)}"
+)
 
 
 def wait_for(condition: Callable[[], bool], process: Popen[str]) -> None:
@@ -167,7 +170,8 @@ def test_a_value_that_goes_while_its_reader_starts_is_made_again(
     environment = {"NBCI_CACHE": str(tmp_path / "cache")}
     removes = (
         "import os, shutil\nif os.environ['NBCI_STEP'] == 'sum' and not os.path.exists('gone'):\n"
-        f"    open('gone', 'w').close()\n    shutil.rmtree({str(Cache(tmp_path / 'cache').values)!r})"
+        "    open('gone', 'w').close()\n"
+        f"    shutil.rmtree({str(Cache(tmp_path / 'cache').values)!r})"
     )
     cells = [
         ("imports", removes),

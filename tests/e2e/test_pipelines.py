@@ -49,18 +49,35 @@ metrics: {best: {direction: up}}
 
 
 def _project(make_notebook: MakeNotebook, root: Path) -> Path:
-    make_notebook("nb/prepare.ipynb", [
-        ("step:load", "rows = [1, 2, 3]"),
-        ("step:split prev:load", ("import json, os\nos.makedirs('../data', exist_ok=True)\n"
-         "with open('../data/rows.json', 'w') as file:\n    json.dump(rows, file)\nsize = len(rows)")),
-        ("metrics", "print(size)"),
-    ])  # fmt: skip
-    make_notebook("nb/train.ipynb", [
-        ("parameters", "model = 'low'\nC = 2.0\nsize = 0"),
-        ("import json, os\nrows = json.load(open('data/rows.json'))\nassert size == len(rows), size\n"
-        "score = (min(rows) if model == 'low' else max(rows)) * C * float(os.environ['SCALE'])\n"
-        "with open(f'scores-{model}.json', 'w') as file:\n    json.dump({'score': score}, file)"),
-    ])  # fmt: skip
+    make_notebook(
+        "nb/prepare.ipynb",
+        [
+            ("step:load", "rows = [1, 2, 3]"),
+            (
+                "step:split prev:load",
+                (
+                    "import json, os\nos.makedirs('../data', exist_ok=True)\n"
+                    "with open('../data/rows.json', 'w') as file:\n"
+                    "    json.dump(rows, file)\nsize = len(rows)"
+                ),
+            ),
+            ("metrics", "print(size)"),
+        ],
+    )
+    make_notebook(
+        "nb/train.ipynb",
+        [
+            ("parameters", "model = 'low'\nC = 2.0\nsize = 0"),
+            (
+                "import json, os\nrows = json.load(open('data/rows.json'))\n"
+                "assert size == len(rows), size\n"
+                "score = (min(rows) if model == 'low' else max(rows)) * C * "
+                "float(os.environ['SCALE'])\n"
+                "with open(f'scores-{model}.json', 'w') as file:\n"
+                "    json.dump({'score': score}, file)"
+            ),
+        ],
+    )
     make_notebook(
         "nb/compare.ipynb",
         [
@@ -88,13 +105,20 @@ def test_a_pipeline_file_with_everything_in_it(nbci: Console, make_notebook: Mak
     )
     assert results(shown) == expected | {"deploy": "skipped", "announce": "skipped"}
     assert shown["metrics"] == {
-        "prepare/split:size": 3.0, "train/low:score": 20.0, "train/high:score": 60.0, "compare:best": 60.0
-    }  # fmt: skip
+        "prepare/split:size": 3.0,
+        "train/low:score": 20.0,
+        "train/high:score": 60.0,
+        "compare:best": 60.0,
+    }
     assert shown["short_metrics"] == {"size": "prepare/split:size", "best": "compare:best"}
     folder = run_folder(nbci.cwd, shown)
     assert {path.name for path in (folder / "notebooks").iterdir()} == {
-        "prepare.ipynb", "train-low.ipynb", "train-high.ipynb", "compare.ipynb", "tidy.ipynb"
-    }  # fmt: skip
+        "prepare.ipynb",
+        "train-low.ipynb",
+        "train-high.ipynb",
+        "compare.ipynb",
+        "tidy.ipynb",
+    }
     for notebook in folder.rglob("*.ipynb"):
         _is_valid(notebook)
     outs = {out["path"] for step in shown["steps"] for out in step.get("outs", ())}
@@ -114,11 +138,13 @@ def test_what_an_old_notebook_leaves_is_valid(
     path = make_notebook(
         "old.ipynb",
         [
-            ("markdown", "# Old"), ("parameters", "C = 1\nD = C"),
-            ("step:a", "x = C + D\nx"), ("step:b", "print(x)\n1 / 0"),
+            ("markdown", "# Old"),
+            ("parameters", "C = 1\nD = C"),
+            ("step:a", "x = C + D\nx"),
+            ("step:b", "print(x)\n1 / 0"),
             ("step:c", "x"),
         ],
-    )  # fmt: skip
+    )
     source = json.loads(path.read_text())
     source["nbformat_minor"] = minor
     for cell in source["cells"] if minor < 5 else ():
@@ -153,8 +179,10 @@ def test_the_order_may_come_from_the_variables(nbci: Console, make_notebook: Mak
     assert shown["metrics"] == {"n/last:total": 3.0}
     plan = json.loads((run_folder(nbci.cwd, shown) / "plan.json").read_text())
     assert {step["name"]: set(step.get("after", ())) for step in plan["steps"]} == {
-        "n/left": set(), "n/right": set(), "n/last": {"n/left", "n/right"}
-    }  # fmt: skip
+        "n/left": set(),
+        "n/right": set(),
+        "n/last": {"n/left", "n/right"},
+    }
 
 
 def test_a_run_started_elsewhere_belongs_to_the_notebooks_project(

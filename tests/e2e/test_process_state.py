@@ -59,7 +59,10 @@ OF_LIBRARIES = {
 IMPORTS = {
     "python": "import json.decoder, math, sys, builtins\nimport os, csv, decimal, gc\n"
     "import locale, logging, multiprocessing, resource, signal, socket, time, warnings",
-    "libraries": "import matplotlib, sklearn\nimport matplotlib.pyplot as plt\nimport numpy as np\nimport pandas as pd",
+    "libraries": (
+        "import matplotlib, sklearn\nimport matplotlib.pyplot as plt\nimport numpy as np\n"
+        "import pandas as pd"
+    ),
 }
 
 
@@ -93,8 +96,14 @@ def test_nothing_is_said_where_nothing_is_missed(
     """What the imports set, what a cell sets back, what an import sets by itself, and the last
     step's settings.
     """
-    every = "import json, os\nimport numpy as np\njson.left = 1\nnp.set_printoptions(precision=3)\nos.environ['A'] = '1'"
-    back = "import pandas as pd\nwith pd.option_context('display.precision', 2):\n    pass\nos.environ['B'] = '1'"
+    every = (
+        "import json, os\nimport numpy as np\njson.left = 1\nnp.set_printoptions(precision=3)\n"
+        "os.environ['A'] = '1'"
+    )
+    back = (
+        "import pandas as pd\nwith pd.option_context('display.precision', 2):\n    pass\n"
+        "os.environ['B'] = '1'"
+    )
     patches = (
         "import math\nclass Own: pass\nOwn.left = 1\nown = Own()\nown.left = 1\n"
         "json.left = 1\nmath_pi, json.dumps = json.dumps, print\nmath.nan == 1\n"

@@ -127,7 +127,10 @@ def test_files_of_an_environment_in_the_project_are_packages(project: Project) -
     (packages / "lists").mkdir(parents=True)
     (project.folder / ".venv" / "pyvenv.cfg").touch()
     (packages / "lists" / "numbers.txt").write_text("7", encoding="utf-8")
-    lines = f"import sys\nsys.path.append({str(packages)!r})\nn = int(open({str(packages / 'lists/numbers.txt')!r}).read())"
+    lines = (
+        f"import sys\nsys.path.append({str(packages)!r})\n"
+        f"n = int(open({str(packages / 'lists/numbers.txt')!r}).read())"
+    )
     project.write(train=f"{lines}\n{TRAIN}")
     project.run()
     run = json.loads(project.nbci("show", "--json", env=project.env).stdout)["run"]
@@ -317,9 +320,9 @@ def test_clean_leaves_what_is_needed(project: Project, tmp_path: Path) -> None:
     assert clean("--keep", "2") == ["removed no run in .nbci/runs", "that freed 0 B"]
     said = clean("--keep", "1", "--cache", "--older", "1s", "--dry-run")
     assert said[0] == f"would remove 2 runs ({oldest} to {same}) in .nbci/runs"
-    assert (
-        said[1]
-        == f"would remove 0 results, 0 values and notebooks, 0 artifacts, 0 environments in {tmp_path / 'cache'}"
+    assert said[1] == (
+        "would remove 0 results, 0 values and notebooks, 0 artifacts, "
+        f"0 environments in {tmp_path / 'cache'}"
     )
     assert len(list(runs.iterdir())) == 3
     clean("--keep", "1", "--cache", "--older", "1s")

@@ -26,13 +26,15 @@ def test_a_papermill_notebook_with_every_source_of_parameters(
             (
                 "parameters",
                 (
-                    "a = 1\nb = 1\nc = 1\nd = 1\nnegative = -1.5\nnothing = None\nflag = True\nitems = [1, 2]\n"
+                    "a = 1\nb = 1\nc = 1\nd = 1\nnegative = -1.5\nnothing = None\n"
+                    "flag = True\nitems = [1, 2]\n"
                     "settings = {'k': 'v'}\nwho = 'me'\nderived = a + 1\nby_hand: float = 3"
                 ),
             ),
             (
                 "import json, os\n"
-                "print(json.dumps([a, b, c, d, negative, nothing, flag, items, settings, who, derived, by_hand]))"
+                "print(json.dumps([a, b, c, d, negative, nothing, flag, items, settings, "
+                "who, derived, by_hand]))"
             ),
             "accuracy = d / 10\nprint(os.path.basename(os.getcwd()))",
             ("metrics", "print(accuracy)"),
@@ -123,14 +125,22 @@ def test_keep_going_and_fail_fast(nbci: Console, make_notebook: MakeNotebook) ->
     fast = nbci("run", notebook, "--json", "-j", "1")
     assert fast.returncode == 1
     assert results(document(fast)) == {
-        "start": "passed", "bad": "failed", "good": "skipped", "after-bad": "skipped", "last": "skipped"
-    }  # fmt: skip
+        "start": "passed",
+        "bad": "failed",
+        "good": "skipped",
+        "after-bad": "skipped",
+        "last": "skipped",
+    }
     kept = nbci("run", notebook, "--json", "-j", "1", "--keep-going")
     assert kept.returncode == 1
     shown = document(kept)
     assert results(shown) == {
-        "start": "reused", "bad": "failed", "good": "passed", "after-bad": "skipped", "last": "passed"
-    }  # fmt: skip
+        "start": "reused",
+        "bad": "failed",
+        "good": "passed",
+        "after-bad": "skipped",
+        "last": "passed",
+    }
     reasons = {step["name"]: step.get("reason") for step in shown["steps"]}
     assert reasons["after-bad"] == "step bad failed"
 
@@ -158,7 +168,8 @@ def test_every_try_is_kept(nbci: Console, make_notebook: MakeNotebook) -> None:
             (
                 "step:flaky retries:2 out:made.txt",
                 (
-                    "import os\nassert not os.path.exists('made.txt'), 'the out of the last try is still there'\n"
+                    "import os\nassert not os.path.exists('made.txt'), "
+                    "'the out of the last try is still there'\n"
                     "open('tries', 'a').write('x')\ntries = len(open('tries').read())\n"
                     "open('made.txt', 'w').write(str(tries))\n"
                     "print('try', tries)\nif tries < 2: raise OSError('not yet')"
@@ -191,15 +202,18 @@ def test_metrics_from_everywhere_and_numbers_that_are_none(
             (
                 "step:a",
                 (
-                    "import math\nimport scrapbook as sb\nsb.glue('glued', 0.25)\nsb.glue('words', 'no number')\n"
+                    "import math\nimport scrapbook as sb\nsb.glue('glued', 0.25)\n"
+                    "sb.glue('words', 'no number')\n"
                     "nan, up, whole, flag = math.nan, math.inf, 3, True"
                 ),
             ),
             (
                 "step:b prev:a",
                 (
-                    "import json, math\nwhole_b = whole + 1\nwith open('metrics.json', 'w') as file:\n"
-                    "    json.dump({'file': 3, 'nested': {'deep': 4.5}, 'text': 'x', 'not': math.nan}, file)"
+                    "import json, math\nwhole_b = whole + 1\n"
+                    "with open('metrics.json', 'w') as file:\n"
+                    "    json.dump({'file': 3, 'nested': {'deep': 4.5}, 'text': 'x', "
+                    "'not': math.nan}, file)"
                 ),
             ),
             ("metrics", "print(nan)\nprint('up:', up)\ndown = -up\nprint(f'flag: {flag}')"),
@@ -228,19 +242,33 @@ def test_values_as_the_design_says(nbci: Console, make_notebook: MakeNotebook) -
         "values.ipynb",
         [
             ("imports", "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')"),
-            ("functions", ("class Model:\n    fitted = 0\n    def fit(self, rows):\n"
-             "        self.fitted = len(rows)\n        return self")),
-            ("step:make", ("model = Model()\nalias = model\nrows = [Point(1, 2)]\n"
-             "for at in range(2):\n    rows.append(Point(at, at))")),
+            (
+                "functions",
+                (
+                    "class Model:\n    fitted = 0\n    def fit(self, rows):\n"
+                    "        self.fitted = len(rows)\n        return self"
+                ),
+            ),
+            (
+                "step:make",
+                (
+                    "model = Model()\nalias = model\nrows = [Point(1, 2)]\n"
+                    "for at in range(2):\n    rows.append(Point(at, at))"
+                ),
+            ),
             ("step:fit", "model.fit(rows)\nprint(alias.fitted)"),
             (
                 "step:use",
-                ("assert isinstance(model, Model) and type(model) is Model\nassert model.fitted == 3, model.fitted\n"
-                "assert all(isinstance(row, Point) for row in rows)\nassert alias is model\nfitted = model.fitted"),
+                (
+                    "assert isinstance(model, Model) and type(model) is Model\n"
+                    "assert model.fitted == 3, model.fitted\n"
+                    "assert all(isinstance(row, Point) for row in rows)\n"
+                    "assert alias is model\nfitted = model.fitted"
+                ),
             ),
             ("metrics", "print(fitted)"),
         ],
-    )  # fmt: skip
+    )
     shown = document(nbci("run", notebook, "--json"))
     assert shown["result"] == "passed", failure(
         shown, next(n for n, r in results(shown).items() if r == "failed")
@@ -271,14 +299,17 @@ def test_a_notebook_in_another_language(nbci: Console, make_notebook: MakeNotebo
         "shell.ipynb",
         [
             ("parameters", "GREETING=hello\nTIMES=2"),
-            ("functions", "greet() { echo \"$GREETING $1\"; }"),
+            ("functions", 'greet() { echo "$GREETING $1"; }'),
             ("step:one out:made.txt", "greet one | tee made.txt"),
-            ("step:two prev:one in:made.txt", "for i in $(seq $TIMES); do greet two; done\ncat made.txt"),
+            (
+                "step:two prev:one in:made.txt",
+                "for i in $(seq $TIMES); do greet two; done\ncat made.txt",
+            ),
             ("step:three prev:two", "false"),
         ],
         kernel="bash",
         language="bash",
-    )  # fmt: skip
+    )
     completed = nbci("run", notebook, "-p", "GREETING=good day", "--json")
     shown = document(completed)
     assert completed.returncode == 1
@@ -290,7 +321,8 @@ def test_a_notebook_in_another_language(nbci: Console, make_notebook: MakeNotebo
 
 def test_percent_script_and_markdown_run_too(nbci: Console) -> None:
     (nbci.cwd / "script.py").write_text(
-        '# %% tags=["parameters"]\nC = 1\n\n# %%\nscore = C * 2\n\n# %% tags=["metrics"]\nprint(score)\n'
+        '# %% tags=["parameters"]\nC = 1\n\n# %%\nscore = C * 2\n\n# %% tags=["metrics"]\n'
+        "print(score)\n"
     )
     (nbci.cwd / "words.md").write_text(
         '# Words\n\n```python\nscore = 5\n```\n\n```python tags=["metrics"]\nprint(score)\n```\n'
@@ -338,7 +370,8 @@ def test_runs_at_once_that_write_one_file_see_their_own_each(nbci: Console) -> N
     write = "import time\nopen('o.txt', 'w').write(str(i))\ntime.sleep(0.3)"
     (nbci.cwd / "n.py").write_text(
         f"# %% tags=['parameters']\ni = 0\n# %% tags=['step:a', 'out:o.txt']\n{write}\n"
-        "# %% tags=['step:b', 'prev:a', 'in:o.txt']\ngot = int(open('o.txt').read())\nassert got == i, (got, i)\n"
+        "# %% tags=['step:b', 'prev:a', 'in:o.txt']\ngot = int(open('o.txt').read())\n"
+        "assert got == i, (got, i)\n"
         "# %% tags=['metrics']\nprint(got)\n"
     )
     started = [nbci.start("run", "n.py", "-p", f"i={number}", "--quiet") for number in range(1, 4)]

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     Cells = list[tuple[str, str]]
 
 SEED = "import random\nimport numpy as np\nrandom.seed(3)\nnp.random.seed(3)"
-DRAW = "import random\nimport numpy as np\nprint(random.random(), random.gauss(0, 1), np.random.randn())"
+DRAW = (
+    "import random\nimport numpy as np\n"
+    "print(random.random(), random.gauss(0, 1), np.random.randn())"
+)
 SPLIT = "from sklearn.model_selection import train_test_split\nprint(train_test_split(range(9))[1])"
 SAMPLE = "import pandas as pd\nprint(pd.DataFrame({'a': range(99)}).sample(3).index.tolist())"
 SET = """
@@ -34,15 +37,26 @@ np.random.set_state(np.random.RandomState(4).get_state())
 """
 
 WHOLE: dict[str, Cells] = {
-    "a step seeds": [("step:a", SEED), ("step:b", "x = 1"), ("step:c", DRAW), ("step:d", SPLIT), ("step:e", SAMPLE)],
-    "the imports seed": [("imports", SEED), ("step:a", DRAW), ("step:b", DRAW), ("step:c", f"{SEED}\n{DRAW}")],
+    "a step seeds": [
+        ("step:a", SEED),
+        ("step:b", "x = 1"),
+        ("step:c", DRAW),
+        ("step:d", SPLIT),
+        ("step:e", SAMPLE),
+    ],
+    "the imports seed": [
+        ("imports", SEED),
+        ("step:a", DRAW),
+        ("step:b", DRAW),
+        ("step:c", f"{SEED}\n{DRAW}"),
+    ],
     "a state is set": [
         ("step:a", SET),
         ("step:b", DRAW),
         ("step:c", "import numpy as np\nnp.random.set_bit_generator(np.random.PCG64(5))"),
         ("step:d", "import numpy as np\nprint(np.random.rand())"),
     ],
-}  # fmt: skip
+}
 
 
 def shown(nbci: Console, notebook: object, *arguments: str) -> tuple[list[str], str]:

@@ -29,19 +29,25 @@ def test_a_secret_reaches_no_file_and_no_log(nbci: Console, make_notebook: MakeN
         [
             (
                 "step:load secret:DB_PASSWORD",
-                ("import os, sys, json, urllib.parse, warnings\nword = os.environ['DB_PASSWORD']\nprint(word)\n"
-                "print('half', word[:9], end='', flush=True); print(word[9:])\nprint(json.dumps(word), repr(word))\n"
-                "print(urllib.parse.quote(word), file=sys.stderr)\n"
-                "os.write(1, (word + '\\n').encode())\nwarnings.warn(word)\n"
-                "size = len(word)"),
+                (
+                    "import os, sys, json, urllib.parse, warnings\n"
+                    "word = os.environ['DB_PASSWORD']\nprint(word)\n"
+                    "print('half', word[:9], end='', flush=True); print(word[9:])\n"
+                    "print(json.dumps(word), repr(word))\n"
+                    "print(urllib.parse.quote(word), file=sys.stderr)\n"
+                    "os.write(1, (word + '\\n').encode())\nwarnings.warn(word)\n"
+                    "size = len(word)"
+                ),
             ),
             ("", "word"),
             ("step:other prev:load", "import os\nassert 'DB_PASSWORD' not in os.environ\nsize"),
-            ("step:fails prev:other secret:DB_PASSWORD",
-             "import os\nraise ValueError('cannot log in with ' + os.environ['DB_PASSWORD'])"),
+            (
+                "step:fails prev:other secret:DB_PASSWORD",
+                "import os\nraise ValueError('cannot log in with ' + os.environ['DB_PASSWORD'])",
+            ),
             ("metrics", "print(size)"),
         ],
-    )  # fmt: skip
+    )
     completed = nbci("run", notebook, "--json", env={"DB_PASSWORD": _SECRET})
     assert completed.returncode == 1, completed.stderr
     shown = document(completed)
@@ -82,14 +88,17 @@ def test_what_looks_like_a_credential_is_masked_without_being_declared(
             ("parameters", "label = 'x'"),
             (
                 "step:all",
-                ("import os, base64\nword = os.environ['HUB_TOKEN']\nprint(word)\n"
-                "print(base64.b64encode(b'user:' + word.encode()).decode()[:9], end='', flush=True)\n"
-                "print(base64.b64encode(b'user:' + word.encode()).decode()[9:])\n"
-                "print(word.encode().hex())"),
+                (
+                    "import os, base64\nword = os.environ['HUB_TOKEN']\nprint(word)\n"
+                    "print(base64.b64encode(b'user:' + word.encode()).decode()[:9], "
+                    "end='', flush=True)\n"
+                    "print(base64.b64encode(b'user:' + word.encode()).decode()[9:])\n"
+                    "print(word.encode().hex())"
+                ),
             ),
             ("", "{'Authorization': word}"),
         ],
-    )  # fmt: skip
+    )
     completed = nbci("run", notebook, "--json", env={"HUB_TOKEN": _SECRET})
     assert completed.returncode == 0, completed.stderr
     _nowhere(nbci, completed.stdout + completed.stderr)
@@ -115,12 +124,15 @@ def test_a_chart_of_a_file_shows_no_secret(nbci: Console, make_notebook: MakeNot
         [
             (
                 "step:curve out:roc.json",
-                ("import json, os\nfrom pathlib import Path\n"
-                "chart = {'chart': 'roc', 'title': os.environ['HUB_TOKEN'], 'fpr': [0, 0.1, 1], 'tpr': [0, 0.9, 1]}\n"
-                "Path('roc.json').write_text(json.dumps(chart))"),
+                (
+                    "import json, os\nfrom pathlib import Path\n"
+                    "chart = {'chart': 'roc', 'title': os.environ['HUB_TOKEN'], 'fpr': [0, "
+                    "0.1, 1], 'tpr': [0, 0.9, 1]}\n"
+                    "Path('roc.json').write_text(json.dumps(chart))"
+                ),
             ),
         ],
-    )  # fmt: skip
+    )
     environ = {"HUB_TOKEN": _SECRET}
     assert nbci("run", notebook, env=environ).returncode == 0
     assert nbci("report", env=environ).returncode == 0
@@ -138,7 +150,10 @@ def test_a_step_run_by_itself_keeps_the_secrets_of_all(
         [
             (
                 "step:load",
-                f"import os\nassert 'DB_PASSWORD' not in os.environ\nprint({_SECRET[:9]!r} + {_SECRET[9:]!r})",
+                (
+                    "import os\nassert 'DB_PASSWORD' not in os.environ\n"
+                    f"print({_SECRET[:9]!r} + {_SECRET[9:]!r})"
+                ),
             ),
             (
                 "step:use prev:load secret:DB_PASSWORD",
@@ -208,7 +223,8 @@ def test_a_full_disk_is_no_fault_of_the_step(nbci: Console, make_notebook: MakeN
                 (
                     "import resource\n# a full disk, from here on\n"
                     "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))\n"
-                    "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nvalue = bytes(range(256)) * 10_000"
+                    "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+                    "value = bytes(range(256)) * 10_000"
                 ),
             ),
             ("step:use prev:make", "len(value)"),
@@ -271,7 +287,8 @@ def test_two_runs_at_once(nbci: Console, make_notebook: MakeNotebook) -> None:
             (
                 "step:write out:shared.txt",
                 (
-                    "import os, time\nassert not os.path.exists('shared.txt')\nopen('inside', 'x').close()\n"
+                    "import os, time\nassert not os.path.exists('shared.txt')\n"
+                    "open('inside', 'x').close()\n"
                     "for _ in range(20):\n    with open('shared.txt', 'a') as file:\n"
                     "        file.write('x')\n    time.sleep(0.02)\n"
                     "written = len(open('shared.txt').read())\nos.remove('inside')"

@@ -225,15 +225,25 @@ def test_a_plan_says_of_every_code_cell_where_it_went(
     nbci: Console, make_notebook: MakeNotebook
 ) -> None:
     cells = [
-        ("", "lost = 1"), ("", " "), ("imports", "import os"), ("markdown", "# words"), ("parameters", "C = 1"),
-        ("step:a", "auc = C"), ("metrics", "print(auc)"), ("", "print(auc)"), ("", "figure = auc"), ("skip", "no"),
-    ]  # fmt: skip
+        ("", "lost = 1"),
+        ("", " "),
+        ("imports", "import os"),
+        ("markdown", "# words"),
+        ("parameters", "C = 1"),
+        ("step:a", "auc = C"),
+        ("metrics", "print(auc)"),
+        ("", "print(auc)"),
+        ("", "figure = auc"),
+        ("skip", "no"),
+    ]
     make_notebook("n.ipynb", cells)
     shown = nbci("plan", "n.ipynb").stdout
     assert "cells    cells 6, 9 of n.ipynb" in shown
     assert (
-        "other cells of n.ipynb: 1 (not run: stands before the first tag), 2 (not run: empty), 3 (imports), "
-        "5 (parameters), 7 (metrics, at the end of a), 8 (metrics, at the end of a), 10 (not run: tagged `skip`)"
+        "other cells of n.ipynb: 1 (not run: stands before the first tag), 2 (not run: "
+        "empty), 3 (imports), "
+        "5 (parameters), 7 (metrics, at the end of a), 8 (metrics, at the end of a), "
+        "10 (not run: tagged `skip`)"
     ) in shown
     plan = json.loads(nbci("plan", "n.ipynb", "--json").stdout)
     placed = {cell["number"] for step in plan["steps"] for cell in step["cells"]}

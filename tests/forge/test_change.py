@@ -13,15 +13,24 @@ GITHUB = Change(forge="github", api="https://api.github.com", repository="o/r", 
     [
         ("https://github.com/o/r/pull/5", GITHUB),
         ("https://github.com/o/r/pull/5/files", GITHUB),
-        ("https://git.example.com/o/r/pull/5", Change(forge="github", api="https://git.example.com/api/v3",
-                                                      repository="o/r", number=5)),
-        ("https://gitlab.com/g/sub/r/-/merge_requests/7", Change(forge="gitlab", api="https://gitlab.com/api/v4",
-                                                                 repository="g/sub/r", number=7)),
-        ("https://gl.example.com:8443/g/r/merge_requests/7/diffs",
-         Change(forge="gitlab", api="https://gl.example.com:8443/api/v4",
-                repository="g/r", number=7)),
+        (
+            "https://git.example.com/o/r/pull/5",
+            Change(
+                forge="github", api="https://git.example.com/api/v3", repository="o/r", number=5
+            ),
+        ),
+        (
+            "https://gitlab.com/g/sub/r/-/merge_requests/7",
+            Change(forge="gitlab", api="https://gitlab.com/api/v4", repository="g/sub/r", number=7),
+        ),
+        (
+            "https://gl.example.com:8443/g/r/merge_requests/7/diffs",
+            Change(
+                forge="gitlab", api="https://gl.example.com:8443/api/v4", repository="g/r", number=7
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_page_names_the_change(url: str, found: Change) -> None:
     assert find_change(url, {}) == found
     assert find_change(None, {"CHANGE_URL": url, "CHANGE_ID": "5"}) == found

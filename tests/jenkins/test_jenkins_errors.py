@@ -103,16 +103,22 @@ def _page(message: str) -> bytes:
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
-        (Answer(403, {}, b"<p>dev is missing the Job/Build permission</p>"), 2,
-         "job team/train: dev is missing the Job/Build permission (403)"),
+        (
+            Answer(403, {}, b"<p>dev is missing the Job/Build permission</p>"),
+            2,
+            "job team/train: dev is missing the Job/Build permission (403)",
+        ),
         (Answer(404, {}, b""), 2, "you may not see it (404)"),
-        (Answer(400, {}, _page("Nothing is submitted")), 2,
-         "Jenkins refuses: Nothing is submitted (400)"),
+        (
+            Answer(400, {}, _page("Nothing is submitted")),
+            2,
+            "Jenkins refuses: Nothing is submitted (400)",
+        ),
         (Answer(500, {}, _page("Oops &lt;1&gt;")), 4, "the controller failed: Oops <1> (500)"),
         (Answer(503, {}, b""), 4, "(503)"),
         (Answer(201, {}, b""), 4, "does not say where in the queue"),
     ],
-)  # fmt: skip
+)
 def test_a_refused_trigger_says_what_jenkins_says(
     nbci: Console, jenkins: FakeJenkins, at: dict[str, str], answer: Answer, code: int, said: str
 ) -> None:

@@ -332,13 +332,22 @@ def test_branches(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> No
     ("branch", "job"),
     [
         # as a controller with branch-api 1280 named them
-        ("a&b", "a&b"), ("a,b", "a,b"), ("a;b", "a;b"), ("a=b", "a=b"),
-        ("it's", "it's"), ("user@x", "user@x"), ("v1+gpu", "v1+gpu"), ("größe", "größe"),
-        ("feature/größe-x", "feature%2Fgröße-x"), ("fix#12", "fix%2312"),
-        ("feature/x", "feature%2Fx"), ("dots.and-dash_x", "dots.and-dash_x"),
-        ("100%", "100%25"), ("PR-7", "PR-7"),
+        ("a&b", "a&b"),
+        ("a,b", "a,b"),
+        ("a;b", "a;b"),
+        ("a=b", "a=b"),
+        ("it's", "it's"),
+        ("user@x", "user@x"),
+        ("v1+gpu", "v1+gpu"),
+        ("größe", "größe"),
+        ("feature/größe-x", "feature%2Fgröße-x"),
+        ("fix#12", "fix%2312"),
+        ("feature/x", "feature%2Fx"),
+        ("dots.and-dash_x", "dots.and-dash_x"),
+        ("100%", "100%25"),
+        ("PR-7", "PR-7"),
     ],
-)  # fmt: skip
+)
 def test_a_branch_is_found_by_what_its_job_calls_itself(
     jenkins: FakeJenkins, branch: str, job: str
 ) -> None:

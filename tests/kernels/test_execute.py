@@ -53,11 +53,17 @@ FAILING = {
         "OSError",
     ),
     "own handler": (
-        "get_ipython().set_custom_exc((Exception,), lambda *args, **kwargs: print('oh'))\nraise ValueError('bad')",
+        (
+            "get_ipython().set_custom_exc((Exception,), lambda *args, **kwargs: print('oh'))\n"
+            "raise ValueError('bad')"
+        ),
         "ValueError",
     ),
     "own traceback": (  # the last, for what it does to the kernel
-        "get_ipython().showtraceback = lambda *args, **kwargs: print('oh')\nraise ValueError('bad')",
+        (
+            "get_ipython().showtraceback = lambda *args, **kwargs: print('oh')\n"
+            "raise ValueError('bad')"
+        ),
         "ValueError",
     ),
 }
@@ -185,10 +191,15 @@ def test_an_exception_that_says_too_much_loses_its_middle(make_job: MakeJob) -> 
 
 def test_what_goes_wrong_beside_the_cells_is_a_warning(make_job: MakeJob) -> None:
     job = make_job(
-        "import threading\nt = threading.Thread(target=lambda: 1/0, name='worker')\nt.start(); t.join()",
+        (
+            "import threading\nt = threading.Thread(target=lambda: 1/0, name='worker')\n"
+            "t.start(); t.join()"
+        ),
         "class D:\n    def __del__(self): raise KeyError('gone')\nd = D()\ndel d",
-        "import asyncio\nasync def boom(): raise OSError('lost')\nasync def long(): await asyncio.sleep(60)\n"
-        "held = asyncio.create_task(boom())\nasyncio.create_task(boom())\nlate = asyncio.create_task(long())\n"
+        "import asyncio\nasync def boom(): raise OSError('lost')\n"
+        "async def long(): await asyncio.sleep(60)\n"
+        "held = asyncio.create_task(boom())\nasyncio.create_task(boom())\n"
+        "late = asyncio.create_task(long())\n"
         "await asyncio.sleep(0.01)",
         probes=(
             MetricProbe(name="nan", expression="float('nan')", cell=1),

@@ -28,13 +28,21 @@ LIMIT_SECONDS = 2.0
 ENDLESS = {
     "flushed": "while True: print('x' * 1000, flush=True)",
     "printed": "while True: print('x' * 1000)",
-    "child": "import subprocess\nsubprocess.run('while :; do echo eeeeeeeeee >&2; done', shell=True)",
+    "child": (
+        "import subprocess\nsubprocess.run('while :; do echo eeeeeeeeee >&2; done', shell=True)"
+    ),
     "shell": "!yes",
-    "thread": "import threading, time\nthreading.Thread(target=lambda: [print('t') for _ in iter(int, 1)], daemon=True)"
+    "thread": "import threading, time\n"
+    "threading.Thread(target=lambda: [print('t') for _ in iter(int, 1)], daemon=True)"
     ".start()\ntime.sleep(600)",
     "shown": "from IPython.display import HTML, display\nwhile True: display(HTML('h' * 100_000))",
-    "cleared": "from IPython.display import clear_output\nwhile True: clear_output(wait=True); print('x' * 1000)",
-    "widget": "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n    while True: print('x' * 1000)",
+    "cleared": (
+        "from IPython.display import clear_output\n"
+        "while True: clear_output(wait=True); print('x' * 1000)"
+    ),
+    "widget": (
+        "import ipywidgets\nout = ipywidgets.Output()\nwith out:\n    while True: print('x' * 1000)"
+    ),
 }
 BURSTS = {
     "text": "print('x' * 100_000_000)",
@@ -165,7 +173,10 @@ def test_what_a_thread_says_after_the_last_cell_is_kept_and_told(make_job: MakeJ
 
 
 def test_work_in_a_pool_is_waited_for_and_idle_pools_are_not(make_job: MakeJob) -> None:
-    pool = "from concurrent.futures import ThreadPoolExecutor\nimport time\npool = ThreadPoolExecutor()\n"
+    pool = (
+        "from concurrent.futures import ThreadPoolExecutor\nimport time\n"
+        "pool = ThreadPoolExecutor()\n"
+    )
     busy = pool + "def f():\n    time.sleep(0.7)\n    print('late')\npool.submit(f);"
     began = time.monotonic()
     outcome = run(make_job(busy))
@@ -205,7 +216,10 @@ CHILDREN = {
     "stderr": "import subprocess\nsubprocess.run('echo said >&2', shell=True)",
     "descriptor": "import os\nos.write(1, b'said\\n')",
     "libc": "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.puts(b'said'); libc.fflush(None)",
-    "fork": "import os\npid = os.fork()\nif pid == 0:\n    os.write(1, b'said\\n'); os._exit(0)\nos.waitpid(pid, 0)",
+    "fork": (
+        "import os\npid = os.fork()\nif pid == 0:\n    os.write(1, b'said\\n'); os._exit(0)\n"
+        "os.waitpid(pid, 0)"
+    ),
 }
 
 
@@ -232,7 +246,8 @@ def test_characters_of_children_stay_whole(make_job: MakeJob) -> None:
 def test_the_order_of_children_and_prints_is_kept(make_job: MakeJob) -> None:
     outcome = run(
         make_job(
-            "import os\nfor n in range(20):\n    print('p', n, flush=True); os.write(1, f'c {n}\\n'.encode())"
+            "import os\nfor n in range(20):\n"
+            "    print('p', n, flush=True); os.write(1, f'c {n}\\n'.encode())"
         )
     )
 

@@ -32,7 +32,10 @@ SECRET = "hunter2-and-more"
 
 def test_outputs_over_the_cap_go_to_files(make_job: MakeJob) -> None:
     text = "print('head')\nfor n in range(3000): print('x' * 99)"
-    shown = "from IPython.display import display, HTML\nfor n in range(30): display(HTML('<b>' + 'y' * 1000))"
+    shown = (
+        "from IPython.display import display, HTML\n"
+        "for n in range(30): display(HTML('<b>' + 'y' * 1000))"
+    )
     heard = Recorder()
     job = make_job(text, shown, "print('small')", output_cap_bytes=10_000)
     outcome = run(job, heard)
@@ -57,7 +60,10 @@ def test_outputs_over_the_cap_go_to_files(make_job: MakeJob) -> None:
 
 def test_a_flood_costs_neither_memory_nor_time(make_job: MakeJob) -> None:
     # flushed: what comes in one message, jupyter_client holds ten times over
-    floods = "line = 'x' * 99 + '\\n'\nimport sys\nfor n in range(100): sys.stdout.write(line * 10_000); sys.stdout.flush()"
+    floods = (
+        "line = 'x' * 99 + '\\n'\nimport sys\n"
+        "for n in range(100): sys.stdout.write(line * 10_000); sys.stdout.flush()"
+    )
     job = make_job(floods)
     tracemalloc.start()
     began = time.monotonic()
@@ -101,7 +107,8 @@ def test_secrets_reach_nothing(make_job: MakeJob) -> None:
     half = len(SECRET) // 2
     prints = (
         "import os, sys, time\nt = os.environ['TOKEN']\nprint(t)\n"
-        f"sys.stdout.write(t[:{half}]); sys.stdout.flush(); time.sleep(.3); sys.stdout.write(t[{half}:] + '\\n')\n"
+        f"sys.stdout.write(t[:{half}]); sys.stdout.flush(); time.sleep(.3); "
+        f"sys.stdout.write(t[{half}:] + '\\n')\n"
         "os.write(2, (t + '\\n').encode())\n"
         "from IPython.display import display, HTML\ndisplay(HTML('<p>' + t), metadata={'m': t})\nt"
     )

@@ -63,7 +63,10 @@ def test_deaths_are_explained_with_what_was_printed(make_job: MakeJob, zygote: s
             "print('before')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)", env=env
         ),
         make_job(
-            "print('before', flush=True)\nimport time; time.sleep(.2)\nimport ctypes; ctypes.string_at(0)",
+            (
+                "print('before', flush=True)\nimport time; time.sleep(.2)\n"
+                "import ctypes; ctypes.string_at(0)"
+            ),
             env=env,
         ),
     )
@@ -86,7 +89,8 @@ def test_death_is_noticed_within_a_second(make_job: MakeJob) -> None:
     started = time.monotonic()
     outcome = run(
         make_job(
-            "import os, time\nprint('at', time.monotonic(), flush=True)\ntime.sleep(.3)\nos._exit(7)"
+            "import os, time\nprint('at', time.monotonic(), flush=True)\ntime.sleep(.3)\n"
+            "os._exit(7)"
         ),
         heard,
     )

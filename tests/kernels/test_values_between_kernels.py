@@ -42,7 +42,9 @@ lists = [[1], [2]]; inner = lists[0]
 np_again = np
 plain = 7
 """
-GIVEN = "model part again local kind scale scaled base view table words lists inner np_again plain".split()
+GIVEN = (
+    "model part again local kind scale scaled base view table words lists inner np_again plain"
+).split()
 CHECKS = """
 assert isinstance(model, Model) and isinstance(part, Model.Part) and again is model
 assert isinstance(local, kind) and local.n == 3
@@ -91,7 +93,10 @@ def test_values_arrive_as_they_were(make_job: MakeJob) -> None:
     reads = with_functions(make_job, CHECKS, takes=tuple(made.values()), gives=(*GIVEN, "changed"))
     changes = with_functions(
         make_job,
-        "model.seen.append(1); table.loc[0, 'a'] = 9; words.add('four'); plain = 7; lists[1].append(3); base[0] = 1",
+        (
+            "model.seen.append(1); table.loc[0, 'a'] = 9; words.add('four'); plain = 7; "
+            "lists[1].append(3); base[0] = 1"
+        ),
         takes=tuple(made.values()),
         gives=tuple(GIVEN),
         optional_gives=("nowhere",),
@@ -169,7 +174,10 @@ def test_what_cannot_be_saved_is_named(make_job: MakeJob) -> None:
     one = make_job("handle = open('f.txt', 'w')", gives=("handle",), consumers=consumers)
     missing = make_job("x = 1", gives=("x", "y"), consumers={"y": "predict"})
     secret = make_job(
-        "import numpy as np, os\nkeep = 1\nurl = 'db://' + os.environ['TOKEN']\nwide = np.array([os.environ['TOKEN']])",
+        (
+            "import numpy as np, os\nkeep = 1\nurl = 'db://' + os.environ['TOKEN']\n"
+            "wide = np.array([os.environ['TOKEN']])"
+        ),
         gives=("keep", "url"),
         secrets={"TOKEN": "hunter2-secret"},
         env={"TOKEN": "hunter2-secret"},
@@ -185,7 +193,8 @@ def test_what_cannot_be_saved_is_named(make_job: MakeJob) -> None:
     assert single is not None
     assert single.kind == "unsaveable"
     assert single.message == (
-        "`handle` (type _io.TextIOWrapper), which step `predict` needs, made by step `train`, cannot be saved: "
+        "`handle` (type _io.TextIOWrapper), which step `predict` needs, "
+        "made by step `train`, cannot be saved: "
         "an open file belongs to the process that opened it"
     )
     assert single.hint
@@ -257,7 +266,10 @@ def test_cloudpickle_is_sent_where_it_is_missing(make_job: MakeJob) -> None:
     assert printed(outcome, 0) == "2\n"
 
 
-OTHER_INTERPRETER = "import importlib.machinery\nimportlib.machinery.EXTENSION_SUFFIXES = ['.other-1-arch.so', '.so']\n"
+OTHER_INTERPRETER = (
+    "import importlib.machinery\n"
+    "importlib.machinery.EXTENSION_SUFFIXES = ['.other-1-arch.so', '.so']\n"
+)
 ARRAYS = "import numpy as np\nbig, small = np.arange(400_000.0), [1, 2]\n"
 
 

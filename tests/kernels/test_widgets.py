@@ -104,8 +104,14 @@ def test_the_state_of_widgets_is_kept(make_job: MakeJob) -> None:
 
 
 def test_a_widget_keeps_what_was_printed_into_it(make_job: MakeJob) -> None:
-    makes = "import ipywidgets, sys\nfrom IPython.display import clear_output\nout = ipywidgets.Output()"
-    prints = "with out:\n    for n in range(50): print(n, flush=True)\n    print('err', file=sys.stderr)\n    3"
+    makes = (
+        "import ipywidgets, sys\nfrom IPython.display import clear_output\n"
+        "out = ipywidgets.Output()"
+    )
+    prints = (
+        "with out:\n    for n in range(50): print(n, flush=True)\n"
+        "    print('err', file=sys.stderr)\n    3"
+    )
     clears = "with out:\n    clear_output(); print('anew')"
     appends = "out.append_stdout('appended')"
     again = "with out: print('again')"

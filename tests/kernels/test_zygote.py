@@ -120,7 +120,10 @@ def test_code_of_the_project_is_never_imported_ahead(make_job: MakeJob) -> None:
 
 
 def test_plots_and_progress_know_that_they_are_in_a_kernel(make_job: MakeJob) -> None:
-    source = "import matplotlib.pyplot as plt, pandas\nplt.plot([1, 2])\nprint(pandas.get_option('display.max_columns'))"
+    source = (
+        "import matplotlib.pyplot as plt, pandas\nplt.plot([1, 2])\n"
+        "print(pandas.get_option('display.max_columns'))"
+    )
     (_, outcome), reasons = one_after_another(make_job(source), make_job(source))
 
     assert reasons == []
@@ -131,7 +134,8 @@ def test_plots_and_progress_know_that_they_are_in_a_kernel(make_job: MakeJob) ->
 
 def test_what_a_kernel_leaves_open_is_written_at_its_end(make_job: MakeJob) -> None:
     job = make_job(
-        "f = open('left.txt', 'w'); f.write('all of it')\nclass D:\n  def __del__(self): open('d','w')\nd = D()"
+        "f = open('left.txt', 'w'); f.write('all of it')\nclass D:\n"
+        "  def __del__(self): open('d','w')\nd = D()"
     )
     one_after_another(job)
 

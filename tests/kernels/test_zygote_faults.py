@@ -118,7 +118,10 @@ def test_new_imports_never_hand_out_a_spare_that_lacks_them(make_job: MakeJob) -
 def test_a_python_in_which_no_zygote_comes_up_starts_its_kernels(
     make_job: MakeJob, installed: Path
 ) -> None:
-    text = "import os, sys\nif '-c' in sys.orig_argv and '_nbci_zygote' in sys.orig_argv[-2]: sys.exit('no zygote here')"
+    text = (
+        "import os, sys\nif '-c' in sys.orig_argv and '_nbci_zygote' in sys.orig_argv[-2]: "
+        "sys.exit('no zygote here')"
+    )
     (installed / "sitecustomize.py").write_text(text)
     env = {"PYTHONPATH": str(installed)}
     outcomes, [reason] = series(make_job(WHO, env=env), make_job(WHO, env=env))
@@ -222,7 +225,10 @@ def test_forked_kernels_are_interrupted(make_job: MakeJob) -> None:
     """By a cell's time-out and by whoever stops the run: a kernel forked for the step, and one that
     was a spare.
     """
-    source = "import os, time\nprint(os.getppid(), flush=True)\ntry: time.sleep(60)\nfinally: print('finally')"
+    source = (
+        "import os, time\nprint(os.getppid(), flush=True)\ntry: time.sleep(60)\n"
+        "finally: print('finally')"
+    )
 
     async def stopped(job: KernelJob, own: Zygotes) -> JobOutcome:
         heard = Recorder()
@@ -251,7 +257,10 @@ def test_forked_kernels_are_interrupted(make_job: MakeJob) -> None:
 
 
 def test_only_folders_that_nobody_holds_are_swept(place: Path) -> None:
-    make = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from nbci.kernels.private import *; f = private_folder()"
+    make = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from nbci.kernels.private import *; "
+        "f = private_folder()"
+    )
     script = [sys.executable, "-c", f"{make}; print(f.path, flush=True); input()"]
     other = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
@@ -275,7 +284,8 @@ def test_only_folders_that_nobody_holds_are_swept(place: Path) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_other_users_get_no_answer(make_job: MakeJob, place: Path) -> None:
     ask_it = (
-        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect(sys.argv[1])\n"
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(10); "
+        "s.connect(sys.argv[1])\n"
         'try: s.sendall(b\'\\0\\0\\0\\x10{"do": "status"}\'); print(s.recv(9))\n'
         "except ConnectionError: print(b'')"
     )

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     MakeJob = Callable[..., KernelJob]
 
 PACKAGES = {
-    "dask": "import os\nX = sorted(os.environ[k] for k, v in os.environ.items() if k.startswith('DASK_'))",
+    "dask": (
+        "import os\nX = sorted(os.environ[k] for k, v in os.environ.items() if "
+        "k.startswith('DASK_'))"
+    ),
     "named": "import os\nX = os.environ.get('SHADE', 'plain')",
     "asked": "import os\nX = 'SHADE' in os.environ",
     "prefixed": "import os\nX = sorted(v for k, v in os.environ.items() if k.startswith('SHA'))",
@@ -36,12 +39,20 @@ PACKAGES = {
     "remembering": "import os\nOPEN, STAT, CWD = open, os.stat, os.getcwd\nX = 1",
     "speaking": "import sys\nprint('hello')\nprint('beware', file=sys.stderr)\nX = 0",
     "writing": "import os\nos.write(1, b'straight\\n')\nX = 0",
-    "deprecated": "import warnings\nwarnings.warn('go to named', DeprecationWarning, stacklevel=2)\nX = 0",
+    "deprecated": (
+        "import warnings\nwarnings.warn('go to named', DeprecationWarning, stacklevel=2)\nX = 0"
+    ),
     "warning": "import warnings\nwarnings.warn('of no use', UserWarning)\nX = 0",
     "filtering": "import warnings\nwarnings.filterwarnings('ignore', message='noise')\nX = 0",
-    "quiet": "import warnings as w\nwith w.catch_warnings():\n    w.simplefilter('ignore')\n    w.warn('x')\nX = 0",
+    "quiet": (
+        "import warnings as w\nwith w.catch_warnings():\n    w.simplefilter('ignore')\n"
+        "    w.warn('x')\nX = 0"
+    ),
     "builtin": "import builtins\nbuiltins.extra = 5\nX = 0",
-    "logging_out": "import logging, sys\nlogging.basicConfig(stream=sys.stdout, format='LOG %(message)s')\nX = 0",
+    "logging_out": (
+        "import logging, sys\nlogging.basicConfig(stream=sys.stdout, "
+        "format='LOG %(message)s')\nX = 0"
+    ),
 }
 """Installed packages, and what they read or do when they are imported."""
 
@@ -123,7 +134,10 @@ def test_a_change_that_was_not_foreseen_counts_or_is_told(
     env = {"PYTHONPATH": str(installed)}
     dark = HIDDEN.format(name="SHADE", value="dark")
     threads = HIDDEN.format(name="OPENBLAS_NUM_THREADS", value="1")
-    again = "import importlib, speaking, named\nimportlib.reload(speaking); importlib.reload(named); print(named.X)"
+    again = (
+        "import importlib, speaking, named\n"
+        "importlib.reload(speaking); importlib.reload(named); print(named.X)"
+    )
     outcomes, reasons = series(
         make_job("import named, dependent", env=env),
         make_job(dark, "import dependent, named; print(dependent.X, named.X)", env=env),
@@ -154,7 +168,10 @@ def test_a_change_that_was_not_foreseen_counts_or_is_told(
 
 
 def test_variables_that_cells_set_count_for_what_is_imported_then(make_job: MakeJob) -> None:
-    threads = "import numpy, threadpoolctl\nprint(max(pool['num_threads'] for pool in threadpoolctl.threadpool_info()))"
+    threads = (
+        "import numpy, threadpoolctl\n"
+        "print(max(pool['num_threads'] for pool in threadpoolctl.threadpool_info()))"
+    )
     setting = "import os\nos.environ['OPENBLAS_NUM_THREADS'] = '1'"
     outside = make_job(WHO, "import settings", threads)
     (outside.cwd / "settings.py").write_text(setting)

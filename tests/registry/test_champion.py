@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 def release(git: Git, version: str, number: int, *, branch: str = "main", accuracy: float) -> None:
     """A release of `digits` as tags and a commit on no branch, put into production."""
     manifest = Manifest(
-        model="digits", version=version, run="R", pipeline="p", target="p.yaml", commit="x", branch=branch,
-        promoted_utc=f"2026-01-0{number}T00:00:00Z", by=Promoter(name="A", email="a@b.c"), nbci="0",
+        model="digits",
+        version=version,
+        run="R",
+        pipeline="p",
+        target="p.yaml",
+        commit="x",
+        branch=branch,
+        promoted_utc=f"2026-01-0{number}T00:00:00Z",
+        by=Promoter(name="A", email="a@b.c"),
+        nbci="0",
         metrics={"train:accuracy": accuracy},
-    )  # fmt: skip
+    )
     place = git.folder / ".nbci/release.json"
     place.parent.mkdir(exist_ok=True)
     place.write_text(to_json(manifest))

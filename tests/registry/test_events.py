@@ -34,9 +34,18 @@ def event(
         action=action, model="m", version=name if registry else None, stage=stage, number=number
     )
     return Event(
-        action=action, model="m", tag=tag_name(tag), object=f"o{number}", commit=f"c{version}", seconds=0,
-        name="A", email="a@b.c", version=tag.version, stage=stage, number=number,
-    )  # fmt: skip
+        action=action,
+        model="m",
+        tag=tag_name(tag),
+        object=f"o{number}",
+        commit=f"c{version}",
+        seconds=0,
+        name="A",
+        email="a@b.c",
+        version=tag.version,
+        stage=stage,
+        number=number,
+    )
 
 
 def state(events: Sequence[Event]) -> ModelState:
@@ -67,8 +76,13 @@ def test_a_stage_holds_what_was_assigned_last() -> None:
 
 
 def test_a_version_taken_back_is_in_no_stage() -> None:
-    events = [event("register", 1), event("register", 2), event("assign", 1, 1, stage="s"),
-              event("assign", 2, 2, stage="s"), event("deregister", 2)]  # fmt: skip
+    events = [
+        event("register", 1),
+        event("register", 2),
+        event("assign", 1, 1, stage="s"),
+        event("assign", 2, 2, stage="s"),
+        event("deregister", 2),
+    ]
     model = state(events)
     assert model.latest is not None
     assert (model.latest.version, holders(model)) == ("v1.0.0", {"s": "v1.0.0"})
@@ -111,11 +125,26 @@ def test_stages_are_what_gto_makes_of_them(drawn: list[tuple[Action, int, str]])
         "message": "",
     }
     for n in range(1, 5):
-        artifact.add_event(Registration(version=f"v{n}.0.0", created_at=datetime.fromtimestamp(n, UTC),
-                                        commit_hexsha=f"c{n}", tag="t", **common))  # fmt: skip
+        artifact.add_event(
+            Registration(
+                version=f"v{n}.0.0",
+                created_at=datetime.fromtimestamp(n, UTC),
+                commit_hexsha=f"c{n}",
+                tag="t",
+                **common,
+            )
+        )
     for number, (action, version, stage) in enumerate(drawn, 1):
-        artifact.add_event(kinds[action](version=f"v{version}.0.0", stage=stage, commit_hexsha=f"c{version}", tag="t",
-                                         created_at=datetime.fromtimestamp(100 + number, UTC), **common))  # fmt: skip
+        artifact.add_event(
+            kinds[action](
+                version=f"v{version}.0.0",
+                stage=stage,
+                commit_hexsha=f"c{version}",
+                tag="t",
+                created_at=datetime.fromtimestamp(100 + number, UTC),
+                **common,
+            )
+        )
     from gto.constants import VersionSort
 
     expected = {

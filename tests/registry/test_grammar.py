@@ -25,16 +25,28 @@ if TYPE_CHECKING:
 _NAMES = st.from_regex(r"[a-z0-9]([a-z0-9_/-]{0,5}[a-z0-9])?", fullmatch=True)
 _MODELS = st.one_of(_NAMES, st.builds(lambda folder, name: f"{folder}:{name}", _NAMES, _NAMES))
 _VERSIONS = st.builds(
-    lambda a, b, c, end: f"v{a}.{b}.{c}{end}", st.integers(0, 99), st.integers(0, 99), st.integers(0, 99),
+    lambda a, b, c, end: f"v{a}.{b}.{c}{end}",
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.integers(0, 99),
     st.sampled_from(["", "-rc.1", "-alpha", "+build.5", "-0.x+y"]),
-)  # fmt: skip
+)
 _TAGS = st.one_of(
-    st.builds(lambda action, model, version: TagName(action=action, model=model, version=version),
-              st.sampled_from(["register", "deregister"]), _MODELS, _VERSIONS),
-    st.builds(lambda action, model, stage, n: TagName(action=action, model=model, stage=stage, number=n),
-              st.sampled_from(["assign", "unassign"]), _MODELS, _NAMES, st.integers(1, 10**6)),
+    st.builds(
+        lambda action, model, version: TagName(action=action, model=model, version=version),
+        st.sampled_from(["register", "deregister"]),
+        _MODELS,
+        _VERSIONS,
+    ),
+    st.builds(
+        lambda action, model, stage, n: TagName(action=action, model=model, stage=stage, number=n),
+        st.sampled_from(["assign", "unassign"]),
+        _MODELS,
+        _NAMES,
+        st.integers(1, 10**6),
+    ),
     st.builds(lambda model: TagName(action="deprecate", model=model), _MODELS),
-)  # fmt: skip
+)
 
 
 @given(_TAGS)
@@ -49,8 +61,12 @@ def gto_says(name: str) -> tuple[str, str, str | None, str | None, int | None] |
     if not parsed or "action" not in parsed:
         return None
     return (
-        parsed["action"].value, parsed["name"], parsed.get("version"), parsed.get("stage"), parsed.get("counter"),
-    )  # fmt: skip
+        parsed["action"].value,
+        parsed["name"],
+        parsed.get("version"),
+        parsed.get("stage"),
+        parsed.get("counter"),
+    )
 
 
 def nbci_says(name: str) -> tuple[Action, str, str | None, str | None, int | None] | None:

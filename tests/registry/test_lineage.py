@@ -17,21 +17,48 @@ def value(name: str, digest: str) -> ValueRef:
 
 
 STEPS = (
-    EvidenceStep(name="load", notebook="n.ipynb", result="passed", deps=(file("raw.csv"),), gives=(value("x", "1"),)),
-    EvidenceStep(name="clean", notebook="n.ipynb", result="passed", takes=(value("x", "1"),), gives=(value("x", "2"),),
-                 outs=(file("clean"),)),
-    EvidenceStep(name="train", notebook="n.ipynb", result="passed", takes=(value("x", "2"),), params={"C": 1},
-                 deps=(file("clean/part.csv"),), outs=(file("models"),)),
-    EvidenceStep(name="aside", notebook="o.ipynb", result="passed", takes=(value("x", "1"),), outs=(file("plot.png"),)),
-)  # fmt: skip
+    EvidenceStep(
+        name="load",
+        notebook="n.ipynb",
+        result="passed",
+        deps=(file("raw.csv"),),
+        gives=(value("x", "1"),),
+    ),
+    EvidenceStep(
+        name="clean",
+        notebook="n.ipynb",
+        result="passed",
+        takes=(value("x", "1"),),
+        gives=(value("x", "2"),),
+        outs=(file("clean"),),
+    ),
+    EvidenceStep(
+        name="train",
+        notebook="n.ipynb",
+        result="passed",
+        takes=(value("x", "2"),),
+        params={"C": 1},
+        deps=(file("clean/part.csv"),),
+        outs=(file("models"),),
+    ),
+    EvidenceStep(
+        name="aside",
+        notebook="o.ipynb",
+        result="passed",
+        takes=(value("x", "1"),),
+        outs=(file("plot.png"),),
+    ),
+)
 
 
 def test_a_value_comes_from_the_step_that_gave_it_as_it_was_taken() -> None:
     found = lineage_of(STEPS, {"digits": ["models/svm.onnx"]})
     passed = {(edge.source, edge.target): edge.values for edge in found.edges if edge.values}
     assert passed == {
-        ("step:load", "step:clean"): ("x",), ("step:clean", "step:train"): ("x",), ("step:load", "step:aside"): ("x",)
-    }  # fmt: skip
+        ("step:load", "step:clean"): ("x",),
+        ("step:clean", "step:train"): ("x",),
+        ("step:load", "step:aside"): ("x",),
+    }
     joined = {(edge.source, edge.target) for edge in found.edges}
     assert {("file:clean", "file:clean/part.csv"), ("file:models", "model:digits")} <= joined
 
@@ -39,9 +66,16 @@ def test_a_value_comes_from_the_step_that_gave_it_as_it_was_taken() -> None:
 def test_around_a_thing_are_its_causes_and_effects_alone() -> None:
     found = lineage_of(STEPS, {"digits": ["models/svm.onnx"]})
     assert set(found.around(["file:clean"]).nodes) == {
-        "file:clean", "step:clean", "step:load", "code:n.ipynb", "file:raw.csv", "file:clean/part.csv", "step:train",
-        "file:models", "model:digits",
-    }  # fmt: skip
+        "file:clean",
+        "step:clean",
+        "step:load",
+        "code:n.ipynb",
+        "file:raw.csv",
+        "file:clean/part.csv",
+        "step:train",
+        "file:models",
+        "model:digits",
+    }
     assert "step:aside" not in found.around(["model:digits"]).nodes
     assert {"step:aside", "model:digits", "file:plot.png"} <= set(
         found.around(["file:raw.csv"]).nodes

@@ -88,9 +88,15 @@ def make_result(
     notebook = project.root / f"{name}.ipynb"
     notebook.write_text(f"notebook of {name}", encoding="utf-8")
     record = StepRecord(
-        name=name, result="passed", key=digest, run="r", ended_utc="2026-01-01T00:00:00.000Z",
-        takes=takes, gives=(value,), outs=(out,),
-    )  # fmt: skip
+        name=name,
+        result="passed",
+        key=digest,
+        run="r",
+        ended_utc="2026-01-01T00:00:00.000Z",
+        takes=takes,
+        gives=(value,),
+        outs=(out,),
+    )
     cache.keep(record, notebook, index)
     return record
 

@@ -156,15 +156,14 @@ _NUMBERS = st.floats(-100, 100, allow_nan=False).map(lambda number: round(number
 _OPERATORS = st.sampled_from(["<", "<=", ">", ">=", "==", "!=", "< b <", "+ 1 <", "* 2 >"])
 _TERMS = st.one_of(st.sampled_from(["a", "b", "train:a"]), _NUMBERS.map(str))
 _CONDITIONS = st.recursive(
-    st.builds(
-        "({} {} {})".format, _TERMS, _OPERATORS, _TERMS
-    ),
+    st.builds("({} {} {})".format, _TERMS, _OPERATORS, _TERMS),
     lambda inner: st.one_of(
-        st.builds("({} and {})".format, inner, inner), st.builds("({} or {})".format, inner, inner),
+        st.builds("({} and {})".format, inner, inner),
+        st.builds("({} or {})".format, inner, inner),
         st.builds("(not {})".format, inner),
     ),
     max_leaves=5,
-)  # fmt: skip
+)
 
 
 @given(where=_CONDITIONS, a=_NUMBERS, b=_NUMBERS)

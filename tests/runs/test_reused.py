@@ -84,8 +84,9 @@ def test_a_line_cut_off_by_a_kill_is_not_there_and_not_in_the_way(folder: RunFol
     again.write_reused()
     again.release()
     assert [json.loads(line)["name"] for line in path.read_text(encoding="utf-8").splitlines()] == [
-        "node/ours", "other",
-    ]  # fmt: skip
+        "node/ours",
+        "other",
+    ]
 
 
 def test_what_a_full_disk_refuses_is_written_when_there_is_room_again(folder: RunFolder) -> None:

@@ -30,7 +30,8 @@ def test_the_lock_and_what_it_includes_are_read(tmp_path: Path) -> None:
     (tmp_path / "wheels" / "a.whl").write_bytes(b"a")
     lock = tmp_path / "locks" / "r.lock"
     lock.write_text(
-        "# a comment\n-r base.lock\n--constraint=pins.txt\n-r https://example.com/x\nsix==1.0 \\\n  --hash=sha256:0\n"
+        "# a comment\n-r base.lock\n--constraint=pins.txt\n-r https://example.com/x\n"
+        "six==1.0 \\\n  --hash=sha256:0\n"
         "wheels/a.whl\nodd @ file:///nowhere\n"
     )
     (tmp_path / "locks" / "base.lock").write_text("-r r.lock\n")

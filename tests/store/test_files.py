@@ -68,8 +68,10 @@ def test_a_full_disk_leaves_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_atomic(path, "old")
     program = (
-        "import resource, signal, sys; from pathlib import Path; from nbci.store.files import write_atomic\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "import resource, signal, sys; from pathlib import Path; "
+        "from nbci.store.files import write_atomic\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "from nbci.errors import InfrastructureError\n"
         "try: write_atomic(Path(sys.argv[1]), 'n' * 100_000)\n"
         "except InfrastructureError as error: print(error)"

@@ -73,9 +73,9 @@ def test_boxes_lead_to_the_steps_and_say_all_of_it_to_who_cannot_see() -> None:
         'aria-label="report: skipped, after train/svm, train/forest"' in inline
     )  # load is told by these
     assert (
-        "Graph of 4 steps in 3 stages: 1 failed, 1 passed, 1 reused, 1 skipped (failed: train/forest)"
-        in inline
-    )
+        "Graph of 4 steps in 3 stages: 1 failed, 1 passed, 1 reused, 1 skipped (failed: "
+        "train/forest)"
+    ) in inline
 
 
 def test_it_is_an_image_of_the_page_that_has_no_style_of_its_own() -> None:

@@ -92,7 +92,8 @@ def test_its_picture_says_what_it_shows() -> None:
     figure = history_figure(history, "figures/history/accuracy.svg")
     assert figure is not None
     assert figure.alt == (
-        "score:accuracy over 3 runs: from 0.91 to 0.97; lowest 0.91, highest 0.97; asked at least 0.9; "
+        "score:accuracy over 3 runs: from 0.91 to 0.97; lowest 0.91, highest 0.97; "
+        "asked at least 0.9; "
         "asked at least 0.94; baseline 0.95"
     )
     shown = "".join(ElementTree.fromstring(figure.content).itertext())

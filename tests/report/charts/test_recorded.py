@@ -83,7 +83,10 @@ def test_a_figure_has_all_that_a_page_needs() -> None:
         (
             MATRIX,
             {"labels": ["cat", "dog"], "matrix": [[9, 1], [1, 9]]},
-            "Confusion matrix of 2 classes: 85.00% of 20 right, baseline 90.00%; most often cat taken for dog: 2",
+            (
+                "Confusion matrix of 2 classes: 85.00% of 20 right, baseline 90.00%; "
+                "most often cat taken for dog: 2"
+            ),
         ),
         (
             MATRIX,

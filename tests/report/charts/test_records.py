@@ -24,7 +24,9 @@ KFP_V1: dict[str, Any] = {
                 {"name": "predicted", "type": "CATEGORY"},
                 {"name": "count", "type": "NUMBER"},
             ],
-            "source": "yummy,yummy,10\nyummy,not yummy,2\nnot yummy,yummy,6\nnot yummy,not yummy,7\n",
+            "source": (
+                "yummy,yummy,10\nyummy,not yummy,2\nnot yummy,yummy,6\nnot yummy,not yummy,7\n"
+            ),
             "storage": "inline",
             "labels": ["yummy", "not yummy"],
         },
@@ -183,7 +185,8 @@ def test_the_folder_that_dvclive_writes() -> None:
             "dvclive/data.json": json.dumps(ROC),
             "dvclive/dvc.yaml": (
                 "plots:\n- plots/metrics:\n    x: step\n"
-                "- plots/sklearn/cm.json:\n    template: confusion\n    x: actual\n    y: predicted\n"
+                "- plots/sklearn/cm.json:\n    template: confusion\n    x: actual\n"
+                "    y: predicted\n"
             ),
         },
         folders=("dvclive",),
@@ -201,7 +204,8 @@ def test_columns_that_a_dvc_yaml_names() -> None:
     records = found(
         {
             "dvc.yaml": (
-                "plots:\n- train vs test: {x: {logs.csv: epoch}, y: {logs.csv: [acc, val_acc]}, y_label: accuracy}\n"
+                "plots:\n- train vs test: {x: {logs.csv: epoch}, y: {logs.csv: [acc, "
+                "val_acc]}, y_label: accuracy}\n"
                 "- bars.csv: {template: bar_horizontal, x: gain, y: feature}\n- gone.csv\n- 3\n"
                 "- logs.csv: {y: nothing}\n"
             ),

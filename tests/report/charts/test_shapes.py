@@ -218,7 +218,8 @@ JSON = st.recursive(
     max_leaves=12,
 )
 KEYS = (
-    "chart title labels matrix fpr tpr precision recall prob_pred prob_true predicted actual target count curves series"
+    "chart title labels matrix fpr tpr precision recall prob_pred prob_true predicted "
+    "actual target count curves series"
     " x importance features feature epoch step name"
 ).split()
 

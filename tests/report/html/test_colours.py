@@ -16,9 +16,9 @@ def test_colours_of_a_styler_are_kept() -> None:
     rules = "\n".join(colour_rules(style.to_html()))
     assert "#u-T_a_row0_col0 { background-color: #fff7fb; color: #000000; }" in rules
     assert (
-        "#u-T_a_row1_col1 { background: linear-gradient(90deg, #d65f5f 100.0%, transparent 100.0%); }"
-        in rules
-    )
+        "#u-T_a_row1_col1 { background: linear-gradient(90deg, #d65f5f 100.0%, "
+        "transparent 100.0%); }"
+    ) in rules
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ PNG = "data:image/png;base64,iVBORw0KGgo="
 
 def test_drawing_loses_what_could_act() -> None:
     source = (
-        f'{OPEN} onload="alert(1)"><script>alert(2)</script><rect width="5" onclick="x()"/><style>rect {{fill: red}}'
+        f'{OPEN} onload="alert(1)"><script>alert(2)</script><rect width="5" '
+        f'onclick="x()"/><style>rect {{fill: red}}'
         '</style><a xlink:href="javascript:alert(3)" target="_blank">'
         '<set attributeName="href" to="javascript:x"/></a></svg>'
     )
@@ -61,9 +62,9 @@ def test_what_drawings_are_made_of_is_kept(inside: str) -> None:
         '<a href="https://example.org/"/>',
         '<x:script xmlns:x="http://www.w3.org/1999/xhtml">example.org</x:script>',
         '<feImage href="https://example.org/"/>',
-        '<metadata>example.org</metadata>',
+        "<metadata>example.org</metadata>",
     ],
-)  # fmt: skip
+)
 def test_nothing_outside_is_asked_for(inside: str) -> None:
     kept = clean_svg(
         f'<?xml-stylesheet href="https://example.org/"?>{OPEN}>{inside}</svg>'

@@ -49,7 +49,10 @@ def test_nothing_is_made_of_what_says_nothing(source: str) -> None:
     ("source", "kept"),
     [
         ("<p><a href='javascript:1'>a</a></p>", "<p><a>a</a></p>"),
-        ("<p><a href=' https://example.org/?a=1&b=2 ' target=_blank>a</a></p>", '<p><a href="https://example.org/?a=1&amp;b=2">a</a></p>'),
+        (
+            "<p><a href=' https://example.org/?a=1&b=2 ' target=_blank>a</a></p>",
+            '<p><a href="https://example.org/?a=1&amp;b=2">a</a></p>',
+        ),
         ("<a href='//example.org'>a</a>", "<a>a</a>"),
         ("<a href='other.ipynb'>a</a>", "<a>a</a>"),
         ("<b>a</b><iframe></iframe>", "<b>a</b>"),
@@ -57,11 +60,14 @@ def test_nothing_is_made_of_what_says_nothing(source: str) -> None:
         ("<form action=x><p>a<input name=b></p></form>", "<p>a</p>"),
         ("<h1 style='color: red'>a</h1>", "<h3>a</h3>"),
         ("<details><summary>a</summary>b</details>", "<details><summary>a</summary>b</details>"),
-        ("<div class='alert alert-info cell' id=content>a</div>", '<div class="alert alert-info">a</div>'),
+        (
+            "<div class='alert alert-info cell' id=content>a</div>",
+            '<div class="alert alert-info">a</div>',
+        ),
         ("<img src='https://example.org/a.png' alt='a plot'>", "[picture: a plot]"),
         ("<p><marquee><p>a</p></marquee></p>", "<p></p><p>a</p><p></p>"),
     ],
-)  # fmt: skip
+)
 def test_what_is_left_of_html(source: str, kept: str) -> None:
     assert from_html(source) == kept
 
@@ -95,7 +101,10 @@ def test_attached_and_inline_pictures_become_files() -> None:
         b"<svg xmlns='http://www.w3.org/2000/svg'><rect onclick='x'/></svg>"
     ).decode()
     shown = from_markdown(
-        f"![one](attachment:a%20b.png) ![two](data:image/png;base64,{PNG}) ![three](data:image/svg+xml;base64,{svg})",
+        (
+            f"![one](attachment:a%20b.png) ![two](data:image/png;base64,{PNG}) "
+            f"![three](data:image/svg+xml;base64,{svg})"
+        ),
         place,
     )
     assert shown.count('src="../images/s/cell-1-') == 3
@@ -116,7 +125,8 @@ def test_pictures_that_are_not_to_be_had_are_told(address: str) -> None:
 
 def test_html_in_markdown_is_sanitised() -> None:
     shown = from_markdown(
-        "# A <b onclick=x>b</b>\n\n<div class='alert alert-warning'>\n\nmind *this*\n\n</div>\n\n<script>1</script>"
+        "# A <b onclick=x>b</b>\n\n<div class='alert alert-warning'>\n\nmind *this*\n\n"
+        "</div>\n\n<script>1</script>"
     )
     assert "A <b>b</b></h3>" in shown
     assert '<div class="alert alert-warning">\n<p>mind <em>this</em></p>\n</div>' in shown
@@ -147,20 +157,23 @@ MARKED = [
     "<https://x> <javascript:x>",
     "[![p](x)](y) [a]",
     "![x](x){onerror=1}",
-    "<a href=\"jav&#x09;ascript:alert(1)\">a</a>",
+    '<a href="jav&#x09;ascript:alert(1)">a</a>',
     "<img src=x onerror=alert(1)>",
     "<img alt='&#xFDD0;0&#xFDD1;'> $x$",
     "&#xFDD0;7&#xFDD1; $x$",
-    '$\\text{</math><img src=x onerror=alert(1)>}$ $\\text{&lt;script&gt;}$',
+    "$\\text{</math><img src=x onerror=alert(1)>}$ $\\text{&lt;script&gt;}$",
     "$\\href{javascript:alert(1)}{x}$ $\\style{x:y}{z}$",
     "<svg><a xlink:href='javascript:alert(1)'><text>a</text></a></svg>",
-    "<math><mtext><table><mglyph><style><!--</style><img title=\"--&gt;&lt;img src=1 onerror=alert(1)&gt;\">",
-    "<noscript><p title=\"</noscript><img src=x onerror=alert(1)>\">",
+    (
+        '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 '
+        'onerror=alert(1)&gt;">'
+    ),
+    '<noscript><p title="</noscript><img src=x onerror=alert(1)>">',
     "<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
-    "<svg></p><style><a id=\"</style><img src=1 onerror=alert(1)>\">",
+    '<svg></p><style><a id="</style><img src=1 onerror=alert(1)>">',
     "<p><table><p></table><a><table><a>x",
     "</pre></code></main><base href=//x><meta http-equiv=refresh content=0>",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("source", MARKED)
@@ -173,11 +186,13 @@ def test_markup_does_nothing(source: str) -> None:
 
 
 PIECES = st.sampled_from(
-    "<p> </p> <a href=x> </a> <b> </b> <table> <tr> <td> </table> <svg> </svg> <math> <mtext> </math> <style> </style>"
-    " <!-- --> <img src=x onerror=y> <form> <select> <option> <button> </button> <template> <noscript> <title> <pre>"
+    "<p> </p> <a href=x> </a> <b> </b> <table> <tr> <td> </table> <svg> </svg> <math> "
+    "<mtext> </math> <style> </style>"
+    " <!-- --> <img src=x onerror=y> <form> <select> <option> <button> </button> "
+    "<template> <noscript> <title> <pre>"
     " </pre> <li> <dd> $ ` \" ' \n > [x](y) <h1> <details> <summary> <iframe> <![CDATA["
     " ]]> <?x &lt; &#xFDD0;0&#xFDD1;".split(" ")
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150, deadline=None)

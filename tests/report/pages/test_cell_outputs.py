@@ -127,7 +127,7 @@ CHART = {"application/vnd.vegalite.v5+json": {"mark": "bar"}, "text/plain": "alt
         ({"application/x-unheard-of": "1"}, "Not shown here: application/x-unheard-of"),
         ({"text/html": "<iframe src='https://example.org'></iframe>"}, "another page in a frame"),
     ],
-)  # fmt: skip
+)
 def test_outputs_that_need_more_than_a_page(data: dict[str, Any], words: str) -> None:
     markup, files = drawn(samples.shown(data))
     assert words in Page(markup).text
