@@ -88,13 +88,23 @@ def _parser() -> argparse.ArgumentParser:
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)"
     )
     parser.add_argument("--quick", action="store_true", help="few rounds and small sizes")
-    parser.add_argument("--json", type=Path, default=ROOT / ".bench" / "results.json", metavar="FILE",
-                        help="where the figures go (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=ROOT / ".bench" / "results.json",
+        metavar="FILE",
+        help="where the figures go (default: %(default)s)",
+    )
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the tables as a page, too"
     )
-    parser.add_argument("--peers", type=Path, default=ROOT / ".bench", metavar="FOLDER",
-                        help="where the peers' environments are kept (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        default=ROOT / ".bench",
+        metavar="FOLDER",
+        help="where the peers' environments are kept (default: %(default)s)",
+    )
     return parser
 
 

@@ -70,8 +70,13 @@ def _measured(
     seen = take_turns(ways, rounds=bench.pick(3, 1), warmups=0)
     scripts = f"{count} python scripts"
     for name, most in (("warm", 0.25), ("cold", 0.4)):
-        yield compared(f"nbci run -j 1, kernels {name}", seen[name], scripts, seen["bare"],
-                       at_most=None if bench.quick else most)  # fmt: skip
+        yield compared(
+            f"nbci run -j 1, kernels {name}",
+            seen[name],
+            scripts,
+            seen["bare"],
+            at_most=None if bench.quick else most,
+        )
         yield compared(f"nbci run, kernels {name}", seen[f"{name}, at once"], scripts, seen["bare"])
         for tool in ("papermill", "nbclient"):
             yield compared(
@@ -83,8 +88,10 @@ def _measured(
     yield compared(
         "peak memory of all processes, -j 1, cold",
         [peak_memory_of(one_by_one, cwd=project, env=envs["cold"], expect=f"{count} passed")],
-        "papermill, once", [peak_memory_of(argv, cwd=project, env=others)], unit="bytes",
-    )  # fmt: skip
+        "papermill, once",
+        [peak_memory_of(argv, cwd=project, env=others)],
+        unit="bytes",
+    )
 
 
 def _project(project: Path, count: int) -> list[Path]:

@@ -65,9 +65,18 @@ async def stock(code: str) -> Kernel:
 async def forked(code: str, *, folder: Path, zygotes: Zygotes) -> Kernel:
     """Start one with nbci's."""
     job = KernelJob(
-        step="s", kernel_name="python3", language="python", notebook_metadata={}, cells=(), cwd=folder,
-        project=folder, env=dict(os.environ), values_folder=folder, spill_folder=folder, log_path=folder / "log",
-    )  # fmt: skip
+        step="s",
+        kernel_name="python3",
+        language="python",
+        notebook_metadata={},
+        cells=(),
+        cwd=folder,
+        project=folder,
+        env=dict(os.environ),
+        values_folder=folder,
+        spill_folder=folder,
+        log_path=folder / "log",
+    )
     began = time.perf_counter()
     process = KernelProcess(job, Mask(()), lambda _: None, zygotes)
     await process.start()
@@ -142,10 +151,21 @@ def _at_once(bench: Bench, runner: asyncio.Runner) -> Iterator[Row]:
             return runner.run(_several(start, memory["forked"]))
 
     seen = take_turns({"stock": by_stock, "forked": by_nbci}, rounds=bench.pick(5, 2), warmups=0)
-    yield compared(f"{COUNT} kernels at once, until all have imported", seen["forked"], "stock", seen["stock"],
-                   at_most=1 / 3)  # fmt: skip
-    yield compared(f"{COUNT} kernels at once, memory (PSS)", memory["forked"], "stock", memory["stock"],
-                   at_most=1 / 3, unit="bytes")  # fmt: skip
+    yield compared(
+        f"{COUNT} kernels at once, until all have imported",
+        seen["forked"],
+        "stock",
+        seen["stock"],
+        at_most=1 / 3,
+    )
+    yield compared(
+        f"{COUNT} kernels at once, memory (PSS)",
+        memory["forked"],
+        "stock",
+        memory["stock"],
+        at_most=1 / 3,
+        unit="bytes",
+    )
 
 
 async def _several(start: Callable[[str], Awaitable[Kernel]], memory: list[float]) -> float:

@@ -54,8 +54,13 @@ def rows(bench: Bench) -> Iterator[Row]:
     }
     seen = take_turns(ways, rounds=bench.pick(3, 1))
     work = f"cells that print {LINES * (len(LINE) + 1) // 1000} kB"
-    yield compared(f"{few} {work}", seen["nbci"], "papermill", seen["papermill"],
-                   at_most=None if bench.quick else AT_MOST)  # fmt: skip
+    yield compared(
+        f"{few} {work}",
+        seen["nbci"],
+        "papermill",
+        seen["papermill"],
+        at_most=None if bench.quick else AT_MOST,
+    )
     yield compared(f"{2 * few} {work}", seen["twice"], f"{few} cells", seen["nbci"])
     memory = {
         cells: [peak_memory_of(_run(cells), cwd=project, env=env, expect="1 passed")]

@@ -46,7 +46,18 @@ def rows(bench: Bench) -> Iterator[Row]:
         memory = take_turns(
             {size: watched[size] for size in (f"{small}", f"{large}")}, rounds=1, warmups=0
         )
-        yield compared(f"from {small:,} to {large:,} steps, {form}", seen[f"{large}"], f"{small:,} steps",
-                       seen[f"{small}"], at_most=growth)  # fmt: skip
-        yield compared(f"from {small:,} to {large:,} steps, {form}, memory", memory[f"{large}"], f"{small:,} steps",
-                       memory[f"{small}"], at_most=growth, unit="bytes")  # fmt: skip
+        yield compared(
+            f"from {small:,} to {large:,} steps, {form}",
+            seen[f"{large}"],
+            f"{small:,} steps",
+            seen[f"{small}"],
+            at_most=growth,
+        )
+        yield compared(
+            f"from {small:,} to {large:,} steps, {form}, memory",
+            memory[f"{large}"],
+            f"{small:,} steps",
+            memory[f"{small}"],
+            at_most=growth,
+            unit="bytes",
+        )

@@ -14,10 +14,16 @@ def write_notebook(path: Path, cells: Iterable[tuple[str, tuple[str, ...]]]) -> 
     """A Python notebook of these cells: source and tags of each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     found: list[dict[str, Any]] = [
-        {"cell_type": "code", "id": f"c{number}", "metadata": {"tags": list(tags)} if tags else {},
-         "execution_count": None, "outputs": [], "source": source}
+        {
+            "cell_type": "code",
+            "id": f"c{number}",
+            "metadata": {"tags": list(tags)} if tags else {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
         for number, (source, tags) in enumerate(cells)
-    ]  # fmt: skip
+    ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     path.write_text(

@@ -61,11 +61,22 @@ def _of_cells(bench: Bench) -> Iterator[Row]:
         ),
     }
     seen = take_turns(ways, rounds=bench.pick(7, 2))
-    yield compared(f"nbci report, {CELLS} cells, all pages", seen["nbci"], "nbconvert, one page", seen["nbconvert"],
-                   figure_at_most=1.0)  # fmt: skip
+    yield compared(
+        f"nbci report, {CELLS} cells, all pages",
+        seen["nbci"],
+        "nbconvert, one page",
+        seen["nbconvert"],
+        figure_at_most=1.0,
+    )
     sizes = ([_bytes_without_pictures(run / "report")], [float(page.stat().st_size)])
-    yield compared(f"report of {CELLS} cells, without its pictures", sizes[0], "nbconvert's, with them", sizes[1],
-                   figure_at_most=200_000, unit="bytes")  # fmt: skip
+    yield compared(
+        f"report of {CELLS} cells, without its pictures",
+        sizes[0],
+        "nbconvert's, with them",
+        sizes[1],
+        figure_at_most=200_000,
+        unit="bytes",
+    )
 
 
 def _of_steps(bench: Bench) -> Iterator[Row]:

@@ -45,5 +45,10 @@ def rows(bench: Bench) -> Iterator[Row]:
 
     ways = {"nbci": stage, "sh": lambda: seconds_of(["sh", "-c", "true"], cwd=project, env=env)}
     seen = take_turns(ways, rounds=bench.pick(9, 2))
-    yield compared("a stage of one trivial step, less its kernel", seen["nbci"], "sh -c true", seen["sh"],
-                   figure_at_most=1.0)  # fmt: skip
+    yield compared(
+        "a stage of one trivial step, less its kernel",
+        seen["nbci"],
+        "sh -c true",
+        seen["sh"],
+        figure_at_most=1.0,
+    )

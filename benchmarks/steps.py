@@ -30,8 +30,13 @@ def rows(bench: Bench) -> Iterator[Row]:
     envs = {size: of_nbci(bench.folder / f"for-{size}") for size in (few, steps)}
     added = {size: _added(bench.folder / f"nbci-{size}", env, size) for size, env in envs.items()}
     yield figure(f"what nbci adds to a step, {few:,} steps", [added[few]], at_most=ADDED_SECONDS)
-    yield compared(f"what nbci adds to a step, {steps:,} steps", [added[steps]], f"{few:,} steps", [added[few]],
-                   figure_at_most=ADDED_SECONDS)  # fmt: skip
+    yield compared(
+        f"what nbci adds to a step, {steps:,} steps",
+        [added[steps]],
+        f"{few:,} steps",
+        [added[few]],
+        figure_at_most=ADDED_SECONDS,
+    )
 
     project = bench.folder / f"nbci-{steps}"
     run = partial(seconds_of, cwd=project, env=envs[steps])
@@ -43,8 +48,13 @@ def rows(bench: Bench) -> Iterator[Row]:
         },
         rounds=bench.pick(3, 1),
     )
-    yield compared(f"nothing to do, {steps:,} steps", seen["nbci"], "dvc repro", seen["dvc"],
-                   at_most=None if bench.quick else 1 / 150)  # fmt: skip
+    yield compared(
+        f"nothing to do, {steps:,} steps",
+        seen["nbci"],
+        "dvc repro",
+        seen["dvc"],
+        at_most=None if bench.quick else 1 / 150,
+    )
     yield figure(f"nothing to do, {steps:,} steps", seen["nbci"], at_most=0.060)
 
     changed = [_one_changed(project, run, steps, number) for number in range(bench.pick(7, 3))]

@@ -50,8 +50,13 @@ def rows(bench: Bench) -> Iterator[Row]:
         },
         rounds=bench.pick(9, 3),
     )
-    yield compared(f"watches for {folders:,} folders, processor time", watched["nbci"],
-                   "their system calls alone", watched["calls"], figure_at_most=MOST_SECONDS)  # fmt: skip
+    yield compared(
+        f"watches for {folders:,} folders, processor time",
+        watched["nbci"],
+        "their system calls alone",
+        watched["calls"],
+        figure_at_most=MOST_SECONDS,
+    )
 
     env = of_nbci(bench.folder)
     command = nbci("run", "step.ipynb", "--force")

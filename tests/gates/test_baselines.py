@@ -81,10 +81,19 @@ def release(git: Git, number: int, accuracy: float, branch: str = "main") -> Non
     """A released version in production, on a commit of no branch."""
     version = f"v1.{number}.0"
     manifest = Manifest(
-        model="digits", version=version, run="R", pipeline="p", target="p.yaml", commit="x", branch=branch,
-        promoted_utc="2026-01-01T00:00:00Z", by=Promoter(name="A", email="a@b.c"), nbci="0",
-        metrics={"train:accuracy": accuracy}, declared={"accuracy": {"direction": "up", "unit": "ratio"}},
-    )  # fmt: skip
+        model="digits",
+        version=version,
+        run="R",
+        pipeline="p",
+        target="p.yaml",
+        commit="x",
+        branch=branch,
+        promoted_utc="2026-01-01T00:00:00Z",
+        by=Promoter(name="A", email="a@b.c"),
+        nbci="0",
+        metrics={"train:accuracy": accuracy},
+        declared={"accuracy": {"direction": "up", "unit": "ratio"}},
+    )
     git("checkout", "-q", "--detach")
     commit(git, ".nbci/release.json", to_json(manifest))
     git("tag", "-a", "-m", "m", f"digits@{version}")
@@ -223,9 +232,11 @@ def test_a_revision_without_metrics_is_that_of_a_run_that_was_made_of_it(work: G
     plan = replace(PLAN, steps=(replace(STEP, metrics=("other.json",)),))
     assert none("rev:HEAD", work.folder, plan=plan).certain
     head = work("rev-parse", "HEAD")
-    for run, state in (("1", GitState(commit=head, branch=None, dirty=False)),
-                       ("2", GitState(commit=head, branch=None, dirty=True)),
-                       ("9", GitState(commit=head, branch=None, dirty=False))):  # fmt: skip
+    for run, state in (
+        ("1", GitState(commit=head, branch=None, dirty=False)),
+        ("2", GitState(commit=head, branch=None, dirty=True)),
+        ("9", GitState(commit=head, branch=None, dirty=False)),
+    ):
         write_run(work.folder, run, accuracy=float(run), git=state)
     assert baseline("rev:HEAD", work.folder, plan=plan).metrics == {"train:accuracy": 1.0}
 

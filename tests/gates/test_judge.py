@@ -69,7 +69,7 @@ def against(baseline: Baseline | NoBaseline) -> Mapping[str, Baseline | NoBaseli
         ({"at_most": 1}, math.inf, "failed", -math.inf),
         ({"severity": "warn", "at_least": 1}, 0.5, "warned", -0.5),
     ],
-)  # fmt: skip
+)
 def test_bounds(bounds: dict[str, Any], found: float, result: str, margin: float) -> None:
     answer = result_of(gate(**bounds), run(accuracy=found))
     assert (answer.result, answer.metric, answer.found) == (result, "train:accuracy", found)
@@ -127,32 +127,66 @@ OTHER_UNIT = Baseline(
     declared={"accuracy": DeclaredMetric(unit="%")},
 )
 OTHER_WAY = Baseline(
-    asked="champion", source="v1", identity="1", metrics={"accuracy": 1.0},
+    asked="champion",
+    source="v1",
+    identity="1",
+    metrics={"accuracy": 1.0},
     declared={"accuracy": DeclaredMetric(direction="down")},
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
     ("rules", "baseline", "result", "reason"),
     [
         ({}, NONE, "passed", "first run: no version of digits was ever promoted"),
-        ({"first_run": "warn"}, NONE, "warned", "first run: no version of digits was ever promoted"),
-        ({"first_run": "fail"}, NONE, "failed", "first run: no version of digits was ever promoted"),
+        (
+            {"first_run": "warn"},
+            NONE,
+            "warned",
+            "first run: no version of digits was ever promoted",
+        ),
+        (
+            {"first_run": "fail"},
+            NONE,
+            "failed",
+            "first run: no version of digits was ever promoted",
+        ),
         ({"at_least": 0.99}, NONE, "failed", "misses by 0.04"),
         ({}, UNSURE, "failed", "tags are not fetched"),
         ({"severity": "warn"}, UNSURE, "warned", "tags are not fetched"),
-        ({"first_run": "fail"}, Baseline(asked="champion", source="v1", identity="1", metrics={"f1": 1}), "failed",
-         "first run: v1 has no accuracy"),
-        ({}, Baseline(asked="champion", source="v1", identity="1", metrics={"a:accuracy": 1, "b:accuracy": 1}),
-         "failed", "v1 has several: a:accuracy, b:accuracy"),
+        (
+            {"first_run": "fail"},
+            Baseline(asked="champion", source="v1", identity="1", metrics={"f1": 1}),
+            "failed",
+            "first run: v1 has no accuracy",
+        ),
+        (
+            {},
+            Baseline(
+                asked="champion",
+                source="v1",
+                identity="1",
+                metrics={"a:accuracy": 1, "b:accuracy": 1},
+            ),
+            "failed",
+            "v1 has several: a:accuracy, b:accuracy",
+        ),
         ({}, OTHER_UNIT, "failed", "the baseline is in %, the metric in ratio"),
         ({}, OTHER_WAY, "failed", "the baseline's direction is down, the metric's up"),
-        ({}, Baseline(asked="champion", source="v1", identity="1", metrics={"accuracy": math.nan}), "failed",
-         "the baseline is nan"),
-        ({"missing": "pass"}, Baseline(asked="champion", source="v1", identity="1", metrics={"accuracy": math.nan}),
-         "passed", "the baseline is nan"),
+        (
+            {},
+            Baseline(asked="champion", source="v1", identity="1", metrics={"accuracy": math.nan}),
+            "failed",
+            "the baseline is nan",
+        ),
+        (
+            {"missing": "pass"},
+            Baseline(asked="champion", source="v1", identity="1", metrics={"accuracy": math.nan}),
+            "passed",
+            "the baseline is nan",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_holds_without_a_baseline(
     rules: dict[str, Any], baseline: Baseline | NoBaseline, result: str, reason: str
 ) -> None:
@@ -176,15 +210,35 @@ SKIPPED = StepRecord(
         ({"missing": "warn"}, run(accuracy=math.nan), "warned", "accuracy is NaN"),
         ({"missing": "pass"}, run(), "passed", "no step measured accuracy"),
         ({"severity": "warn"}, run(), "warned", "no step measured accuracy"),
-        ({"metric": "deploy:ms"}, run(steps=(SKIPPED,)), "failed",
-         "step deploy/try was skipped: its condition `deploy` does not hold"),
-        ({"metric": "ms"}, run(steps=(SKIPPED,)), "failed",
-         "step deploy/try was skipped: its condition `deploy` does not hold"),
-        ({}, run(accuracy=1, steps=(StepRecord(name="b", result="passed", metrics=(
-            Metric(name="accuracy", value=1.0, source="cell"),)),)), "failed",
-         "several steps measure accuracy: train:accuracy, b:accuracy"),
+        (
+            {"metric": "deploy:ms"},
+            run(steps=(SKIPPED,)),
+            "failed",
+            "step deploy/try was skipped: its condition `deploy` does not hold",
+        ),
+        (
+            {"metric": "ms"},
+            run(steps=(SKIPPED,)),
+            "failed",
+            "step deploy/try was skipped: its condition `deploy` does not hold",
+        ),
+        (
+            {},
+            run(
+                accuracy=1,
+                steps=(
+                    StepRecord(
+                        name="b",
+                        result="passed",
+                        metrics=(Metric(name="accuracy", value=1.0, source="cell"),),
+                    ),
+                ),
+            ),
+            "failed",
+            "several steps measure accuracy: train:accuracy, b:accuracy",
+        ),
     ],
-)  # fmt: skip
+)
 def test_missing_metrics(
     rules: dict[str, Any], record: RunRecord, result: str, reason: str
 ) -> None:
@@ -329,8 +383,12 @@ def test_a_verdict_is_read_as_it_was_written() -> None:
     given = Override(
         gate="it", by="Ada", reason="known", at_utc=UTC, asked="at least 0.9", found=math.inf
     )
-    verdict = verdict_of(gate(baseline="champion", max_drop=Tolerance(amount=1)), run(accuracy=0.96),
-                         baselines=against(CHAMPION), overrides=(given,))  # fmt: skip
+    verdict = verdict_of(
+        gate(baseline="champion", max_drop=Tolerance(amount=1)),
+        run(accuracy=0.96),
+        baselines=against(CHAMPION),
+        overrides=(given,),
+    )
     assert from_json(to_json(verdict), Verdict, "v.json") == verdict
 
 

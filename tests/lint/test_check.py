@@ -33,16 +33,36 @@ TAGS = st.lists(
 LINES = st.one_of(
     st.sampled_from(
         [
-            "a = 1", "b = a", "del a", "def f():", "    return a", "import os, random", "from math import *",
-            "x = (i for i in a)", "f = open('/x/y')", "%cd x", "!ls {a}", "%%bash", "os.environ['A'] = '1'",
-            "random.seed(0)", "if a", "a: int = 'x'", "print(a)", "random.random()", "os.chdir(a)",
-            "with open(a) as b: pass", "class A: pass", "a = yield", "await a", "# nbci: ignore[undefined-name]",
+            "a = 1",
+            "b = a",
+            "del a",
+            "def f():",
+            "    return a",
+            "import os, random",
+            "from math import *",
+            "x = (i for i in a)",
+            "f = open('/x/y')",
+            "%cd x",
+            "!ls {a}",
+            "%%bash",
+            "os.environ['A'] = '1'",
+            "random.seed(0)",
+            "if a",
+            "a: int = 'x'",
+            "print(a)",
+            "random.random()",
+            "os.chdir(a)",
+            "with open(a) as b: pass",
+            "class A: pass",
+            "a = yield",
+            "await a",
+            "# nbci: ignore[undefined-name]",
             "get_ipython().run_line_magic('cd', a)",
         ]
     ),
     st.text(st.characters(), max_size=12),
     st.sampled_from(["\0", "\ud800", "\udfff a", "x = '\ud83d'", "\r", "a\r\nb", "\f", "\u2028"]),
-)  # fmt: skip
+)
 CELLS = st.fixed_dictionaries(
     {
         "cell_type": st.sampled_from(["code", "code", "code", "markdown", "raw"]),

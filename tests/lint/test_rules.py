@@ -96,7 +96,9 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     ("cycle", notebook(("step:a prev:a", "1")), [(1, None)], notebook(A)),
     (
         "syntax-error",
-        notebook(A, ("step:b", "print(x)\nif x\n  pass"), ("", "y = = 2"), ("skip", "this is skipped")),
+        notebook(
+            A, ("step:b", "print(x)\nif x\n  pass"), ("", "y = = 2"), ("skip", "this is skipped")
+        ),
         [(2, 2), (3, 1)],
         notebook(("step:a", "%matplotlib inline\n!ls\nimport asyncio\nx = await asyncio.sleep(0)")),
     ),
@@ -113,7 +115,12 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         [(2, 1)],  # `made` may come from the cell that does not parse
         notebook(A, ("step:b", "made = 2"), ("step:c", "print(made)")),
     ),
-    ("undefined-name", notebook(A, ("metrics", "print(acuracy)")), [(2, 1)], notebook(A, ("metrics", "print(x)"))),
+    (
+        "undefined-name",
+        notebook(A, ("metrics", "print(acuracy)")),
+        [(2, 1)],
+        notebook(A, ("metrics", "print(x)")),
+    ),
     (
         "maybe-undefined-name",
         notebook(("imports", "from math import *"), ("step:a", "print(floor(2))")),
@@ -128,30 +135,51 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     ),
     (
         "unsaveable-value",
-        notebook(("imports", "import threading as t\nfrom sqlite3 import connect"),
-                 ("step:a", "lock = t.Lock()\ndb = connect('x')\nwith open('f') as f:\n    pass"),
-                 ("step:b", "print(lock, db, f)")),
+        notebook(
+            ("imports", "import threading as t\nfrom sqlite3 import connect"),
+            ("step:a", "lock = t.Lock()\ndb = connect('x')\nwith open('f') as f:\n    pass"),
+            ("step:b", "print(lock, db, f)"),
+        ),
         [(2, 1), (2, 2), (2, 3)],
-        notebook(("imports", "import threading as t"), ("step:a", "lock = t.Lock()\nf = lambda: open('f')\ng = 1"),
-                 ("step:b", "lock = t.Lock()\nprint(lock, f, g)")),
+        notebook(
+            ("imports", "import threading as t"),
+            ("step:a", "lock = t.Lock()\nf = lambda: open('f')\ng = 1"),
+            ("step:b", "lock = t.Lock()\nprint(lock, f, g)"),
+        ),
     ),
     (
         "unsaveable-value",
-        notebook(("imports", "import tensorflow as tf\nimport xgboost as xgb"),
-                 ("step:a", ("ds = tf.data.Dataset.from_tensor_slices([1]).shuffle(9).batch(2)\n"
-                            "m = xgb.QuantileDMatrix(1)\ng = tf.Graph()")),
-                 ("step:b", "print(ds, m, g)")),
+        notebook(
+            ("imports", "import tensorflow as tf\nimport xgboost as xgb"),
+            (
+                "step:a",
+                (
+                    "ds = tf.data.Dataset.from_tensor_slices([1]).shuffle(9).batch(2)\n"
+                    "m = xgb.QuantileDMatrix(1)\ng = tf.Graph()"
+                ),
+            ),
+            ("step:b", "print(ds, m, g)"),
+        ),
         [(2, 1), (2, 2), (2, 3)],
-        notebook(("imports", "import tensorflow as tf\nimport xgboost as xgb"),
-                 ("step:a", ("n = tf.data.Dataset.range(3).reduce(0, max)\nm = xgb.DMatrix(1)\n"
-                            "x = list(tf.data.Dataset.range(3))\nparts = open('f').read().map()")),
-                 ("step:b", "print(n, m, x, parts)")),
+        notebook(
+            ("imports", "import tensorflow as tf\nimport xgboost as xgb"),
+            (
+                "step:a",
+                (
+                    "n = tf.data.Dataset.range(3).reduce(0, max)\nm = xgb.DMatrix(1)\n"
+                    "x = list(tf.data.Dataset.range(3))\nparts = open('f').read().map()"
+                ),
+            ),
+            ("step:b", "print(n, m, x, parts)"),
+        ),
     ),
     (
         "unsaveable-value",
         notebook(("step:a", "f = open('f')"), ("step:b", "f.read()")),
         [(1, 1)],
-        notebook(("step:a", "def open(name):\n    return 1\nf = open('f')"), ("step:b", "print(f)")),
+        notebook(
+            ("step:a", "def open(name):\n    return 1\nf = open('f')"), ("step:b", "print(f)")
+        ),
     ),
     (
         "cell-before-tags",
@@ -161,7 +189,9 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     ),
     (
         "cell-behind-metrics",
-        notebook(A, ("metrics", "print(x)"), ("", "print(x)"), ("skip", "!"), ("", "y = 1"), USES_X),
+        notebook(
+            A, ("metrics", "print(x)"), ("", "print(x)"), ("skip", "!"), ("", "y = 1"), USES_X
+        ),
         [(3, None), (5, None)],
         notebook(A, ("metrics", "print(x)"), ("metrics", "x"), USES_X, ("", "print(x)")),
     ),
@@ -171,22 +201,43 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         [(2, None), (3, None)],
         notebook(("step:a timeout:5m", "1"), ("in:data.csv", "2")),
     ),
-    ("tag-on-text", notebook(("markdown step:a", "# A"), A), [(1, None)], notebook(("markdown", "# A"), A)),
+    (
+        "tag-on-text",
+        notebook(("markdown step:a", "# A"), A),
+        [(1, None)],
+        notebook(("markdown", "# A"), A),
+    ),
     (
         "unsettled-join",
-        notebook(("step:a", "0"), ("step:b prev:a", "x = 1"), ("step:c prev:a", "x = 2"),
-                 ("step:d prev:b prev:c", "print(x)")),
+        notebook(
+            ("step:a", "0"),
+            ("step:b prev:a", "x = 1"),
+            ("step:c prev:a", "x = 2"),
+            ("step:d prev:b prev:c", "print(x)"),
+        ),
         [(None, None)],
-        notebook(("step:a", "0"), ("step:b prev:a", "x = 1"), ("step:c prev:a", "y = 2"),
-                 ("step:d prev:b prev:c", "print(x)")),
+        notebook(
+            ("step:a", "0"),
+            ("step:b prev:a", "x = 1"),
+            ("step:c prev:a", "y = 2"),
+            ("step:d prev:b prev:c", "print(x)"),
+        ),
     ),
     (
         "not-handed-on",
-        notebook(("functions", "class Base: pass"), ("step:a", MAKE_HIDDEN),
-                 ("step:b prev:a", "held = make()"), ("step:c prev:b", "print(Base.__subclasses__())")),
+        notebook(
+            ("functions", "class Base: pass"),
+            ("step:a", MAKE_HIDDEN),
+            ("step:b prev:a", "held = make()"),
+            ("step:c prev:b", "print(Base.__subclasses__())"),
+        ),
         [(None, None)],
-        notebook(("functions", "class Base: pass"), ("step:a", MAKE_HIDDEN),
-                 ("step:b prev:a", "held = make()"), ("step:c prev:b", "print(Base.__name__)")),
+        notebook(
+            ("functions", "class Base: pass"),
+            ("step:a", MAKE_HIDDEN),
+            ("step:b prev:a", "held = make()"),
+            ("step:c prev:b", "print(Base.__name__)"),
+        ),
     ),
     (
         "hidden-names",
@@ -214,13 +265,18 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         "overwritten-parameter",
         notebook(("parameters", "C = 1"), ("step:a", "print(C)\nC = 2")),
         [(2, 2)],
-        notebook(("parameters", "C = 1"), ("step:a", "def f():\n    C = 2\nprint([C for C in range(3)], C)")),
+        notebook(
+            ("parameters", "C = 1"),
+            ("step:a", "def f():\n    C = 2\nprint([C for C in range(3)], C)"),
+        ),
     ),
     (
         "environment-change",
         notebook(MPL, ("step:a", "os.environ['A'] = '1'\n%env B=2"), ("step:b", "1")),
         [(2, 1), (2, 2)],
-        notebook(MPL, ("step:a", "print(os.environ['A'])\n%env"), ("step:b", "os.environ['A'] = '1'")),
+        notebook(
+            MPL, ("step:a", "print(os.environ['A'])\n%env"), ("step:b", "os.environ['A'] = '1'")
+        ),
     ),
     (
         "folder-change",
@@ -230,36 +286,64 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     ),
     (
         "random-seed",
-        notebook(MPL, ("step:a", "1"), ("step:b prev:a", "np.random.seed(0)"),
-                 ("step:c prev:a", "x = np.random.rand(2)")),
+        notebook(
+            MPL,
+            ("step:a", "1"),
+            ("step:b prev:a", "np.random.seed(0)"),
+            ("step:c prev:a", "x = np.random.rand(2)"),
+        ),
         [(3, 1)],
-        notebook(MPL, ("step:a", "np.random.seed(0)\nrandom.seed(0)"), ("step:b", "x = np.random.rand(2)"),
-                 ("step:c", "np.random.seed(0)\nx = np.random.rand(2), np.random.default_rng(1)")),
+        notebook(
+            MPL,
+            ("step:a", "np.random.seed(0)\nrandom.seed(0)"),
+            ("step:b", "x = np.random.rand(2)"),
+            ("step:c", "np.random.seed(0)\nx = np.random.rand(2), np.random.default_rng(1)"),
+        ),
     ),
     (
         "random-seed",
-        notebook(("imports", "import tensorflow as tf"), ("step:a", "tf.random.set_seed(0)"),
-                 ("step:b", "x = tf.random.uniform((2,))")),
+        notebook(
+            ("imports", "import tensorflow as tf"),
+            ("step:a", "tf.random.set_seed(0)"),
+            ("step:b", "x = tf.random.uniform((2,))"),
+        ),
         [(2, 1)],
-        notebook(("imports", "import tensorflow as tf\ntf.random.set_seed(0)"),
-                 ("step:a", "1"), ("step:b", "x = tf.random.uniform((2,))")),
+        notebook(
+            ("imports", "import tensorflow as tf\ntf.random.set_seed(0)"),
+            ("step:a", "1"),
+            ("step:b", "x = tf.random.uniform((2,))"),
+        ),
     ),
     (
         "unseeded-random",
-        notebook(MPL, ("imports", "from sklearn.model_selection import train_test_split as split"),
-                 ("step:a", "x = np.random.rand(2)\ny = split(x)"), ("step:b", "random.shuffle(y)")),
+        notebook(
+            MPL,
+            ("imports", "from sklearn.model_selection import train_test_split as split"),
+            ("step:a", "x = np.random.rand(2)\ny = split(x)"),
+            ("step:b", "random.shuffle(y)"),
+        ),
         [(3, 1), (3, 2), (4, 1)],
-        notebook(MPL, ("imports", "from sklearn.model_selection import train_test_split as split"),
-                 ("step:a", ("rng = np.random.default_rng(1)\nx = split(rng.random(9), random_state=1)\n"
-                            "y = split(x, shuffle=False)\nz = random.Random(1).random()")),
-                 ("step:b", "1")),
+        notebook(
+            MPL,
+            ("imports", "from sklearn.model_selection import train_test_split as split"),
+            (
+                "step:a",
+                (
+                    "rng = np.random.default_rng(1)\nx = split(rng.random(9), random_state=1)\n"
+                    "y = split(x, shuffle=False)\nz = random.Random(1).random()"
+                ),
+            ),
+            ("step:b", "1"),
+        ),
     ),
     (
         "unseeded-random",
         notebook(("imports", "import random"), ("step:a", "x = random.random()")),
         [(2, 1)],
-        notebook(("imports", "import random\nfrom mine import seed_everything"),
-                 ("step:a", "seed_everything(3)\nx = random.random()")),
+        notebook(
+            ("imports", "import random\nfrom mine import seed_everything"),
+            ("step:a", "seed_everything(3)\nx = random.random()"),
+        ),
     ),
     (
         "numbered-output",
@@ -271,18 +355,32 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         "process-state",
         notebook(("imports", STATE), ("step:a", CHANGES), ("step:b", "1")),
         [(2, line) for line in range(1, CHANGES.count("\n") + 2)],
-        notebook(("imports", f"{STATE}\npd.set_option('display.precision', 2)"),
-                 ("step:a", ("with pd.option_context('display.precision', 2):\n    pd.set_option('x', 1)\n"
-                            "with warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n"
-                            "own = type('Own', (), {})()\nown.level = 3\nprint(sys.path, decimal.getcontext().prec)")),
-                 ("step:b", CHANGES)),
+        notebook(
+            ("imports", f"{STATE}\npd.set_option('display.precision', 2)"),
+            (
+                "step:a",
+                (
+                    "with pd.option_context('display.precision', 2):\n    pd.set_option('x', 1)\n"
+                    "with warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n"
+                    "own = type('Own', (), {})()\nown.level = 3\nprint(sys.path, decimal.getcontext().prec)"
+                ),
+            ),
+            ("step:b", CHANGES),
+        ),
     ),
     (
         "plot-settings",
-        notebook(MPL, ("step:a", "plt.style.use('ggplot')\nplt.rcParams['x'] = 1"), ("step:b", "plt.plot([1])")),
+        notebook(
+            MPL,
+            ("step:a", "plt.style.use('ggplot')\nplt.rcParams['x'] = 1"),
+            ("step:b", "plt.plot([1])"),
+        ),
         [(2, 1), (2, 2)],
-        notebook(("imports", "import matplotlib.pyplot as plt\nplt.style.use('ggplot')"), ("step:a", "1"),
-                 ("step:b", "plt.plot([1])")),
+        notebook(
+            ("imports", "import matplotlib.pyplot as plt\nplt.style.use('ggplot')"),
+            ("step:a", "1"),
+            ("step:b", "plt.plot([1])"),
+        ),
     ),
     (
         "large-output",
@@ -307,7 +405,10 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         ),
         [(1, 1), (3, 2), (4, 1), (5, 1)],
         notebook(
-            ("markdown", "Set `password` in the environment; the digest is " + "0123456789abcdef" * 4),
+            (
+                "markdown",
+                "Set `password` in the environment; the digest is " + "0123456789abcdef" * 4,
+            ),
             A,
             ("", "import os\npassword = os.environ['DB_PASSWORD']\ntokens = 'a b c'.split()"),
             ("", "password = 'not one'  # pragma: allowlist secret"),
@@ -322,12 +423,17 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     ),
     (
         "absolute-path",
-        notebook(("imports", "import pandas as pd"),
-                 ("step:a", "open('/home/me/x')\npd.read_csv('C:\\\\data.csv')\npd.read_csv('~/x.csv')")),
+        notebook(
+            ("imports", "import pandas as pd"),
+            ("step:a", "open('/home/me/x')\npd.read_csv('C:\\\\data.csv')\npd.read_csv('~/x.csv')"),
+        ),
         [(2, 1), (2, 2), (2, 3)],
-        notebook(("imports", "import pandas as pd"), ("step:a", "open('/dev/null')\npd.read_csv('data/x.csv')")),
+        notebook(
+            ("imports", "import pandas as pd"),
+            ("step:a", "open('/dev/null')\npd.read_csv('data/x.csv')"),
+        ),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -369,14 +475,24 @@ PIPELINES = [
     ("wrong-pipeline-file", "steps:\n  a: {notebok: a.ipynb}\nordr: declared\n", [2, 2, 3]),
     ("wrong-pipeline-file", "steps: [\n", [2]),
     ("missing-notebook", "steps:\n  a: {notebook: a.ipynb}\n  b: {notebook: b.ipynb}\n", [3]),
-    ("wrong-reference", 'steps:\n  a:\n    notebook: a.ipynb\n    env: {A: "${D}"}\n    deps: ["${E", "${matrix.m}"]\n',
-     [4, 5, 5]),
-    ("cycle", "steps:\n  a: {notebook: a.ipynb, after: [b]}\n  b: {notebook: a.ipynb, after: [a]}\n", [2]),
+    (
+        "wrong-reference",
+        'steps:\n  a:\n    notebook: a.ipynb\n    env: {A: "${D}"}\n    deps: ["${E", "${matrix.m}"]\n',
+        [4, 5, 5],
+    ),
+    (
+        "cycle",
+        "steps:\n  a: {notebook: a.ipynb, after: [b]}\n  b: {notebook: a.ipynb, after: [a]}\n",
+        [2],
+    ),
     ("wrong-pipeline", "steps:\n  a: {notebook: a.ipynb, params: {D: 2}}\n", [2]),
     ("unused-parameter", "params:\n  C: 1\n  D: 2\nsteps:\n  a: {notebook: a.ipynb}\n", [2, 3]),
-    ("unmeasured-metric", f"{FINE}metrics:\n  accuracy: {{}}\n  loss: {{}}\ngates:\n  - {{metric: f1, at_least: 1}}\n",
-     [8, 10]),
-]  # fmt: skip
+    (
+        "unmeasured-metric",
+        f"{FINE}metrics:\n  accuracy: {{}}\n  loss: {{}}\ngates:\n  - {{metric: f1, at_least: 1}}\n",
+        [8, 10],
+    ),
+]
 
 
 @pytest.mark.parametrize(("rule", "text", "lines"), PIPELINES, ids=[case[0] for case in PIPELINES])

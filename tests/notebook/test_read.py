@@ -158,13 +158,19 @@ def test_version_3_is_upgraded() -> None:
             {
                 "cells": [
                     {"cell_type": "heading", "level": 1, "metadata": {}, "source": "Old"},
-                    {"cell_type": "code", "collapsed": False, "input": "x = 1", "language": "python", "metadata": {},
-                     "outputs": []},
+                    {
+                        "cell_type": "code",
+                        "collapsed": False,
+                        "input": "x = 1",
+                        "language": "python",
+                        "metadata": {},
+                        "outputs": [],
+                    },
                 ],
                 "metadata": {},
             }
         ],
-    }  # fmt: skip
+    }
     notebook = parse_notebook(json.dumps(document).encode(), "old.ipynb")
     assert [(cell.kind, cell.source) for cell in notebook.cells] == [
         ("markdown", "# Old"),

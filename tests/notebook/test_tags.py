@@ -130,9 +130,34 @@ def test_mistakes_name_the_cell_and_what_was_meant(
 
 
 _WORDS = st.sampled_from(
-    ["step", "block", "prev", "after", "annotation", "label", "limit", "image", "cache", "report", "notebook", "agent",
-     "timeout", "retries", "in", "out", "secret", "skip", "imports", "gpu", "1", "²", "nvidia.com/gpu", "", "enabled"]
-)  # fmt: skip
+    [
+        "step",
+        "block",
+        "prev",
+        "after",
+        "annotation",
+        "label",
+        "limit",
+        "image",
+        "cache",
+        "report",
+        "notebook",
+        "agent",
+        "timeout",
+        "retries",
+        "in",
+        "out",
+        "secret",
+        "skip",
+        "imports",
+        "gpu",
+        "1",
+        "²",
+        "nvidia.com/gpu",
+        "",
+        "enabled",
+    ]
+)
 
 
 @given(

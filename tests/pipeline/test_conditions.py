@@ -23,14 +23,26 @@ MATRIX = {"model": "svm", "n": 7}
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("C > 1", True), ("1 < C < 2 <= n", True), ("mode == 'full' and not flag", False), ("flag or unknown", None),
-        ("model in models", True), ("matrix.model not in ['svm']", False), ("n == 7", True), ("none is null", True),
-        ("${C} > 1", True), ("${matrix.model} == 'svm'", True), ("'${matrix.model}-${mode}' == 'svm-full'", True),
-        ("'$${x}' == '$' + '{x}'", True), ("n % 2 == 1 and -n < 0", True), ("true", True), ("False", False),
+        ("C > 1", True),
+        ("1 < C < 2 <= n", True),
+        ("mode == 'full' and not flag", False),
+        ("flag or unknown", None),
+        ("model in models", True),
+        ("matrix.model not in ['svm']", False),
+        ("n == 7", True),
+        ("none is null", True),
+        ("${C} > 1", True),
+        ("${matrix.model} == 'svm'", True),
+        ("'${matrix.model}-${mode}' == 'svm-full'", True),
+        ("'$${x}' == '$' + '{x}'", True),
+        ("n % 2 == 1 and -n < 0", True),
+        ("true", True),
+        ("False", False),
         ("'' ", False),
-        ("(C + 1) * 2 == 5", True), ("flag == True", True),
+        ("(C + 1) * 2 == 5", True),
+        ("flag == True", True),
     ],
-)  # fmt: skip
+)
 def test_conditions_are_decided(text: str, expected: bool | None) -> None:
     if expected is None:
         with pytest.raises(UsageError, match="unknown name 'unknown'"):
@@ -65,7 +77,7 @@ def test_conditions_are_decided(text: str, expected: bool | None) -> None:
         ("'${nobody}' == ''", "unknown parameter 'nobody'"),
         ("matrix == 1", "unknown name 'matrix'"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_condition_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_condition(text, PARAMETERS, MATRIX)

@@ -20,11 +20,18 @@ from nbci.pipeline.expressions import (
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("${C}", 1.5), ("a${C}b", "a1.5b"), ("${ C }", 1.5), ("$${C}", "${C}"), ("$C {C} }", "$C {C} }"), ("", ""),
-        ("${flag}-${none}", "true-null"), ("${text}${text}", "é é "),
-        (["${C}", {"k": "${C}"}], [1.5, {"k": 1.5}]), (3, 3),
+        ("${C}", 1.5),
+        ("a${C}b", "a1.5b"),
+        ("${ C }", 1.5),
+        ("$${C}", "${C}"),
+        ("$C {C} }", "$C {C} }"),
+        ("", ""),
+        ("${flag}-${none}", "true-null"),
+        ("${text}${text}", "é é "),
+        (["${C}", {"k": "${C}"}], [1.5, {"k": 1.5}]),
+        (3, 3),
     ],
-)  # fmt: skip
+)
 def test_parameters_are_put_in(text: Any, value: Any) -> None:
     assert substitute(text, {"C": 1.5, "flag": True, "none": None, "text": "é "}) == value
 

@@ -47,14 +47,24 @@ def _compounds(inner: st.SearchStrategy[Formula]) -> st.SearchStrategy[Formula]:
     lists = st.lists(inner, max_size=3).map(tuple)
     return st.one_of(
         st.builds(lambda op, x: Unary(op=op, operand=x), st.sampled_from(("not", "-", "+")), inner),
-        st.builds(lambda op, x, y: Arithmetic(op=op, left=x, right=y), st.sampled_from(get_args(ArithmeticWord)), inner,
-                  inner),
-        st.builds(lambda op, x: Combination(op=op, operands=x), st.sampled_from(("and", "or")),
-                  st.lists(inner, min_size=2, max_size=3).map(tuple)),
-        st.builds(lambda x, rest: Comparison(first=x, rest=rest), inner,
-                  st.lists(st.tuples(words, inner), min_size=1, max_size=2).map(tuple)),
+        st.builds(
+            lambda op, x, y: Arithmetic(op=op, left=x, right=y),
+            st.sampled_from(get_args(ArithmeticWord)),
+            inner,
+            inner,
+        ),
+        st.builds(
+            lambda op, x: Combination(op=op, operands=x),
+            st.sampled_from(("and", "or")),
+            st.lists(inner, min_size=2, max_size=3).map(tuple),
+        ),
+        st.builds(
+            lambda x, rest: Comparison(first=x, rest=rest),
+            inner,
+            st.lists(st.tuples(words, inner), min_size=1, max_size=2).map(tuple),
+        ),
         st.builds(lambda items: Listing(items=items), lists),
-    )  # fmt: skip
+    )
 
 
 formulas = st.recursive(

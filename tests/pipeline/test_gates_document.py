@@ -49,12 +49,17 @@ def test_gates_are_values() -> None:
         ("metric: rows, at_least: 1, at_most: 2", "between 1 and 2"),
         ("metric: rows, at_least: 1, between: [0, 3]", "between 1 and 3"),
         ("metric: rows, equals: 3", "equals 3"),
-        ("metric: 'train:loss', baseline: 'run:2026', max_rise: 0.5 %", "at most 0.5% above run:2026"),
-        ("metric: rows, baseline: 'file:./a/../b.json', max_rise: 1, max_drop: 2",
-         "at most 2 below file:b.json, at most 1 above file:b.json"),
+        (
+            "metric: 'train:loss', baseline: 'run:2026', max_rise: 0.5 %",
+            "at most 0.5% above run:2026",
+        ),
+        (
+            "metric: rows, baseline: 'file:./a/../b.json', max_rise: 1, max_drop: 2",
+            "at most 2 below file:b.json, at most 1 above file:b.json",
+        ),
         ("expr: accuracy >= 0.9 and rows < 50", "accuracy >= 0.9 and rows < 50"),
     ],
-)  # fmt: skip
+)
 def test_a_gate_says_what_it_asks(text: str, asked: str) -> None:
     assert gates_of(text)[0].asked == asked
 
@@ -68,42 +73,107 @@ def test_a_distance_in_either_direction_needs_no_direction() -> None:
 @pytest.mark.parametrize(
     ("lines", "message", "hint"),
     [
-        (["metric: rows"], "line 4, column 14: the gate asks nothing of rows", "add one of at_least"),
-        (["metric: rows, at_least: 3, at_most: 2"], "line 4, column 42: no value of rows is all of this", None),
-        (["metric: rows, between: [3, 2]"], "line 4, column 29: between: 3 is more than 2", "write [2, 3]"),
-        (["metric: rows, equals: 4, at_most: 3"], "no value of rows is all of this: at_most 3, equals 4", None),
-        (["metric: rows, at_least: .nan"], "line 4, column 30: at_least: nan is no bound", "finite"),
+        (
+            ["metric: rows"],
+            "line 4, column 14: the gate asks nothing of rows",
+            "add one of at_least",
+        ),
+        (
+            ["metric: rows, at_least: 3, at_most: 2"],
+            "line 4, column 42: no value of rows is all of this",
+            None,
+        ),
+        (
+            ["metric: rows, between: [3, 2]"],
+            "line 4, column 29: between: 3 is more than 2",
+            "write [2, 3]",
+        ),
+        (
+            ["metric: rows, equals: 4, at_most: 3"],
+            "no value of rows is all of this: at_most 3, equals 4",
+            None,
+        ),
+        (
+            ["metric: rows, at_least: .nan"],
+            "line 4, column 30: at_least: nan is no bound",
+            "finite",
+        ),
         (["metric: rows, at_most: .inf"], "at_most: inf is no bound", "finite"),
-        (["metric: rows, at_most: 2", "metric: rows, at_least: 3"],
-         "line 5, column 14: no value of rows passes both gate 1 (at most 2) and gate 2 (at least 3)", "change one"),
-        (["metric: rows, at_most: 2", "metric: rows, at_most: 2"], "has the name of gate 1", "another `name:`"),
-        (["metric: rows, baseline: champion, max_drop: 1"], "needs to know which way rows is better", "declare it"),
-        (["metric: loss, baseline: champion, max_drop: 1"],
-         "line 4, column 50: `max_drop` limits the good direction: lower is better for loss", "'max_rise'"),
-        (["metric: accuracy, baseline: champion, max_rise: 1"], "higher is better for accuracy", "'max_drop'"),
+        (
+            ["metric: rows, at_most: 2", "metric: rows, at_least: 3"],
+            "line 5, column 14: no value of rows passes both gate 1 (at most 2) and gate 2 (at least 3)",
+            "change one",
+        ),
+        (
+            ["metric: rows, at_most: 2", "metric: rows, at_most: 2"],
+            "has the name of gate 1",
+            "another `name:`",
+        ),
+        (
+            ["metric: rows, baseline: champion, max_drop: 1"],
+            "needs to know which way rows is better",
+            "declare it",
+        ),
+        (
+            ["metric: loss, baseline: champion, max_drop: 1"],
+            "line 4, column 50: `max_drop` limits the good direction: lower is better for loss",
+            "'max_rise'",
+        ),
+        (
+            ["metric: accuracy, baseline: champion, max_rise: 1"],
+            "higher is better for accuracy",
+            "'max_drop'",
+        ),
         (["metric: accuracy, max_drop: 1"], "`max_drop` compares with a baseline", "add `baseline"),
         (["metric: accuracy, within: 5%"], "`within` compares with a baseline", "add `baseline"),
         (["metric: rows, baseline: champion, within: five"], "within: 'five' is no distance", "2%"),
-        (["metric: rows, baseline: champion, within: -1"], "-1 is less than the minimum of 0", None),
+        (
+            ["metric: rows, baseline: champion, within: -1"],
+            "-1 is less than the minimum of 0",
+            None,
+        ),
         (["metric: accuracy, baseline: champion, at_least: 1"], "`baseline` goes with", "how far"),
-        (["metric: accuracy, baseline: champoin, max_drop: 1"],
-         "line 4, column 34: unknown baseline 'champoin' (did you mean 'champion'?)", "run:ID"),
+        (
+            ["metric: accuracy, baseline: champoin, max_drop: 1"],
+            "line 4, column 34: unknown baseline 'champoin' (did you mean 'champion'?)",
+            "run:ID",
+        ),
         (["metric: accuracy, baseline: 'run:', max_drop: 1"], "unknown baseline 'run:'", "run:ID"),
         (["metric: accuracy, baseline: run, max_drop: 1"], "unknown baseline 'run'", "run:ID"),
-        (["metric: accuracy, baseline: 'file:../x', max_drop: 1"], "lies outside the project", None),
-        (["metric: accuracy, baseline: champion, max_drop: some"], "max_drop: 'some' is no distance", "2%"),
-        (["metric: accuracy, baseline: champion, max_drop: -1"], "-1 is less than the minimum of 0", None),
+        (
+            ["metric: accuracy, baseline: 'file:../x', max_drop: 1"],
+            "lies outside the project",
+            None,
+        ),
+        (
+            ["metric: accuracy, baseline: champion, max_drop: some"],
+            "max_drop: 'some' is no distance",
+            "2%",
+        ),
+        (
+            ["metric: accuracy, baseline: champion, max_drop: -1"],
+            "-1 is less than the minimum of 0",
+            None,
+        ),
         (["metric: accuracy, baseline: champion, max_drop: '-1%'"], "'-1%' is no distance", "2%"),
-        (["expr: accuracy > 1, at_least: 2"], "line 4, column 36: `at_least` does not go with `expr`", "two gates"),
+        (
+            ["expr: accuracy > 1, at_least: 2"],
+            "line 4, column 36: `at_least` does not go with `expr`",
+            "two gates",
+        ),
         (["expr: accuracy +"], "line 4, column 12: 'accuracy +' is no gate", "compare names"),
         (["expr: open(1) > 1"], "'open(1)' is not allowed in the gate", "compare names"),
         (["expr: accuracy + 1"], "is neither true nor false", ">= 0.9"),
         (["expr: 1 < 2"], "names no metric", None),
         (["metric: rows, at_most: 2, when: D > 1"], "line 4, column 38: unknown name 'D'", None),
-        (["metric: 'trian:rows', at_most: 2"], "gate 1 judges trian:rows, but there is no step 'trian'", "train:rows"),
+        (
+            ["metric: 'trian:rows', at_most: 2"],
+            "gate 1 judges trian:rows, but there is no step 'trian'",
+            "train:rows",
+        ),
         (["expr: 'tidy:rows < 2'"], "there is no step 'tidy'", "steps: train, data, data/load"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_errors_at_their_place(
     lines: list[str], message: str, hint: str | None
 ) -> None:

@@ -40,10 +40,21 @@ def _step(tagged: TaggedNotebook, name: str) -> Step:
 
 def test_a_cell_without_a_tag_belongs_to_the_block_before_whatever_its_kind() -> None:
     tagged = _tagged(
-        ("imports", "i"), ("", "i2"), ("functions", "f"), ("", "f2"), ("parameters", "p"), ("", "p2"),
-        ("step:a", "a"), ("markdown", "words"), ("", "a2"), ("step:", "a3"), ("block:", "a4"), ("hide-input", "a5"),
-        ("metrics", "m"), ("", "m2"),
-    )  # fmt: skip
+        ("imports", "i"),
+        ("", "i2"),
+        ("functions", "f"),
+        ("", "f2"),
+        ("parameters", "p"),
+        ("", "p2"),
+        ("step:a", "a"),
+        ("markdown", "words"),
+        ("", "a2"),
+        ("step:", "a3"),
+        ("block:", "a4"),
+        ("hide-input", "a5"),
+        ("metrics", "m"),
+        ("", "m2"),
+    )
     assert tagged.blocks == Blocks(
         imports=(1, 2), functions=(3, 4), parameters=(5, 6), metrics=(13, 14)
     )
@@ -53,9 +64,15 @@ def test_a_cell_without_a_tag_belongs_to_the_block_before_whatever_its_kind() ->
 def test_behind_a_metrics_cell_only_what_prints_names_metrics() -> None:
     """Kale gives it the untagged cells behind it, and refuses what is more than `print(NAME)`."""
     tagged = _tagged(
-        ("step:a", "auc, err = 0.9, 0.1"), ("metrics", "print(auc)"), ("", "print(err)\nauc"), ("skip", "!"),
-        ("", "figure = [auc]"), ("", "print(figure)"), ("step:b", "1"), ("", "print(auc)"),
-    )  # fmt: skip
+        ("step:a", "auc, err = 0.9, 0.1"),
+        ("metrics", "print(auc)"),
+        ("", "print(err)\nauc"),
+        ("skip", "!"),
+        ("", "figure = [auc]"),
+        ("", "print(figure)"),
+        ("step:b", "1"),
+        ("", "print(auc)"),
+    )
     assert tagged.blocks == Blocks(metrics=(2, 3, 6))
     assert _cells(tagged) == {"a": (1, 5), "b": (7, 8)}
     before = _tagged(("imports", "import os"), ("metrics", "a"), ("", "x = (\n"), ("step:a", "1"))
@@ -204,10 +221,27 @@ def test_edges_to_nowhere(cells: list[tuple[str, str]], message: str, hint: str 
 
 
 _TAGS = st.lists(
-    st.sampled_from(["step:a", "step:b", "block:a;b", "block:", "prev:a", "prev:b", "skip", "imports", "functions",
-                     "parameters", "metrics", "gpu", "in:x", "out:x", "other-tool"]),
+    st.sampled_from(
+        [
+            "step:a",
+            "step:b",
+            "block:a;b",
+            "block:",
+            "prev:a",
+            "prev:b",
+            "skip",
+            "imports",
+            "functions",
+            "parameters",
+            "metrics",
+            "gpu",
+            "in:x",
+            "out:x",
+            "other-tool",
+        ]
+    ),
     max_size=3,
-)  # fmt: skip
+)
 
 
 @given(st.lists(_TAGS, max_size=6))

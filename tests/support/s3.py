@@ -24,9 +24,12 @@ def s3_server() -> Iterator[int]:
     _, port = server.get_host_and_port()
     try:
         client = boto3.client(
-            "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
-            aws_access_key_id="a", aws_secret_access_key="b",
-        )  # fmt: skip
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+        )
         client.create_bucket(Bucket=BUCKET)
         client.close()
         yield port
@@ -37,9 +40,13 @@ def s3_server() -> Iterator[int]:
 def s3_settings(port: int, prefix: str) -> tuple[str, str]:
     """The address of a folder in the bucket, and the lines of DVC's configuration that lead there."""
     settings = {
-        "endpointurl": f"http://127.0.0.1:{port}", "region": "us-east-1",
-        "access_key_id": "a", "secret_access_key": "b", "read_timeout": "5", "connect_timeout": "5",
-    }  # fmt: skip
+        "endpointurl": f"http://127.0.0.1:{port}",
+        "region": "us-east-1",
+        "access_key_id": "a",
+        "secret_access_key": "b",
+        "read_timeout": "5",
+        "connect_timeout": "5",
+    }
     return f"s3://{BUCKET}/{prefix}", "".join(
         f"    {key} = {value}\n" for key, value in settings.items()
     )
