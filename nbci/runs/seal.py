@@ -1,4 +1,4 @@
-"""Seals of runs signed with an SSH key, as git signs commits: by OpenSSH's own `ssh-keygen -Y`."""
+"""Sign seals of runs with an SSH key, and check signatures, by OpenSSH's `ssh-keygen -Y`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def sign(digest: str, environ: Mapping[str, str]) -> str | None:
     done = _ssh_keygen(["sign", "-q", "-n", _NAMESPACE, "-f", str(Path(key).absolute())], digest)
     if done.returncode:
         raise UsageError(
-            f"the run cannot be signed with the key that {KEY} names: {_said(done)}",
+            f"the run cannot be signed with the key that {KEY} names: {_error_text(done)}",
             where=Location(key),
-            hint="give the file of a private SSH key without a passphrase, which only its owner can read",
+            hint="give the file of a private SSH key without a passphrase, "
+            "which only its owner can read",
         )
     return done.stdout
 
@@ -55,25 +56,24 @@ def check_signature(digest: str, signature: str | None, signers: Path) -> str:
         found = _ssh_keygen(
             ["find-principals", "-s", str(place), "-f", str(signers.absolute())], ""
         )
-        who = found.stdout.splitlines()[0] if found.returncode == 0 and found.stdout else None
-        if who is None:
+        if found.returncode or not found.stdout:
             raise IntegrityError(
-                "the seal is signed by none of the signers", where=where, hint=_said(found) or None
+                "the seal is signed by none of the signers",
+                where=where,
+                hint=_error_text(found) or None,
             )
-        options = [
-            "-n",
-            _NAMESPACE,
-            "-s",
-            str(place),
-            "-f",
-            str(signers.absolute()),
-            "-I",
-            checked_operand(who),
-        ]
-        done = _ssh_keygen(["verify", *options], digest)
+
+        # `find-principals` names the key's owner and checks nothing of the message.
+        who = found.stdout.splitlines()[0]
+        files = ["-s", str(place), "-f", str(signers.absolute())]
+        # The name comes from a file of the project: it must not be taken for an option.
+        identity = ["-n", _NAMESPACE, "-I", checked_operand(who)]
+        done = _ssh_keygen(["verify", *files, *identity], digest)
         if done.returncode:
             raise IntegrityError(
-                f"the signature of {who} is not that of this seal", where=where, hint=_said(done)
+                f"the signature of {who} is not that of this seal",
+                where=where,
+                hint=_error_text(done),
             )
     return who
 
@@ -100,5 +100,6 @@ def _ssh_keygen(words: Sequence[str], message: str) -> subprocess.CompletedProce
         ) from error
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    return "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())[:300]
+def _error_text(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in done.stderr.splitlines()]
+    return "; ".join(filter(None, lines))[:300]

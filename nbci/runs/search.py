@@ -1,4 +1,4 @@
-"""A search for runs as SQL.
+"""Write a search for runs as SQL.
 
 The grammar is that of conditions and gates, values are bound, names are checked.
 """
@@ -61,19 +61,31 @@ def query(
     lacks what is compared or sorted by is not among them.
     """
     search = _Search(known)
-    conditions = [search.condition(parse(where, "search"))] if where else []
+    conditions = []
     order = "runs.run DESC"
+
+    # In the order of the question marks: `values` are bound by position.
+    if where:
+        conditions.append(search.condition(parse(where, "search")))
     if having:
         conditions.append(search.has(having))
     if sort:
-        column = search.column(sort.removeprefix("-"), text=sort.removeprefix("-") in _TEXTS)
+        name = sort.removeprefix("-")
+        column = search.column(name, text=name in _TEXTS)
+        direction = "ASC"
+        if sort.startswith("-"):
+            direction = "DESC"
         conditions.append(f"{column} IS NOT NULL")
-        order = f"{column} {'DESC' if sort.startswith('-') else 'ASC'}, {order}"
-    chosen = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return Query(
-        sql=f"SELECT {_COLUMNS} FROM runs{''.join(search.joins)}{chosen} ORDER BY {order} LIMIT ?",  # noqa: S608 - made of our own words
-        values=(*search.joined, *search.values, limit),
-    )
+        order = f"{column} {direction}, {order}"
+
+    filters = ""
+    if conditions:
+        filters = f" WHERE {' AND '.join(conditions)}"
+    tables = "runs" + "".join(search.joins)
+    # Made of our own words: what a user wrote is bound, or is a column whose name was looked up.
+    sql = f"SELECT {_COLUMNS} FROM {tables}{filters} ORDER BY {order} LIMIT ?"  # noqa: S608
+    # The joins stand before the conditions in the statement.
+    return Query(sql=sql, values=(*search.joined, *search.values, limit))
 
 
 @dataclass(slots=True)
@@ -93,25 +105,40 @@ class _Search:
             case Unary(op="not", operand=operand):
                 return f"(NOT {self.condition(operand)})"
             case Comparison(first=first, rest=rest):
-                sides = [first, *(operand for _, operand in rest)]
-                pairs = zip(sides, rest, strict=False)
-                return f"({' AND '.join(self.compared(left, word, right) for left, (word, right) in pairs)})"
+                # `a < b < c` is `a < b AND b < c`, as in Python.
+                parts = []
+                left = first
+                for word, right in rest:
+                    parts.append(self.comparison(left, word, right))
+                    left = right
+                return f"({' AND '.join(parts)})"
             case _:
                 return self.value(formula, text=False)
 
-    def compared(self, left: Formula, word: str, right: Formula) -> str:
-        text = _is_text(left) or _is_text(right)
+    def comparison(self, left: Formula, word: str, right: Formula) -> str:
+        # IN of SQL takes a list; part of a text is found with instr.
         if word in ("in", "not in") and not isinstance(right, Listing):
-            found = f"instr({self.value(right, text=True)}, {self.value(left, text=True)})"
-            return f"({found} {'>' if word == 'in' else '='} 0)"
+            position = f"instr({self.value(right, text=True)}, {self.value(left, text=True)})"
+            if word == "in":
+                return f"({position} > 0)"
+            return f"({position} = 0)"
+
+        # In SQL nothing is equal to NULL, not even NULL.
         if isinstance(right, Constant) and right.value is None:
             word = {"==": "is", "!=": "is not"}.get(word, word)
-        return f"({self.value(left, text=text)} {_WORDS.get(word, word)} {self.value(right, text=text)})"
+
+        # A parameter has a column for text and one for numbers: the other side tells which.
+        text = _is_text(left) or _is_text(right)
+        operator = _WORDS.get(word, word)
+        return f"({self.value(left, text=text)} {operator} {self.value(right, text=text)})"
 
     def value(self, formula: Formula, *, text: bool) -> str:
         match formula:
+            case Constant(value=int() as number):
+                self.values.append(float(number))
+                return "?"
             case Constant(value=value):
-                self.values.append(float(value) if isinstance(value, int) else value)
+                self.values.append(value)
                 return "?"
             case Name(name=name):
                 return self.column(name, text=text)
@@ -121,7 +148,10 @@ class _Search:
                 return f"({sign}{self.value(operand, text=False)})"
             case Arithmetic(op=op, left=left, right=right):
                 one, other = self.value(left, text=False), self.value(right, text=False)
-                return f"remainder({one}, {other})" if op == "%" else f"({one} {op} {other})"
+                # `%` of SQLite cuts both sides to integers.
+                if op == "%":
+                    return f"remainder({one}, {other})"
+                return f"({one} {op} {other})"
             case _:
                 return self.condition(formula)
 
@@ -136,11 +166,15 @@ class _Search:
         if name in self.known.metrics:
             return f"{self._table('metric', name)}.value"
         if param in self.known.params:
-            return f"{self._table('param', param)}.{'text' if text else 'number'}"
+            table = self._table("param", param)
+            if text:
+                return f"{table}.text"
+            return f"{table}.number"
+
         names = (*self.known.metrics, *self.known.params, *_TEXTS, *_NUMBERS)
         raise UsageError(
             f"no run has a metric or parameter {name!r}",
-            hint=spelling_hint(name, names, f"there are {_listed(names)}"),
+            hint=spelling_hint(name, names, f"there are {_join_first(names)}"),
         )
 
     def has(self, name: str) -> str:
@@ -155,7 +189,7 @@ class _Search:
         metrics = tuple(self.known.metrics)
         raise UsageError(
             f"no run has a metric {name!r}",
-            hint=spelling_hint(name, metrics, f"there are {_listed(metrics) or 'none'}"),
+            hint=spelling_hint(name, metrics, f"there are {_join_first(metrics) or 'none'}"),
         )
 
     def _table(self, kind: str, name: str) -> str:
@@ -182,5 +216,9 @@ def _is_text(formula: Formula) -> bool:
             return False
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+def _join_first(names: Sequence[str]) -> str:
+    # A project may have hundreds of metrics; a hint is one line.
+    listing = ", ".join(names[:20])
+    if len(names) > 20:
+        listing += ", ..."
+    return listing
