@@ -1,4 +1,7 @@
-"""Random notebooks cut into steps: each cell is run as it is written, so that all it uses is there."""
+"""Random notebooks cut into steps.
+
+Each cell is run as it is written, so that all it uses is there.
+"""
 
 from __future__ import annotations
 
@@ -154,8 +157,9 @@ class Writer:
         )
 
     def cell(self, size: int) -> str | None:
-        """A cell's source; None if a statement failed, which spoils the state for all that could
-        follow.
+        """A cell's source, or None if a statement failed.
+
+        A failed statement spoils the state for all that could follow.
         """
         lines: list[str] = []
         while len(lines) < size:
@@ -198,8 +202,9 @@ def statement(make: Callable[[Writer, int], Made | None]) -> Callable[[Writer, i
 def cells_of(
     chance: random.Random, count: int, steps: int, *, draws: bool = True
 ) -> list[tuple[str, str]]:
-    """Tags and source of each cell: those of all steps, then `count` cells in so many steps; some
-    seed and draw.
+    """Tags and source of each cell of a notebook of so many steps.
+
+    First the cells that all steps share, then `count` cells in the steps; some seed and draw.
     """
     while True:
         writer = Writer(chance, draws=draws)

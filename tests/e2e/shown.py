@@ -1,4 +1,4 @@
-"""What `nbci run --json` and `nbci show --json` say, checked against the schema that describes it."""
+"""The output of `nbci run --json` and `nbci show --json`, checked against its schema."""
 
 from __future__ import annotations
 

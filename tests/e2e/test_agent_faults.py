@@ -1,5 +1,6 @@
-"""What goes wrong on agents: other clocks, no kernel, no room, two processes at once, processes
-that were killed.
+"""What goes wrong on agents.
+
+Other clocks, no kernel, no room, two processes at once, processes that were killed.
 """
 
 from __future__ import annotations

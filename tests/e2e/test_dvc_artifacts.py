@@ -1,5 +1,6 @@
-"""Steps in a DVC repository: their files lie in its cache, tracked data comes from there, and DVC
-itself agrees.
+"""Steps in a DVC repository.
+
+Their files lie in its cache, tracked data comes from there, and DVC itself agrees.
 """
 
 from __future__ import annotations

@@ -85,8 +85,9 @@ def test_what_failed_is_in_every_view(shown: tuple[Console, dict[str, Any]]) -> 
 
 
 def test_allowed_to_fail(nbci: Console, make_notebook: MakeNotebook) -> None:
-    """`raises-exception` and `shell_errors: ignore` let a failing cell pass; a forgotten thread is
-    a warning.
+    """`raises-exception` and `shell_errors: ignore` let a failing cell pass.
+
+    An exception that a forgotten thread raises is a warning.
     """
     make_notebook(
         "lenient.ipynb",

@@ -1,5 +1,6 @@
-"""Builds of changes from forks: the code is the change's, all else is of the branch that it goes
-to.
+"""Builds of changes from forks.
+
+The code is the change's; all else is of the branch that it goes to.
 """
 
 from __future__ import annotations
@@ -178,8 +179,9 @@ def test_what_the_branch_allows_is_shown(change: Change) -> None:
 
 
 def test_a_trusted_build_takes_no_result_of_a_fork(change: Change) -> None:
-    """The step is the same, so it has the same key: what the fork left for it is altered on its
-    way.
+    """The step is the same, so it has the same key.
+
+    What the fork left for it is altered on its way.
     """
     local = {"NBCI_CACHE": str(change.root.parent / "cache of the agent")}
     change.git("checkout", "-q", "main")

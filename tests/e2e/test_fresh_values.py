@@ -1,5 +1,6 @@
-"""Times, ids and draws that parameters, imports and functions cells make: one for the whole
-notebook.
+"""Times, ids and random draws made by parameters, imports and functions cells.
+
+The whole notebook sees one value of each.
 """
 
 from __future__ import annotations

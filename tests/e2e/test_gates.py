@@ -1,5 +1,6 @@
-"""Gates end to end: a run is judged at its end, again on request, and refused until somebody signs
-for it.
+"""Gates end to end.
+
+A run is judged at its end, again on request, and refused until somebody signs for it.
 """
 
 from __future__ import annotations

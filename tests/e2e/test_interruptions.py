@@ -27,7 +27,7 @@ _DEADLINE_SECONDS = 60
 
 
 def chain(make_notebook: MakeNotebook, *, steps: int = 4) -> Path:
-    """Steps that each leave a line in `trace` when they really run, and hand on a list that grows."""
+    """Steps that each write a line to `trace` when they run, and hand on a list that grows."""
     first = (
         "step:s0",
         "trace = open('trace', 'a')\nprint('s0', file=trace)\ntrace.close()\ndel trace\nseen = [0]",
@@ -217,8 +217,9 @@ def test_an_engine_killed_at_a_random_moment(
 def test_a_kernel_killed_at_a_random_moment(
     nbci: Console, make_notebook: MakeNotebook, seed: int
 ) -> None:
-    """The step fails, is tried again, or the kernel had done its work: never a green run without
-    all its steps.
+    """The step fails, is tried again, or the kernel had done its work.
+
+    The run is never green without all its steps.
     """
     notebook = chain(make_notebook)
     process = nbci.start("run", notebook, "--json")
@@ -242,8 +243,9 @@ def test_a_kernel_killed_at_a_random_moment(
 def test_steps_whose_zygote_is_killed_are_tried_again(
     nbci: Console, make_notebook: MakeNotebook
 ) -> None:
-    """Both steps that go on then lose their kernels; neither is at fault, and no retries are asked
-    for.
+    """Both steps that go on then lose their kernels.
+
+    Neither is at fault, and no retries are asked for.
     """
     wait = (
         "import os, time\n"

@@ -225,8 +225,9 @@ def test_cells_that_belong_to_two_blocks_and_joins_by_semicolons(
 
 
 def _composition(folder: Path) -> None:
-    """Notebooks of the shape of Kale 2.3's composition examples: who uses a variable comes after
-    who makes it.
+    """Notebooks of the shape of Kale 2.3's composition examples.
+
+    The user of a variable comes after its maker.
     """
     make = write_notebook
     make(
@@ -285,8 +286,9 @@ def _code(source: str, **metadata: Any) -> dict[str, Any]:
 
 
 def test_a_composition_runs_what_it_refers_to(nbci: Console) -> None:
-    """The root's parameters are everybody's; a function of one notebook hides no variable of
-    another.
+    """The root's parameters reach every notebook.
+
+    A function of one notebook hides no variable of another.
     """
     _composition(nbci.cwd / "nb")
     (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")

@@ -1,5 +1,6 @@
-"""Commands one after another leave nothing on the machine: no process, no socket, no temporary
-file.
+"""Commands one after another leave nothing on the machine.
+
+No process, no socket, no temporary file.
 """
 
 from __future__ import annotations

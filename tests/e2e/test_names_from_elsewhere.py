@@ -1,5 +1,6 @@
-"""Names that no cell is seen to bind: star imports, exec, `__main__`, startup files, what kernels
-bring along.
+"""Names that no cell is seen to bind.
+
+Star imports, exec, `__main__`, startup files, what kernels bring along.
 """
 
 from __future__ import annotations

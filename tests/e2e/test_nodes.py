@@ -1,5 +1,6 @@
-"""Stages on machines that share nothing but a DVC remote and, if at all, the records that each
-leaves behind.
+"""Stages on machines that share nothing but a DVC remote.
+
+At most they have the records that each leaves behind.
 """
 
 from __future__ import annotations

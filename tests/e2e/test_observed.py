@@ -1,5 +1,6 @@
-"""What a step was seen to use, however it used it, makes it run again when it changes; nothing else
-does.
+"""A step runs again when what it was seen to use changes, and for nothing else.
+
+It does not matter how the step used it.
 
 One notebook has a step for each way; it runs once, everything changes, and the plan says why each
 step runs again.

@@ -1,4 +1,7 @@
-"""Runs and `nbci clean` at work in one cache at once: no value is lost, and none is half written."""
+"""Runs and `nbci clean` at work in one cache at once.
+
+No value is lost, and none is half written.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Pipeline files end to end: expansion, matrix, metrics as parameters, conditions, and the
-notebooks they leave.
+"""Pipeline files end to end.
+
+Expansion, matrix, metrics as parameters, conditions, and the notebooks they leave.
 """
 
 from __future__ import annotations

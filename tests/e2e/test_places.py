@@ -1,5 +1,6 @@
-"""Steps write inside the project, and never where git, DVC, nbci or the pipeline itself have their
-files.
+"""Steps write inside the project only.
+
+They never write where git, DVC, nbci or the pipeline itself have their files.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Settings that a step changes hold in its own process: the run says so where later steps would
-miss them.
+"""Settings that a step changes hold in its own process.
+
+The run warns of them where later steps would miss them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ OF_PYTHON = {
 }
 OF_LIBRARIES = {
     "pd.set_option('display.precision', 2)": "pandas' options (display.precision)",
-    "pd.api.extensions.register_dataframe_accessor('left')(object)": "pandas' classes (DataFrame.left)",
+    "pd.api.extensions.register_dataframe_accessor('left')(object)": (
+        "pandas' classes (DataFrame.left)"
+    ),
     "np.set_printoptions(precision=2)": "numpy's print options (precision)",
     "np.seterr(divide='ignore')": "numpy's error handling (divide)",
     "sklearn.set_config(display='text')": "scikit-learn's configuration (display)",
@@ -93,8 +96,10 @@ def test_each_setting_is_named_with_its_cell(
 def test_nothing_is_said_where_nothing_is_missed(
     nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
 ) -> None:
-    """What the imports set, what a cell sets back, what an import sets by itself, and the last
-    step's settings.
+    """Changes of the process' state that no later step would miss.
+
+    What the imports set, what a cell sets back, what an import sets by itself, and the last step's
+    settings.
     """
     every = (
         "import json, os\nimport numpy as np\njson.left = 1\nnp.set_printoptions(precision=3)\n"

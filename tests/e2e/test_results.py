@@ -1,5 +1,6 @@
-"""What became of a run is told alike everywhere: refused is not passed, and interrupted is not
-failed.
+"""The result of a run reads alike everywhere.
+
+Refused is not passed, and interrupted is not failed.
 """
 
 from __future__ import annotations

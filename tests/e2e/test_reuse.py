@@ -354,8 +354,9 @@ def test_what_a_package_reads_when_it_is_imported_counts(tmp_path: Path) -> None
 def test_another_interpreter_under_the_same_kernel_runs_again(
     nbci: Console, tmp_path: Path
 ) -> None:
-    """As when the same project is run from another environment: what is installed there may be
-    something else.
+    """The same project may be run from another environment.
+
+    What is installed there may be something else.
     """
     write_notebook(tmp_path / "n.ipynb", ["import sys", "print(sys.executable)"])
     other = tmp_path / "other-python"

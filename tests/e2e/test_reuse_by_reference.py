@@ -1,5 +1,6 @@
-"""A value that refers to a class or function of the notebook is another one when that definition
-is.
+"""Values that refer to a class or function of the notebook.
+
+Such a value is another one when that definition is.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Files that change while a run goes on, or between a run and its going on: old and new are never
-mixed.
+"""Files that change during a run, or between a run and its continuation.
+
+Old and new contents are never mixed.
 """
 
 from __future__ import annotations

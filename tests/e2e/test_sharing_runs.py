@@ -1,5 +1,6 @@
-"""Two machines, each with a checkout and caches of its own, and one remote: each reuses what the
-other ran.
+"""Two machines with separate checkouts and caches, and one remote.
+
+Each reuses what the other ran.
 """
 
 from __future__ import annotations

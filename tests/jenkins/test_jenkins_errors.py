@@ -52,9 +52,7 @@ def test_a_broken_netrc_is_not_quoted(nbci: Console, at: dict[str, str], tmp_pat
 def test_a_token_from_a_keyring(
     nbci: Console, secured: dict[str, str], at: dict[str, str], tmp_path: Path
 ) -> None:
-    """The package is optional; its place is taken by a module that answers as its `get_credential`
-    does.
-    """
+    """keyring is optional, so a module with its `get_credential` takes its place."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "keyring.py").write_text(
         "from collections import namedtuple\n"

@@ -1,5 +1,6 @@
-"""`nbci jenkins run` on a terminal: the table of stages changes in place, and Ctrl-C leaves the
-build alone.
+"""`nbci jenkins run` on a terminal.
+
+The table of stages changes in place, and Ctrl-C leaves the build alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A kernel of a language of its own, whose socket drops what finds no room: ZeroMQ's default.
+"""A kernel of another language, whose socket drops what finds no room: ZeroMQ's default.
 
-A cell is numbers: how many lines it prints, at how many in a row, with how many milliseconds between the rows, and how
-many characters stand behind each line's number.
+A cell is numbers: how many lines it prints, at how many in a row, with how many milliseconds
+between the rows, and how many characters stand behind each line's number.
 """
 
 from __future__ import annotations

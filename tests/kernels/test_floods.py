@@ -1,5 +1,6 @@
-"""Output that comes faster than it is read, after its cell, or from a child: none is lost or told
-twice.
+"""Output that comes faster than it is read, after its cell, or from a child.
+
+None is lost or shown twice.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ BURSTS = {
 
 
 def observed(*jobs: KernelJob) -> tuple[list[JobOutcome], float, int]:
-    """Run jobs side by side: their outcomes, the longest time for which the loop stood still, and
-    memory gained.
+    """Run jobs side by side.
+
+    Returns their outcomes, the longest time for which the loop stood still, and memory gained.
     """
     process = psutil.Process(os.getpid())
     before = process.memory_info().rss

@@ -120,8 +120,9 @@ def numbers(outcome: JobOutcome, index: int, folder: Path) -> list[int]:
 def test_what_a_kernel_of_another_language_drops_is_told(
     make_job: MakeJob, fast: dict[str, Any]
 ) -> None:
-    """The second cell gives its socket 3,000 messages in the time in which some hundred can be
-    sent.
+    """The second cell floods its socket.
+
+    It gives it 3,000 messages in the time in which some hundred can be sent.
     """
     job = make_job("200 10 20 5", "3000 3000 0 50000", "200 10 20 5", **fast)
     outcome = run(job)

@@ -1,4 +1,7 @@
-"""Kernels that die, hang, are interrupted or never start: explained quickly, and nothing survives."""
+"""Kernels that die, hang, are interrupted or never start.
+
+Each is explained quickly, and no process survives.
+"""
 
 from __future__ import annotations
 
@@ -105,8 +108,9 @@ def test_death_is_noticed_within_a_second(make_job: MakeJob) -> None:
 
 @pytest.mark.soak
 def test_started_kernels_end_by_themselves(make_job: MakeJob) -> None:
-    """ipykernel's own end can take ten seconds, in about one kernel of a hundred; then it would be
-    killed.
+    """ipykernel's shutdown takes ten seconds in about one kernel of a hundred.
+
+    Such a kernel would be killed.
     """
 
     async def status() -> int:
@@ -150,8 +154,9 @@ def test_timeouts_name_what_took_too_long(make_job: MakeJob) -> None:
 async def cancel_when(
     job: KernelJob, word: str, *, times: int = 1
 ) -> tuple[JobOutcome, Recorder, float]:
-    """Run the job, cancel it when it has printed `word`; gives the outcome and how long the end
-    took.
+    """Run the job, and cancel it when it has printed `word`.
+
+    Returns the outcome and how long the end took.
     """
     heard = Recorder()
     task = asyncio.ensure_future(run_job(job, heard))
@@ -222,7 +227,8 @@ class Says:
     def cell_ended(self, cell, run): pass
     def text_printed(self, cell, text, stream): print(text, flush=True)
 folder = Path({folder!r})
-job = KernelJob(step="s", kernel_name="python3", language="python", notebook_metadata={{}}, project=folder, cwd=folder,
+job = KernelJob(step="s", kernel_name="python3", language="python", notebook_metadata={{}}, \
+project=folder, cwd=folder,
     env=dict(os.environ),
     values_folder=folder / "v", spill_folder=folder / "s", log_path=folder / "log",
     cells=(ProgramCell(role="step", number=1, source={source!r}),))

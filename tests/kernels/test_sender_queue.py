@@ -13,7 +13,10 @@ ASKED = 1000.0
 
 
 def warned(*messages: tuple[float | None, float]) -> bool:
-    """Of messages with when they were made, by their dates, and when they arrived: whether some may have been lost."""
+    """Whether some messages may have been lost.
+
+    Each is given as the time when it was made, by its date, and the time when it arrived.
+    """
     queue = SenderQueue()
     queue.ask(ASKED)
     return any(queue.may_have_dropped(message_of(made), arrived) for made, arrived in messages)

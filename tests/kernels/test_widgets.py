@@ -1,5 +1,6 @@
-"""Cells with ipywidgets: what they print into a widget, and the state that the executed notebook
-keeps.
+"""Cells with ipywidgets.
+
+What they print into a widget, and the state that the executed notebook keeps.
 """
 
 from __future__ import annotations

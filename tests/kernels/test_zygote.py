@@ -32,14 +32,16 @@ WHO = "import os; print(os.getpid(), os.getppid())"
 SEEN = """
 import os, random, sys
 import numpy as np
-print(np.random.rand(), random.random(), os.getcwd() == sys.argv[-1], 'pandas' in sys.modules, os.environ.get('MINE'))
+print(np.random.rand(), random.random(), os.getcwd() == sys.argv[-1], 'pandas' in sys.modules, \
+os.environ.get('MINE'))
 print(sorted(n for n in globals() if not n.startswith('_')))
 """
 
 
 def one_after_another(*jobs: KernelJob) -> tuple[list[JobOutcome], list[str]]:
-    """Run jobs in kernels of the same zygotes; their outcomes, and why kernels were started
-    instead.
+    """Run jobs in kernels of the same zygotes.
+
+    Returns their outcomes, and why kernels were started instead.
     """
 
     async def series() -> tuple[list[JobOutcome], list[str]]:

@@ -31,8 +31,9 @@ for _ in range(2):
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An environment in which nbci's entry points are installed, and a runtime folder with a short
-    path.
+    """An environment in which nbci's entry points are installed.
+
+    Its runtime folder has a short path.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     installed = tmp_path / "installed" / "nbci-0.dist-info"

@@ -1,5 +1,6 @@
-"""What is killed, broken or in the way while kernels are forked: no step pays for it, and nothing
-is left.
+"""What is killed, broken or in the way while kernels are forked.
+
+No step pays for it, and nothing is left.
 """
 
 from __future__ import annotations
@@ -174,8 +175,10 @@ from nbci.kernels.job import KernelJob
 folder = Path({folder!r})
 class Says(Recorder):
     def text_printed(self, cell, text, stream): print(text, end='', flush=True)
-job = KernelJob(step='s', kernel_name='python3', language='python', notebook_metadata={{}}, cwd=folder, project=folder,
-    env=dict(os.environ), values_folder=folder / 'v', spill_folder=folder / 's', log_path=folder / 'log',
+job = KernelJob(step='s', kernel_name='python3', language='python', notebook_metadata={{}}, \
+cwd=folder, project=folder,
+    env=dict(os.environ), values_folder=folder / 'v', \
+spill_folder=folder / 's', log_path=folder / 'log',
     cells=cells({source!r}, "import time; time.sleep(60)"))
 run(job, Says())
 """
@@ -196,8 +199,9 @@ print(os.getpid(), os.getppid(), open('daemon').read(), flush=True)
 def test_nothing_outlives_an_engine_that_is_killed(
     tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch, zygote: str, env: str
 ) -> None:
-    """A zygote sees to it at once; without one, the next run ends what can still be known as a
-    kernel's.
+    """A zygote ends its kernels at once.
+
+    Without one, the next run ends what can still be known as a kernel's.
     """
     monkeypatch.setenv("NBCI_ZYGOTE", zygote)
     path = [str(ROOT)]
@@ -222,8 +226,9 @@ def test_nothing_outlives_an_engine_that_is_killed(
 
 
 def test_forked_kernels_are_interrupted(make_job: MakeJob) -> None:
-    """By a cell's time-out and by whoever stops the run: a kernel forked for the step, and one that
-    was a spare.
+    """By a cell's time-out and by stopping the run.
+
+    For a kernel forked for the step, and for one that was a spare.
     """
     source = (
         "import os, time\nprint(os.getppid(), flush=True)\ntry: time.sleep(60)\n"
@@ -306,8 +311,9 @@ def test_other_users_get_no_answer(make_job: MakeJob, place: Path) -> None:
 
 
 def test_kernels_that_are_asked_for_while_a_zygote_dies(make_job: MakeJob, place: Path) -> None:
-    """Whenever it is killed, the kernels that are wanted come up; only those that it had made end
-    with it.
+    """Whenever the zygote is killed, the kernels that are wanted come up.
+
+    Only those that it had made end with it.
     """
 
     async def with_a_killer() -> list[JobOutcome]:

@@ -26,18 +26,24 @@ import gc, locale, logging, os, signal, sys, tempfile, threading, time, warnings
 noise = {'NBCI_KERNEL', 'NBCI_ZYGOTE', 'JPY_PARENT_PID', 'PYDEVD_USE_FRAME_EVAL'}
 print(sorted((k, v) for k, v in os.environ.items() if k not in noise))
 print(sys.path, sys.flags, sys.argv[0].rpartition('/')[2][:16], sys.executable)
-print(sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() >= 0)
+print(sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled(), \
+gc.get_threshold(), gc.get_freeze_count() >= 0)
 print([(n, str(signal.getsignal(n)).partition(' at ')[0]) for n in (2, 13, 15, 17, 25)])
 print(os.getcwd() == os.environ['PWD_OF_TEST'], os.umask(0o22), tempfile.gettempdir(), time.tzname)
 print(os.getpid() == os.getpgrp() == os.getsid(0))
 streams = sys.__stdin__, sys.__stdout__, sys.__stderr__
-print(locale.getlocale(), [(f.encoding, f.errors, f.line_buffering, f.write_through) for f in streams])
+print(locale.getlocale(), \
+[(f.encoding, f.errors, f.line_buffering, f.write_through) for f in streams])
 print(sys.getfilesystemencoding(), sys.stdout.encoding)
-print(logging.root.level, logging.root.handlers, warnings.filters[:3], sys.excepthook.__name__, hash('a'))
+print(logging.root.level, logging.root.handlers, warnings.filters[:3], \
+sys.excepthook.__name__, hash('a'))
 config = {name: dict(part) for name, part in get_ipython().config.items()}
-print(list(config.pop('IPKernelApp'))[:1], config, get_ipython().history_manager.hist_file, sys.argv[1] == '-f')
-print(__name__, sorted(n for n in globals() if n.startswith('_')), sys.modules['__main__'].__dict__ is globals())
-print(sorted(t.name for t in threading.enumerate()), threading.current_thread() is threading.main_thread())
+print(list(config.pop('IPKernelApp'))[:1], config, \
+get_ipython().history_manager.hist_file, sys.argv[1] == '-f')
+print(__name__, sorted(n for n in globals() if n.startswith('_')), \
+sys.modules['__main__'].__dict__ is globals())
+print(sorted(t.name for t in threading.enumerate()), \
+threading.current_thread() is threading.main_thread())
 """
 MODULES = "import sys\nprint(*sorted(sys.modules))"
 PROCESSES = """
@@ -55,10 +61,12 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import cross_val_score
 X, y = load_iris(return_X_y=True)
-scores = [cross_val_score(RandomForestClassifier(5, random_state=0), X, y, n_jobs=jobs) for jobs in (1, 2)]
+scores = [cross_val_score(RandomForestClassifier(5, random_state=0), X, y, \
+n_jobs=jobs) for jobs in (1, 2)]
 print((scores[0] == scores[1]).all())
 a = np.random.RandomState(0).rand(400, 400)
-print(np.abs(a @ np.linalg.inv(a) - np.eye(400)).max() < 1e-6, RandomForestClassifier(9, n_jobs=2).fit(X, y).n_jobs)
+print(np.abs(a @ np.linalg.inv(a) - np.eye(400)).max() < 1e-6, \
+RandomForestClassifier(9, n_jobs=2).fit(X, y).n_jobs)
 """
 CONSOLE = """
 import asyncio, os, subprocess, sys

@@ -1,5 +1,6 @@
-"""What modules find while they are imported ahead is what they would find in a kernel that was
-started.
+"""What modules find while they are imported ahead of the steps.
+
+It is what they would find in a kernel that was started.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The report of hostile notebooks: those of `hostile/`, in a run whose every name and value is
-hostile, too.
+"""The report of the hostile notebooks in `hostile/`.
+
+Every name and value of their run is hostile, too.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What the report's tests ask of HTML: that it keeps to Jenkins' policy, is well formed, and links
-to what is there.
+"""What the report's tests ask of HTML.
+
+It keeps to Jenkins' policy, is well formed, and links to what is there.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ ATTRIBUTES = set(
 
 
 class Page(HTMLParser):
-    """A page taken apart; any element or attribute that is not expected, and any imbalance, is a
-    fault.
+    """A page taken apart.
+
+    Any element or attribute that is not expected, and any imbalance, is a fault.
     """
 
     def __init__(self, text: str) -> None:
@@ -77,8 +79,9 @@ class Page(HTMLParser):
 
 
 def pages(files: Mapping[str, bytes]) -> dict[str, Page]:
-    """Every page of a report, after checking that all of them are whole and lead only to what is
-    there.
+    """Every page of a report.
+
+    Checks that all of them are whole and lead only to what is there.
     """
     found = {
         path: Page(content.decode()) for path, content in files.items() if path.endswith(".html")

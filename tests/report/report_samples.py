@@ -1,5 +1,6 @@
-"""Runs for the report's tests: one that passed, one that failed, built by hand with times that
-never change.
+"""Runs for the report's tests, built by hand with times that never change.
+
+One passed, and one failed.
 """
 
 from __future__ import annotations
@@ -457,8 +458,9 @@ def _listing(ref: FileRef) -> dict[str, str]:
 
 
 def charted() -> Material:
-    """A run of 40 steps, one of which recorded what charts are made of, beside a baseline that did
-    so, too.
+    """A run of 40 steps, one of which recorded what charts are made of.
+
+    The baseline beside it did so, too.
     """
     names = [f"{stage}/{at}" for stage in ("load", "clean", "train", "judge") for at in range(10)]
     steps = [

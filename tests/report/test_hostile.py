@@ -1,5 +1,6 @@
-"""Hostile notebooks: their report asks for nothing outside it, runs nothing, and is written nowhere
-else.
+"""Reports of hostile notebooks.
+
+They ask for nothing outside, run nothing, and are written nowhere else.
 """
 
 from __future__ import annotations

@@ -300,7 +300,8 @@ from tests.runs.test_index import record_of
 from nbci.config import Project
 from nbci.runs.index import note_run
 for number in range(40):
-    note_run(Project(root=Path(sys.argv[1])), record_of(int(sys.argv[2]) * 100 + number, accuracy=0.5))
+    note_run(Project(root=Path(sys.argv[1])), \
+record_of(int(sys.argv[2]) * 100 + number, accuracy=0.5))
 """
 
 

@@ -1,5 +1,6 @@
-"""Seals that are signed with an SSH key: whoever changes a record cannot make a new one without the
-key.
+"""Seals that are signed with an SSH key.
+
+Changing a record and sealing it again takes the key.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_what_was_kept_comes_back(tmp_path: Path, root: Path, kind: str) -> None
 def test_a_new_file_in_place_of_a_link_leaves_the_object_alone(
     tmp_path: Path, root: Path, kind: str
 ) -> None:
-    """nbci clears the place of an out before each try, so that opening for append makes a new file."""
+    """nbci clears the place of an out before each try, so opening for append makes a new file."""
     artifacts = make(tmp_path / "cache", kind)
     ref = artifacts.keep(root, "file", index())
     (root / "file").unlink()
@@ -268,7 +268,8 @@ from nbci.store.artifacts import Artifacts
 from nbci.store.file_index import FileIndex
 from nbci.store.objects import Objects
 from nbci.store.seen import Seen
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN); \
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 root = Path(sys.argv[1])
 artifacts = Artifacts(Objects(root / "cache/files/md5", ("copy",)), Seen(root / "seen"))
 try: artifacts.keep(root / "work", "out", FileIndex(root / "index"))

@@ -1,5 +1,6 @@
-"""What a run took from the cache need not be looked up by the next, unless something has come or
-gone since.
+"""Files taken from the cache by one run need not be looked up by the next.
+
+They are looked up once something was added or removed since.
 """
 
 from __future__ import annotations

@@ -40,8 +40,9 @@ def test_a_change_in_a_folder_within_the_clocks_resolution_is_seen(tmp_path: Pat
 
 @pytest.mark.parametrize("when", [-1e6, -3, 0, 3, 1e6])
 def test_a_clock_that_jumps_never_hides_a_change(tmp_path: Path, when: float) -> None:
-    """A file whose time is not the clock's, as after the clock was set: written again with the same
-    size and time.
+    """A file written again with the same size and time.
+
+    Its time is not the clock's, as after the clock was set.
     """
     place, index = tmp_path / "file", FileIndex(tmp_path / "index")
     at = time.time() + when

@@ -172,7 +172,9 @@ def test_classification_metrics_of_kubeflow(wrapped: Any) -> None:
 def test_the_folder_that_dvclive_writes() -> None:
     records = found(
         {
-            "dvclive/plots/metrics/train/loss.tsv": "timestamp\tstep\ttrain/loss\n1\t0\t0.9\n2\t1\t0.5\n",
+            "dvclive/plots/metrics/train/loss.tsv": (
+                "timestamp\tstep\ttrain/loss\n1\t0\t0.9\n2\t1\t0.5\n"
+            ),
             "dvclive/plots/sklearn/roc.json": json.dumps(
                 {"roc": [{"fpr": 0, "tpr": 0}, {"fpr": 0.5, "tpr": 0.8}, {"fpr": 1, "tpr": 1}]}
             ),

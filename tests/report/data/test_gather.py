@@ -267,8 +267,9 @@ def git(root: Path, *words: str) -> str:
 
 
 def released(project: Project, record: RunRecord, notebook: str) -> tuple[str, str]:
-    """A release of that run as `promote` leaves it: the commit that was built, and the release's
-    own.
+    """A release of that run as `promote` leaves it.
+
+    It has the commit that was built and the release's own commit.
     """
     root = project.root
     git(root, "init", "-q", "-b", "main")
