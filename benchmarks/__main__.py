@@ -1,5 +1,6 @@
-"""Measure nbci against its peers: `python -m benchmarks [NAME …]`, or `make bench`, `make bench
-ONLY=plan QUICK=1`.
+"""Measure nbci against its peers: `python -m benchmarks [NAME …]`.
+
+Or `make bench`, `make bench ONLY=plan QUICK=1`.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def main() -> int:
 
 
 def _compile() -> None:
-    """Have bytecode of nbci and of all that it runs with, as pip leaves it: else each process would
-    compile anew.
+    """Compile nbci and all that it runs with to bytecode, as pip does.
+
+    Without it each process would compile again.
     """
     command = [sys.executable, "-m", "compileall", "-q"]
     subprocess.run([*command, ROOT / "nbci"], check=True)

@@ -1,5 +1,6 @@
-"""Ten chained notebooks, each reading a file that the one before wrote: Ploomber, and DVC with
-papermill.
+"""Ten chained notebooks, each reading a file that the one before wrote.
+
+The peers are Ploomber, and DVC with papermill.
 """
 
 from __future__ import annotations

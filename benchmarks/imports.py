@@ -1,5 +1,6 @@
-"""Ten import-heavy notebook steps (numpy, pandas, scikit-learn), a kernel each, whole commands, one
-after another.
+"""Ten import-heavy notebook steps (numpy, pandas, scikit-learn), a kernel each.
+
+Whole commands are measured, and the steps run one after another.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _measured(
 
 
 def _project(project: Path, count: int) -> list[Path]:
-    """The notebooks, each as a script too, and a pipeline of them, in which none waits for another."""
+    """The notebooks, each as a script too, and a pipeline of them in which none waits."""
     (project / ".git").mkdir(parents=True)
     (project / "pipelines").mkdir()
     lines = ["steps:"]

@@ -1,5 +1,6 @@
-"""Kernel start to first result, and eight kernels at once: nbci's forked kernels and stock
-jupyter_client.
+"""Kernel start to first result, and eight kernels at once.
+
+Compares nbci's forked kernels with stock jupyter_client.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _start_and_end(
 
 
 def _at_once(bench: Bench, runner: asyncio.Runner) -> Iterator[Row]:
-    """The memory is that of all processes that are needed, the zygote too, while all kernels wait."""
+    """The memory of all processes that are needed, the zygote too, while all kernels wait."""
     memory: dict[str, list[float]] = {"stock": [], "forked": []}
 
     def by_stock() -> float:

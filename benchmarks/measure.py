@@ -1,5 +1,6 @@
-"""How things are measured: in turns, in pairs, medians first. Every way checks its own result or
-raises `Wrong`.
+"""How things are measured: in turns, in pairs, medians first.
+
+Every way checks its own result or raises `Wrong`.
 
 Absolute times belong to a machine; what travels is the ratio between two ways that took turns in
 one run.
@@ -34,10 +35,10 @@ class Wrong(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a benchmark is given: an empty folder of its own, a place for the peers' environments,
-    and how thorough.
+    """What a benchmark is given: a folder, a place for the peers, and how thorough to be.
 
-    `folder` is for all that it makes; `peers` stays between runs.
+    `folder`, empty at first, is for all that it makes; `peers`, for the peers' environments, stays
+    between runs.
     """
 
     folder: Path
@@ -72,7 +73,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The most that the ratio to the peer, or nbci's own figure (in the row's unit), may come to."""
+    """The most that the ratio to the peer, or nbci's own figure (in the row's unit), may be."""
 
     at_most: float
     of: Literal["ratio", "figure"] = "ratio"
@@ -131,8 +132,9 @@ def compared(
     figure_at_most: float | None = None,
     unit: Unit = "s",
 ) -> Row:
-    """A row for figures that come from the same rounds; `at_most` is the target for the ratio, or
-    one for our figure.
+    """A row for figures that come from the same rounds.
+
+    `at_most` is the target for the ratio, or one for our figure.
 
     >>> compared("sleeping", [1.0, 2.0, 3.0], "a cat", [4.0, 8.0, 4.0], at_most=0.3).met
     True
@@ -190,8 +192,9 @@ def seconds_of(
 def peak_memory_of(
     argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], expect: str = ""
 ) -> float:
-    """Most bytes (PSS) that a command and its descendants held at once, as sampled; slows it, so is
-    never timed.
+    """Most bytes (PSS) that a command and its descendants held at once, as sampled.
+
+    Sampling slows the command, so such a run is never timed.
     """
     peak = 0
     with tempfile.TemporaryFile() as output:

@@ -1,4 +1,4 @@
-"""Cells that print 50 kB each, nothing of it cut and all of it safe from a kill: against papermill."""
+"""Cells that print 50 kB each, none of it cut and all safe from a kill: against papermill."""
 
 from __future__ import annotations
 

@@ -33,8 +33,9 @@ def write_notebook(path: Path, cells: Iterable[tuple[str, tuple[str, ...]]]) -> 
 
 
 def chain(project: Path, steps: int) -> Path:
-    """One notebook of so many trivial steps, each of which takes a value from the one before and
-    gives one.
+    """One notebook of so many trivial steps.
+
+    Each takes a value from the one before and gives one.
     """
     (project / ".git").mkdir(parents=True)
     first = ("x0 = 0", ("step:s0",))
@@ -43,8 +44,9 @@ def chain(project: Path, steps: int) -> Path:
 
 
 def listed(project: Path, steps: int) -> Path:
-    """A pipeline file of so many steps, each with a file that it reads and one that it writes, ten
-    in a row.
+    """A pipeline file of so many steps, ten in a row.
+
+    Each has a file that it reads and one that it writes.
     """
     (project / ".git").mkdir(parents=True)
     write_notebook(project / "step.ipynb", [("n = 0", ("parameters",)), ("print(n)", ())])
@@ -52,7 +54,8 @@ def listed(project: Path, steps: int) -> Path:
     for n in range(steps):
         dep = f"out/{n - 1}.txt" if n % 10 else f"in/{n // 10}.txt"
         lines.append(
-            f"  s{n}: {{notebook: step.ipynb, params: {{n: {n}}}, deps: [{dep}], outs: [out/{n}.txt]}}"
+            f"  s{n}: {{notebook: step.ipynb, params: {{n: {n}}}, deps: [{dep}], outs: "
+            f"[out/{n}.txt]}}"
         )
         if not n % 10:
             source = project / f"in/{n // 10}.txt"

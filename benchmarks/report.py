@@ -105,8 +105,9 @@ def _bytes_without_pictures(report: Path) -> float:
 
 
 def _shown_seconds(page: Path, rounds: int) -> list[float]:
-    """Seconds from asking for the page until it and its pictures are there, each time in a new
-    window.
+    """Seconds from asking for the page until it and its pictures are there.
+
+    Each time the page opens in a new window.
     """
     from playwright.sync_api import sync_playwright
 

@@ -1,5 +1,6 @@
-"""A stage on Jenkins: what `nbci step` takes beside the kernel, where Jenkins would run a bare
-`sh`.
+"""A stage on Jenkins: what `nbci step` takes beside the kernel.
+
+The peer is the bare `sh` that Jenkins would run.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""1,000 trivial steps: what nbci adds to a step, a run with nothing to do, a run with one changed
-step.
+"""1,000 trivial steps: what nbci adds to each.
+
+Also a run with nothing to do, and a run with one changed step.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def _added(project: Path, env: Mapping[str, str], steps: int) -> float:
 
 
 def _one_changed(project: Path, run: partial[float], steps: int, number: int) -> float:
-    """Seconds of a run in which one step's code is new and its value as before, less that step's
-    own.
+    """Seconds of a run in which one step's code is new and its value as before.
+
+    That step's own seconds are taken off.
     """
     notebook, name = project / "chain.ipynb", f"s{steps // 2 + number}"
     content = json.loads(notebook.read_bytes())

@@ -1,5 +1,6 @@
-"""Where the measured commands run: nbci with a cache and warm kernels of its own, each peer in its
-own environment.
+"""Where the measured commands run.
+
+nbci has a cache and warm kernels for the benchmark alone, and each peer its own environment.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ PYTHON = Path(sys.executable)
 
 
 def nbci(*arguments: str | Path) -> list[str]:
-    """The command line of nbci: the installed command, or where only its package is on the path,
-    the module.
+    """The command line of nbci: the installed command, or the module.
+
+    The module is for where only the package is on the path.
     """
     command = PYTHON.parent / "nbci"
     start = [str(command)] if command.exists() else [str(PYTHON), "-m", "nbci"]
@@ -30,8 +32,9 @@ def nbci(*arguments: str | Path) -> list[str]:
 
 
 def of_nbci(folder: Path) -> dict[str, str]:
-    """Environment variables for nbci: nothing of the user's is read or changed; all that it keeps
-    is in the folder.
+    """Environment variables for nbci that keep it inside the folder.
+
+    Nothing of the user's is read or changed.
     """
     runtime = folder / "run"
     folder.mkdir(exist_ok=True)
@@ -62,8 +65,9 @@ def same_versions(*names: str) -> list[str]:
 
 
 def peer(places: Path, name: str, requirements: Sequence[str]) -> Path:
-    """The folder of a peer's commands; its environment is made once for these requirements and this
-    Python.
+    """The folder of a peer's commands.
+
+    The environment is made once for these requirements and this Python.
     """
     wanted = "\n".join([sys.version, *requirements])
     place = places / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"

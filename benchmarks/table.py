@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 HEAD = ("work", "nbci", "peer", "", "ratio", "target", "met")
 
 PREFACE = """\
-Written by `make bench`; do not edit. Every figure is a median. A ratio is nbci's figure divided by the peer's, taken in
-pairs that took turns in one run, with the quartiles in brackets: below 1 nbci is better, and `1/150` means 150 times.
+Written by `make bench`; do not edit. Every figure is a median. \
+A ratio is nbci's figure divided by the peer's, taken in
+pairs that took turns in one run, with the quartiles in brackets: \
+below 1 nbci is better, and `1/150` means 150 times.
 Ratios travel between machines, absolute times do not."""
 
 

@@ -1,5 +1,6 @@
-"""Values from step to step: written with their digest and touched by a reader, against writing the
-bare bytes.
+"""Values from step to step: written with their digest and touched by a reader.
+
+The peer is writing the bare bytes.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ SEEN_SECONDS = 0.005
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    """Arrays of growing size and a table, in memory and on disk; then what it costs to take one
-    that is there.
+    """Arrays of growing size and a table, in memory and on disk.
+
+    Then what it costs to take one that is there.
     """
     for place in (MEMORY, bench.folder):
         if not place.is_dir():

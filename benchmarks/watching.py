@@ -35,8 +35,9 @@ print('bytes', total)
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    """Setting the watches, and a whole run of a step that opens 5,000 files, against a project
-    without the folders.
+    """Setting the watches, and a whole run of a step that opens 5,000 files.
+
+    The comparison is a project without the folders.
     """
     folders = bench.pick(10_000, 2000)
     large = _project(bench.folder / "large", folders)
@@ -82,10 +83,11 @@ def _seconds_to_watch(project: Path) -> float:
 
 
 def _seconds_of_calls(folders: Sequence[bytes]) -> float:
-    """Of processor time, for the least that the system has to be asked: to watch each folder, and for its links.
+    """Seconds of processor time for the system calls that cannot be avoided.
 
-    There is no call that does either for many, and no other way to learn of a folder without listing it, which costs
-    three times as much, that none lies in it.
+    They watch each folder and ask for its links. No call does either for many folders, and only
+    the count of links tells, without listing a folder, that no other folder lies in it; listing
+    costs three times as much.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -100,8 +102,9 @@ def _seconds_of_calls(folders: Sequence[bytes]) -> float:
 
 
 def _project(project: Path, folders: int) -> Path:
-    """One step that opens its data again and again, beside so many folders in which nothing
-    happens.
+    """One step that opens its data again and again.
+
+    Beside it are so many folders in which nothing happens.
     """
     (project / ".git").mkdir(parents=True)
     (project / "data").mkdir()

@@ -1,5 +1,6 @@
-"""How a build ends that a run was the whole of: what an engine's library shows, without deciding
-anything itself.
+"""The files by which a build ends when one run was the whole of it.
+
+An engine's library shows them, without deciding anything itself.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 
 
 def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
-    """Put the report, the executed notebooks, and `ending.txt`, into a folder that then holds
-    nothing else.
+    """Put the report, the executed notebooks and `ending.txt` into a folder.
+
+    The folder then holds nothing else.
 
     `report.zip` has report and notebooks once more, for pages that list every file singly.
     `ending.txt` has the format's version, then lines of fields with tabs between them: `result`

@@ -84,7 +84,7 @@ def clean_up(project: Project, request: CleanRequest) -> Cleaned:
 def _unneeded_runs(
     project: Project, known: Sequence[KnownRun], request: CleanRequest
 ) -> Sequence[str]:
-    """Runs beyond those that stay, and folders of runs that were killed before their first record."""
+    """Runs beyond those that stay, and folders of runs killed before their first record."""
     beyond = unneeded_runs(known, request.keep or project.keep)
     return [*beyond, *never_begun(project, time.time() - YOUNGEST_SECONDS)]
 

@@ -34,7 +34,7 @@ class FoundLineage(NamedTuple):
 
 
 def find_lineage(project: Project, name: str) -> FoundLineage:
-    """Look among runs and files first, then among released models; UsageError for an unknown name."""
+    """Look among runs and files, then among released models; UsageError for an unknown name."""
     if _is_run(project, name):
         return _lineage_of_results(find_run(project, name))
 

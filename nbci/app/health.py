@@ -171,7 +171,7 @@ def _project(here: Path) -> Check:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a file can be made there: asked by making one, since modes do not tell about mounts."""
+    """Whether a file can be made there: tried by making one, as modes do not tell about mounts."""
     try:
         with tempfile.TemporaryFile(dir=folder, prefix=f"{TEMPORARY_PREFIX}doctor-"):
             return True

@@ -1,4 +1,4 @@
-"""A project on Jenkins: the files that it has for it, and what its controller has for the project."""
+"""A project on Jenkins: its files for Jenkins, and what the controller has for the project."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def examine_controller(
 
 
 def find_target(project: Project, given: str | None, jenkinsfile: str | None) -> Target:
-    """The notebook or pipeline: as given, as the Jenkinsfile says, or the only one of pipelines/."""
+    """The notebook or pipeline: given, from the Jenkinsfile, or the only one of pipelines/."""
     if given is not None:
         # The shell completes paths from here; a Jenkinsfile has them from the project's root.
         is_here = Path(given).exists()

@@ -129,7 +129,10 @@ def changes_since_last_run(project: Project, plan: Plan, step: PlannedStep) -> l
 
 
 def _refuse_unfit(project: Project, plan: Plan) -> None:
-    """Raise what `nbci run` would raise before the first cell: a CI learns it before it has agents."""
+    """Raise what `nbci run` would raise before the first cell.
+
+    A CI learns it before it has agents.
+    """
     refuse_written_secrets(plan, mask_for(project, plan, os.environ))
     check_environments(project.root, plan.steps)
     check_places(project.root, plan.steps, project_cache(project, os.environ).object_folders)

@@ -114,8 +114,9 @@ def _write_report(
 
 
 def render_files(project: Project, material: Material) -> Mapping[str, bytes]:
-    """The report's files. Records hold no secret, but what charts and changes show of a step's own
-    files may.
+    """The report's files, with secrets masked.
+
+    Records hold no secret, but what charts and changes show of a step's own files may.
     """
     from nbci.engine.prepare import mask_for
     from nbci.report.render import render_report

@@ -85,7 +85,8 @@ def render_summary(project: Project, folder: RunFolder, report_url: str | None) 
     material = gather(project, record, plan, notebooks, environ=os.environ)
     material = replace(material, url=report_url)
 
-    # Pictures are links into the report: without one there is nothing to draw, which takes its time.
+    # Pictures are links into the report: without one there is nothing to draw, and drawing takes
+    # time.
     figures = figures_of(material) if report_url else ()
     links = _links(report_url, os.environ)
     text = summary(material, build_shown_steps(record, plan, notebooks), figures, links=links)
@@ -104,7 +105,10 @@ def _links(report_url: str | None, environ: Mapping[str, str]) -> dict[str, str]
 
 
 def _bring_notebooks(project: Project, folder: RunFolder, record: RunRecord) -> None:
-    """Bring the executed notebooks of reused steps, which stay in the cache until a page is made."""
+    """Bring the executed notebooks of reused steps.
+
+    They stay in the cache until a page is made.
+    """
     bring_notebooks(folder, record, user_cache(os.environ), project_index(project))
 
 

@@ -82,7 +82,7 @@ def _may_reuse_all(request: RunRequest) -> bool:
 
 
 def _project_root(request: RunRequest) -> Path | None:
-    """The folder around the target that has remembered runs, found without reading configuration."""
+    """The folder around the target with remembered runs, found without reading configuration."""
     assert request.target is not None
     for folder in Path(request.target).resolve().parents:
         if (folder / STATE_FOLDER).is_dir():
@@ -193,7 +193,7 @@ def _state_path(root: Path, request: RunRequest) -> Path:
 
 
 def _remote_tags(root: Path, patterns: list[str]) -> list[Any] | None:
-    """The remote's tags of those patterns, which a verdict may depend on; None without an answer."""
+    """The remote's tags of those patterns, for verdicts; None without an answer."""
     import subprocess
 
     from nbci.commands import git_command

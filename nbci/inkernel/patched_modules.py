@@ -1,8 +1,8 @@
 """Attributes of modules and of their classes that a step's cells set (`math.pi = 3`).
 
 Each step imports its modules itself, so the steps after it have the attribute as it was. No picture
-of whole modules is taken: packages set attributes of their own all the time (caches, counters). Only
-those count that the text of a cell sets, and only where they end up as something else.
+of whole modules is taken: packages set attributes of their own all the time (caches, counters).
+Only those count that the text of a cell sets, and only where they end up as something else.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def after_cell(_: Any) -> None:
 
 
 def picture(text: str) -> None:
-    """Remember the attributes that the text sets, and any that a function of an earlier cell does."""
+    """Remember the attributes that the text sets, or a function of an earlier cell does."""
     set_at_once.clear()
     if MAY_SET.search(text):
         for path, runs_at_once in set_attributes(text):

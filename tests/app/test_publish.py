@@ -9,10 +9,12 @@ _PROGRAM = """
 import sys
 from nbci.app.publish import prepare_publishing
 from nbci.plan.model import Plan, PlannedStep
-steps = tuple(PlannedStep(name=name, notebook="n.ipynb", kernel="k", language="python", cells=()) for name in "ab")
+steps = tuple(PlannedStep(name=name, notebook="n.ipynb", kernel="k", language="python", cells=()) \
+for name in "ab")
 parts = list(prepare_publishing(Plan(pipeline="p", target="n.ipynb", steps=steps)))
 before = set(sys.modules)
-import nbci.engine.merged, nbci.report.render, nbci.report.write, grandalf.layouts, pygments.lexers.python
+import nbci.engine.merged, nbci.report.render, nbci.report.write, \
+grandalf.layouts, pygments.lexers.python
 print(len(parts), *sorted(set(sys.modules) - before))
 """
 

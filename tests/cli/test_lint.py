@@ -28,11 +28,13 @@ PIPELINE = (
 )
 TEXT = """\
 notebooks/wrong.ipynb
-  cell 1: warning: the cell stands before the first tag, so it belongs to no step and does not run [cell-before-tags]
+  cell 1: warning: the cell stands before the first tag, so it belongs to no step \
+and does not run [cell-before-tags]
     → tag it `imports`, `parameters` or `step:NAME`, or `skip` if it is not meant to run
   cell 3: error: unknown tag 'retires:2' [wrong-tag]
     → did you mean 'retries:2'?
-  cell 3, line 2: warning: `os.chdir` changes the folder of step load only, not of the steps after it [folder-change]
+  cell 3, line 2: warning: `os.chdir` changes the folder of step load only, \
+not of the steps after it [folder-change]
     → use paths relative to the notebook's folder, or `cwd: project` in the pipeline file
   cell 4: error: prev:laod: there is no such step [wrong-edge]
     → did you mean 'load'?

@@ -198,7 +198,8 @@ def test_heartbeat_after_half_a_minute_of_silence_and_not_before() -> None:
     display.tick()
     assert stream.getvalue()[len(quiet) :] == (
         "[train] still running, cell 4 of 9 (model.fit(X, y)), 30.0 s\n"
-        "[train] still running, cell 4 of 9 (model.fit(X, y)), 1 min 30 s; unfinished line: Downloading...\n"
+        "[train] still running, cell 4 of 9 (model.fit(X, y)), 1 min 30 s; unfinished "
+        "line: Downloading...\n"
     )
 
 
@@ -263,7 +264,8 @@ def test_retries_say_why_and_when() -> None:
     )
     assert stream.getvalue() == (
         "[load] started\n[load] attempt 1 failed: no kernel came up\n[load] next attempt in 2.0 s\n"
-        "[load] attempt 2 started\n[load] warning: a thread died\n[load] passed at attempt 2 in 4.0 s\n"
+        "[load] attempt 2 started\n[load] warning: a thread died\n"
+        "[load] passed at attempt 2 in 4.0 s\n"
     )
 
 

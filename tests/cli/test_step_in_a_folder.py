@@ -27,8 +27,14 @@ def test_a_notebook_runs_in_another_folder_and_leaves_what_it_showed(
         ".nbci/build/step/code.ipynb",
         [
             "from IPython.display import HTML, Image, display",
-            "dot = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=='",
-            "import base64; display(HTML(open('rows.csv').read()), Image(base64.b64decode(dot)), 'a word')",
+            (
+                "dot = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgAB"
+                "SK+kcQAAAABJRU5ErkJggg=='"
+            ),
+            (
+                "import base64; display(HTML(open('rows.csv').read()), "
+                "Image(base64.b64decode(dot)), 'a word')"
+            ),
         ],
     )
     planned = nbci("plan", ".nbci/build/step/code.ipynb", "--in", ".", "--out", "plan.json")
@@ -76,7 +82,8 @@ def test_how_a_build_ends_is_told_in_its_description(
         "a.ipynb", [("parameters", "x = 1"), "assert x < 3", ("pipeline-metrics", "print(x)")]
     )
     (tmp_path / "p.yaml").write_text(
-        "params: {x: 1}\nsteps: {a: {notebook: a.ipynb, params: {x: '${x}'}}}\ngates: [{metric: x, at_most: 1}]\n"
+        "params: {x: 1}\nsteps: {a: {notebook: a.ipynb, params: {x: '${x}'}}}\n"
+        "gates: [{metric: x, at_most: 1}]\n"
     )
     for value, said in (("2", "⚠️ p: refused, x 2"), ("3", "❌ p: failed, a: AssertionError")):
         assert nbci("plan", "p.yaml", "-p", f"x={value}", "--out", "plan.json").returncode == 0

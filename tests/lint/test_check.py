@@ -22,7 +22,10 @@ from tests.support.work import lines_run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TAG_PARTS = "step: block: prev: after: a b C imports functions parameters metrics skip gpu timeout: stpe: out: ; ../x retries:2"
+_TAG_PARTS = (
+    "step: block: prev: after: a b C imports functions parameters metrics skip "
+    "gpu timeout: stpe: out: ; ../x retries:2"
+)
 TAGS = st.lists(
     st.one_of(
         st.lists(st.sampled_from(_TAG_PARTS.split()), min_size=1, max_size=3).map("".join),
@@ -124,7 +127,10 @@ PIPELINE = st.recursive(
         st.lists(inner, max_size=2),
         st.dictionaries(
             st.sampled_from(
-                "steps params a b notebook after when matrix deps outs env metrics gates metric order".split()
+                (
+                    "steps params a b notebook after when matrix deps outs env metrics "
+                    "gates metric order"
+                ).split()
             ),
             inner,
             max_size=4,

@@ -53,7 +53,8 @@ USES_X = ("step:b", "print(x)")
 MAKE_HIDDEN = "def make():\n    class Hidden(Base): pass\n    return Hidden()"
 MPL = ("imports", "import matplotlib.pyplot as plt\nimport numpy as np\nimport random, os")
 STATE = (
-    "import decimal, locale, logging, sys, warnings\nimport numpy as np\nimport pandas as pd\nimport sklearn\n"
+    "import decimal, locale, logging, sys, warnings\nimport numpy as np\n"
+    "import pandas as pd\nimport sklearn\n"
     "from tqdm.auto import tqdm"
 )
 CHANGES = """pd.set_option('display.precision', 2)
@@ -362,7 +363,8 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
                 (
                     "with pd.option_context('display.precision', 2):\n    pd.set_option('x', 1)\n"
                     "with warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n"
-                    "own = type('Own', (), {})()\nown.level = 3\nprint(sys.path, decimal.getcontext().prec)"
+                    "own = type('Own', (), {})()\nown.level = 3\n"
+                    "print(sys.path, decimal.getcontext().prec)"
                 ),
             ),
             ("step:b", CHANGES),
@@ -477,7 +479,10 @@ PIPELINES = [
     ("missing-notebook", "steps:\n  a: {notebook: a.ipynb}\n  b: {notebook: b.ipynb}\n", [3]),
     (
         "wrong-reference",
-        'steps:\n  a:\n    notebook: a.ipynb\n    env: {A: "${D}"}\n    deps: ["${E", "${matrix.m}"]\n',
+        (
+            'steps:\n  a:\n    notebook: a.ipynb\n    env: {A: "${D}"}\n'
+            '    deps: ["${E", "${matrix.m}"]\n'
+        ),
         [4, 5, 5],
     ),
     (
@@ -489,7 +494,10 @@ PIPELINES = [
     ("unused-parameter", "params:\n  C: 1\n  D: 2\nsteps:\n  a: {notebook: a.ipynb}\n", [2, 3]),
     (
         "unmeasured-metric",
-        f"{FINE}metrics:\n  accuracy: {{}}\n  loss: {{}}\ngates:\n  - {{metric: f1, at_least: 1}}\n",
+        (
+            f"{FINE}metrics:\n  accuracy: {{}}\n  loss: {{}}\ngates:\n"
+            f"  - {{metric: f1, at_least: 1}}\n"
+        ),
         [8, 10],
     ),
 ]

@@ -75,7 +75,8 @@ def test_a_notebook_with_step_tags_expands_and_its_roots_and_leaves_are_bound() 
     pipeline = composed(
         "steps:\n"
         "  first: {notebook: nb/whole.ipynb}\n"
-        "  mid: {notebook: nb/chain.ipynb, after: [first], deps: [d.csv], outs: [model.pkl], timeout: 2h,\n"
+        "  mid: {notebook: nb/chain.ipynb, after: [first], deps: [d.csv], outs: "
+        "[model.pkl], timeout: 2h,\n"
         "        env: {OMP: 2}, agent: linux}\n"
         "  last: {notebook: nb/whole.ipynb, after: [mid]}\n"
         "  tap: {notebook: nb/whole.ipynb, after: [mid/fit]}\n"
@@ -143,7 +144,10 @@ def test_matrix_over_an_expanded_notebook_names_node_value_step() -> None:
         "nb/two.ipynb": tagged("nb/two.ipynb", ("step:load", "x"), ("step:fit prev:load", "x")),
     }
     document = read_document(
-        "steps:\n  t: {notebook: nb/two.ipynb, matrix: {m: [a, b]}}\n  e: {notebook: nb/whole.ipynb, after: [t/b]}\n",
+        (
+            "steps:\n  t: {notebook: nb/two.ipynb, matrix: {m: [a, b]}}\n"
+            "  e: {notebook: nb/whole.ipynb, after: [t/b]}\n"
+        ),
         "p",
     )
     assert after(compose(document, notebooks)) == {
@@ -164,7 +168,8 @@ def test_an_out_stays_with_the_step_whose_tags_name_it() -> None:
 
 def test_a_metric_of_another_step_is_an_edge() -> None:
     pipeline = composed(
-        "steps:\n  a: {notebook: nb/whole.ipynb}\n  b: {notebook: nb/whole.ipynb, params: {C: '${a:best_C}'}}\n"
+        "steps:\n  a: {notebook: nb/whole.ipynb}\n  b: {notebook: nb/whole.ipynb, "
+        "params: {C: '${a:best_C}'}}\n"
     )
     assert after(pipeline) == {"a": (), "b": ("a",)}
     found = step_parameters(pipeline, pipeline.steps[1], (), notebook_parameters(WHOLE))
@@ -227,7 +232,8 @@ def test_dataflow_order_drops_edges_that_only_follow_the_notebook() -> None:
         ("steps:\n  a: {notebook: nb/whole.ipynb, after: [a]}", "step a comes after itself"),
         (
             (
-                "steps:\n  a: {notebook: nb/whole.ipynb, after: [c]}\n  b: {notebook: nb/whole.ipynb, after: [a]}\n"
+                "steps:\n  a: {notebook: nb/whole.ipynb, after: [c]}\n"
+                "  b: {notebook: nb/whole.ipynb, after: [a]}\n"
                 "  c: {notebook: nb/whole.ipynb, after: [b]}"
             ),
             "a → b → c → a",
@@ -252,11 +258,17 @@ def test_dataflow_order_drops_edges_that_only_follow_the_notebook() -> None:
         ("steps: {a: {notebook: nb/whole.ipynb, matrix: {m: [SVM]}}}", "makes no step name"),
         ("steps: {a: {notebook: nb/whole.ipynb, matrix: {m: [1, '1']}}}", "are named a/1"),
         (
-            "steps:\n  a: {notebook: nb/whole.ipynb, outs: [o]}\n  b: {notebook: nb/whole.ipynb, outs: [./o]}",
+            (
+                "steps:\n  a: {notebook: nb/whole.ipynb, outs: [o]}\n"
+                "  b: {notebook: nb/whole.ipynb, outs: [./o]}"
+            ),
             "steps a and b both write o",
         ),
         (
-            "steps:\n  a: {notebook: nb/whole.ipynb, outs: [o]}\n  b: {notebook: nb/whole.ipynb, outs: [o/x]}",
+            (
+                "steps:\n  a: {notebook: nb/whole.ipynb, outs: [o]}\n"
+                "  b: {notebook: nb/whole.ipynb, outs: [o/x]}"
+            ),
             "into a folder that step a writes",
         ),
         ("steps: {a: {notebook: nb/whole.ipynb, outs: [o], deps: [o]}}", "reads and writes o"),

@@ -82,12 +82,18 @@ def test_the_file_names_a_pipeline_that_has_no_name() -> None:
         (
             "timeout: 2h",
             "timeout: 2x",
-            "line 16, column 14: timeout: '2x' is no duration: write 90s, 30m, 2h or 1h30m in step train",
+            (
+                "line 16, column 14: timeout: '2x' is no duration: write 90s, 30m, 2h or "
+                "1h30m in step train"
+            ),
         ),
         (
             "cache: enabled",
             "cache: enabld",
-            "cache: expected enabled or disabled, found \"enabld\" in step train (did you mean 'enabled'?)",
+            (
+                'cache: expected enabled or disabled, found "enabld" in step train (did '
+                "you mean 'enabled'?)"
+            ),
         ),
         (
             "retries: 1",

@@ -28,7 +28,10 @@ def gates_of(*lines: str) -> tuple[Gate, ...]:
 
 
 def test_gates_are_values() -> None:
-    text = "metric: accuracy, baseline: champion, max_drop: 2%, at_least: 0.9, severity: warn, missing: warn, when: C > 1"
+    text = (
+        "metric: accuracy, baseline: champion, max_drop: 2%, at_least: 0.9, "
+        "severity: warn, missing: warn, when: C > 1"
+    )
     (gate,) = gates_of(text)
     assert gate == Gate(
         name="accuracy at least 0.9, at most 2% below champion",
@@ -101,7 +104,10 @@ def test_a_distance_in_either_direction_needs_no_direction() -> None:
         (["metric: rows, at_most: .inf"], "at_most: inf is no bound", "finite"),
         (
             ["metric: rows, at_most: 2", "metric: rows, at_least: 3"],
-            "line 5, column 14: no value of rows passes both gate 1 (at most 2) and gate 2 (at least 3)",
+            (
+                "line 5, column 14: no value of rows passes both gate 1 (at most 2) and "
+                "gate 2 (at least 3)"
+            ),
             "change one",
         ),
         (
@@ -215,7 +221,8 @@ def test_metrics_that_steps_measure_are_known() -> None:
 def test_what_no_step_is_seen_to_measure_is_a_warning_or_an_error() -> None:
     assert known("metric: acuracy, at_least: 2", "train:accuracy", certain=False) == (
         (
-            "p.yaml, line 4, column 14: gate 1 judges the metric 'acuracy', which no step is seen to measure "
+            "p.yaml, line 4, column 14: gate 1 judges the metric 'acuracy', which no "
+            "step is seen to measure "
             "(did you mean 'accuracy'?)"
         ),
     )

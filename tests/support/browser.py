@@ -85,12 +85,14 @@ class Reading:
         broken: list[str] = self.page.evaluate(
             """async () => {
                 const loaded = image => new Promise(resolve => {
-                    image.loading = 'eager';  // a lazy one, or one in a fold, would wait for its reader
+                    // a lazy one, or one in a fold, would wait for its reader
+                    image.loading = 'eager';
                     if (image.complete) resolve();
                     else image.onload = image.onerror = resolve;
                 });
                 await Promise.all([...document.images].map(loaded));
-                return [...document.images].filter(image => !image.naturalWidth).map(image => image.src);
+                const broken = [...document.images].filter(image => !image.naturalWidth);
+                return broken.map(image => image.src);
             }"""
         )
         return broken
@@ -98,11 +100,14 @@ class Reading:
     def overflowing(self) -> list[str]:
         """What is wider than the window, outside of boxes that scroll by themselves."""
         found: list[str] = self.page.evaluate(
-            """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
+            """() => {
+            const root = document.documentElement;
+            return root.scrollWidth <= root.clientWidth ? [] :
             [...document.querySelectorAll('body *')]
-                .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+                .filter(e => e.getBoundingClientRect().right > root.clientWidth + 1)
                 .filter(e => !e.parentElement.closest('.scroll, pre, summary'))
-                .map(e => e.outerHTML.slice(0, 120))"""
+                .map(e => e.outerHTML.slice(0, 120));
+            }"""
         )
         return found
 

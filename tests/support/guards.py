@@ -41,7 +41,10 @@ def isolate_environment(patch: pytest.MonkeyPatch, home: Path) -> None:
         patch.delenv(name)
     home.mkdir(parents=True, exist_ok=True)
     (home / "gitconfig").write_text(
-        "[user]\n\tname = A Tester\n\temail = tester@example.com\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n",
+        (
+            "[user]\n\tname = A Tester\n\temail = tester@example.com\n[init]\n"
+            "\tdefaultBranch = main\n[gc]\n\tauto = 0\n"
+        ),
         encoding="utf-8",
     )
     patch.setenv("HOME", str(home))

@@ -36,7 +36,8 @@ _OUTCOMES: Final = {
 }
 _NO_LABEL: Final = "There are no nodes with the label ‘no-such-label’"  # noqa: RUF001 - Jenkins' own quotes
 _SCRIPTED: Final = (
-    b'{"status":"ok","data":{"result":"failure","errors":[{"error":["Jenkinsfile content did not contain the '
+    b'{"status":"ok","data":{"result":"failure","errors":[{"error":["Jenkinsfile '
+    b"content did not contain the "
     b"'pipeline' step\"]}]}}"
 )
 _FOLDER_CLASS: Final = "com.cloudbees.hudson.plugins.folder.Folder"
@@ -47,7 +48,7 @@ _NOTED: Final = re.compile(rb"^\[Pipeline\]|^ERROR|(?<=user )|no-such-label", re
 
 
 def _address(job: str) -> str:
-    """Below the controller's, in Jenkins' way, which leaves the likes of `&` and `'` as they are."""
+    """Below the controller's, in Jenkins' way, which leaves `&`, `'` and the like as they are."""
     return "".join(f"job/{quote(part, safe='&,;=@+$!()~')}/" for part in job.split("/"))
 
 

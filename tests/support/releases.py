@@ -44,7 +44,8 @@ steps:
     metrics: [metrics.json]
     cwd: project
 models:
-  digits: {path: models/digits model.bin, stage: production, branches: [main, "release/*"], framework: plain}
+  digits: {path: models/digits model.bin, stage: production, branches: [main, "release/*"], \
+framework: plain}
 """
 
 

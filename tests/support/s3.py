@@ -38,7 +38,7 @@ def s3_server() -> Iterator[int]:
 
 
 def s3_settings(port: int, prefix: str) -> tuple[str, str]:
-    """The address of a folder in the bucket, and the lines of DVC's configuration that lead there."""
+    """The address of a folder in the bucket, and the DVC configuration that leads there."""
     settings = {
         "endpointurl": f"http://127.0.0.1:{port}",
         "region": "us-east-1",

@@ -37,7 +37,10 @@ def make_ipykernel_wheel(folder: Path) -> Path:
     downloaded.
     """
     real = Path(ipykernel.__file__)
-    source = f"__path__ = [{str(real.parent)!r}]\n__file__ = {str(real)!r}\nexec(open(__file__).read())\n"
+    source = (
+        f"__path__ = [{str(real.parent)!r}]\n__file__ = {str(real)!r}\n"
+        "exec(open(__file__).read())\n"
+    )
     return make_wheel(
         folder,
         "ipykernel",

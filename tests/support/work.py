@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def lines_run(work: Callable[[], object]) -> int:
-    """How many lines of Python a call runs, its own and those of all that it calls; a loop's count each time."""
+    """How many lines of Python a call runs, its own and those of all that it calls.
+
+    Lines of a loop count each time.
+    """
     lines = 0
 
     def trace(_frame: FrameType, event: str, _argument: Any) -> Any:
