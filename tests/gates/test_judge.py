@@ -282,6 +282,11 @@ def test_the_step_that_should_have_measured_is_named(
     assert (answer.result, answer.reason) == ("failed", reason)
 
 
+def test_the_room_that_is_left_is_said() -> None:
+    assert result_of(gate(at_least=0.5), run(accuracy=0.9)).reason == "0.4 to spare"
+    assert result_of(gate(at_least=0.9), run(accuracy=0.9)).reason == "0 to spare"
+
+
 def test_a_baseline_that_nobody_looked_for_fails() -> None:
     asked = gate(baseline="champion", max_drop=Tolerance(amount=0.01), first_run="pass")
     answer = result_of(asked, run(accuracy=0.95), baselines={})
