@@ -49,7 +49,8 @@ def checked_operand(operand: str) -> str:
     if operand.startswith("-"):
         raise UsageError(
             f"{operand!r} begins with a dash, so it would be read as an option",
-            hint="a URL, a revision and a name begin with another character; ./ before a folder's name helps",
+            hint="a URL, a revision and a name begin with another character; "
+            "./ before a folder's name helps",
         )
     if "\0" in operand or "\n" in operand:
         raise UsageError(f"{operand!r} holds a character that no URL, revision or name has")

@@ -109,7 +109,7 @@ def show_page(page: Path, about: Mapping[str, str], arguments: argparse.Namespac
 def print_text(text: str) -> None:
     """Print to stdout as UTF-8 whatever the locale says, with lone surrogates as escapes.
 
-    Texts of notebooks, and file names that are no UTF-8, may hold surrogates, which `print` refuses.
+    Texts of notebooks, and file names that are no UTF-8, may hold surrogates; `print` refuses them.
     """
     sys.stdout.buffer.write(f"{text}\n".encode("utf-8", errors="backslashreplace"))
 

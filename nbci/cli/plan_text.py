@@ -1,4 +1,4 @@
-"""A plan as text: for people, as a tree, as a mermaid diagram, and as the lines that Jenkins reads."""
+"""A plan as text: for people, as a tree, as mermaid, and as the lines that Jenkins reads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def render_nothing(form: str, seen: Mapping[str, str]) -> str:
 
 
 def render_error(error: NbciError) -> str:
-    """That nothing could be planned, in the form `jenkins`: the library ends its build with this."""
+    """That nothing could be planned, in the form `jenkins`; its library ends the build with it."""
     message = " ".join(str(error).split())
     return f"{_JENKINS_FORMAT}\n{_fields('error', message)}\n"
 
@@ -214,7 +214,7 @@ def _mermaid(plan: Plan) -> Iterator[str]:
 
 
 def _quote(text: str) -> str:
-    """The text as mermaid takes it in a label: as HTML, and without the mark that ends an edge's."""
+    """The text as mermaid takes it in a label: HTML without the mark that ends an edge's."""
     return (
         text.replace("&", "&amp;")  # first: the others bring this character in
         .replace('"', "&quot;")

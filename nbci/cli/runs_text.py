@@ -103,7 +103,7 @@ def _differing_parameters(rows: Sequence[RunRow]) -> dict[str, list[str]]:
 
 
 def _differs(name: str, runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the runs' values differ; one that lacks the parameter differs from all that have it."""
+    """Whether the runs' values differ; a run without the parameter differs from all with it."""
     return len({params.get(name) for params in runs}) > 1
 
 

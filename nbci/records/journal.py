@@ -243,7 +243,7 @@ def event_line(event: Event) -> bytes:
 
 
 def without_overwritten(text: str) -> str:
-    """`text` as a terminal would leave it: of a line with carriage returns, what was written last."""
+    """`text` as a terminal leaves it: of a line with carriage returns, what was written last."""
     if "\r" not in text:
         return text
     return "\n".join(_last_written(line) for line in text.split("\n"))

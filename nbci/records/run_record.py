@@ -113,7 +113,7 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One try at a step; `notebook` and `log` are paths relative to the step's folder in the run."""
+    """One try at a step; `notebook` and `log` are relative to the step's folder in the run."""
 
     number: int
     result: Literal["passed", "failed"]

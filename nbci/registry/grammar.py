@@ -143,7 +143,8 @@ def check_model_name(name: str) -> None:
     if not _NAME_ONLY.fullmatch(name):
         raise UsageError(
             f"{name!r} can be no name in a registry tag",
-            hint="names are letters, digits, `-`, `_` and `/`, with a letter or digit first and last",
+            hint="names are letters, digits, `-`, `_` and `/`, "
+            "with a letter or digit first and last",
         )
 
 

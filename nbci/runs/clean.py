@@ -251,7 +251,7 @@ def _remove_older(path: Path, before: float) -> None:
 
 
 def freed_bytes(paths: Iterable[Path]) -> int:
-    """What removing the files and folders frees: a file with further names elsewhere frees nothing."""
+    """The bytes that removing these frees: a file with further names elsewhere frees none."""
     seen: dict[tuple[int, int], tuple[int, int, int]] = {}
     for path in paths:
         for found in _stats(path):
@@ -296,7 +296,7 @@ def _in_folders(objects: Objects, needed: Iterable[str]) -> set[str]:
 
 
 def _left_behind(cache: Cache, before: float) -> Iterator[Path]:
-    """What was being written, or was on its way from or to a remote, when its process was killed."""
+    """What was being written, or was on its way to or from a remote, at a process's death."""
     yield from (
         path for path in _files(cache.values, depth=0) if path.is_file() and _is_older(path, before)
     )

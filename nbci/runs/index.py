@@ -30,22 +30,27 @@ if TYPE_CHECKING:
     from nbci.runs.search import Query
 
 FORMAT = 3
+# How long one process waits for the other that writes the index.
 _BUSY_SECONDS = 20
 _SETTLED_NS = 50_000_000
 _AT_ONCE = 500
 _UNREADABLE = (IntegrityError, UsageError, OSError)
 _TABLES = """
 CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, pipeline TEXT, target TEXT, result TEXT, started TEXT,
-    seconds REAL, "commit" TEXT, branch TEXT, dirty INTEGER, user TEXT, host TEXT, problem TEXT,
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, pipeline TEXT, target TEXT, result TEXT,
+    started TEXT, seconds REAL, "commit" TEXT, branch TEXT, dirty INTEGER, user TEXT, host TEXT, problem TEXT,
     stamp TEXT
 );
-CREATE TABLE names (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name));
+CREATE TABLE names (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)
+);
 CREATE TABLE metrics (
     name INTEGER, value REAL, run INTEGER, "full" INTEGER NOT NULL, PRIMARY KEY (run, name)
 ) WITHOUT ROWID;
 CREATE INDEX metrics_by_value ON metrics (name, value, run);
-CREATE TABLE params (name INTEGER, number REAL, text TEXT, run INTEGER, PRIMARY KEY (run, name)) WITHOUT ROWID;
+CREATE TABLE params (
+    name INTEGER, number REAL, text TEXT, run INTEGER, PRIMARY KEY (run, name)
+) WITHOUT ROWID;
 CREATE TABLE seen (listed_ns INTEGER, changed_ns INTEGER);
 """
 
@@ -90,7 +95,7 @@ class RunIndex:
         """Forget everything and read all records again; the answer is the number of runs."""
         with _transaction(self._connection):
             for table in ("runs", "names", "metrics", "params", "seen"):
-                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name from the line above
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - named just above
         self.catch_up()
         return int(self._connection.execute("SELECT count(*) FROM runs").fetchone()[0])
 
@@ -164,16 +169,17 @@ class RunIndex:
 
     def _metrics(self, key: int) -> dict[str, float]:
         rows = self._connection.execute(
-            'SELECT names.name, value FROM metrics JOIN names ON names.id = metrics.name WHERE run = ? AND "full" > 0'
-            ' ORDER BY "full"',
+            "SELECT names.name, value FROM metrics JOIN names ON names.id = metrics.name"
+            ' WHERE run = ? AND "full" > 0 ORDER BY "full"',
             (key,),
         )
+        # SQLite stores NaN as NULL (https://www.sqlite.org/floatingpoint.html).
         return {name: math.nan if value is None else value for name, value in rows}
 
     def _params(self, key: int) -> dict[str, float | str | None]:
         rows = self._connection.execute(
-            "SELECT names.name, number, text FROM params JOIN names ON names.id = params.name WHERE run = ?"
-            " ORDER BY names.name",
+            "SELECT names.name, number, text FROM params JOIN names ON names.id = params.name"
+            " WHERE run = ? ORDER BY names.name",
             (key,),
         )
         return {name: text if number is None else number for name, number, text in rows}
@@ -214,7 +220,7 @@ class RunIndex:
         key = self._connection.execute("SELECT id FROM runs WHERE run = ?", (run,)).fetchone()
         if key is not None:
             for statement in ("runs WHERE id = ?", "metrics WHERE run = ?", "params WHERE run = ?"):
-                self._connection.execute(f"DELETE FROM {statement}", key)  # noqa: S608 - from the line above
+                self._connection.execute(f"DELETE FROM {statement}", key)  # noqa: S608 - as above
 
     def _read(self, name: str) -> None:
         folder = RunFolder(self._project.runs_folder / name)
@@ -233,12 +239,23 @@ class RunIndex:
         self._remove(record.run)
         git = record.git
         cursor = self._connection.execute(
-            'INSERT INTO runs (run, pipeline, target, result, started, seconds, "commit", branch, dirty, user, host,'
-            " stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (record.run, record.pipeline, record.target, record.outcome, record.started_utc, record.seconds,
-             git and git.commit, git and git.branch, git and git.dirty, record.user, record.host,
-             self._stamp(record.run)),
-        )  # fmt: skip
+            'INSERT INTO runs (run, pipeline, target, result, started, seconds, "commit", branch,'
+            " dirty, user, host, stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.run,
+                record.pipeline,
+                record.target,
+                record.outcome,
+                record.started_utc,
+                record.seconds,
+                git and git.commit,
+                git and git.branch,
+                git and git.dirty,
+                record.user,
+                record.host,
+                self._stamp(record.run),
+            ),
+        )
         key = cursor.lastrowid
         metrics = record.metrics
         count = Counter(map(short_name, metrics))

@@ -36,7 +36,7 @@ would be escaped.
 
 
 class ReusedSteps:
-    """The file of a run's reused steps: one process appends to it, others read what is whole of it."""
+    """The file of a run's reused steps: one process appends, others read its whole lines."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -103,7 +103,7 @@ class Cache:
         return f"{self.values}/{checked_name(digest)[:2]}/{digest[2:]}"
 
     def artifacts_of(self, record: StepRecord) -> Artifacts:
-        """Where the outs of a record lie: here, or where the checkout that made them keeps its own."""
+        """Where the outs of a record lie: here, or where the checkout that made them has its own."""
         made = self._kept(record).get("objects")
         if made is None or Path(made) == self.artifacts.objects.root:
             return self.artifacts
@@ -175,7 +175,7 @@ class Cache:
         write_atomic(place, to_json_line(record))
 
     def mark_used(self, record: StepRecord) -> None:
-        """Note that the result was used in this hour: what was not used for many days is removed."""
+        """Note that the result was used in this hour; what is unused for many days is removed."""
         with contextlib.suppress(OSError):
             entry = self._entry(record)
             if time.time() - os.stat(entry).st_ctime > MARKED_AGAIN_SECONDS:
@@ -235,7 +235,7 @@ def _cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Cache:
-    """The cache of this user: `NBCI_CACHE`, else in the XDG cache folder; `objects` as in `Cache`."""
+    """The user's cache: `NBCI_CACHE`, else in the XDG cache folder; `objects` as in `Cache`."""
     named = environ.get("NBCI_CACHE")
     folder = Path(named) if named else _cache_folder(environ)
     if folder.exists() and not folder.is_dir():

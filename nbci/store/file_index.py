@@ -126,7 +126,7 @@ class FileIndex:
         return {name: entry[5] for name, entry in self._folder(folder)[1].items()}
 
     def placed(self, place: Path, ref: FileRef, listing: Mapping[str, str] | None) -> None:
-        """Remember an artifact that was put into the workspace just now, and is what it should be."""
+        """Remember an artifact just put into the workspace, which is what it should be."""
         if listing is None:
             self._learn(self._path, f"md5:{place}", _written(place, ref.digest))
             return

@@ -57,7 +57,7 @@ def write_whole(file: FileIO, data: bytes) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Let the file stand in a second place too: a hard link where the file system can, else a copy."""
+    """Put the file into a second place too: by a hard link where possible, else as a copy."""
     if target.exists():
         return
     with disk_errors(target):

@@ -47,7 +47,7 @@ class PrintedLines:
         return lines
 
     def _whole_part(self, text: str) -> int:
-        """Where the escape sequence begins that the text ends in; its length where there is none."""
+        """Where the escape sequence begins that the text ends in; its length without one."""
         unfinished = _UNFINISHED_ESCAPE.search(text)
         if unfinished is None or len(unfinished[0]) > _LONGEST_ESCAPE:
             return len(text)

@@ -24,7 +24,8 @@ _COLOUR = r"(?:#[0-9a-fA-F]{3,8}|[a-zA-Z]{3,20}|rgba?\([0-9]{1,3}(?:, ?[0-9.]{1,
 _ALLOWED = {
     "background-color": re.compile(_COLOUR),
     "background": re.compile(
-        rf"{_COLOUR}|linear-gradient\([0-9]{{1,3}}deg(?:, ?{_COLOUR}(?: [0-9.]{{1,8}}%){{0,2}}){{1,8}}\)"
+        rf"{_COLOUR}|linear-gradient\([0-9]{{1,3}}deg"
+        rf"(?:, ?{_COLOUR}(?: [0-9.]{{1,8}}%){{0,2}}){{1,8}}\)"
     ),
     "color": re.compile(_COLOUR),
     "font-style": re.compile("italic|normal"),
@@ -33,12 +34,28 @@ _ALLOWED = {
     "text-decoration": re.compile("underline|line-through|none"),
 }
 _NAMED = {
-    "black": "#000000", "blue": "#0000ff", "crimson": "#dc143c", "darkblue": "#00008b", "darkgreen": "#006400",
-    "darkred": "#8b0000", "gold": "#ffd700", "gray": "#808080", "green": "#008000", "grey": "#808080",
-    "lightblue": "#add8e6", "lightgray": "#d3d3d3", "lightgreen": "#90ee90", "navy": "#000080", "orange": "#ffa500",
-    "pink": "#ffc0cb", "purple": "#800080", "red": "#ff0000", "teal": "#008080", "white": "#ffffff",
+    "black": "#000000",
+    "blue": "#0000ff",
+    "crimson": "#dc143c",
+    "darkblue": "#00008b",
+    "darkgreen": "#006400",
+    "darkred": "#8b0000",
+    "gold": "#ffd700",
+    "gray": "#808080",
+    "green": "#008000",
+    "grey": "#808080",
+    "lightblue": "#add8e6",
+    "lightgray": "#d3d3d3",
+    "lightgreen": "#90ee90",
+    "navy": "#000080",
+    "orange": "#ffa500",
+    "pink": "#ffc0cb",
+    "purple": "#800080",
+    "red": "#ff0000",
+    "teal": "#008080",
+    "white": "#ffffff",
     "yellow": "#ffff00",
-}  # fmt: skip
+}
 _TRANSLUCENT = re.compile(r"#(?:[0-9a-fA-F]{4}|[0-9a-fA-F]{8})|rgba.*(?<!, 1)(?<!,1)(?<!1\.0)\)")
 _NO_BACKGROUND = (None, "transparent", "none", "inherit", "initial", "unset")
 # Where each hue ends, in degrees, and the style sheet's own colour for it.
