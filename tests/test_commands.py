@@ -34,7 +34,7 @@ STARTERS = {
 }
 
 STARTED = {
-    "app/health.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
+    "app/health/programs.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
     "app/unchanged.py": "git_command",
     "build_commit.py": "git with fixed words, for `nbci --version`",
     "engine/steps/environment.py": "uv, venv or pip; the lock file's path begins with ./",

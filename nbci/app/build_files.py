@@ -1,14 +1,11 @@
-"""The files by which a build ends when one run was the whole of it.
-
-An engine's library shows them, without deciding anything itself.
-"""
+"""Write what a CI's library shows of a build that was one run; the library decides nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbci.app.exit_codes import exit_code
 from nbci.errors import ExitCode
@@ -21,10 +18,11 @@ from nbci.runs.folder import NOTEBOOK
 from nbci.store.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nbci.plan.model import Plan
-    from nbci.records.run_record import RunRecord
+    from nbci.records.run_record import RunRecord, StepRecord
     from nbci.runs.folder import RunFolder
 
 _FORMAT = "nbci-ending 1"
@@ -40,9 +38,7 @@ _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 
 
 def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
-    """Put the report, the executed notebooks and `ending.txt` into a folder.
-
-    The folder then holds nothing else.
+    """Put the report, the executed notebooks and `ending.txt` into an otherwise empty folder.
 
     `report.zip` has report and notebooks once more, for pages that list every file singly.
     `ending.txt` has the format's version, then lines of fields with tabs between them: `result`
@@ -50,37 +46,55 @@ def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gate
     `check`, the conclusion and title for the commit.
     """
     with disk_errors(place):
+        # A workspace is kept from build to build: what an earlier one left would be archived.
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder.report, place / "report")
-        (place / "notebooks").mkdir()
-        for name, stem in file_names(step.name for step in record.steps).items():
-            executed = folder.step(name) / NOTEBOOK
-            if executed.is_file():
-                shutil.copyfile(executed, place / "notebooks" / f"{stem}.ipynb")
+        _copy_notebooks(place / "notebooks", folder, record)
         _archive(place, place / "report.zip")
-    code = exit_code(record, gates=gates)
+
+    lines = _ending(record, exit_code(record, gates=gates))
+    write_atomic(place / "ending.txt", "".join(f"{line}\n" for line in lines))
+
+
+def _copy_notebooks(place: Path, folder: RunFolder, record: RunRecord) -> None:
+    place.mkdir()
+    for name, stem in file_names(step.name for step in record.steps).items():
+        executed = folder.step(name) / NOTEBOOK
+        # A step that was skipped, or reused without its notebook being brought here, has none.
+        if executed.is_file():
+            shutil.copyfile(executed, place / f"{stem}.ipynb")
+
+
+def _ending(record: RunRecord, code: ExitCode) -> Iterator[str]:
+    """The lines of `ending.txt`."""
     result, conclusion = _RESULTS.get(code, ("failure", "FAILURE"))
-    reason = _reason(record, code)
     title = f"{record.pipeline}: {headline(record)}"
-    badge = _INTERRUPTED_BADGE if record.result == "interrupted" else _BADGES[result]
-    lines = (
-        (_FORMAT,),
-        ("result", result, f"{title}{reason and f': {reason}'}"),
-        (
-            "description",
-            ", ".join(filter(None, (f"{badge} {title}", _metrics(record), _first_failure(record)))),
-        ),
-        ("check", conclusion, title),
-    )
-    text = "".join("\t".join(one_line(field) for field in line) + "\n" for line in lines)
-    write_atomic(place / "ending.txt", text)
+    badge = _BADGES[result]
+    # `result` has no word for it: the badge tells it from a failure.
+    if record.result == "interrupted":
+        badge = _INTERRUPTED_BADGE
+
+    reason = _reason(record, code)
+    explained = f"{title}: {reason}" if reason else title
+    parts = (f"{badge} {title}", _metrics(record), _first_failure(record))
+    description = ", ".join(part for part in parts if part)
+
+    yield _FORMAT
+    yield _fields("result", result, explained)
+    yield _fields("description", description)
+    yield _fields("check", conclusion, title)
+
+
+def _fields(*fields: str) -> str:
+    # A tab or a line break in a message would begin another field or line.
+    return "\t".join(map(one_line, fields))
 
 
 def _archive(place: Path, archive: Path) -> None:
     """Put all files of a folder into one, under the names that they have there."""
     files = sorted(file for file in place.rglob("*") if file.is_file())
-    # not strict: no archive can hold a time before 1980, and such a file is no reason to have no
-    # report
+    # Not strict: no archive can hold a time before 1980, and such a file is no reason to have no
+    # report.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
         for file in files:
             packed.write(file, file.relative_to(place))
@@ -88,43 +102,55 @@ def _archive(place: Path, archive: Path) -> None:
 
 def write_shown_outputs(place: Path, folder: RunFolder, plan: Plan) -> None:
     """Put each picture and each HTML output into a file of its own, numbered as they were shown."""
-    shown = [
-        data
-        for step in plan.steps
-        for cell in (folder.read_executed(step.name) or {}).get("cells", ())
-        for output in cell.get("outputs", ())
-        if isinstance(data := output.get("data"), dict)
-    ]
-    for at, data in enumerate(shown, 1):
+    for at, data in enumerate(_shown_data(folder, plan), 1):
         mime = next((mime for mime in (*SUFFIXES, "text/html") if mime in data), None)
         if mime is None:
             continue
-        text = "".join(data[mime])
+        # A picture that cannot be decoded is left out, and its number with it.
         with contextlib.suppress(BrokenPicture):
-            content = (
-                text.encode("utf-8", "replace") if mime == "text/html" else picture(mime, text)
-            )
-            write_atomic(place / f"{at}.{SUFFIXES.get(mime, 'html')}", content)
+            suffix = SUFFIXES.get(mime, "html")
+            write_atomic(place / f"{at}.{suffix}", _content(mime, "".join(data[mime])))
+
+
+def _shown_data(folder: RunFolder, plan: Plan) -> Iterator[dict[str, Any]]:
+    """The MIME bundles of all outputs, in the order of steps and cells."""
+    for step in plan.steps:
+        notebook = folder.read_executed(step.name) or {}
+        for cell in notebook.get("cells", ()):
+            for output in cell.get("outputs", ()):
+                # Streams and errors have no bundle.
+                data = output.get("data")
+                if isinstance(data, dict):
+                    yield data
+
+
+def _content(mime: str, text: str) -> bytes:
+    if mime == "text/html":
+        return text.encode("utf-8", "replace")
+    return picture(mime, text)
 
 
 def _reason(record: RunRecord, code: ExitCode) -> str:
     """Which gates refused, or which steps failed and why."""
     if code == ExitCode.GATE_REFUSED and record.verdict is not None:
-        return "; ".join(
-            f"{gate.gate}: {gate.explanation}" for gate in record.verdict.gates if gate.refuses
-        )
-    said = [
-        f"step {step.name} failed: {step.failure.message}"
-        if step.failure is not None
-        else f"step {step.name} failed"
-        for step in record.steps
-        if step.result == "failed"
-    ]
-    if record.failure is not None:
-        said.append(record.failure.message)
+        refused = [gate for gate in record.verdict.gates if gate.refuses]
+        return "; ".join(f"{gate.gate}: {gate.explanation}" for gate in refused)
+
+    reasons = []
     if code == ExitCode.INFRASTRUCTURE:
-        said.insert(0, _INFRASTRUCTURE)
-    return "; ".join(said)
+        reasons.append(_INFRASTRUCTURE)
+    for step in record.steps:
+        if step.result == "failed":
+            reasons.append(_step_reason(step))
+    if record.failure is not None:
+        reasons.append(record.failure.message)
+    return "; ".join(reasons)
+
+
+def _step_reason(step: StepRecord) -> str:
+    if step.failure is None:
+        return f"step {step.name} failed"
+    return f"step {step.name} failed: {step.failure.message}"
 
 
 def _first_failure(record: RunRecord) -> str:
@@ -137,10 +163,11 @@ def _first_failure(record: RunRecord) -> str:
 
 def _metrics(record: RunRecord) -> str:
     """The metrics that gates judged."""
-    judged = record.verdict.gates if record.verdict is not None else ()
-    found = {
-        gate.metric: gate.found
-        for gate in judged
-        if gate.metric is not None and gate.found is not None
-    }
+    if record.verdict is None:
+        return ""
+    # Several gates may judge the same metric.
+    found: dict[str, float] = {}
+    for gate in record.verdict.gates:
+        if gate.metric is not None and gate.found is not None:
+            found[gate.metric] = gate.found
     return ", ".join(f"{name.rpartition(':')[2]} {number(value)}" for name, value in found.items())
