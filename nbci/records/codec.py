@@ -35,8 +35,9 @@ def to_json_line(value: object) -> bytes:
 
 
 def _encoded(value: object) -> bytes | None:
-    """The record as msgspec writes it; None where that could be another: it has no NaN and no lone
-    surrogates.
+    """The record as msgspec writes it; None where that could be another.
+
+    msgspec's JSON has no NaN and no lone surrogates.
     """
     try:
         text = msgspec.json.encode(value)
@@ -46,15 +47,17 @@ def _encoded(value: object) -> bytes | None:
 
 
 def plain(value: object) -> Any:
-    """The record as dicts, lists and scalars; fields with their default are left out where the type
-    says so.
+    """The record as dicts, lists and scalars, as the JSON has them.
+
+    Fields with their default are left out where the type says so.
     """
     return msgspec.to_builtins(value)
 
 
 def from_json(text: str | bytes, kind: type[T], path: str) -> T:
-    """Read a record of that kind; IntegrityError naming `path` and the offending field when it is
-    none.
+    """Read a record of that kind.
+
+    Raises IntegrityError naming `path` and the offending field when it is none.
     """
     with suppress(ValueError, msgspec.MsgspecError):
         return msgspec.json.decode(text, type=kind)

@@ -6,8 +6,9 @@ from msgspec import Struct
 
 
 class GitState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The commit that was checked out, and whether what git tracks, or the run was made from,
-    differed from it.
+    """The commit that was checked out.
+
+    `dirty`: what git tracks, or what the run was made from, differed from it.
     """
 
     commit: str | None

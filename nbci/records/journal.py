@@ -1,5 +1,6 @@
-"""An executed notebook that grows event by event; the same events, kept as lines, make it again
-after a kill.
+"""An executed notebook that grows event by event.
+
+The same events, kept as lines, make it again after a kill.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, Recursi
 
 
 class ExecutedNotebook:
-    """The notebook of a step while its cells run, as plain JSON values; `apply` takes time in
-    proportion to the event.
+    """The notebook of a step while its cells run, as plain JSON values.
+
+    `apply` takes time in proportion to the event, not to the notebook.
 
     The events, by their `do`: `begin` (notebook, and `cells`, the CellRuns), `start` (a cell), then
     for that cell `count`, `text`, `show` (an output, with the id of a display), `update` (every
@@ -148,8 +150,9 @@ class ExecutedNotebook:
         self._open[1].append(str(text))
 
     def _reopened(self, stream: str) -> tuple[Output, list[str]]:
-        """The cell's last output if it is of this stream, which is so after a turn to another cell;
-        else a new one.
+        """The cell's last output if it is of this stream, else a new one.
+
+        It is of this stream after a turn to another cell, too.
         """
         outputs: list[Output] = self._cell["outputs"]
         if (

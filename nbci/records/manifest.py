@@ -1,6 +1,4 @@
-"""The evidence of a release: what was promoted, what it was made of, how it was judged, and by
-whom.
-"""
+"""The evidence of a release: what was promoted, made of what, how it was judged, and by whom."""
 
 from __future__ import annotations
 
@@ -58,9 +56,9 @@ class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and
-    pipeline files.
+    """A release.
 
+    `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of
     the run's records, which `seal_signature` signs (an SSH signature) where the run was signed.
     `metrics` are those of the run by full name, `declared` what the pipeline said of them (unit,

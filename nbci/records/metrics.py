@@ -23,8 +23,9 @@ def of_scraps(scraps: Iterable[Scrap]) -> tuple[Metric, ...]:
 
 
 def of_json(text: str | bytes, path: str) -> tuple[Metric, ...]:
-    """The numbers of a JSON object, names of nested ones joined by dots; StepError when the text is
-    no such object.
+    """The numbers of a JSON object, names of nested ones joined by dots.
+
+    Raises StepError when the text is no such object.
     """
     try:
         document = json.loads(text)
@@ -42,11 +43,10 @@ def of_json(text: str | bytes, path: str) -> tuple[Metric, ...]:
 
 
 def as_number(value: Any) -> float | None:
-    """The value as a number; None when it is none. NaN and the infinities may be spelt out, as
-    strict JSON needs.
+    """The value as a number; None when it is none.
 
-    A truth value is no number, though Python counts with it; nor is a whole one that no float can
-    hold.
+    NaN and the infinities may be spelt out, as strict JSON needs. A truth value is no number,
+    though Python counts with it; nor is a whole one that no float can hold.
     """
     if isinstance(value, bool):
         return None
@@ -65,9 +65,7 @@ def merged(*sources: Iterable[Metric]) -> tuple[Metric, ...]:
 
 
 def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | None:
-    """The failure of a run whose steps all ended well but left no metric of a name that the
-    pipeline declares.
-    """
+    """The failure of a run whose steps ended well, but without a metric that is declared."""
     if any(not step.ended_well for step in record.steps):
         return None
     known = {name for full in record.metrics for name in (full, full.rpartition(":")[2])}

@@ -1,6 +1,4 @@
-"""What happened: the record of a run and of each of its steps, as nbci writes it and everything
-else reads it.
-"""
+"""What happened: the record of a run and of each of its steps, which everything else reads."""
 
 from __future__ import annotations
 
@@ -74,8 +72,9 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class CellRun(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One cell of the step's program as it ran; `number` is None for what nbci put in (injected
-    parameters).
+    """One cell of the step's program as it ran.
+
+    `number` is None for what nbci put in (injected parameters).
     """
 
     role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
@@ -126,8 +125,9 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class FileRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A file or folder as it stood: digest of its bytes (of its listing for a folder), size and
-    number of files.
+    """A file or folder as it stood: its digest, size in bytes and number of files.
+
+    The digest of a folder is that of its listing.
     """
 
     path: str
@@ -145,11 +145,11 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused
-    one ran.
+    """What became of one step.
 
-    `observed` is what it was seen to use beside what it declares, and `observed_version` of which
-    list of kinds. `deleted` are names that it took and that had no value at its end.
+    `reason` says why it was skipped or reused; `run` is where a reused one ran. `observed` is what
+    it was seen to use beside what it declares, and `observed_version` of which list of kinds.
+    `deleted` are names that it took and that had no value at its end.
     """
 
     name: str
@@ -208,13 +208,12 @@ class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no
-    single step.
+    """One execution of a plan; `steps` are in the plan's order.
 
-    `result` is what became of its steps, `outcome` of the whole. `by` is who ran it as git names
-    them, `user` as the system does. `same_as` is the run whose results stand for this one, where
-    nothing at all had to be done. `verdict` is what the gates made of it; None where there are
-    none, or where it was not judged.
+    `failure` is one that belongs to no single step. `result` is what became of its steps, `outcome`
+    of the whole. `by` is who ran it as git names them, `user` as the system does. `same_as` is the
+    run whose results stand for this one, where nothing at all had to be done. `verdict` is what the
+    gates made of it; None where there are none, or where it was not judged.
     """
 
     run: str

@@ -59,9 +59,7 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
     @property
     def title(self) -> str:
-        """The gate's own name; of one that has none, the metric alone, since what it asks stands
-        beside it.
-        """
+        """The gate's own name; of one without, the metric alone: what it asks stands beside it."""
         return self.gate.removesuffix(self.asked).strip() or "expression"
 
     @property

@@ -38,8 +38,8 @@ _UNREADABLE = (IntegrityError, UsageError, OSError)
 _TABLES = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, pipeline TEXT, target TEXT, result TEXT,
-    started TEXT, seconds REAL, "commit" TEXT, branch TEXT, dirty INTEGER, user TEXT, host TEXT, problem TEXT,
-    stamp TEXT
+    started TEXT, seconds REAL, "commit" TEXT, branch TEXT, dirty INTEGER, user TEXT, host TEXT,
+    problem TEXT, stamp TEXT
 );
 CREATE TABLE names (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)

@@ -103,7 +103,7 @@ class Cache:
         return f"{self.values}/{checked_name(digest)[:2]}/{digest[2:]}"
 
     def artifacts_of(self, record: StepRecord) -> Artifacts:
-        """Where the outs of a record lie: here, or where the checkout that made them has its own."""
+        """Where the outs of a record lie: here, or where the checkout that made them keeps them."""
         made = self._kept(record).get("objects")
         if made is None or Path(made) == self.artifacts.objects.root:
             return self.artifacts

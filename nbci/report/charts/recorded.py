@@ -44,7 +44,7 @@ def recorded_figures(material: Material) -> tuple[Figure, ...]:
     Paths are below `figures/`.
     """
     record = material.run.record
-    # Also steps that the plan has and this run has not: a step's folder keeps its name between runs.
+    # Also steps of the plan that this run lacks: a step's folder keeps its name between runs.
     step_names = dict.fromkeys(step.name for step in material.run.plan.steps)
     step_names |= dict.fromkeys(step.name for step in record.steps)
     stems = file_names(step_names)
