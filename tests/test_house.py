@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 PACKAGE = ROOT / "nbci"
 GOALS = {"comments": 3.0, "conditional": 10.0, "comprehensions": 15.0, "participles": 0.05}
 """Comments in 100 lines, expressions in 1,000 lines, the share of functions."""
-LIMITS = {"comments": 1.4, "conditional": 21.5, "comprehensions": 37.5, "participles": 0.081}
-NESTED_LIMITS = {"comprehensions": 67, "conditional": 26}
+LIMITS = {"comments": 2.6, "conditional": 10.0, "comprehensions": 21.5, "participles": 0.05}
+NESTED_LIMITS = {"comprehensions": 9, "conditional": 0}
 """In all of nbci; the goal is 20 of each."""
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _DIRECTIVES = ("# noqa", "# type:", "# pragma", "# fmt:")
@@ -162,4 +162,4 @@ def test_small_modules_have_several_users() -> None:
     alone = [
         module.name for module in MODULES if len(found[module.name]) == 1 and module.lines < 80
     ]
-    assert len(alone) <= 30, alone
+    assert len(alone) <= 25, alone
