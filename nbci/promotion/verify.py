@@ -219,22 +219,29 @@ def _document_problems(git: Git, commit: str, prefix: str, manifest: Manifest) -
         return yaml.safe_load(git.bytes("cat-file", "blob", operands=[f"{commit}:{prefix}{name}"]))
 
     try:
-        document, lock = read("dvc.yaml"), read("dvc.lock")
-    except (GitFailed, yaml.YAMLError):
+        models = read("dvc.yaml").get("artifacts") or {}
+        locked = _locked_digests(read("dvc.lock"))
+    # A forged document may have any shape: a list, nothing, a stage without paths.
+    except (GitFailed, yaml.YAMLError, AttributeError, KeyError, TypeError):
         yield "its dvc.yaml or dvc.lock cannot be read"
         return
     # dvc.yaml lies in the folder of the project and does not repeat it in the name
     name = manifest.model.rpartition(":")[2]
-    if name not in (document.get("artifacts") or {}):
+    if name not in models:
         yield "its dvc.yaml does not name the model"
-    locked = {}
-    for stage in (lock.get("stages") or {}).values():
-        for entry in stage.get("outs") or ():
-            locked[str(entry["path"])] = str(entry.get("md5"))
     for ref in manifest.files:
         # a file that a .dvc file tracks is in no stage of dvc.lock
         if locked.get(ref.path, ref.digest) != ref.digest:
             yield f"its dvc.lock has other content for {ref.path} than the evidence"
+
+
+def _locked_digests(lock: Any) -> dict[str, str]:
+    """The digests of a dvc.lock by path, as text whatever they are."""
+    locked: dict[str, str] = {}
+    for stage in (lock.get("stages") or {}).values():
+        for entry in stage.get("outs") or ():
+            locked[str(entry["path"])] = str(entry.get("md5"))
+    return locked
 
 
 def _object_problems(remote: Remote, ref: FileRef, *, content: bool) -> Iterator[str]:

@@ -204,6 +204,30 @@ def test_a_release_whose_own_remote_is_gone_is_no_sound_one(
     assert said(made, "models", "verify") == "2 releases are what they say\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dvc.yaml", ""),
+        ("dvc.yaml", "[artifacts]"),
+        ("dvc.lock", "stages: [1]"),
+        ("dvc.lock", "stages: {train: {outs: [{md5: x}]}}"),
+        ("dvc.lock", "stages: {"),
+    ],
+)
+def test_documents_of_any_shape_are_told(
+    history: Released, tmp_path: Path, name: str, text: str
+) -> None:
+    made = copy_of(history, tmp_path / "forged")
+    git = Git(made.project)
+    git("checkout", "-q", "--detach", "digits@v1.1.0^{commit}")
+    (made.project / name).write_text(text)
+    git("commit", "-q", "--amend", "--no-edit", "--", name)
+    git("tag", "-f", "-a", "-m", "forged", "digits@v1.1.0")
+    git("checkout", "-q", "main")
+    told = said(made, "models", "verify", "--quick", code=5)
+    assert "digits v1.1.0: its dvc.yaml or dvc.lock cannot be read" in told
+
+
 def test_moved_tags_and_foreign_commits_are_named(history: Released, tmp_path: Path) -> None:
     made = copy_of(history, tmp_path / "moved")
     git = Git(made.project)
