@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbci.store.file_index import FileIndex
     from nbci.store.seen import Seen
 
+# A file that changes in all of them is being written.
 _TRIES = 3
 
 
@@ -44,6 +45,7 @@ class Artifacts(Struct, frozen=True):
     def keep(self, root: Path, path: str, index: FileIndex) -> FileRef:
         """Keep the file or folder as it stands; StepError when it goes on being written."""
         for _ in range(_TRIES):
+            # A change within one tick of the clock leaves the times as they were.
             quiet_since = time.time_ns() - SETTLED_NS
             ref = index.fingerprint(root, path)
             with contextlib.suppress(Altered, FileNotFoundError):
@@ -72,6 +74,7 @@ class Artifacts(Struct, frozen=True):
 
         That it is whole is seen when it is used.
         """
+        # Looked at only: a plan asks this of all steps, and reading models would take minutes.
         if any(objects.path(ref.digest).is_file() for objects in (self.objects, *self.others)):
             return True
         return self.elsewhere is not None and self.elsewhere.offers("files/md5", [ref.digest])
@@ -87,6 +90,7 @@ class Artifacts(Struct, frozen=True):
 
         Others' are taken over.
         """
+        # The listing first, since without it nobody knows the files.
         gone = self._lacking([digest])
         if not gone and (listing := self.listing(digest)) is not None:
             gone = self._lacking(dict.fromkeys(listing.values()))
@@ -100,6 +104,7 @@ class Artifacts(Struct, frozen=True):
         place = place_inside(root, ref.path)
         listing = self.listing(ref.digest)
         with disk_errors(place):
+            # Writing through a link would change a file that somebody keeps elsewhere.
             if place.is_symlink() or (place.exists() and place.is_dir() != (listing is not None)):
                 remove(place)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +119,7 @@ class Artifacts(Struct, frozen=True):
     def _keep_file(self, digest: str, source: Path, quiet_since: int) -> None:
         if self.seen.holds(self.objects, digest):
             return
+        # Copied without a digest (as a clone or link), it may have changed since it was digested.
         before = os.stat(source)
         is_sure = self.objects.add_file(digest, source)
         after = os.stat(source)
@@ -142,6 +148,7 @@ class Artifacts(Struct, frozen=True):
 
     def _taken(self, digest: str) -> bool:
         """Take an object over from other checkouts of this machine."""
+        # What is there under this name is damaged, or it would not be asked for.
         self.objects.remove(digest)
         for other in self.others:
             if self.seen.holds(other, digest):
@@ -152,6 +159,7 @@ class Artifacts(Struct, frozen=True):
 
     def _fill(self, place: Path, listing: Mapping[str, str]) -> None:
         """Build the folder beside its place, so that it is there as a whole or not at all."""
+        # Cut, since a name may have 255 bytes and the prefix adds to it.
         building = place.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{place.name[:50]}")
         remove(building)
         try:
@@ -196,6 +204,7 @@ def read_listing(place: Path) -> dict[str, str]:
         raise IntegrityError(
             f"this is no listing of a folder: {error}", where=Location(str(place))
         ) from error
+    # A listing from a remote is somebody else's text, and its names become paths here.
     for name in files:
         if PurePosixPath(name).is_absolute() or not name or ".." in PurePosixPath(name).parts:
             raise IntegrityError(

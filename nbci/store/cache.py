@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 VALUE_HASH = "blake3"
 """The digest that names values (see nbci.digests)."""
+# Results of one key differ only in what their steps were seen to use: after so many that do not
+# fit, running the step is likely to be quicker than looking on.
 _ENTRIES_TRIED = 20
 MARKED_AGAIN_SECONDS = 3600.0
 """A result that was marked as used so shortly ago is not marked again."""
@@ -75,6 +77,8 @@ class Cache:
         self.values = root / "files" / VALUE_HASH
         """Values handed from step to step, and notebooks, by digest."""
         self._results = root / "results"
+        # What the last run took from here: a run with nothing to do then reads one file, not one
+        # for each step.
         self._recent: dict[str, tuple[StepRecord, bytes]] = {}
         self._recent_ns = 0
         self.seen = Seen(root / "seen")
@@ -111,6 +115,7 @@ class Cache:
 
     def records(self, key: str) -> Iterator[tuple[StepRecord, bytes]]:
         """What steps with that key came to, the newest first: the records and their text."""
+        # Another process may have added a newer result since: then the folder is newer, too.
         recent = self._recent.get(key)
         if recent is not None and self._is_settled(key):
             yield recent
@@ -118,6 +123,7 @@ class Cache:
         for name in self._entries(key):
             tried.add(name)
             yield from self._read_entry(key, name)
+        # A remote is asked last: what is here costs no time.
         if self.elsewhere is not None:
             self.elsewhere.take_results(key)
             for name in self._entries(key):
@@ -146,10 +152,12 @@ class Cache:
             names = [name for name in os.listdir(self._folder(key)) if name.endswith(".json")]
         except FileNotFoundError:
             return []
+        # Their names begin with the time.
         return sorted(names, reverse=True)[:_ENTRIES_TRIED]
 
     def _read_entry(self, key: str, name: str) -> Iterator[tuple[StepRecord, bytes]]:
         path = f"{self._folder(key)}/{name}"
+        # A record that was cut by a full disk, or removed by `nbci clean` meanwhile, is no result.
         with contextlib.suppress(IntegrityError, FileNotFoundError):
             with open(path, "rb") as file:
                 text = file.read()
@@ -171,6 +179,7 @@ class Cache:
         link_or_copy(notebook, self.value_path(digest))
         place = self.entry(record)
         kept = {"notebook": digest, "objects": str(self.artifacts.objects.root)}
+        # The record comes last: whoever finds it finds all that belongs to it.
         write_atomic(place.with_suffix(".kept"), json.dumps(kept))
         write_atomic(place, to_json_line(record))
 
@@ -187,6 +196,7 @@ class Cache:
 
     def notebook_of(self, record: StepRecord, index: FileIndex) -> Path | None:
         """The executed notebook of a record that was kept, as it was then."""
+        # The record does not name it: its bytes must be the same as those of the run that made it.
         digest = self.notebook_digest(record)
         if digest is None:
             return None
@@ -199,6 +209,7 @@ class Cache:
         return Path(self._entry(record))
 
     def _entry(self, record: StepRecord) -> str:
+        # Without separators, since a colon cannot be in a name on every file system.
         stamp = "".join(filter(str.isalnum, record.ended_utc or ""))
         return f"{self._folder(record.key or '')}/{stamp}-{checked_run(str(record.run))}.json"
 
@@ -229,6 +240,7 @@ def _cache_folder(environ: Mapping[str, str]) -> Path:
         return Path(base) / "nbci"
     home = Path(os.path.expanduser("~"))
     folder = home / ".cache" / "nbci"
+    # In containers the home is often `/`, or a folder that the user cannot write to.
     if home.is_absolute() and (folder.is_dir() or os.access(home, os.W_OK)):
         return folder
     return private_folder() / "cache"

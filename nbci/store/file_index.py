@@ -33,6 +33,7 @@ SETTLED_NS = 50_000_000
 """A file touched this shortly before it was read may change again without its times showing it."""
 _COARSE_NS = 2_000_000_000
 """The same, where the file system counts whole seconds."""
+# A file that changes in all of them is being written.
 _TRIES = 3
 _OF_THE_TOOLS = frozenset((".git", ".hg", ".dvc"))
 """What DVC never takes for data."""
@@ -74,6 +75,7 @@ class FileIndex:
         table, name = self._table(self._path), str(path)
         for _ in range(_TRIES):
             before = _signature(os.stat(path))
+            # Looked at before it is read and after: what is remembered belongs to one state of it.
             known = table.entries.get(name)
             if known is not None and _stands(known, before):
                 return known[5], before[1]
@@ -151,6 +153,7 @@ class FileIndex:
         """
         path = self._table_of(folder)
         table = self._table(path)
+        # Only what is there now: names of removed files do not pile up.
         now: dict[str, _Entry] = {}
         for name, place, found in _below(str(folder), ""):
             known = table.entries.get(name)
@@ -218,6 +221,7 @@ def _stands(known: _Entry, now: tuple[int, int, int, int]) -> bool:
 
     Two changes within one tick of the clock look alike: https://git-scm.com/docs/racy-git
     """
+    # HFS+, FAT and some network file systems have no fractions.
     whole_seconds = now[2] % 1_000_000_000 == 0
     return (
         known[:4] == now and max(now[2:]) + (_COARSE_NS if whole_seconds else SETTLED_NS) < known[4]
@@ -229,6 +233,8 @@ def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
 
     Linking it elsewhere changes the other time.
     """
+    # A read-only file with links (an object in a workspace) gets a new time with each further link,
+    # and would be read again after every run.
     changed = found.st_ctime_ns if found.st_mode & 0o222 else 0
     return found.st_ino, found.st_size, found.st_mtime_ns, changed
 
@@ -249,6 +255,7 @@ def _below(folder: str, prefix: str) -> Iterator[tuple[str, str, os.stat_result]
         for entry in entries:
             if entry.name in _OF_THE_TOOLS:
                 continue
+            # Links to folders may lead in a circle.
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(entry.path, f"{prefix}{entry.name}/")
             elif not entry.is_symlink():

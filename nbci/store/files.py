@@ -38,10 +38,12 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     content = data.encode("utf-8", errors="surrogatepass") if isinstance(data, str) else data
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder: a rename is atomic only within a file system.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
+            # mkstemp lets only the owner read, and a CI serves reports as another user.
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
@@ -73,6 +75,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file, link or folder; nothing happens when it is not there."""
     with disk_errors(path):
+        # rmtree refuses a link, and what it leads to is not ours.
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -95,6 +98,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # The file stays: removing it would let two processes lock two files of one name.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OBJECT_MODE = 0o444
 LINKS = ("reflink", "hardlink", "symlink", "copy")
+# Read once: each chunk is digested and written before the next one.
 _CHUNK_BYTES = 4 << 20
 _CLONE = 0x40049409
 """Linux's FICLONE: the copy shares the blocks of the original until one of them is written to."""
@@ -81,8 +82,10 @@ class Objects(Struct, frozen=True):
         Where workspaces are linked to the objects, the file itself becomes the object, and stays in
         place as a link.
         """
+        # A link to a link would depend on the file that the first leads to.
         wanted = self.links[0] if not source.is_symlink() else "copy"
         with self._writing(name) as temporary:
+            # For symlinks, too: the file itself becomes the object, without a copy of its bytes.
             linked = wanted in ("hardlink", "symlink") and _tried(os.link, source, temporary)
             copied = not linked and not (wanted == "reflink" and _tried(_clone, source, temporary))
             if copied:
@@ -95,6 +98,7 @@ class Objects(Struct, frozen=True):
     def adopt(self, name: str, source: Path) -> None:
         """Keep the file of another such folder."""
         with self._writing(name) as temporary:
+            # Its bytes may be large, and the other checkout keeps them read-only.
             if not (_tried(_clone, source, temporary) or _tried(os.link, source, temporary)):
                 shutil.copyfile(source, temporary)
 
@@ -124,6 +128,7 @@ class Objects(Struct, frozen=True):
             if kind == "copy":
                 shutil.copyfile(source, place)
             if kind in ("copy", "reflink"):
+                # Objects are read-only, and a workspace is for writing.
                 found = os.stat(source)
                 os.chmod(place, 0o666 & ~current_umask())
                 os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
@@ -177,6 +182,7 @@ def _tried(link: Callable[[Path, Path], None], source: Path, place: Path) -> boo
 def _clone(source: Path, place: Path) -> None:
     import fcntl
 
+    # Asking the kernel costs as much as copying a small file, and a folder may have thousands.
     devices = os.stat(source).st_dev, os.stat(place.parent).st_dev
     if devices in _without_clones:
         raise OSError(errno.EOPNOTSUPP, "no clones between these file systems")
@@ -184,6 +190,7 @@ def _clone(source: Path, place: Path) -> None:
         try:
             fcntl.ioctl(written.fileno(), _CLONE, read.fileno())
         except OSError as error:
+            # These say that it never works between the two; ENOSPC, for one, says that it does.
             if error.errno in (
                 errno.EOPNOTSUPP,
                 errno.ENOTTY,

@@ -19,6 +19,7 @@ def place_inside(root: Path, path: str) -> Path:
 
     IntegrityError where that is not in the project, or leaves it through a link.
     """
+    # The last part may be a link: it is replaced. The folders above it are gone through.
     place = root / path
     if leaves_project(path) or not _is_within(
         os.path.realpath(place.parent), os.path.realpath(root)
@@ -35,6 +36,7 @@ def checked_run(run: str) -> str:
     >>> checked_run("20261128-120000-0000c0de")
     '20261128-120000-0000c0de'
     """
+    # A separator or two dots would lead out of the folder of runs.
     if run.replace("-", "").isalnum():
         return run
     raise IntegrityError(f"{run!r} is no id of a run", hint=_HINT)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nbci.store.objects import Objects
 
+# Larger chunks are no faster, and a step may be near the limit of its memory.
 _CHUNK_BYTES = 4 << 20
 
 
@@ -44,6 +45,7 @@ class Seen:
         known = self._of(objects, name)
         if known.get(name) == now:
             return True
+        # The name of a folder's object ends in `.dir`.
         if md5_of(path) != name.partition(".")[0]:
             return False
         self._learn(objects, name, now)
@@ -71,6 +73,7 @@ class Seen:
                 self._known[path] = msgspec.json.decode(
                     path.read_bytes(), type=dict[str, tuple[int, int, int]]
                 )
+            # Cut, of another version or not there: the objects are read once more, that is all.
             except (OSError, msgspec.DecodeError, msgspec.ValidationError):
                 self._known[path] = {}
         return self._known[path]
