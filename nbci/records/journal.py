@@ -42,6 +42,7 @@ class ExecutedNotebook:
         self.runs = list(runs)
         self.current: int | None = None
         self._displays: dict[str, list[Output]] = {}
+        # Text in pieces: to join it at each print would take quadratic time.
         self._open: tuple[Output, list[str]] | None = None
 
     @property
@@ -67,6 +68,7 @@ class ExecutedNotebook:
         """The event that makes the notebook as it is now."""
         self._join()
         cells = self.notebook["cells"]
+        # Displays are told by places, since the JSON of two references would be two outputs.
         places = {
             id(output): (at, n)
             for at, cell in enumerate(cells)
@@ -106,6 +108,7 @@ class ExecutedNotebook:
 
     def cut_short(self) -> CellRun | None:
         """The engine was killed: mark and give the cell that was running, if one was."""
+        # The last cell that began, unless a thread of an earlier one printed since.
         running = self._running()
         if running is None:
             return None
@@ -138,6 +141,7 @@ class ExecutedNotebook:
         self._note(started_utc=started_utc)
 
     def _turn(self, index: int) -> None:
+        # Another cell's thread prints: what was printed before is whole now.
         self.complete()
         if index not in range(len(self.runs)):
             raise IndexError("no such cell")
@@ -172,6 +176,7 @@ class ExecutedNotebook:
             self._displays.setdefault(display, []).append(output)
 
     def _update(self, display: str, output: Output) -> None:
+        # All outputs of a display change with it, as in Jupyter (update_display_data).
         for shown in self._displays.get(display, ()):
             shown["data"], shown["metadata"] = output["data"], output["metadata"]
 
@@ -179,6 +184,7 @@ class ExecutedNotebook:
         self.settle()
         self._tidy()
         kept = self.runs[self.current or 0] = _cell_run(run)
+        # In the notebook, too: who has only that file can see how the cell went.
         times = {"seconds": kept.seconds, "started_utc": kept.started_utc, "result": kept.result}
         self._cell["metadata"] = {**metadata, "nbci": {**metadata.get("nbci", {}), **times}}
 
@@ -228,6 +234,7 @@ def replayed(lines: Iterable[bytes]) -> ExecutedNotebook | None:
     """
     executed: ExecutedNotebook | None = None
     for line in lines:
+        # A kill may cut any line, and a full disk lose one: the others count all the same.
         with suppress(*_DAMAGED):
             event = json.loads(line)
             if event["do"] == "begin":
@@ -247,6 +254,7 @@ def event_line(event: Event) -> bytes:
 
 def without_overwritten(text: str) -> str:
     """`text` as a terminal leaves it: of a line with carriage returns, what was written last."""
+    # Most text has none, and splitting it costs time.
     if "\r" not in text:
         return text
     return "\n".join(_last_written(line) for line in text.split("\n"))
@@ -262,6 +270,7 @@ def _begun(event: Event) -> ExecutedNotebook:
     runs = [_cell_run(cell) for cell in event["cells"]]
     for cell in notebook["cells"]:
         cell["metadata"] = {**cell["metadata"]}
+        # Copies, since updates of displays write into them.
         cell["outputs"] = [{**output} for output in cell["outputs"]]
     if len(runs) != len(notebook["cells"]):
         raise ValueError("not as many cells as are in the notebook")

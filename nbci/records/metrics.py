@@ -48,6 +48,7 @@ def as_number(value: Any) -> float | None:
     NaN and the infinities may be spelt out, as strict JSON needs. A truth value is no number,
     though Python counts with it; nor is a whole one that no float can hold.
     """
+    # `isinstance(True, int)` holds in Python.
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -68,6 +69,7 @@ def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | Non
     """The failure of a run whose steps ended well, but without a metric that is declared."""
     if any(not step.ended_well for step in record.steps):
         return None
+    # Declared with or without the step.
     known = {name for full in record.metrics for name in (full, full.rpartition(":")[2])}
     gone = [name for name in declared if name not in known]
     if not gone:

@@ -90,6 +90,7 @@ def _same_as(folder: RunFolder) -> str | None:
 def displaced_files(project: Project, run: str) -> tuple[str, ...]:
     """Files that were moved out of steps' way into the run's folder: the only copy of them."""
     folder = project.runs_folder / run / DISPLACED
+    # A link to a folder is a file here: what it leads to is not in the run.
     there = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return tuple(sorted(path.relative_to(folder).as_posix() for path in there))
 
@@ -117,9 +118,6 @@ def remove_runs(
     A run that somebody resumes or names meanwhile stays, and so does one that holds displaced
     files, unless those are asked for. Each is renamed first, so that no other process can take half
     of it for a run.
-
-    One that holds displaced files stays, unless those are asked for. Each goes aside first, so that
-    no other process can take half of it for a run.
     """
     lock = try_lock(lock_path(project.locks_folder, "clean"))
     if lock is None:
@@ -137,6 +135,7 @@ def _remove_runs(project: Project, runs: Iterable[str], aside: Path) -> tuple[st
     gone: list[str] = []
     for run in runs:
         folder = RunFolder(project.runs_folder / run)
+        # Held while it is renamed: nobody resumes it in this moment.
         if not folder.hold():
             continue
         try:
@@ -146,6 +145,7 @@ def _remove_runs(project: Project, runs: Iterable[str], aside: Path) -> tuple[st
             gone.append(run)
         finally:
             folder.release()
+    # A run that began meanwhile may stand on one that is aside now: that one comes back.
     for known in known_runs(project):
         if known.same_as in gone:
             gone.remove(known.same_as)
@@ -203,9 +203,11 @@ def _unneeded_in(
         for run in kept_runs
         for record in RunFolder(project.runs_folder / run).step_records()
     ]
+    # What kept runs took or made stays: their report shows it, and a resumed run goes on from it.
     of_runs = {cache.entry(record) for record in records if record.key is not None}
     results: list[Path] = []
     needed = {digest for record in records for digest in _digests(record)}
+    # A result and what is kept beside it go together, and only where both are old.
     for path in _files(cache.root / "results", depth=2):
         entry = path.with_suffix(".json")
         if (
@@ -232,6 +234,7 @@ def remove_results(cache: Cache, project: Project, kept_runs: Sequence[str], bef
     """
     for path in unneeded_results(cache, project, kept_runs, before).results:
         _remove_older(path, before)
+    # Asked again: a result that another process took meanwhile is young now.
     left = unneeded_results(cache, project, kept_runs, before)
     for path in (*left.values, *left.artifacts):
         _remove_older(path, before)
@@ -257,10 +260,12 @@ def freed_bytes(paths: Iterable[Path]) -> int:
         for found in _stats(path):
             _, _, names = seen.get((found.st_dev, found.st_ino), (0, 0, 0))
             seen[found.st_dev, found.st_ino] = (found.st_size, found.st_nlink, names + 1)
+    # Hard links: the blocks are free when the last name goes.
     return sum(size for size, links, names in seen.values() if names >= links)
 
 
 def _stats(path: Path) -> Iterator[os.stat_result]:
+    # Another process may remove it meanwhile; then it frees nothing here.
     try:
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode):

@@ -38,6 +38,7 @@ DISPLACED = "displaced"
 """What stood where a step was to write and no run had made; it is kept nowhere else."""
 REUSED = "reused.jsonl"
 _LOCK = ".lock"
+# Enough for the records of some hundred steps; what ends a run often is a full disk.
 _RESERVE_BYTES = 256 << 10
 
 
@@ -49,6 +50,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # A descriptor: the kernel releases the lock when the process dies, however it dies.
         self._lock: int | None = None
         self.reused = ReusedSteps(path / REUSED)
 
@@ -108,6 +110,7 @@ class RunFolder:
         """Take up room that the record gets where the disk is full by then."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            # Random bytes, since file systems such as Btrfs and ZFS compress or skip zeros.
             (self.path / ".reserve").write_bytes(os.urandom(_RESERVE_BYTES))
 
     def free_reserve(self) -> None:
@@ -141,6 +144,7 @@ class RunFolder:
         names += map(_record_path, own)
         digests = {name: _digest(f"{self.path}/{name}") for name in names}
         sealed = {name: digest for name, digest in digests.items() if digest is not None}
+        # Only what is there: a step that never began has no record, and reuse has its own file.
         text = seal_text(sealed)
         write_atomic(self.path / SEAL, text)
         (self.path / SIGNATURE).unlink(missing_ok=True)
@@ -170,6 +174,7 @@ class RunFolder:
             ) from error
         for name, digest in sealed.items():
             self._refuse_altered(self.path / name, digest)
+        # A run with nothing to do has a header only: its steps are those of the run it names.
         made = self.made_by(self.read_header())
         if made is not self:
             self._check_signature(text, signers)
@@ -230,6 +235,7 @@ class RunFolder:
 
     def read_step(self, name: str) -> StepRecord | None:
         """A step's record; None when it never began."""
+        # As text and with `open`: this is done for each of a thousand steps.
         path = f"{self.path}/{_record_path(name)}"
         try:
             with open(path, "rb") as file:
@@ -255,6 +261,7 @@ class RunFolder:
 
     def write_executed(self, name: str, notebook: Mapping[str, Any]) -> None:
         """Write a step's executed notebook, and remove the journal that it was made of."""
+        # Laid out as nbformat does, so that people can compare it with the notebook in git.
         text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
         # Lone surrogates, which no encoding has, become JSON escapes.
         write_atomic(self.step(name) / NOTEBOOK, text.encode("utf-8", "backslashreplace"))
@@ -263,6 +270,7 @@ class RunFolder:
 
     def read_executed(self, name: str) -> dict[str, Any] | None:
         """The executed notebook of a step as far as it came; None without one, or a damaged one."""
+        # Of reused steps there is no folder, and looking for two files in each takes time.
         if not os.path.isdir(f"{self.path}/steps/{name}"):
             return None
         try:
@@ -299,6 +307,7 @@ class RunFolder:
 
         Only who holds the run may call this.
         """
+        # The record says "running" until the end; who holds the lock knows that it is not.
         header = self.read_header()
         if header.result != "running":
             return
@@ -315,6 +324,7 @@ class RunFolder:
             return replace(step, reason="the run was interrupted before it"), None
         if step.result != "running":
             return step, None
+        # No duration is known: nobody was there to measure it.
         failure = Failure(kind="interrupted", message="nbci was killed while the step ran")
         attempt = Attempt(
             number=len(step.attempts) + 1,
@@ -441,8 +451,10 @@ def new_run(project: Project) -> RunFolder:
         with disk_errors(path):
             project.runs_folder.mkdir(parents=True, exist_ok=True)
             ignore = project.root / NBCI_FOLDER / ".gitignore"
+            # Who runs a notebook in any repository should not have to know of `.nbci`.
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
+            # Two runs may begin in one moment: the second takes another id.
             try:
                 path.mkdir()
             except FileExistsError:
@@ -465,6 +477,7 @@ def all_runs(project: Project) -> Iterator[RunFolder]:
             f"cannot be read: {error.strerror}", where=Location(str(project.runs_folder))
         ) from error
     for name in names:
+        # A run that was killed before its first record is none.
         if (project.runs_folder / name / "run.json").exists():
             yield RunFolder(project.runs_folder / name)
 
@@ -474,6 +487,7 @@ def find_run(project: Project, run: str) -> RunFolder:
     runs = list(all_runs(project))
     if run == "latest" and runs:
         return runs[0]
+    # A whole id wins over a longer one that begins with it.
     matches = [folder for folder in runs if folder.run == run]
     if not matches:
         matches = [folder for folder in runs if folder.run.startswith(run)]
@@ -525,6 +539,7 @@ def _refuse_other_places(plan: Plan, path: Path) -> None:
 
     Nor may it write into what git, DVC and nbci have there.
     """
+    # A plan comes from another machine, and carrying it out writes files.
     for step in plan.steps:
         read = [step.name, step.notebook]
         if step.cwd != ".":

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord
     from nbci.runs.search import Query
 
+# Another format is not migrated: the index is made again from the records.
 FORMAT = 3
 # How long one process waits for the other that writes the index.
 _BUSY_SECONDS = 20
+# A folder changed so shortly before it was listed may change again within one tick.
 _SETTLED_NS = 50_000_000
+# Runs written in one transaction: each costs a sync of the disk.
 _AT_ONCE = 500
 _UNREADABLE = (IntegrityError, UsageError, OSError)
 _TABLES = """

@@ -53,6 +53,8 @@ class ReusedSteps:
         if self._file is None:
             with disk_errors(self._path):
                 self._file = self._opened()
+        # The original text is put in as it is: encoding a thousand records again takes longer than
+        # all else that a run with nothing to do does.
         head = json.dumps({"name": record.name, "reason": record.reason}, ensure_ascii=False)
         head_bytes = head[:-1].encode("utf-8", "surrogatepass")
         self._held.append(b"".join((head_bytes, _BEFORE_RECORD, made.rstrip(b"\n"), b"}\n")))
@@ -110,6 +112,7 @@ class ReusedSteps:
         """The file, without a line that a kill has cut off."""
         self._read_on()
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: one write for all lines, so that readers see whole ones.
         file = self._path.open("ab", buffering=0)
         file.truncate(self._read)
         return file
@@ -120,6 +123,7 @@ class ReusedSteps:
             size = os.stat(self._path).st_size
         except OSError:
             size = 0
+        # A resumed run begins the file again.
         if size < self._read:
             self._known, self._read = {}, 0
         if size == self._read:
@@ -127,6 +131,7 @@ class ReusedSteps:
         with self._path.open("rb") as file:
             file.seek(self._read)
             text = file.read()
+        # The last line may be half written.
         whole = text[: text.rfind(b"\n") + 1]
         for line in whole.splitlines():
             found = from_json(line, _Line, str(self._path))
