@@ -1,6 +1,6 @@
 /**
- * The step of the machine-learning-plugin, run by nbci: jobs that were written for it run again, and code that raises
- * fails the build. See the help beside this file.
+ * The step of the machine-learning-plugin, run by nbci: jobs that were written for it run again,
+ * and code that raises fails the build. See the help beside this file.
  */
 def call(Map options) {
   def task = (options.task ?: 'task').toString()
@@ -21,7 +21,8 @@ def call(Map options) {
   } else if (!path) {
     error "ipythonBuilder: parserType '${parser}' takes a filePath: a notebook or a script"
   } else if (path.endsWith('.json')) {
-    error "ipythonBuilder: ${path} is a note of Zeppelin's; name the notebook (.ipynb) that it was made from"
+    error "ipythonBuilder: ${path} is a note of Zeppelin's; " +
+      'name the notebook (.ipynb) that it was made from'
   } else if (path.endsWith('.ipynb')) {
     step.notebook = path
   } else {

@@ -3,8 +3,8 @@ import io.nbci.pipeline.Options
 import io.nbci.pipeline.Report
 
 /**
- * nbci's pipelines as stages of this build, to compose by hand; nbciPipeline is the three of them in a row. What they
- * do is in the classes of src/io/nbci/pipeline.
+ * nbci's pipelines as stages of this build, to compose by hand; nbciPipeline is the three of them
+ * in a row. What they do is in the classes of src/io/nbci/pipeline.
  */
 
 /** Asks nbci for the stages. The answer is what `run` and `finish` take. */
@@ -22,12 +22,12 @@ def run(Build build) {
   build.run()
 }
 
-/** Gathers what there is, publishes it, and ends the build as nbci says; `failure` is what `run` threw. */
+/** Gathers and publishes the results, and ends the build; `failure` is what `run` threw. */
 def finish(Build build, Throwable failure = null) {
   build.finish(failure)
 }
 
-/** Publishes what nbci left in a folder of this workspace for a run that ended with this exit code. */
+/** Publishes the results in a folder of this workspace, of a run that ended with this exit code. */
 def publish(String folder, String reportName, int status) {
   return new Report(this).publish(folder, reportName, status)
 }

@@ -1,6 +1,6 @@
 /**
- * Runs a notebook, a script or a piece of code with nbci as one build step, inside `node`. A failure fails the build; the
- * report is published. See the help beside this file.
+ * Runs a notebook, a script or a piece of code with nbci as one build step, inside `node`. A
+ * failure fails the build; the report is published. See the help beside this file.
  */
 def call(Map options) {
   def folder = '.nbci/build/step'
@@ -11,13 +11,18 @@ def call(Map options) {
   if (options.code != null) {
     // one cell, whatever stands in it: text with marks of cells would become several
     target = folder + '/' + (options.name ?: 'code') + '.ipynb'
-    writeFile file: target, text: asNotebook(options.code.toString(), (options.kernel ?: 'python3').toString()), encoding: 'UTF-8'
+    def notebook = asNotebook(options.code.toString(), (options.kernel ?: 'python3').toString())
+    writeFile file: target, text: notebook, encoding: 'UTF-8'
     place = place ?: '.'
   }
   if (!target) {
     error "nbciStep: say what to run, as in notebook: 'train.ipynb' or code: 'print(1)'"
   }
-  def values = ["NBCI_COMMAND=${options.command ?: 'nbci'}".toString(), "NBCI_TARGET=${target}".toString(), "NBCI_BUILD=${folder}".toString()]
+  def values = [
+    "NBCI_COMMAND=${options.command ?: 'nbci'}".toString(),
+    "NBCI_TARGET=${target}".toString(),
+    "NBCI_BUILD=${folder}".toString(),
+  ]
   def parameters = options.parameters ?: [:]
   for (name in parameters.keySet()) {
     values << "NBCI_PARAM_${name}=${parameters[name]}".toString()
@@ -26,15 +31,18 @@ def call(Map options) {
   values << "NBCI_PLACE=${place}".toString()
   values << "NBCI_SHOWN=${options.outputs ?: ''}".toString()
   def script = '''
-    "$NBCI_COMMAND" plan "$NBCI_TARGET" ${NBCI_KERNEL:+--kernel "$NBCI_KERNEL"} ${NBCI_PLACE:+--in "$NBCI_PLACE"} \\
+    "$NBCI_COMMAND" plan "$NBCI_TARGET" \\
+      ${NBCI_KERNEL:+--kernel "$NBCI_KERNEL"} ${NBCI_PLACE:+--in "$NBCI_PLACE"} \\
       --out "$NBCI_BUILD/plan.json" > "$NBCI_BUILD/plan.txt"
     "$NBCI_COMMAND" step --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" || true
-    "$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" --out "$NBCI_BUILD/result" \\
+    "$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" \\
+      --out "$NBCI_BUILD/result" \\
       ${NBCI_SHOWN:+--shown "$NBCI_SHOWN"}
   '''
   def status = 1
   withEnv(values) { status = sh(script: script, returnStatus: true, label: 'nbci') }
-  def ending = nbci.publish(folder + '/result', (options.reportName ?: 'Notebook report').toString(), status)
+  def reportName = (options.reportName ?: 'Notebook report').toString()
+  def ending = nbci.publish(folder + '/result', reportName, status)
   if (ending.result == 'unstable') {
     unstable ending.message
   } else if (ending.result == 'failure') {

@@ -1,12 +1,14 @@
 package io.nbci.pipeline
 
 /**
- * A pipeline of nbci as stages of one Jenkins build: what `nbci.plan` answers, `nbci.run` and `nbci.finish` take.
+ * A pipeline of nbci as stages of one Jenkins build: `nbci.plan` returns it, `nbci.run` and
+ * `nbci.finish` take it.
  *
- * The classes of this package are written for the sandbox, and for a controller that may restart between any two
- * steps: each is serializable, has no constructor that calls its methods (constructors are not transformed by
- * workflow-cps) and no private member (closures do not reach them). nbci decides what runs, where and after what, and
- * what came of it; these classes carry that out.
+ * The classes of this package are written for the sandbox, and for a controller that may restart
+ * between any two steps: each is serializable, has no constructor that calls its methods
+ * (constructors are not transformed by workflow-cps) and no private member (closures do not reach
+ * them). nbci decides what runs, where and after what, and what came of it; these classes carry
+ * that out.
  */
 class Build implements Serializable {
   def script      // the script of `vars/` that has the steps
@@ -55,7 +57,7 @@ class Build implements Serializable {
     }
   }
 
-  /** Gathers the results, publishes them, and ends the build as nbci says; `failure` is what `run` threw. */
+  /** Gathers and publishes the results, and ends the build; `failure` is what `run` threw. */
   def finish(Throwable failure) {
     new Finishing(this).finish(failure)
   }

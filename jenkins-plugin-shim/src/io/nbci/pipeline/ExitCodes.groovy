@@ -1,6 +1,6 @@
 package io.nbci.pipeline
 
-/** Exit codes of nbci in the words of a build: the table of schemas/exit-codes.json, and those of the shell. */
+/** What exit codes mean: nbci's, as in schemas/exit-codes.json, and those of the shell. */
 class ExitCodes implements Serializable {
   static String meaning(int status) {
     def known = [

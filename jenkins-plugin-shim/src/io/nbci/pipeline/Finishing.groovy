@@ -23,11 +23,15 @@ class Finishing implements Serializable {
       return
     }
     def interrupted = failure != null && Interruptions.isInterruption(failure)
+    def stoppedBy = ''
+    if (interrupted) {
+      stoppedBy = "${failure.message ?: 'it was aborted'}".toString()
+    }
     def ending = null
     try {
       script.stage('finish') {
         script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) {
-          ending = gather(report, interrupted ? "${failure.message ?: 'it was aborted'}".toString() : '')
+          ending = gather(report, stoppedBy)
         }
         if (ending.result == 'unstable') {
           script.unstable ending.message
@@ -52,12 +56,13 @@ class Finishing implements Serializable {
     }
   }
 
-  /** Runs `nbci finish` on an agent and publishes what it wrote; the answer is how the build is to end. */
+  /** Runs `nbci finish` on an agent and publishes its report; returns how the build is to end. */
   def gather(Report report, String stoppedBy) {
     def ending = null
     build.workspaces.inside(options.label, valuesFor(report, stoppedBy)) {
       build.results.bring(stages.numbers)
-      def command = '"$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
+      def command = '"$NBCI_COMMAND" finish ' +
+        '--plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
         '--bring "$NBCI_BUILD/left" --out "$NBCI_BUILD/result" ' +
         '${NBCI_STOPPED:+--stopped-by "$NBCI_STOPPED"} ${NBCI_LOST:+--lost $NBCI_LOST}'
       if (options.promote) {
@@ -95,7 +100,7 @@ class Finishing implements Serializable {
     ]
   }
 
-  /** Puts the summary on the pull request; not for one from a fork, whose code would see the token. */
+  /** Comments on the pull request; not on one from a fork, whose code would see the token. */
   def comment() {
     if (!options.comment || !script.env.CHANGE_ID || script.env.CHANGE_FORK) {
       return

@@ -9,7 +9,8 @@ class Interruptions implements Serializable {
   }
 
   /**
-   * Whether an exception is the end of an agent, which to Jenkins is one more interruption; its words:
+   * Whether an exception is the end of an agent, which to Jenkins is one more interruption. The
+   * texts are those of
    * https://github.com/jenkinsci/workflow-durable-task-step-plugin/blob/master/src/main/java/org/jenkinsci/plugins/workflow/support/steps/ExecutorStepExecution.java
    */
   static boolean isLostAgent(Throwable failure) {
@@ -17,7 +18,8 @@ class Interruptions implements Serializable {
       return true
     }
     def message = "${failure.message}".toString()
-    return isInterruption(failure) &&
-      (message.contains('Timeout waiting for agent to come back') || message.contains('Agent was removed'))
+    return isInterruption(failure) && (
+      message.contains('Timeout waiting for agent to come back') ||
+      message.contains('Agent was removed'))
   }
 }

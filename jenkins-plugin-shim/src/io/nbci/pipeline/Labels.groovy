@@ -13,8 +13,8 @@ class Labels implements Serializable {
   }
 
   /**
-   * Fails where no node carries one of these labels: Jenkins would wait for ever. The plugin pipeline-utility-steps
-   * knows; without it nothing is refused.
+   * Fails where no node carries one of these labels: Jenkins would wait for ever. The plugin
+   * pipeline-utility-steps knows; without it nothing is refused.
    */
   def refuseUnknown(List labels) {
     if (!options.checkLabels) {
@@ -23,8 +23,9 @@ class Labels implements Serializable {
     plugins.whenInstalled(['nodesByLabel']) {
       for (label in labels) {
         if (label && script.nodesByLabel(label: label, offline: true).size() == 0) {
-          script.error "no node carries the label '${label}': say with labels: what it is called here, or let an " +
-            'agent carry it (checkLabels: false where agents are made when they are asked for)'
+          script.error "no node carries the label '${label}': " +
+            'say with labels: what it is called here, or let an agent carry it ' +
+            '(checkLabels: false where agents are made when they are asked for)'
         }
       }
     }

@@ -14,7 +14,7 @@ class Planning implements Serializable {
     this.build = build
   }
 
-  /** Runs `nbci plan` in this workspace; the stages, or why there are none, are in the build after it. */
+  /** Runs `nbci plan` in this workspace; fills in the stages, or why there is nothing to run. */
   def askForStages() {
     build.data = lastSeenData()
     def poll = isStartedByTimerAlone() ? 'yes' : ''
@@ -32,21 +32,24 @@ class Planning implements Serializable {
         '--format jenkins > "$NBCI_BUILD/stages.txt"'
       def status = script.sh(script: command, returnStatus: true, label: 'nbci plan')
       if (status != 0) {
-        script.error "nbci plan ended with exit code ${status}: ${ExitCodes.meaning(status)}${planError()}"
+        def meaning = ExitCodes.meaning(status)
+        script.error "nbci plan ended with exit code ${status}: ${meaning}${planError()}"
       }
     }
     readStages()
     if (stages.nothingToRun) {
       return
     }
-    build.plugins.hidden { script.stash name: options.stash, includes: options.folder + '/plan.json' }
+    build.plugins.hidden {
+      script.stash name: options.stash, includes: options.folder + '/plan.json'
+    }
     stages.decides = script.fileExists(options.folder + '/left/0/decided.txt')
     if (stages.decides) {
       build.results.leave(0)
     }
   }
 
-  /** What nbci wrote of its error in the place of the stages; empty where it did not get that far. */
+  /** The error that nbci wrote in the place of the stages; empty where it did not get that far. */
   def planError() {
     def text = script.readFile(file: options.folder + '/stages.txt', encoding: 'UTF-8')
     for (line in text.readLines()) {

@@ -9,7 +9,7 @@ class Plugins implements Serializable {
     this.script = script
   }
 
-  /** Runs a body that takes these steps; false, and nothing is done, where one of them is not installed. */
+  /** Runs a body that takes these steps; returns false, without running it, if one is missing. */
   def whenInstalled(List steps, Closure body) {
     try {
       body()
@@ -24,7 +24,10 @@ class Plugins implements Serializable {
     }
   }
 
-  /** Whether a step is installed, without calling it: the error about an unknown step names those that are. */
+  /**
+   * Whether a step is installed, without calling it: the error about an unknown step names those
+   * that are.
+   */
   def hasStep(String name) {
     try {
       script.nbciNamesNoStepLikeThis()
@@ -34,7 +37,7 @@ class Plugins implements Serializable {
     return false
   }
 
-  /** Runs steps that carry files about; pipeline-graph-view leaves them out of its view, where it can. */
+  /** Runs steps that move files; pipeline-graph-view leaves them out of its view, where it can. */
   def hidden(Closure body) {
     if (hides == null || hides) {
       this.hides = whenInstalled(['hideFromView']) { script.hideFromView { body() } }

@@ -11,8 +11,9 @@ class Report implements Serializable {
   }
 
   /**
-   * Publishes what nbci left in a folder of this workspace for a run that ended with this exit code. The answer is
-   * `result` (`success`, `unstable` or `failure`) and a `message`; `fromNbci` where nbci said so itself.
+   * Publishes what nbci left in a folder of this workspace for a run that ended with this exit
+   * code. Returns `result` (`success`, `unstable` or `failure`) and a `message`; `fromNbci` is true
+   * where nbci itself wrote them.
    */
   def publish(String folder, String reportName, int status) {
     def message = "nbci ended with exit code ${status}: ${ExitCodes.meaning(status)}".toString()
@@ -40,21 +41,25 @@ class Report implements Serializable {
   }
 
   def publishTests(String folder) {
-    // The step `junit` would mark this stage UNSTABLE when tests failed, also in a build that failed or was aborted:
+    // The step `junit` would mark this stage UNSTABLE when tests failed, also in a build that
+    // failed or was aborted:
     // https://github.com/jenkinsci/junit-plugin/blob/master/src/main/java/hudson/tasks/junit/pipeline/JUnitResultsStepExecution.java
-    script.step([$class: 'JUnitResultArchiver', testResults: folder + '/report/junit.xml', allowEmptyResults: true,
-      skipMarkingBuildUnstable: true])
+    script.step([
+      $class: 'JUnitResultArchiver', testResults: folder + '/report/junit.xml',
+      allowEmptyResults: true, skipMarkingBuildUnstable: true,
+    ])
   }
 
   def publishFiles(String folder, String reportName) {
     def files = "${folder}/report/**,${folder}/notebooks/**"
     if (plugins.hasStep('publishHTML')) {
-      // the report has a page of its own: its files are one archive, and do not crowd the page of the build
+      // the report has a page of its own: one archive does not crowd the page of the build
       files = "${folder}/report.zip"
     }
     script.archiveArtifacts artifacts: files, allowEmptyArchive: true
     plugins.whenInstalled(['publishHTML']) {
-      script.publishHTML(reportDir: folder + '/report', reportFiles: 'index.html', reportName: reportName,
+      script.publishHTML(
+        reportDir: folder + '/report', reportFiles: 'index.html', reportName: reportName,
         keepAll: true, allowMissing: true, alwaysLinkToLastBuild: true)
     }
   }
@@ -63,7 +68,8 @@ class Report implements Serializable {
   def publishCheck(String folder, String reportName, Map check) {
     def summary = script.readFile(file: folder + '/report/summary.md', encoding: 'UTF-8')
     plugins.whenInstalled(['publishChecks']) {
-      script.publishChecks(name: reportName, title: check.title, summary: summary, conclusion: check.conclusion,
+      script.publishChecks(
+        name: reportName, title: check.title, summary: summary, conclusion: check.conclusion,
         detailsURL: "${script.currentBuild.absoluteUrl}")
     }
   }
@@ -83,8 +89,8 @@ class Report implements Serializable {
   }
 
   /**
-   * The page of a build that htmlpublisher gives a report of this name: each character but letters, digits and `-` is
-   * `_` and its bytes,
+   * The page of a build that htmlpublisher gives a report of this name: each character but letters,
+   * digits and `-` is `_` and its bytes,
    * https://github.com/jenkinsci/htmlpublisher-plugin/blob/master/src/main/java/htmlpublisher/HtmlPublisherTarget.java
    */
   def pageOf(String reportName) {

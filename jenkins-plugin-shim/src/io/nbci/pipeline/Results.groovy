@@ -28,7 +28,7 @@ class Results implements Serializable {
     }
   }
 
-  /** Makes what a stage did, or `nbci plan` for 0, available to others: also the record of a failure. */
+  /** Stashes what a stage did, or `nbci plan` for 0, for others: also the record of a failure. */
   def leave(int number) {
     def left = "${options.folder}/left/${number}".toString()
     plugins.hidden {
@@ -43,7 +43,10 @@ class Results implements Serializable {
     }
   }
 
-  /** Notes stages that nbci found to need no agent: their results are among those of the stage that just ended. */
+  /**
+   * Notes the stages that nbci found to need no agent: their results are among those of the stage
+   * that just ended.
+   */
   def readDecided(int by, String file) {
     for (fields in new TabbedFile(script).read(file, 'nbci-decided 1')) {
       def stage = stages.byNumber[fields[0].toInteger()]

@@ -22,10 +22,10 @@ class StageRunner implements Serializable {
   }
 
   /**
-   * Runs what is ready, and then whatever becomes ready by it. `group` is the branches that run side by side: the last
-   * of them that is alive leaves what comes next to the branch that they came from, so that branches only nest as deep
-   * as there are others that still run. For the same reason it is a loop: Jenkins cannot save a recursion of 500
-   * stages.
+   * Runs what is ready, and then whatever becomes ready by it. `group` is the branches that run
+   * side by side: the last of them that is alive leaves what comes next to the branch that they
+   * came from, so that branches only nest as deep as there are others that still run. For the same
+   * reason it is a loop: Jenkins cannot save a recursion of 500 stages.
    */
   def runFrom(List first, Map group) {
     def ready = first
@@ -42,7 +42,7 @@ class StageRunner implements Serializable {
     return []
   }
 
-  /** Runs stages in branches; the answer is what is ready when the last of the branches has ended. */
+  /** Runs stages in branches; returns what is ready when the last of the branches has ended. */
   def runSideBySide(List numbers) {
     def group = [alive: numbers.size(), left: []]
     def branches = [failFast: !stages.keepGoing]
@@ -57,7 +57,7 @@ class StageRunner implements Serializable {
     return group.left
   }
 
-  /** Whether the stage passed. One that does not ends the build at once, unless the pipeline keeps going. */
+  /** Runs a stage; returns whether it passed. Throws if not, unless the pipeline keeps going. */
   def runStage(PlannedStage stage) {
     def passed = false
     script.stage(stage.name) {
@@ -65,7 +65,10 @@ class StageRunner implements Serializable {
         script.echo "no agent is needed: ${stage.needsNoAgent}"
         passed = true
       } else if (stages.keepGoing) {
-        script.catchError(buildResult: 'FAILURE', stageResult: 'FAILURE', catchInterruptions: false) {
+        // an abort or a timeout is not the stage's failure, and has to end the build
+        script.catchError(
+          buildResult: 'FAILURE', stageResult: 'FAILURE', catchInterruptions: false
+        ) {
           runOnAgents(stage)
           passed = true
         }
@@ -90,7 +93,8 @@ class StageRunner implements Serializable {
         throw e
       }
       stage.gaveUp = true
-      script.error "stage ${stage.name}: infrastructure, not the notebook: its agent vanished (${e.message})"
+      script.error "stage ${stage.name}: infrastructure, not the notebook: " +
+        "its agent vanished (${e.message})"
     }
   }
 
@@ -108,14 +112,16 @@ class StageRunner implements Serializable {
     }
   }
 
-  /** Runs the steps of a stage in this workspace, and keeps what they left, also where they fail. */
+  /** Runs the steps of a stage in this workspace, and keeps their results, also of a failure. */
   def runHere(PlannedStage stage) {
     def status = 1
     try {
-      def command = '"$NBCI_COMMAND" step --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
+      def command = '"$NBCI_COMMAND" step ' +
+        '--plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
         '--bring "$NBCI_BUILD/left" --stage "$NBCI_STAGE" --lost-attempts "$NBCI_LOST" ' +
         '--leave "$NBCI_BUILD/left/$NBCI_STAGE"'
-      status = script.sh(script: command, returnStatus: true, label: "nbci step: ${stage.name}".toString())
+      def label = "nbci step: ${stage.name}".toString()
+      status = script.sh(script: command, returnStatus: true, label: label)
     } catch (e) {
       try {
         build.results.leave(stage.number)
@@ -126,7 +132,8 @@ class StageRunner implements Serializable {
     }
     build.results.leave(stage.number)
     if (status != 0) {
-      script.error "stage ${stage.name} ended with exit code ${status}: ${ExitCodes.meaning(status)}"
+      def meaning = ExitCodes.meaning(status)
+      script.error "stage ${stage.name} ended with exit code ${status}: ${meaning}"
     }
   }
 }

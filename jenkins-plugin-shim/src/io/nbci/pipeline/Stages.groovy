@@ -7,7 +7,8 @@ class Stages implements Serializable {
   def nothingToRun = null   // why, where there is nothing
   boolean keepGoing = false // whether the others go on when one fails
   def timeout = null        // of all stages together, in seconds
-  boolean decides = false   // whether nbci finds stages that need no agent, which takes a shared remote
+  // whether nbci finds stages that need no agent, which takes a shared remote
+  boolean decides = false
 
   /** Adds a stage that waits for those with these numbers. */
   def add(PlannedStage stage, List after) {

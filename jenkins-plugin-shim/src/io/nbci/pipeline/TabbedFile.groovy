@@ -1,6 +1,6 @@
 package io.nbci.pipeline
 
-/** Files that nbci writes for this library: a line with the format, then lines of fields with tabs between. */
+/** Files that nbci writes for this library: a line with the format, then lines of tabbed fields. */
 class TabbedFile implements Serializable {
   def script
 
@@ -12,7 +12,8 @@ class TabbedFile implements Serializable {
   def read(String file, String format) {
     def lines = script.readFile(file: file, encoding: 'UTF-8').readLines()
     if (lines[0] != format) {
-      script.error "this library reads '${format}', and nbci wrote '${lines[0]}': let both be of one version"
+      script.error "this library reads '${format}', and nbci wrote '${lines[0]}': " +
+        'let both be of one version'
     }
     def found = []
     for (int i = 1; i < lines.size(); i++) {

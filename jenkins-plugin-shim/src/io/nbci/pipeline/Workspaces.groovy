@@ -16,10 +16,11 @@ class Workspaces implements Serializable {
   }
 
   /**
-   * Runs a body on an agent, in a workspace that is ready: the sources and the plan are there, and nothing of another
-   * build.
+   * Runs a body on an agent, in a workspace that is ready: the sources and the plan are there, and
+   * nothing of another build.
    *
-   * Each step more that a stage takes costs Jenkins some hundredths of a second, and saving the whole build: hence few.
+   * Each step more that a stage takes costs Jenkins some hundredths of a second, and a save of the
+   * whole build: hence few.
    */
   def inside(String label, List values = [], Closure body) {
     script.node(label) {
@@ -29,7 +30,10 @@ class Workspaces implements Serializable {
         // the code of a fork has run beside the plan, and the gates are in it
         plugins.hidden { script.unstash options.stash }
       }
-      def ours = ["NBCI_COMMAND=${options.command}".toString(), "NBCI_BUILD=${options.folder}".toString()]
+      def ours = [
+        "NBCI_COMMAND=${options.command}".toString(),
+        "NBCI_BUILD=${options.folder}".toString(),
+      ]
       script.withEnv(ours + values) { body() }
     }
   }
@@ -37,7 +41,8 @@ class Workspaces implements Serializable {
   /** Checks out the sources by the caller's closure, and fetches the plan. */
   def prepare() {
     if (script.env.CHANGE_FORK) {
-      script.deleteDir()  // what the code of a fork has left here, such as hooks of git, is not for its next build
+      // what the code of a fork has left here, such as hooks of git, is not for its next build
+      script.deleteDir()
     }
     if (options.prepare) {
       def prepareWorkspace = options.prepare
