@@ -84,6 +84,7 @@ def unfold(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> Tagg
     units = [_step_unit(tagged, step) for step in tagged.steps]
     for path, reference in references(tagged).items():
         units.append(_notebook_unit(others[path], reference, tagged))
+    # In the order of their cells, which decides where nothing else does.
     units.sort(key=lambda unit: unit.cell)
 
     before = _order(tagged, units)
@@ -104,6 +105,7 @@ def _refuse_unclear(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]
                 where=_where(tagged, reference.cell),
             )
     paths = references(tagged)
+    # Two references would give two sets of steps with one state.
     if len(paths) < len(tagged.references):
         raise UsageError("the notebook refers to another twice", where=_where(tagged, 1))
     for path, reference in paths.items():
@@ -113,6 +115,7 @@ def _refuse_unclear(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]
                 hint="refer to all of them from this notebook",
                 where=_where(tagged, reference.cell),
             )
+    # Metrics cells run behind a step, in its kernel.
     if tagged.blocks.metrics and not tagged.steps:
         raise UsageError(
             "this notebook has no step of its own whose end could name these metrics",
@@ -258,6 +261,7 @@ def _makers(
 ) -> list[str]:
     """Who makes the variable for this unit, and who above it makes another of it."""
     others = [one for one in units if one is not unit]
+    # Who uses a name and binds it changes what another made.
     makers = [one.name for one in others if name in one.makes and name not in one.needs]
     if len(makers) > 1:
         raise UsageError(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Part = tuple["Reference | None", str]
 
+# The escape first: `$${name}` is no reference. The last one is a `${` that is not closed.
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _MATRIX = re.compile(r"matrix\.([A-Za-z_]\w*)\Z")
@@ -241,6 +242,7 @@ def _reference(match: re.Match[str]) -> Reference:
         return Reference(text=text, parameter=text)
     if key := _MATRIX.match(text):
         return Reference(text=text, matrix_key=key[1])
+    # Last, since a name of a parameter or matrix holds no colon.
     if metric := _METRIC.match(text):
         return Reference(text=text, step=metric[1], metric=metric[2])
     raise UsageError(

@@ -64,6 +64,7 @@ def _refuse_other_places(change: Pipeline, policy: Pipeline) -> None:
     """
     for kind in ("agent", "container"):
         place_of = attrgetter(kind)
+        # A step without one runs where the whole build does.
         known = set(map(place_of, policy.steps)) - {None}
         for step in change.steps:
             name = place_of(step)
@@ -93,6 +94,7 @@ def _parameters(change: Pipeline, policy: Pipeline) -> tuple[Parameter, ...]:
 
 def _decides(name: str, policy: Pipeline) -> bool:
     """Whether the policy names the parameter where it decides; too often rather than too rarely."""
+    # As a word anywhere in the text: expressions of Jenkins are not parsed here.
     word = re.compile(rf"\b{re.escape(name)}\b")
     return any(map(word.search, _deciding_texts(policy)))
 

@@ -266,6 +266,7 @@ class _Reader:
             raise self._error(
                 f"between: {low} is more than {high}", "between", f"write [{high}, {low}]"
             )
+        # A gate that no value can pass is a mistake, and a build of hours would find it.
         if _is_empty(*_interval(gate)):
             *_, last = bounds
             shown = ", ".join(f"{key} {value}" for key, value in bounds.items())
@@ -293,6 +294,7 @@ class _Reader:
     def _check_direction(self, gate: Gate) -> None:
         """A rule for one direction only needs to be the rule for the bad direction."""
         moves = [key for key in _GOOD_DIRECTION if key in self.fields]
+        # With both, the metric stays within a band, whichever way is better.
         if len(moves) != 1:
             return
         move = moves[0]

@@ -110,6 +110,7 @@ def _model(name: str, fields: Mapping[str, Any]) -> Model:
 
 def _framework(paths: Sequence[str]) -> str | None:
     for path in paths:
+        # A JSON or pickle may be of any library: those say `framework:`.
         framework = _FRAMEWORKS.get(path[path.rfind(".") :])
         if framework is not None:
             return framework

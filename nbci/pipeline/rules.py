@@ -91,16 +91,19 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 def exact(number: float) -> Fraction:
     """The number that people read: 0.1 is a tenth, not the binary fraction beside it."""
+    # `repr` gives the shortest decimal that reads back as the same float.
     return Fraction(repr(float(number)))
 
 
 def number_text(number: float) -> str:
     """The number in twelve significant digits at most, without zeros at its end."""
+    # Twelve digits hide the errors of binary fractions (0.1 + 0.2) and lose no measured one.
     return f"{number:.12g}"
 
 
 def declared_for(name: str, declared: Mapping[str, DeclaredMetric]) -> DeclaredMetric:
     """What is declared for a metric, by its full name first."""
+    # A declaration with the step counts more than one for all steps.
     for key in (name, short_name(name), *meant_by(name, declared)):
         if key in declared:
             return declared[key]

@@ -55,11 +55,13 @@ def understand(notebook: Notebook) -> TaggedNotebook:
 
     default = _defaults(notebook, collected)
     steps = []
+    # A cell with two step tags is in both steps.
     for name, cells in collected.steps.items():
         steps.append(_step(notebook, name, cells, default, collected))
     _check_edges(notebook, steps, collected)
     _warn_of_dropped(notebook, collected)
     declares = any(cells[0][1].after for cells in collected.steps.values())
+    # Without any `prev:` the notebook is read as it is run by hand, from top to bottom.
     if not declares and not collected.references:
         steps = _in_notebook_order(steps)
     return TaggedNotebook(
@@ -145,6 +147,7 @@ def _is_taken_apart(notebook: Notebook, collected: _Collected, cell: Cell, tags:
         return True
     if collected.behind_reference is None or tags.role is not None:
         return False
+    # An empty cell runs nothing, and nobody wants to be told of it.
     if cell.source.strip():
         collected.behind_reference.append((cell, tags))
     return True
@@ -237,6 +240,7 @@ def _step(
         ins += tags.ins
         outs += tags.outs
         secrets += tags.secrets
+        # The settings of one step stand in one place, as in Kale.
         if tags is first:
             continue
         for tag in _ignored_tags(tags, first):
@@ -310,6 +314,7 @@ def _defaults(notebook: Notebook, collected: _Collected) -> CellTags:
     """Kale's `steps_defaults`: tags that hold for every step."""
     declared = _kale(notebook).get("steps_defaults")
     tags = []
+    # Metadata is whatever an editor or a merge has left there.
     if isinstance(declared, list):
         tags = declared
     valid = ", ".join(f"`{prefix}:`" for prefix in DEFAULTS)
@@ -337,6 +342,7 @@ def _pipeline_name(notebook: Notebook, collected: _Collected) -> str:
 
 def _step_name(notebook: Notebook) -> str:
     """The file's name as that of a step."""
+    # As step names are written in tags, and as folders of the run can be named everywhere.
     name = re.sub(r"[^a-z0-9_-]+", "_", _stem(notebook).lower()).strip("_-")
     if not name:
         raise UsageError(
