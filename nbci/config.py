@@ -110,6 +110,7 @@ def find_project(target: Path) -> Project:
     The root is the nearest folder upwards with `.git` or a `[tool.nbci]` table, else the target's
     own folder.
     """
+    # Resolved: a link into a project belongs to the project that it leads to.
     start = target.resolve() if target.is_dir() else target.resolve().parent
     for folder in (start, *start.parents):
         table = _table(folder / "pyproject.toml")
@@ -159,6 +160,7 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
             raise UsageError(
                 f"[tool.nbci] {key}: {value!r} is not of type {_KEYS[key].__name__}", where=where
             )
+        # No jobs, no output and no runs kept are nothing that somebody wants.
         if isinstance(value, int) and value < 1:
             raise UsageError(f"[tool.nbci] {key}: {value} is not at least 1", where=where)
     return Project(
@@ -193,6 +195,7 @@ def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
     keys = JenkinsSettings.__struct_fields__
     for key, value in table.items():
         if key not in keys:
+            # The file is in git, where no credential may be.
             listing = f"the keys are {', '.join(keys)}; a token is never one"
             raise UsageError(
                 f"[tool.nbci] jenkins has no key {key!r}",
@@ -215,9 +218,11 @@ def dvc_folder(root: Path) -> Path | None:
 
     It is at the project's root or above, within the same git repository.
     """
+    # DVC allows projects in folders of a repository (`dvc init --subdir`).
     for folder in (root, *root.parents):
         if (folder / ".dvc").is_dir():
             return folder / ".dvc"
+        # A `.dvc` beyond it belongs to another repository.
         if (folder / ".git").exists():
             return None
     return None

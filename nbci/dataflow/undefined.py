@@ -106,6 +106,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
         It makes one out of nothing, or out of what all steps have.
         """
+        # `_`, `Out` and `_1` are made by every cell, and are of no use to another kernel.
         if is_history(name):
             return False
         if name in names.binds:
@@ -131,6 +132,7 @@ def _held(
     for name in variables & mutable.keys():
         bodies: list[Body] = []
         for companion in sorted(mutable[name]):
+            # Held, but perhaps never called: nothing that it does is certain.
             for body in definitions.get(companion, ()):
                 bodies.append(replace(body.without_certainty(), kind="value"))
         if bodies:
@@ -225,6 +227,7 @@ class _Missing:
     def _explained(self, step: int, name: str, ancestors: set[int]) -> tuple[str, str | None]:
         this = self.steps[step]
         makers = self.makers.get(name, [])
+        # The most particular explanation first.
         for other in sorted(ancestors):
             if name in self.names[other].unbinds:
                 deleting = self.steps[other]
@@ -257,6 +260,7 @@ class _Missing:
 
     @property
     def makers(self) -> dict[str, list[int]]:
+        # Made when the first name is missing: in most notebooks none is.
         if self._makers is None:
             self._makers = {}
             for step, found in enumerate(self.names):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nbci.handoff.values import ValueRef
     from nbci.records.run_record import CellRun, Failure, Metric, Scrap, Usage
 
+# In the order in which they run.
 Role = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
 
 
@@ -68,6 +69,7 @@ class KernelJob(Struct, frozen=True, kw_only=True):
     takes: tuple[ValueRef, ...] = ()
     random_states: tuple[ValueRef, ...] = ()
     followed: bool = False
+    # Read once in a run, however many steps take them.
     verified: frozenset[str] = frozenset()
     gives: tuple[str, ...] = ()
     optional_gives: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ class KernelJob(Struct, frozen=True, kw_only=True):
     shell_errors: Literal["fail", "ignore"] = "fail"
     cell_timeout_seconds: float | None = None
     timeout_seconds: float | None = None
+    # Beyond it a notebook becomes slow to open; all of the output is kept beside it.
     output_cap_bytes: int = 1 << 20
     interpreter: Path | None = None
 

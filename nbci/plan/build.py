@@ -72,6 +72,7 @@ def build_plan(
     `brought` names that kernels bring.
     """
     resolved = resolve(pipeline, bound)
+    # Edges first, since values pass along them; then what each step is made of.
     groups = list(_analyse_groups(resolved, brought.also(pipeline.names)))
     after = _edges(resolved, groups)
     request = _request(pipeline, resolved, bound, kernel)
@@ -97,6 +98,7 @@ def build_plan(
         triggers=resolved.triggers,
         definitions=_definitions(resolved, groups) or None,
         left_out=tuple(left_out(resolved.notebooks, steps.values())),
+        # The order in which people meet them: cells, then gates, then settings.
         warnings=(
             *_warnings(resolved, groups),
             *_gate_warnings(resolved, steps),
@@ -151,6 +153,7 @@ def _definitions(
     steps = _by_name(pipeline.steps)
     by_notebook = {}
     for group in groups:
+        # Nothing for a notebook without any: on agents every step reads the whole plan.
         if group.definitions:
             first_step = next(iter(group.steps))
             by_notebook[steps[first_step].notebook] = group.definitions

@@ -47,6 +47,7 @@ def assign(
         statements = split(number, cell.source, where=notebook.where(cell))
         wanted = _wanted(statements, given)
         step = _last_mentioning(wanted, steps)
+        # The last step that mentions any of them has all, if they lie on one path.
         if wanted <= reachable[step] or len(statements) < 2:
             parts.append(_part(step, number, cell.source, statements))
             continue
@@ -71,6 +72,7 @@ def _last_mentioning(wanted: frozenset[str], steps: Sequence[tuple[str, frozense
     for name, mentions in reversed(steps):
         if wanted & mentions:
             return name
+    # A cell that names nothing of the steps, such as `1 + 1`, runs at the end.
     return steps[-1][0]
 
 
@@ -168,6 +170,7 @@ def _number(node: ast.expr) -> _Number | None:
 
 def _can_be_read_again(node: ast.expr) -> bool:
     """Whether the expression may be read once more without doing anything twice."""
+    # A call could print, count or draw random numbers once more.
     match node:
         case ast.Name():
             return True

@@ -20,6 +20,7 @@ ATTEMPTS = 2
 Steps that fail are tried again by `nbci step` itself.
 """
 
+# For the checkout, stashes and the start of the kernel, which the steps' own limits leave out.
 _SLACK_SECONDS = 300
 _ENVIRONMENT_SECONDS = 1800
 """How long making an environment may take."""
@@ -82,6 +83,7 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
     A chain in one place is one stage: a step joins the stage of the only one before it, when
     nothing else follows that.
     """
+    # A skipped step has no stage, and what follows it must still wait for what was before it.
     after = _after_without_skipped(plan)
     followers = followers_of(after)
     chains: list[list[PlannedStep]] = []
@@ -90,6 +92,7 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
         if step.name not in after:
             continue
         before = after[step.name]
+        # A second follower could begin in parallel: it would wait for the rest of the chain.
         joins = len(before) == 1 and len(followers[before[0]]) == 1
         if joins and _place(chains[chain_of[before[0]]][-1]) == _place(step):
             chain_of[step.name] = chain_of[before[0]]

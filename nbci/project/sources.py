@@ -90,6 +90,7 @@ def project_reader(project: Project) -> Callable[[str], bytes | None]:
 
 def _is_linked(path: Path, root: Path) -> bool:
     here = Path(os.path.abspath(path))
+    # Above the root links do not matter: the whole project may lie behind one.
     below = itertools.takewhile(lambda place: place.resolve() != root, (here, *here.parents))
     return any(place.is_symlink() for place in below)
 
@@ -174,6 +175,7 @@ def star_imports(
     """
     if notebook.language != "python":
         return {}
+    # Where Python looks first: the folder of the notebook, then those that people put on the path.
     folders = dict.fromkeys((folder or posixpath.dirname(notebook.path), ".", "src"))
     code = [cell.source for cell in notebook.cells if cell.kind == "code"]
     return star_import_names(code, list(folders), read)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 60_000
 """GitHub takes comments of 65,536 characters."""
 _NOTE_OF_CUT = "_The rest is left out here; `index.html` of the report has it all._"
+# So that each section leaves room for the next ones.
 _ROWS = 100
 _FAILURES = 5
 _POINTS = 8
@@ -105,9 +106,11 @@ def summary(
 
 def _within_limit(blocks: Sequence[str]) -> bytes:
     kept: list[str] = []
+    # The limit is in characters; bytes are never fewer.
     left = LIMIT_BYTES - len(_NOTE_OF_CUT) - 2
     for block in blocks:
         left -= len(block.encode()) + 2
+        # Only whole blocks: a table or a fence that is cut spoils all that follows.
         if left < 0:
             kept.append(_NOTE_OF_CUT)
             break
@@ -152,6 +155,7 @@ def _failure(step: ShownStep) -> str:
     if place:
         parts.append(f"In {code(place)}")
     parts.append(_hint(failure))
+    # The end is where it failed.
     traceback = failure.traceback or failure.error
     if traceback:
         parts.append(fenced(last_part(traceback, _TRACEBACK_BYTES)))

@@ -80,6 +80,7 @@ def curves(
     y_label: str | None = None,
 ) -> Curves:
     """Lines with the usual words for that kind; Unusable when there is nothing to see."""
+    # A class without samples has a curve of NaN only.
     kept = tuple(line for line in lines if any(math.isfinite(value) for value in line.y))
     if not kept:
         raise Unusable("it has no points")
@@ -123,6 +124,7 @@ def confusion(
     for name, row in zip(names, counts, strict=True):
         if len(row) != len(names):
             raise Unusable(f"the row of {name} has {len(row):,} numbers for {len(names):,} labels")
+        # Shares of a normalised matrix pass: they are drawn as they are.
         if any(not math.isfinite(value) or value < 0 for value in row):
             raise Unusable(f"the row of {name} has something that is no count")
     return Confusion(
@@ -138,6 +140,7 @@ def counted_pairs(
     for actual, predicted, count in pairs:
         key = str(actual), str(predicted)
         counts[key] = counts.get(key, 0.0) + count
+    # In their order, and each once.
     found = dict.fromkeys(name for pair in counts for name in pair)
     names = [str(label) for label in labels] if labels else sorted(found, key=_as_read)
     if unknown := next((name for name in found if name not in set(names)), None):
@@ -184,6 +187,7 @@ def number(value: Any, what: str) -> float:
     """A number, also one that CSV has as text; beyond all measure, it is NaN as well."""
     if value is None or value == "":
         return math.nan
+    # A CSV has text only, and JSON may spell NaN out.
     if not isinstance(value, int | float | str):
         raise Unusable(f"{what} has something that is no number")
     try:
