@@ -76,6 +76,7 @@ class Location:
         if self.cell is not None:
             parts.append(f"cell {self.cell}")
         if self.cell is not None and self.first_line:
+            # Numbers of cells are not shown in JupyterLab: people know a cell by how it begins.
             parts[-1] += f" ({self.first_line[:60]!r})"
         if self.line is not None:
             parts.append(f"line {self.line}")
@@ -139,6 +140,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     folded: dict[str, str] = {}
     for candidate in candidates:
         folded.setdefault(candidate.casefold(), candidate)
+    # difflib's own cutoff; with a higher one, two slips in a short name are too many.
     matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     if not matches:
         return None

@@ -52,6 +52,7 @@ def split(
     """
     cell = parse_cell(source, where=where, stars=stars)
     lines = cell.python.split("\n")
+    # `from __future__ import annotations` holds for all that follows it in the cell.
     statements, future = [], False
     body = cell.tree.body
     for index, node in enumerate(body):
@@ -88,6 +89,7 @@ def reach(
             kept.add(index)
         elif not statement.binds & named_by_steps:
             unnamed.add(index)
+    # Idle is known only once all that is not named is known.
     for index in unnamed:
         if complete or not _is_idle(index, statements, binders, unnamed):
             kept.add(index)
@@ -140,6 +142,7 @@ def _is_idle(
         found = binders.get(base, ())
         if not found and base in PLAIN_BASES:
             continue
+        # A base that is bound again below would be another class.
         earlier = found and max(found) < index and unnamed >= set(found)
         if not earlier or not all(_is_idle(other, statements, binders, unnamed) for other in found):
             return False
@@ -165,6 +168,7 @@ def _statement(
     if isinstance(node, ast.Import | ast.ImportFrom):
         kind = "import"
         future_import = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        # What it binds can be listed for modules of the project only.
         star = any(alias.name == "*" for alias in node.names)
         always = future_import or star or may_have_effect(node)
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -195,6 +199,7 @@ def _text(
     # It shares a line with another statement, so whole lines would be too much.
     if first == above or last == below:
         return ast.get_source_segment(python, node) or "", first
+    # Comments above belong to the statement: it is shown with them.
     while first - 1 > above and lines[first - 2].lstrip().startswith("#"):
         first -= 1
     return "\n".join(lines[first - 1 : last]), first

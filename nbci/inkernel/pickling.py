@@ -53,6 +53,7 @@ def set_function(function: Any, parts: tuple[Any, ...]) -> None:
     contents: tuple[Any, ...] = ()
     if len(parts) > 2:
         contents = parts[2]
+    # An empty cell stays empty: its name was not bound yet.
     for cell, held in zip(function.__closure__ or (), contents):
         if held:
             cell.cell_contents = held[0]
@@ -79,6 +80,7 @@ def pickler(
     had to be copied; `seen`, the ids of what is not part of the value, such as what pandas tables
     share among themselves; `held`, those of the classes and functions that it holds.
     """
+    # nbci imports it, not the step, so it is none of what the step was seen to use.
     if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
         sys.modules["_nbci.facts"].baseline.add("cloudpickle")
     import cloudpickle  # type: ignore[import-untyped]  # it has no types
@@ -96,6 +98,7 @@ def pickler(
             if isinstance(obj, types.CodeType) and obj.co_filename.startswith(CELL_FILES):
                 obj = obj.replace(co_filename="<step " + state["step"] + ">")
                 return cloudpickle.Pickler.dispatch_table[types.CodeType](obj)
+            # pickle says "cannot pickle '_io.TextIOWrapper' object", which helps nobody.
             if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
                 raise Refused("an open file belongs to the process that opened it")
             special = special_form(self, obj)
@@ -162,6 +165,7 @@ def pickler(
 
         Pickler.persistent_id = persistent_id
 
+    # Protocol 5 is the first with buffers apart (PEP 574), so that arrays need not be copied.
     made = Pickler(file, protocol=5, buffer_callback=buffers)
     made.refs, made.reads, made.copied, made.seen, made.held = set(), set(), 0, set(), set()
     made.shared, made.picture, made.checked = shared, picture, set()
@@ -178,6 +182,7 @@ def special_form(pickler: Any, obj: Any) -> Any:
         special = learning.form_of(obj)
     if special is None:
         special = objects.form_of(obj)
+    # A picture is taken at each cell, and nothing is read from it again.
     if special is None and pickler.picture is None and type(obj) not in pickler.checked:
         pickler.checked.add(type(obj))
         if type(obj) not in pickler.dispatch_table:
@@ -193,6 +198,7 @@ def names_behind(names: Iterable[str]) -> set[str]:
     pending, seen = list(names), set()
     while pending:
         name = pending.pop()
+        # Functions may call each other in a circle.
         if name in seen or name not in definitions.made:
             continue
         seen.add(name)
@@ -220,6 +226,7 @@ def repeatable_id(obj: type) -> None:
 
     try:
         by_class, by_id = inner._DYNAMIC_CLASS_TRACKER_BY_CLASS, inner._DYNAMIC_CLASS_TRACKER_BY_ID
+    # A later cloudpickle may keep them elsewhere: then digests differ, and steps run again.
     except AttributeError:
         return
     if obj in by_class:

@@ -70,8 +70,10 @@ def umask(_: Any) -> dict[str, Any]:
 def interpreter(_: Any) -> dict[str, Any]:
     found = {"recursion limit": sys.getrecursionlimit(), "switch interval": sys.getswitchinterval()}
     if hasattr(sys, "get_int_max_str_digits"):
+        # Since Python 3.11, and in later releases of 3.8 to 3.10.
         found["longest int"] = sys.get_int_max_str_digits()
     for name in ("stdout", "stderr", "excepthook"):
+        # By identity: a stream or hook has no value to compare.
         found["sys." + name] = id(getattr(sys, name))
     found["sys.dont_write_bytecode"] = sys.dont_write_bytecode
     return found
@@ -124,6 +126,7 @@ def loggers(logging: Any) -> dict[str, Any]:
         "of all loggers": root.manager.disable,
         "": (root.level, tuple(map(id, root.handlers))),
     }
+    # A copy: another thread may make a logger meanwhile.
     for name, logger in list(root.manager.loggerDict.items()):
         level, off = getattr(logger, "level", 0), getattr(logger, "disabled", False)
         if level or off:
@@ -369,6 +372,7 @@ def begin() -> None:
     """
     from IPython import get_ipython
 
+    # Most libraries come later, or never: each is looked at when it comes.
     for kind in KINDS:
         arrivals.watch(kind.owner, functools.partial(picture, kind))
     known.update(sys.modules)

@@ -82,6 +82,7 @@ class _Reading:
                 f"two step names in one cell: {self.steps[0]} and {value}",
                 "split the cell, or write one tag `block:a;b` where the cell belongs to both",
             )
+        # Kale's older dialect: one cell in several steps.
         self.steps.extend(self.name(part) for part in value.split(";") if part)
 
     def prev(self, value: str) -> None:
@@ -107,6 +108,7 @@ class _Reading:
                 f"`limit:{value}` is no limit",
                 "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`",
             )
+        # `0` takes the GPU away that `steps_defaults` ask for.
         if is_gpu and not amount.strip("0"):
             self.settings.setdefault("agent", None)
         elif is_gpu and self.settings.get("agent") is None:
@@ -206,6 +208,7 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
 
     Unknown ones are other tools', unless they look like a misspelt one of ours.
     """
+    # These stand alone: a cell of imports is no step, whatever its other tags say.
     for tag in cell.tags:
         if tag in _SPECIAL:
             return CellTags(role=_SPECIAL[tag])
@@ -246,6 +249,7 @@ def _check_reference(reading: _Reading, cell: Cell) -> None:
         reading.wrong(
             "a cell that refers to a notebook is no step", "give the step a cell of its own"
         )
+    # Kale does not run the cell's own code, so code in it would be lost without a word.
     lines = [line.strip() for line in cell.source.splitlines()]
     if any(line and not line.startswith("#") for line in lines):
         reading.wrong(

@@ -55,6 +55,7 @@ class YamlText:
         places = self._places
         if key and path in places.key_marks:
             return places.key_marks[path]
+        # A key that is missing has no place; what it is missing in has one.
         while path not in places.marks and path:
             path = path[:-1]
         return places.marks.get(path, (1, 1))
@@ -136,6 +137,7 @@ class _Composer:
     def _parse(self, text: str) -> Iterator[Event]:
         import yaml
 
+        # Wheels of PyYAML have libyaml; a build without it reads the same, but slowly.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
             yield from yaml.parse(text, Loader=loader)
@@ -219,6 +221,7 @@ class _Composer:
         pairs = []
         while not isinstance(following := next(self._events), events.MappingEndEvent):
             key = self._node(following, depth + 1)
+            # JSON, in which plans are kept, has no such keys.
             if key.items is not None or key.pairs is not None:
                 raise self._error("a key must be text or a number", following.start_mark)
             pairs.append((key, self._node(next(self._events), depth + 1)))
@@ -228,6 +231,7 @@ class _Composer:
 
     def _scalar(self, event: Any) -> _Node:
         tag = event.tag
+        # Not in YAML 1.2, but written all the same, and read by most tools.
         merge = tag == f"{_CORE}merge" or (event.implicit[0] and event.value == "<<")
         value = event.value
         if tag is None and event.implicit[0]:

@@ -33,10 +33,12 @@ def lock_files(root: Path, name: str) -> tuple[Path, ...]:
     waiting = [root / name]
     while waiting:
         path = waiting.pop(0)
+        # Files may include each other.
         if path in found:
             continue
         found[path] = None
         for option, value in _entries(path):
+            # What lies at a URL is not known before it is fetched; a lock file should not name one.
             if option in _INCLUDES and "://" not in value:
                 waiting.append(path.parent / value)
             elif option == "" and (root / value).is_file():
@@ -79,6 +81,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return
+    # Hashes stand on lines of their own, each behind a backslash.
     for line in text.replace("\\\n", " ").splitlines():
         words = (
             line.partition(" #")[0].replace("=", " ", 1).split()
@@ -108,6 +111,7 @@ class Environments:
             name = json.loads((self.root / key / _MADE).read_bytes())["folder"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        # The interpreter that it was made of may have been removed or replaced since.
         folder = self.root / key / str(name)
         return folder if interpreter_of(folder).exists() else None
 
@@ -135,6 +139,7 @@ class Environments:
 
     def complete(self, key: str, folder: Path, lock: str) -> None:
         """From now on it is used."""
+        # The last thing written: an installation that was cut off has no such file.
         write_atomic(self.root / key / _MADE, json.dumps({"folder": folder.name, "lock": lock}))
 
     def mark_used(self, key: str) -> None:
@@ -147,6 +152,7 @@ class Environments:
         found = []
         for place in sorted(self.root.glob("*")):
             if place.name != "locks" and _last_used(place) < before:
+                # A step that runs in it holds it, however long ago it was made.
                 descriptor = self.try_hold(place.name, alone=True)
                 if descriptor is not None:
                     os.close(descriptor)
