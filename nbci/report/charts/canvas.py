@@ -8,18 +8,20 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from nbci.report.charts import palette
 from nbci.report.charts.svg import FONT
 
-TEXT, QUIET, GRID, OTHERS = "#1d2329", "#59636e", "#d5dbe1", "#8f98a1"
-COLOURS = ("#0a5cad", "#b3470e", "#17692f", "#8250a8")
+TEXT, QUIET, GRID = palette.TEXT.light, palette.QUIET.light, palette.LINE.light
+OTHERS = "#8f98a1"
+# The report has no orange of its own.
+_SERIES = (palette.LINK, palette.Colour("#b3470e", "#f0a070"), palette.GOOD, palette.KEYWORD)
+COLOURS = tuple(colour.light for colour in _SERIES)
 ON_DARK_CELL = "#fffffe"
 LEVELS = ("#eaf1f8", "#d6e4f2", "#bcd4ea", "#9bbfe0", "#3876b3", "#2a6bab", "#195696", "#0b407a")
 _DARK = {
-    TEXT: "#dce2e8",
-    QUIET: "#9aa5b0",
-    GRID: "#363e46",
+    **dict((palette.TEXT, palette.QUIET, palette.LINE)),
     OTHERS: "#78838e",
-    **dict(zip(COLOURS, ("#7db6f0", "#f0a070", "#6cc788", "#cfa5ee"), strict=True)),
+    **dict(_SERIES),
     ON_DARK_CELL: "#0e1216",
     **dict(
         zip(

@@ -9,11 +9,13 @@ import math
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
+from string import Template
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import moment
 from nbci.formatting.numbers import number
 from nbci.pipeline.metric_names import short_name
+from nbci.report.charts import palette
 from nbci.report.charts.figure import Figure, Numbers
 from nbci.report.charts.history import describe_history
 from nbci.report.charts.svg import FONT, middle_cut, short, svg_file, text_width
@@ -29,18 +31,37 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 256.0, 14.0, 138.0
 _ROWS = 12
 _Point = tuple[float, float]
 _LETTERS = 11
-STYLE = (
-    f"text{{font:{_LETTERS}px {FONT};fill:#59636e}}.grid{{stroke:#d5dbe1}}"
-    ".line{fill:none;stroke:#0a5cad;stroke-width:2}.dot{fill:#0a5cad}"
-    ".hollow{fill:#fff;stroke:#0a5cad;stroke-width:1.5}.now{font-weight:600;fill:#0a5cad}"
-    ".label{paint-order:stroke;stroke:#fff;stroke-width:2px;stroke-linejoin:round}"
-    ".refused{fill:#b3261e;fill-opacity:.1}"
-    ".bound{stroke:#b3261e;stroke-width:1.5;stroke-dasharray:6 3}"
-    ".asked{fill:#b3261e}.base{stroke:#59636e;stroke-width:1.5;stroke-dasharray:1.5 3}"
-    "@media(prefers-color-scheme:dark){text{fill:#9aa5b0}.grid{stroke:#363e46}.line{stroke:#7db6f0}.dot{fill:#7db6f0}"
-    ".hollow{fill:#14181c;stroke:#7db6f0}.now{fill:#7db6f0}.label{stroke:#14181c}"
-    ".refused{fill:#ff9a90;fill-opacity:.13}.bound{stroke:#ff9a90}.asked{fill:#ff9a90}.base{stroke:#9aa5b0}}"
+_RULES = Template(
+    "text{font:${letters}px $font;fill:$quiet}.grid{stroke:$line}"
+    ".line{fill:none;stroke:$link;stroke-width:2}.dot{fill:$link}"
+    ".hollow{fill:$page;stroke:$link;stroke-width:1.5}.now{font-weight:600;fill:$link}"
+    ".label{paint-order:stroke;stroke:$page;stroke-width:2px;stroke-linejoin:round}"
+    ".refused{fill:$bad;fill-opacity:.1}"
+    ".bound{stroke:$bad;stroke-width:1.5;stroke-dasharray:6 3}"
+    ".asked{fill:$bad}.base{stroke:$quiet;stroke-width:1.5;stroke-dasharray:1.5 3}"
 )
+_DARK_RULES = Template(
+    "text{fill:$quiet}.grid{stroke:$line}.line{stroke:$link}.dot{fill:$link}"
+    ".hollow{fill:$page;stroke:$link}.now{fill:$link}.label{stroke:$page}"
+    ".refused{fill:$bad;fill-opacity:.13}.bound{stroke:$bad}.asked{fill:$bad}.base{stroke:$quiet}"
+)
+
+
+def _style() -> str:
+    used = {
+        "page": palette.PAGE,
+        "quiet": palette.QUIET,
+        "line": palette.LINE,
+        "link": palette.LINK,
+        "bad": palette.BAD,
+    }
+    light = {name: colour.light for name, colour in used.items()}
+    dark = {name: colour.dark for name, colour in used.items()}
+    rules = _RULES.substitute(light, letters=_LETTERS, font=FONT)
+    return f"{rules}@media(prefers-color-scheme:dark){{{_DARK_RULES.substitute(dark)}}}"
+
+
+STYLE = _style()
 
 
 def sparkline(history: History) -> Markup | None:
