@@ -28,6 +28,7 @@ def conclude(
     the run its record.
     """
     judged = judge(record)
+    # Without gates it is the same record, which is in the folder already.
     if judged is not record:
         folder.write_run(judged)
     publish(judged)

@@ -83,6 +83,7 @@ def finish(request: FinishRequest) -> FinishedRun:
         lost=request.lost,
     )
     try:
+        # Before it is judged: a baseline that cannot be read must not cost the run its record.
         folder.write_run(record)
         record = _conclude(
             request, project, plan, notebooks, store=store, folder=folder, record=record
@@ -156,6 +157,7 @@ def promote_finished(request: FinishRequest, run: FinishedRun, model: str | None
     folder = run.folder
     done = promote_run(run.project, folder, Request(model=model), os.environ)
     publish_report(run.project, folder, folder.read_plan(), folder.read(), reused_too=True)
+    # The report that was handed over before does not show the release.
     if request.build_files is not None:
         _hand_over(request, folder, run.plan, run.record)
     return done

@@ -22,6 +22,7 @@ def promote_run(
     """Promote; the gates' baselines must be what the verdict was made with."""
 
     def find(asked: str) -> tuple[str, str | None]:
+        # The plan of the run, since the pipeline's file may have changed after it.
         search = Search(project=project, plan=folder.read_plan(), run=folder.run, environ=environ)
         found = find_baseline(asked, search).baseline
         if isinstance(found, Baseline):

@@ -107,6 +107,7 @@ def _plan(target: Target, request: RunRequest) -> Plan:
 
 def _selected(project: Project, plan: Plan, request: RunRequest) -> Plan:
     """Limit the plan to the steps that were asked for."""
+    # DVC may ask for a stage when the steps before it have no results here: they run, too.
     if request.for_dvc and not (request.first or request.until):
         from nbci.engine.dvc_stage import select_stage
 
@@ -117,6 +118,7 @@ def _selected(project: Project, plan: Plan, request: RunRequest) -> Plan:
 def _resumed_work(request: RunRequest) -> _Work:
     """Take up the plan of an earlier run, in its own folder."""
     own_plan = request.pairs, request.files, request.first, request.until, request.only
+    # To ignore these would let the user believe that the run has them.
     if any(own_plan) or request.kernel:
         raise UsageError(
             "a resumed run carries on its own plan",
@@ -125,6 +127,7 @@ def _resumed_work(request: RunRequest) -> _Work:
     project = find_project(Path.cwd())
     assert request.resume is not None
     folder = find_run(project, request.resume)
+    # Two processes that carry on one run would both write its record.
     if not folder.hold():
         raise UsageError(f"run {folder.run} is still going on")
 
@@ -209,6 +212,7 @@ def _execute(
         conclude=conclude_run,
         preparations=prepare_publishing(plan),
     )
+    # Before the first step: a run that is killed at any moment is resumed by its plan.
     folder.write_plan(plan)
     begun = header(folder.run, plan, project.root, request.command, checked.ready.mask)
     return run_plan(context, begun, options)
@@ -228,5 +232,6 @@ def _note_for_later(
         from nbci.engine.dvc_stage import write_notes_of
 
         write_notes_of(work.project, work.plan, record, request.only)
+    # A resumed run has no target to be remembered by; a fork's rules may change at any time.
     elif not request.resume and work.plan.fork is None:
         remember_run(request, context, record, judging, presentation.summary_of)

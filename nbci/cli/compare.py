@@ -30,6 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Compare; both being equal is no failure, nor is the opposite."""
     if arguments.html:
         return _write_pages(arguments)
+    # To ignore it would leave the user waiting for a browser.
     if arguments.open:
         raise UsageError("--open shows pages", hint="nbci compare A B --html --open")
     return diff.main(arguments)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci metrics`."""
+    # argparse lets subcommands be left out, and `main` would lack its arguments.
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     history = actions.add_parser(
         "history", help="a metric in each run that has it, the newest first"

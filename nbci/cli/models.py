@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci models`."""
+    # Only here with a default: without a query, nothing else would set these.
     _add_common(parser, default=False)
     commands = parser.add_subparsers(dest="query", metavar="QUERY")
 

@@ -31,6 +31,7 @@ def render_plan(plan: Plan, form: str) -> str:
 def render_nothing(form: str, seen: Mapping[str, str]) -> str:
     """That a timer's build has nothing to do."""
     if form == "json":
+        # Who reads JSON needs a document also where there is no plan.
         return "null\n"
     if form != "jenkins":
         return f"{_NO_NEWS}\n"
@@ -39,12 +40,14 @@ def render_nothing(form: str, seen: Mapping[str, str]) -> str:
 
 def render_error(error: NbciError) -> str:
     """That nothing could be planned, in the form `jenkins`; its library ends the build with it."""
+    # `_fields` refuses line breaks, and its own error would hide this one.
     message = " ".join(str(error).split())
     return f"{_JENKINS_FORMAT}\n{_fields('error', message)}\n"
 
 
 def data_line(seen: Mapping[str, str]) -> str:
     """What a poll saw of imported data, for the next one."""
+    # JSON writes tabs and line breaks as escapes, so that any path fits into a field.
     return f"{_fields('data', json.dumps(seen, sort_keys=True))}\n"
 
 

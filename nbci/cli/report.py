@@ -32,6 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)
+    # Scripts read the page's path from stdout: whatever else is to be said goes to stderr.
     page = write_run_report(project, folder, lambda text: print_error(f"nbci: {text}"))
     show_page(page, {"run": folder.run}, arguments)
     return 0

@@ -58,12 +58,16 @@ def settings() -> Any:
 
     return mpl.rc_context(
         {
+            # The user's own matplotlibrc would make another picture of the same numbers.
             **{
                 key: value
                 for key, value in mpl.rcParamsDefault.items()
+                # `rc_context` does not restore the backend, and an SVG does not depend on it.
                 if not key.startswith(("backend", "interactive"))
             },
+            # Letters as outlines make files large, and are not in the font of the page.
             "svg.fonttype": "none",
+            # Without it ids are random, and the same picture has other bytes each time.
             "svg.hashsalt": "nbci",
             "text.parse_math": False,  # a dollar in a label is a dollar
             "text.color": TEXT,
@@ -88,6 +92,7 @@ def settings() -> Any:
 
 def canvas(width: float, height: float, box: tuple[float, float, float, float]) -> tuple[Any, Any]:
     """A figure of that many pixels with axes in `box`: left, top, width, height."""
+    # Not pyplot, which keeps each figure until it is closed and looks for a display.
     from matplotlib.figure import Figure
 
     width, height = math.ceil(width), math.ceil(height)
@@ -143,6 +148,7 @@ def _as_attributes(found: re.Match[str]) -> str:
             written.append(f'font-size="{size[1] if size else LETTERS}"')
             if "bold" in value or re.match(r"[6-9]00\b", value):
                 written.append('font-weight="600"')
+        # The style sheet sets the page's font; a style that ends in `;` has an empty part.
         elif name == "font-family" or not name:
             continue
         else:

@@ -27,6 +27,7 @@ def folded_steps(
     `nodes` are the pipeline file's nodes that steps belong to. What the groups wait for has no
     cycle either. A group of one step bears its name.
     """
+    # A few hundred steps may have thousands of edges, which nobody could follow.
     if len(after) <= SHOWN_SINGLY and sum(map(len, after.values())) <= _MOST_EDGES:
         return None
     most: dict[str, list[str]] = {}
@@ -34,6 +35,7 @@ def folded_steps(
         groups: dict[str, list[str]] = {}
         for name in after:
             groups.setdefault(title_of(name), []).append(name)
+        # Groups by name may wait for each other in a circle, although their steps do not.
         if len(most) < len(groups) <= _MOST_GROUPS and find_cycle(between(after, groups)) is None:
             most = groups
         if len(most) >= _FEWEST_GROUPS:
@@ -100,6 +102,7 @@ def _ways(
     yield _stem
     yield lambda name: f"{_stem(name)}, stage {stage[name]}"
     yield lambda name: f"{name.partition('/')[0]}, stage {stage[name]}"
+    # Steps wait for earlier stages only, so that these groups never wait in a circle.
     yield lambda name: _range((stage[name] - 1) // span * span + 1, span, last)
 
 

@@ -72,9 +72,11 @@ def sparkline(history: History) -> Markup | None:
     if not history.is_drawable:
         return None
     values = history.values
+    # The dot has a radius of 2.5 and must fit into 24 pixels, also at the extremes.
     scale = _Scale.of([value for value in values if value is not None], 3, 21)
     step = 84 / (len(values) - 1)
     points = _points(values, scale, left=4, step=step)
+    # The newest run may lack the value: the dot then marks the last run that has it.
     last = list(filter(None, points))[-1]
     return element(
         "svg",
@@ -122,7 +124,9 @@ class _Scale:
         low, high = min(values), max(values)
         # halves, since the difference of two great numbers may be none
         if (room := high / 2 - low / 2) <= abs(high) * 1e-12:
+            # Equal values have no span to divide by, and 5 percent of zero are none either.
             room = abs(high) * 0.05 or 0.5
+            # Near the largest float the added room would be infinite, and no height a number.
             low, high = max(low - room, -sys.float_info.max), min(high + room, sys.float_info.max)
         return cls(low=low, high=high, top=top, bottom=bottom)
 
@@ -147,6 +151,7 @@ def _points(
 def _picture(history: History) -> Markup:
     values = history.values
     finite = [value for value in values if value is not None]
+    # A bound that is far off would press the line of values flat: `_far` names it by an arrow.
     near = [bound for bound in history.bounds if _is_near(bound.value, finite)]
     beside = []
     if history.baseline is not None and _is_near(history.baseline, finite):
@@ -155,6 +160,7 @@ def _picture(history: History) -> Markup:
     step = (_RIGHT - _LEFT - 12) / (len(values) - 1)
     points = _points(values, scale, left=_LEFT + 6, step=step)
     return fragment(
+        # SVG paints in this order: what gates refuse lies behind the line, labels in front of it.
         *(_bound(bound, scale) for bound in near),
         *_axis(history, scale),
         *(_across(scale(value), "base") for value in beside),
@@ -233,6 +239,7 @@ def _labels(
         width, y = text_width(words, _LETTERS), scale(value)
         places = [(x, y + down) for down in (-4, 12) for x in (_LEFT + 4, _RIGHT - width - 8)]
         x, y = min(places, key=lambda place: _covered(place, width, drawn))
+        # The labels that follow must not cover this one.
         drawn += [(x + at, y - 4) for at in range(0, int(width), 2)]
         yield element("text", words, x=short(x), y=short(y), class_=kind)
 
@@ -271,6 +278,7 @@ def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]
 
     A dot is hollow for a run that did not pass.
     """
+    # More dots of 5 pixels on a line of 190 would leave hardly a gap, and hide the line.
     crowded = len(points) > 30
     for one, point in zip(history.moments[:-1], points[:-1], strict=True):
         if point is not None and not crowded:
@@ -286,6 +294,7 @@ def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]
 def _dates(history: History) -> Iterator[Markup]:
     """When the first and the last run were; by the clock, where all were on one day."""
     first, last = (moment(one.started_utc) for one in (history.moments[0], history.moments[-1]))
+    # Runs of one day would have the same date at both ends, which does not tell them apart.
     if first[:10] == last[:10]:
         first, last = first[11:16], last[:16]
     y = short(_BOTTOM + 20)
@@ -300,6 +309,7 @@ def _path(points: Sequence[_Point | None]) -> str:
     written, is_on = [], False
     for point in points:
         if point is not None:
+            # A line over a gap would show values that the run there does not have.
             written.append(f"{'L' if is_on else 'M'}{short(point[0])} {short(point[1])}")
         is_on = point is not None
     return "".join(written)
@@ -308,6 +318,7 @@ def _path(points: Sequence[_Point | None]) -> str:
 def _numbers(history: History) -> Numbers:
     shown = history.moments[-_ROWS:]
     rows = []
+    # The newest first, as `nbci metrics history` lists them.
     for one in reversed(shown):
         value = ""
         if one.value is not None:

@@ -45,6 +45,7 @@ def charts_of_ui_metadata(record: Mapping[str, Any], near: Near) -> Iterator[Cha
             continue
         try:
             yield _of_entry(entry, near)
+        # One entry with an error must not cost its file the other charts.
         except Unusable as problem:
             yield problem
 
@@ -70,6 +71,7 @@ def _metadata(record: Any) -> Mapping[str, Any] | None:
     if not isinstance(record, Mapping):
         return None
     metadata = record.get("metadata")
+    # The artifact may be saved as a whole, or its metadata alone.
     return metadata if isinstance(metadata, Mapping) else record
 
 
@@ -133,6 +135,7 @@ def _columns(entry: Mapping[str, Any], usual: Sequence[str]) -> dict[str, int]:
         else []
     )
     found = {str(name): at for at, name in enumerate(names)}
+    # An entry may lack a schema: then its columns stand in the usual order.
     return {**{name: at for at, name in enumerate(usual)}, **found}
 
 
@@ -152,6 +155,7 @@ def _rows(entry: Mapping[str, Any], near: Near) -> list[list[str]]:
     if entry.get("storage") == "inline":
         text = source
     else:
+        # A report is made of the run's own outs: an address, as of a bucket, is never fetched.
         content = None if "://" in source else near(source)
         if content is None:
             raise Unusable(f"its table {source} is no file of the run's outs")

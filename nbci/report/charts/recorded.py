@@ -58,6 +58,7 @@ def recorded_figures(material: Material) -> tuple[Figure, ...]:
         if not shown:
             continue
         earlier = _baseline_records(material, step)
+        # Names of records are users' texts: two may differ in what no file name can have.
         names = file_names([one.name for one in shown])
         for one in shown:
             path = None
@@ -105,6 +106,7 @@ def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str
 
 def _is_comparable(chart: Chart, earlier: Chart | None) -> bool:
     if isinstance(chart, Curves) and isinstance(earlier, Curves):
+        # One class has all kinds of curves, and those of two kinds have no axes in common.
         return chart.kind == earlier.kind
     return type(chart) is type(earlier)
 
@@ -142,6 +144,7 @@ def describe_chart(chart: Chart, before: Chart | None) -> str:
 
 def _by_importance(chart: Importance) -> list[tuple[str, float]]:
     pairs = zip(chart.names, chart.values, strict=True)
+    # Importances may be negative, as coefficients are, and then matter as much.
     return sorted(pairs, key=lambda pair: -abs(pair[1]))
 
 
@@ -169,6 +172,7 @@ def _value_and_baseline(value: float | None, earlier: float | None) -> str:
 
 
 def _describe_matrix(chart: Confusion, before: Confusion | None) -> str:
+    # `counted` makes a plural by an s, which is wrong for `class`.
     text = f"{chart.title} of {counted(len(chart.labels), 'class').replace('classs', 'classes')}: "
     share = right_share(chart)
     if share is None:
@@ -273,6 +277,7 @@ def _curve_numbers(chart: Curves, before: Curves | None) -> Numbers:
         if with_baseline:
             row += [_shown(earlier), _change(value, earlier)]
         if with_extremes:
+            # A gap is NaN, and what `min` makes of NaN depends on where it stands.
             heights = list(filter(math.isfinite, line.y))
             row += [number(min(heights)), number(max(heights))]
         rows.append(tuple(row))
@@ -306,6 +311,7 @@ def _matrix_numbers(chart: Confusion, before: Confusion | None) -> Numbers:
 
     # The table is cut, and the classes that go wrong most must not be lost by that.
     if len(rows) > _ROWS:
+        # A class without cases has no share, and nothing that went wrong: it goes last.
         rows.sort(key=lambda cells: float(cells[2].rstrip("%") or "inf"))
     return _table(heads, rows)
 

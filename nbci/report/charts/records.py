@@ -67,6 +67,7 @@ def recorded(run: ShownRun, step: StepRecord) -> tuple[Recorded, ...]:
 
 def _of_scraps(step: StepRecord) -> Iterator[Recorded]:
     for scrap in step.scraps:
+        # A scrap is in no folder, so that a path in it names no file beside it.
         yield from _of_json(scrap.data, scrap.name, f"scrap {scrap.name}", lambda _path: None)
 
 
@@ -141,6 +142,7 @@ def _files(run: ShownRun, outs: Iterable[FileRef]) -> Iterator[tuple[str, int | 
     Of a folder, those that DVC would plot.
     """
     for ref in outs:
+        # DVC ends the digest of a folder by this.
         if not ref.digest.endswith(".dir"):
             yield ref.path, ref.bytes
             continue
@@ -183,9 +185,11 @@ def _of_file(
 
 
 def _content(run: ShownRun, path: str, known_bytes: int | None, limit: int) -> bytes:
+    # A huge file must not be read only to learn that it is too large.
     content = run.read_file(path) if known_bytes is None or known_bytes <= limit else b""
     if content is None:
         raise _Passed("it is no longer at hand")
+    # The record has no sizes of files within a folder: they are known only now.
     count = max(known_bytes or 0, len(content))
     if count > limit:
         raise _Passed(f"it has {size(count)}; pictures are made of {size(limit)} or less")
@@ -202,6 +206,7 @@ def _of_plot(content: bytes, path: str, plot: Plot, name: str) -> Recorded:
         if not rows:
             raise Unusable("it has no records")
         is_silent = plot.x is None and not plot.y and plot.template is None
+        # Where dvc.yaml names no axes, the columns' names may tell more, as fpr and tpr do.
         found = chart_of_rows(rows) if is_silent else None
         chart = found or chart_of_columns(
             rows, plot.x, plot.y, template=plot.template, words=plot.words
@@ -238,11 +243,13 @@ def _near(run: ShownRun, path: str) -> Near:
 def _json(content: bytes) -> Any:
     try:
         return json.loads(content)
+    # The parser raises RecursionError, which is no ValueError, for deep nesting.
     except (ValueError, RecursionError) as error:
         raise _Passed("it is not JSON") from error
 
 
 def _yaml(content: bytes | None) -> Any:
+    # Imported here: a run's end waits for its report, and few outs have a dvc.yaml.
     import yaml
 
     if content is None or len(content) > _LARGEST_BYTES:
@@ -279,4 +286,5 @@ def _may_be_chart(head: list[str]) -> bool:
     try:
         return bool(probe) and chart_of_rows([probe]) is not None
     except Unusable:
+        # The names are those of a chart, only the probe's values are not: the real rows decide.
         return True

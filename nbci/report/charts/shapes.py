@@ -256,6 +256,7 @@ def _curves_of_columns(
     title = words.get("title")
     columns = tuple(y) or _drawable_columns(rows, x)
     for kind, sure_x, sure_y in _SURE:
+        # Known axes make it a chart with a measure, as an ROC curve has its area.
         if x == sure_x and columns == (sure_y,):
             return curves(kind, _lines(rows, sure_x, columns), title=title)
     if not columns:
@@ -296,6 +297,7 @@ def _drawable_columns(rows: Rows, x: str | None) -> tuple[str, ...]:
 def _is_numeric(rows: Rows, column: str) -> bool:
     """Whether the first cell of the column that is not empty is a number."""
     try:
+        # A cell where a logger measured nothing is read as NaN, and tells nothing here.
         return any(not math.isnan(number(row.get(column), column)) for row in rows)
     except Unusable:
         return False
@@ -322,6 +324,7 @@ def _confusion_of_rows(rows: Rows, actual: str, predicted: str) -> Chart | None:
 def _is_fraction(value: Any) -> bool:
     try:
         return not float(value).is_integer()
+    # JSON has integers of any size, and `float` raises OverflowError for what is too large.
     except (TypeError, ValueError, OverflowError):
         return False
 
@@ -347,6 +350,7 @@ def _lines(rows: Rows, x: str, columns: Sequence[str], *, gaps: bool = False) ->
 
 def _rows_by_name(rows: Rows, drawn_columns: set[str]) -> dict[str, list[Mapping[str, Any]]]:
     """The rows of each name; all under an empty one where no column has names."""
+    # What is drawn holds numbers whatever its name, and would make a line of each row.
     by = _first_of(_NAMES, rows[0].keys() - drawn_columns)
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:

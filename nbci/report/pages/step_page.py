@@ -139,6 +139,7 @@ def _failure(step: ShownStep) -> Markup | None:
         return None
     title = "What failed"
     if step.word == "interrupted":
+        # A step that was stopped is recorded as failed, but has no mistake to look for.
         title = "Where it was interrupted"
     shown = explain_failure(step, root=ROOT, on_page=True)
     return section(title, shown, anchor="failure", class_="failed")
@@ -171,6 +172,7 @@ def _note_on_outputs(record: RunRecord, step: ShownStep) -> Markup | None:
     """Why cells are shown without what they printed, where they are."""
     if step.is_from_notebook:
         return None
+    # Only a reused step was executed elsewhere, where its outputs may still be found.
     if step.record.result == "reused" and step.record.run:
         where = f"What these cells printed is in run {step.record.run}, and not on this machine."
         command = element("code", f"nbci pull {record.run} && nbci report {record.run}")
@@ -210,6 +212,7 @@ def _attempt_row(step: ShownStep, attempt: Attempt) -> tuple[str, ...]:
 def _traceback(attempt: Attempt) -> Markup | None:
     if attempt.failure is None or not attempt.failure.traceback:
         return None
+    # Python names the error at the end of a traceback: if it is cut, then at its beginning.
     text = ansi_to_html(last_part(attempt.failure.traceback, _TRACE_BYTES))
     return fold(f"Traceback of attempt {attempt.number}", element("pre", text, tabindex=0))
 
