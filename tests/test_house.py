@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PACKAGE = ROOT / "nbci"
 GOALS = {"comments": 3.0, "conditional": 10.0, "comprehensions": 15.0, "participles": 0.05}
 """Comments in 100 lines, expressions in 1,000 lines, the share of functions."""
-LIMITS = {"comments": 2.9, "conditional": 10.0, "comprehensions": 21.5, "participles": 0.05}
+LIMITS = {"comments": 3.0, "conditional": 10.0, "comprehensions": 21.5, "participles": 0.05}
 NESTED_LIMITS = {"comprehensions": 9, "conditional": 0}
 """In all of nbci; the goal is 20 of each."""
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
