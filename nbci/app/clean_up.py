@@ -63,7 +63,8 @@ def clean_up(project: Project, request: CleanRequest) -> Cleaned:
         unneeded = [run for run in unneeded if run not in displaced]
 
     cache = project_cache(project, os.environ)
-    kept = [each.run for each in known if each.run not in set(unneeded)]
+    going = set(unneeded)
+    kept = [each.run for each in known if each.run not in going]
     # Whatever is younger may belong to a run that goes on.
     before = time.time() - max(request.older_seconds, YOUNGEST_SECONDS)
     results = Removable()
