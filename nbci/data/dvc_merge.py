@@ -85,6 +85,18 @@ def outs_of(stage: Mapping[str, Any]) -> list[str]:
     return paths
 
 
+def locked_digests(stages: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of what these stages of a dvc.lock made, by path.
+
+    Raises AttributeError, KeyError or TypeError for stages of another shape.
+    """
+    digests: dict[str, str] = {}
+    for stage in stages.values():
+        for entry in (stage or {}).get("outs") or ():
+            digests[entry["path"]] = str(entry.get("md5"))
+    return digests
+
+
 def owned_outs(
     others: Mapping[str, Mapping[str, Any]],
     lock: Mapping[str, Any] | None,
@@ -95,12 +107,8 @@ def owned_outs(
 
     `read` reads the `.dvc` files beside what was `made`.
     """
-    digests = {}
-    for name, stage in ((lock or {}).get("stages") or {}).items():
-        if name not in others:
-            continue
-        for entry in (stage or {}).get("outs") or ():
-            digests[entry["path"]] = str(entry.get("md5"))
+    locked = (lock or {}).get("stages") or {}
+    digests = locked_digests({name: locked[name] for name in locked if name in others})
 
     owned = {}
     for name, stage in others.items():

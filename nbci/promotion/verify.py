@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from nbci.data.dvc_merge import locked_digests
 from nbci.data.remotes import ARTIFACTS, default_remote
 from nbci.errors import IntegrityError, NbciError
 from nbci.git.process import REMOTE, GitFailed
@@ -220,7 +221,7 @@ def _document_problems(git: Git, commit: str, prefix: str, manifest: Manifest) -
 
     try:
         models = read("dvc.yaml").get("artifacts") or {}
-        locked = _locked_digests(read("dvc.lock"))
+        locked = locked_digests(read("dvc.lock").get("stages") or {})
     # A forged document may have any shape: a list, nothing, a stage without paths.
     except (GitFailed, yaml.YAMLError, AttributeError, KeyError, TypeError):
         yield "its dvc.yaml or dvc.lock cannot be read"
@@ -233,15 +234,6 @@ def _document_problems(git: Git, commit: str, prefix: str, manifest: Manifest) -
         # a file that a .dvc file tracks is in no stage of dvc.lock
         if locked.get(ref.path, ref.digest) != ref.digest:
             yield f"its dvc.lock has other content for {ref.path} than the evidence"
-
-
-def _locked_digests(lock: Any) -> dict[str, str]:
-    """The digests of a dvc.lock by path, as text whatever they are."""
-    locked: dict[str, str] = {}
-    for stage in (lock.get("stages") or {}).values():
-        for entry in stage.get("outs") or ():
-            locked[str(entry["path"])] = str(entry.get("md5"))
-    return locked
 
 
 def _object_problems(remote: Remote, ref: FileRef, *, content: bool) -> Iterator[str]:
