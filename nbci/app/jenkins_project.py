@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbci.config import Project
+    from nbci.health_check import Check
     from nbci.jenkins.controller import Controller
-    from nbci.jenkins.doctor import Finding
     from nbci.pipeline.model import Pipeline
     from nbci.project.sources import Target
 
@@ -82,7 +82,7 @@ def examine_controller(
     job: str | None,
     branch: str | None,
     agent_command: str | None,
-) -> tuple[Finding, ...]:
+) -> tuple[Check, ...]:
     """Look at what the controller has of what the project needs.
 
     With an `agent_command` each agent is asked, too, by a build that calls nbci by that name.
@@ -149,15 +149,16 @@ def _asked_labels(project: Project) -> tuple[list[str], str]:
     return sorted({step.agent for step in steps if step.agent}), text
 
 
-def _examine_agents(controller: Controller, job: str, command: str) -> Iterator[Finding]:
+def _examine_agents(controller: Controller, job: str, command: str) -> Iterator[Check]:
     """What the agents themselves say that they have."""
+    from nbci.health_check import Check
     from nbci.jenkins.agents import agent_findings, ask_agents, available_nodes
-    from nbci.jenkins.doctor import Finding, has_labels
+    from nbci.jenkins.doctor import has_labels
 
     nodes = controller.nodes()
     names = available_nodes(nodes)
     if not names:
-        yield Finding(
+        yield Check(
             name="agents",
             state="missing",
             found="there is none that builds can run on",

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from nbci.app.health import Check
-    from nbci.jenkins.doctor import Finding
+    from nbci.health_check import Check
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     return health_code(checks)
 
 
-def render_checks(checks: Sequence[Check] | Sequence[Finding]) -> str:
+def render_checks(checks: Sequence[Check]) -> str:
     """A line for each check, below it what to do, and at the end the answer.
 
     Checks are of this machine, findings of a Jenkins controller; both look the same.
@@ -61,10 +60,10 @@ def render_checks(checks: Sequence[Check] | Sequence[Finding]) -> str:
     return "\n".join([*lines, "", answer])
 
 
-def health_code(checks: Sequence[Check] | Sequence[Finding]) -> ExitCode:
+def health_code(checks: Sequence[Check]) -> ExitCode:
     """The exit code: what is only noted is no failure."""
     return ExitCode.INFRASTRUCTURE if _missing(checks) else ExitCode.SUCCESS
 
 
-def _missing(checks: Sequence[Check] | Sequence[Finding]) -> list[str]:
+def _missing(checks: Sequence[Check]) -> list[str]:
     return [check.name for check in checks if check.state == "missing"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from nbci.jenkins.doctor import Finding
+from nbci.health_check import Check
 from nbci.jenkins.failures import MissingError
 from nbci.jenkins.groovy import quoted
 from nbci.jenkins.watch import Bounds, Ended, Watch
@@ -122,7 +122,7 @@ def ask_agents(
 
 def agent_findings(
     asked: Sequence[str], answers: Mapping[str, Agent], gpu_agents: Iterable[str]
-) -> Iterator[Finding]:
+) -> Iterator[Check]:
     """A finding for each agent, and one for each thing that it lacks."""
     with_gpu_label = set(gpu_agents)
     for name in asked:
@@ -130,22 +130,22 @@ def agent_findings(
         agent = answers.get(name)
         if agent is None:
             silence = f"the agent did not answer within {_AGENT_SECONDS // 60} minutes"
-            yield Finding(name=title, state="note", found=silence, advice="are its executors busy?")
+            yield Check(name=title, state="note", found=silence, advice="are its executors busy?")
         elif agent.checks is None:
             advice = (
                 "install it there, or let the body of nbciPipeline do it;"
                 " --command says where it is"
             )
             absence = f"not there; {agent.system}"
-            yield Finding(name=title, state="note", found=absence, advice=advice)
+            yield Check(name=title, state="note", found=absence, advice=advice)
         else:
             checks = {str(check["name"]): check for check in agent.checks}
-            yield Finding(name=title, state="ok", found=_summary(checks))
+            yield Check(name=title, state="ok", found=_summary(checks))
             yield from _problems(name, agent.checks)
             gpu = str(checks.get("GPU", {}).get("found", ""))
             # to nbci doctor itself, a machine without a GPU is fine
             if name in with_gpu_label and gpu.startswith("none"):
-                yield Finding(
+                yield Check(
                     name=f"{name}: GPU",
                     state="note",
                     found="none, and the agent carries a label gpu",
@@ -164,10 +164,10 @@ def _parent_folder(controller: Controller, job: str) -> str:
     return f"{parent}/"
 
 
-def _problems(agent: str, checks: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def _problems(agent: str, checks: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
     for check in checks:
         if check["state"] != "ok":
-            yield Finding(
+            yield Check(
                 name=f"{agent}: {check['name']}",
                 state="note",
                 found=check["found"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.app.health.folders import check_disk, check_project, check_runtime, check_temporary
-from nbci.app.health.health_check import Check
 from nbci.app.health.kernels import check_kernels
 from nbci.app.health.machine import (
     check_locale,
@@ -21,6 +20,7 @@ from nbci.app.health.programs import (
     check_nbci,
     check_python,
 )
+from nbci.health_check import Check
 
 if TYPE_CHECKING:
     from pathlib import Path

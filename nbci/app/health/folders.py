@@ -6,11 +6,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from nbci.app.health.health_check import Check
 from nbci.config import find_project
 from nbci.dot_nbci import NBCI_FOLDER, TEMPORARY_PREFIX
 from nbci.errors import NbciError
 from nbci.formatting.sizes import size
+from nbci.health_check import Check
 
 _LITTLE_DISK_BYTES = 1 << 30
 

@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.app.health.health_check import Check
 from nbci.app.health.programs import command_output
+from nbci.health_check import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

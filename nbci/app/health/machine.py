@@ -7,8 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from nbci.app.health.health_check import Check
 from nbci.formatting.sizes import size
+from nbci.health_check import Check
 
 # Docker gives a container 64 MiB unless told otherwise.
 _LITTLE_SHARED_BYTES = 64 << 20

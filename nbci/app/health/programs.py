@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import nbci
-from nbci.app.health.health_check import Check
+from nbci.health_check import Check
 
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _COMMAND_SECONDS = 20

@@ -1,4 +1,4 @@
-"""One thing that `nbci doctor` looked at."""
+"""One thing that `nbci doctor` or `nbci jenkins doctor` looked at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 class Check:
     """What was looked at and found.
 
-    `missing`: runs will fail; `note`: some will, or go another way.
+    `missing`: runs or builds will fail; `note`: some will, or go another way.
     """
 
     name: str
