@@ -288,14 +288,15 @@ def _check_edges(notebook: Notebook, steps: list[Step], collected: _Collected) -
     """UsageError where `prev:` names neither a step nor a notebook that is referred to."""
     names = [step.name for step in steps]
     names += [reference.name for reference in collected.references]
+    known = set(names)
     for step in steps:
-        others = [name for name in names if name != step.name]
         for after in step.after:
-            if after in others:
+            if after in known and after != step.name:
                 continue
             message = f"prev:{after}: there is no such step"
             if after == step.name:
                 message = f"step {step.name} comes after itself"
+            others = [name for name in names if name != step.name]
             raise UsageError(
                 message,
                 hint=spelling_hint(after, others, f"the steps are {', '.join(names)}"),
