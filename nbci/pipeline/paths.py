@@ -21,7 +21,7 @@ LONGEST_NAME_BYTES = 255
 _LONGEST_PATH_BYTES = 3000
 """Of an out: what it lies in, up to the 4,096 that Linux takes, is not the pipeline's."""
 TOOLS = (".git", NBCI_FOLDER, ".dvc")
-"""Folders of a project that belong to the tools that look after it.
+"""Folders that belong to the tools that look after a project, wherever in it they are.
 
 They are compared in lower case, as the file systems of macOS and Windows do.
 """
@@ -52,11 +52,15 @@ def leaves_project(path: str) -> bool:
 
     >>> leaves_project("models/a.bin")
     False
-    >>> outside = ("../a", "/etc/a", ".", "a/../..", ".git/config", ".nbci")
+    >>> outside = ("../a", "/etc/a", ".", "a/../..", ".git/config", "libs/x/.git/hooks", ".nbci")
     >>> all(leaves_project(path) for path in outside)
     True
     """
-    return is_outside(path) or _first_part(path).lower() in TOOLS
+    if _NORMAL.fullmatch(path):
+        return False
+    # Submodules and nested checkouts have a `.git` of their own, whose hooks git runs as well.
+    parts = posixpath.normpath(path).lower().split("/")
+    return is_outside(path) or not set(parts).isdisjoint(TOOLS)
 
 
 def is_outside(path: str) -> bool:

@@ -46,6 +46,8 @@ def content(folder: Path) -> dict[str, bytes]:
         (".GIT/config", "belongs to git"),
         (".nbci", "belongs to git"),
         (".nbci/runs", "belongs to git"),
+        ("nb/.nbci", "belongs to git"),
+        ("libs/x/.git/hooks/post-checkout", "belongs to git"),
         (".dvc/config", "belongs to git"),
         ("nb", "nb/n.ipynb"),
         ("nb/n.ipynb", "nb/n.ipynb"),
@@ -108,7 +110,11 @@ def artifact(
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "/tmp/x", ".", ".git/hooks/x", ".nbci/x", "away/x", "a/../../x", "a\0b", ""]
+    "path",
+    [
+        *("../x", "/tmp/x", ".", ".git/hooks/x", "libs/.git/hooks/x", ".nbci/x"),
+        *("away/x", "a/../../x", "a\0b", ""),
+    ],
 )
 def test_a_recorded_path_is_checked_when_it_becomes_a_place(tmp_path: Path, path: str) -> None:
     (tmp_path / "work").mkdir()
