@@ -36,6 +36,13 @@ def rough(value: float) -> str:
     return number(float(f"{value:.4g}"))
 
 
+def number_or_blank(value: float | None) -> str:
+    """A metric's value; an empty cell where there is none."""
+    if value is None:
+        return ""
+    return number(value)
+
+
 def measured(value: float, unit: str | None) -> str:
     """A metric's value with its unit; a ratio is just a number."""
     if not unit or unit == "ratio":

@@ -215,8 +215,7 @@ def group_by_cell(changes: Sequence[CellChange]) -> list[tuple[CellChange, tuple
 
 
 def _merge(group: Sequence[CellChange]) -> CellChange:
-    # For a step that needs it for the first time the cell is "added"; the notebook had it before.
-    first = next((change for change in group if change.kind == "changed"), group[0])
+    first = _first_changed(group)
     lines = list(first.diff)
     for change in group:
         for line in change.diff:
@@ -226,6 +225,14 @@ def _merge(group: Sequence[CellChange]) -> CellChange:
     if first.role in _ROLES_CUT_TO_NEED:
         lines = [line for line in lines if line[1:].strip()]
     return replace(first, diff=tuple(lines))
+
+
+def _first_changed(group: Sequence[CellChange]) -> CellChange:
+    # For a step that needs it for the first time the cell is "added"; the notebook had it before.
+    for change in group:
+        if change.kind == "changed":
+            return change
+    return group[0]
 
 
 def _describe_code(changes: Sequence[CellChange]) -> str:

@@ -13,7 +13,7 @@ from nbci.errors import NbciError
 from nbci.git.branches import built_branch, champions_branch
 from nbci.pipeline.models import models_of
 from nbci.plan.compare import Compared
-from nbci.report.data.released import compared_of_manifest
+from nbci.report.data.release_baseline import compared_of_manifest
 from nbci.runs.folder import RunFolder
 from nbci.runs.index import find_runs
 from nbci.store.safe_paths import checked_run

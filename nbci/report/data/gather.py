@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from nbci.formatting.numbers import listed
 from nbci.plan.compare import Compared, difference
 from nbci.report.data.comparable import BROKEN, Comparable, choose, choose_named_run
-from nbci.report.data.kept import Kept, KeptFiles, KeptNotebooks
 from nbci.report.data.material import Baseline, Material, PastRun, Release, ShownRun
-from nbci.report.data.released import changed_code
+from nbci.report.data.release_baseline import changed_code
+from nbci.report.data.stored_results import ResultStore, StoredFiles, StoredNotebooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,8 +46,8 @@ def gather(
     `notebooks` are its executed ones, `against` is the run to compare with.
     """
     problems = list(_lost_notebooks(record, notebooks))
-    kept = _kept_results(project, environ, problems)
-    files = KeptFiles(kept, record)
+    store = _result_store(project, environ, problems)
+    files = StoredFiles(store, record)
     run = ShownRun(
         record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within
     )
@@ -55,7 +55,7 @@ def gather(
     problems += choice.problems
 
     no_baseline = None
-    baseline = _baseline(project, run, kept, choice.found, problems)
+    baseline = _baseline(project, run, store, choice.found, problems)
     if baseline is None:
         no_baseline = f"no earlier run of {record.pipeline} that passed is here"
     return Material(
@@ -86,7 +86,7 @@ def _wrote_notebook(step: StepRecord) -> bool:
     return bool(step.attempts[-1].notebook)
 
 
-def _kept_results(project: Project, environ: Mapping[str, str], problems: list[str]) -> Kept:
+def _result_store(project: Project, environ: Mapping[str, str], problems: list[str]) -> ResultStore:
     from nbci.data.repository import project_cache
     from nbci.store.file_index import project_index
 
@@ -95,20 +95,24 @@ def _kept_results(project: Project, environ: Mapping[str, str], problems: list[s
     except BROKEN as error:
         problems.append(f"the cache cannot be used: {error}")
         cache = None
-    return Kept(root=project.root, cache=cache, index=project_index(project))
+    return ResultStore(root=project.root, cache=cache, index=project_index(project))
 
 
 def _baseline(
-    project: Project, run: ShownRun, kept: Kept, found: Comparable | None, problems: list[str]
+    project: Project,
+    run: ShownRun,
+    store: ResultStore,
+    found: Comparable | None,
+    problems: list[str],
 ) -> Baseline | None:
     if found is None:
         return None
     record = found.run.record
-    files = KeptFiles(kept, record)
+    files = StoredFiles(store, record)
     # A release whose run is gone has no executed notebooks to show.
     notebooks: Notebooks = {}
     if found.folder is not None:
-        notebooks = KeptNotebooks(kept, found.folder, record)
+        notebooks = StoredNotebooks(store, found.folder, record)
     shown = ShownRun(
         record=record,
         plan=found.run.plan,
@@ -117,14 +121,14 @@ def _baseline(
         list_files=files.within,
     )
     return Baseline(
-        title=found.title, run=shown, difference=_difference(project, run, found, kept, problems)
+        title=found.title, run=shown, difference=_difference(project, run, found, store, problems)
     )
 
 
 def _difference(
-    project: Project, run: ShownRun, found: Comparable, kept: Kept, problems: list[str]
+    project: Project, run: ShownRun, found: Comparable, store: ResultStore, problems: list[str]
 ) -> RunDifference:
-    differing = difference(found.run, Compared(record=run.record, plan=run.plan), kept.listing)
+    differing = difference(found.run, Compared(record=run.record, plan=run.plan), store.listing)
     if found.manifest is None:
         return differing
     try:

@@ -148,7 +148,7 @@ def build_shown_steps(
     recorded = {step.name: step for step in record.steps}
 
     steps: list[ShownStep] = []
-    for name, stem in file_names({**planned, **recorded}).items():
+    for name, stem in step_stems(record, plan).items():
         step = recorded.get(name) or _unreached_step(name, record)
         its_plan, notebook = planned.get(name), notebooks.get(name)
         shown = ShownStep(
@@ -163,6 +163,20 @@ def build_shown_steps(
         )
         steps.append(shown)
     return tuple(steps)
+
+
+def step_stems(record: RunRecord, plan: Plan) -> dict[str, str]:
+    """What the names of each step's files begin with, in the plan's order.
+
+    Steps that the plan has and the record lacks count too: by that, the files of the other steps
+    have the same names in the reports of all runs.
+    """
+    names: dict[str, None] = {}
+    for planned in plan.steps:
+        names[planned.name] = None
+    for step in record.steps:
+        names[step.name] = None
+    return file_names(names)
 
 
 def _unreached_step(name: str, record: RunRecord) -> StepRecord:
@@ -201,7 +215,8 @@ def _cells_of_plan(planned: PlannedStep | None, runs: Sequence[CellRun]) -> Iter
     runs_by_key = {(run.number, run.role): run for run in runs}
     sources: dict[tuple[int | None, str], str] = {}
     if planned:
-        sources = {(cell.number, cell.role): cell.source for cell in planned.cells}
+        for cell in planned.cells:
+            sources[cell.number, cell.role] = cell.source
 
     for at, key in enumerate({**sources, **runs_by_key}, 1):
         run = runs_by_key.get(key)

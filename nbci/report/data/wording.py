@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
-from nbci.formatting.numbers import counted, number
+from nbci.formatting.numbers import counted, number_or_blank
 from nbci.formatting.text import as_json
 from nbci.pipeline.rules import declared_for
 from nbci.plan.compare import MetricChange
@@ -84,11 +84,11 @@ def gates_sentence(verdict: Verdict | None) -> str:
         return ""
     total = counted(len(verdict.gates), "gate")
 
-    refused = sum(gate.refuses for gate in verdict.gates)
-    if refused:
-        return f" {refused} of {total} refused it."
+    answers = Counter(gate.answer for gate in verdict.gates)
+    if answers["failed"]:
+        return f" {answers['failed']} of {total} refused it."
     # An override lets the run pass, as a warning does: both are worth a look, and counted together.
-    warned = sum(gate.answer in ("warned", "overridden") for gate in verdict.gates)
+    warned = answers["warned"] + answers["overridden"]
     if warned:
         return f" {warned} of {total} warned or were overridden."
     return f" {total} let it pass."
@@ -102,19 +102,13 @@ def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, st
         (
             gate.title,
             gate.asked,
-            _number_or_blank(gate.found),
-            _number_or_blank(gate.baseline),
+            number_or_blank(gate.found),
+            number_or_blank(gate.baseline),
             gate.answer,
             gate.explanation,
         )
         for gate in verdict.gates
     ]
-
-
-def _number_or_blank(value: float | None) -> str:
-    if value is None:
-        return ""
-    return number(value)
 
 
 def run_again(record: RunRecord) -> str:

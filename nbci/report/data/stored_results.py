@@ -24,7 +24,7 @@ _GONE = (NbciError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class ResultStore:
     """Where the things lie that runs of a project made; no cache where it cannot be used."""
 
     root: Path
@@ -44,14 +44,14 @@ class Kept:
             return None
 
 
-class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
+class StoredNotebooks(Mapping[str, Mapping[str, Any]]):
     """The executed notebooks of a run, also of steps that it reused.
 
     One that is gone or damaged is not there.
     """
 
-    def __init__(self, kept: Kept, folder: RunFolder, record: RunRecord) -> None:
-        self._kept, self._folder = kept, folder
+    def __init__(self, store: ResultStore, folder: RunFolder, record: RunRecord) -> None:
+        self._store, self._folder = store, folder
         self._records = {step.name: step for step in record.steps}
         self._found: dict[str, Mapping[str, Any] | None] = {}
 
@@ -68,10 +68,11 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in self._records if name in self)
+        return filter(self.__contains__, self._records)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        # Not by list(self), which asks for the length first.
+        return sum(map(self.__contains__, self._records))
 
     def _read(self, name: str) -> Mapping[str, Any] | None:
         try:
@@ -80,7 +81,7 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
             return None
 
     def _of_reused(self, name: str) -> Mapping[str, Any] | None:
-        record, cache = self._records[name], self._kept.cache
+        record, cache = self._records[name], self._store.cache
         if record.result != "reused" or not record.run:
             return None
         # The folder of the run that executed the step may have been pruned: the cache has a copy.
@@ -89,23 +90,24 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
             return executed_notebook(executed.read_bytes())
         if cache is None:
             return None
-        copy = cache.notebook_of(record, self._kept.index)
+        copy = cache.notebook_of(record, self._store.index)
         if copy is None:
             return None
         return executed_notebook(copy.read_bytes())
 
 
-class KeptFiles:
+class StoredFiles:
     """The content of a run's outs and metrics files by path, as the run recorded them.
 
     Very large files are not read.
     """
 
-    def __init__(self, kept: Kept, record: RunRecord) -> None:
-        self._kept = kept
+    def __init__(self, store: ResultStore, record: RunRecord) -> None:
+        self._store = store
         self._refs: dict[str, FileRef] = {}
         for step in record.steps:
-            self._refs.update((ref.path, ref) for ref in step.outs)
+            for ref in step.outs:
+                self._refs[ref.path] = ref
 
     def __call__(self, path: str) -> bytes | None:
         """Return the file's bytes, None where they are no longer available.
@@ -121,28 +123,28 @@ class KeptFiles:
             digest = ref.digest
         if digest is None:
             return None
-        return self._stored(digest) or self._still_there(path, digest)
+        return self._read_stored(digest) or self._read_in_project(path, digest)
 
     def within(self, folder: str) -> tuple[str, ...]:
         """The files of a folder that is an out, by their paths in it."""
         ref = self._refs.get(folder)
         if ref is None:
             return ()
-        return tuple(self._kept.listing(ref) or ())
+        return tuple(self._store.listing(ref) or ())
 
     def _digest_in_folder(self, path: str) -> str | None:
         for folder, ref in self._refs.items():
             if not path.startswith(f"{folder}/"):
                 continue
-            listing = self._kept.listing(ref)
+            listing = self._store.listing(ref)
             if listing is not None:
                 return listing.get(path.removeprefix(f"{folder}/"))
         return None
 
-    def _stored(self, digest: str) -> bytes | None:
-        if self._kept.cache is None:
+    def _read_stored(self, digest: str) -> bytes | None:
+        if self._store.cache is None:
             return None
-        artifacts = self._kept.cache.artifacts
+        artifacts = self._store.cache.artifacts
         # Digests name the content, so any store that has it will do.
         for objects in (artifacts.objects, *artifacts.others):
             content = _read(objects.path(digest), digest)
@@ -150,9 +152,9 @@ class KeptFiles:
                 return content
         return None
 
-    def _still_there(self, path: str, digest: str) -> bytes | None:
-        """What is not kept, of a step without cache, may still stand where the step wrote it."""
-        return _read(self._kept.root / path, digest)
+    def _read_in_project(self, path: str, digest: str) -> bytes | None:
+        """What is not stored, of a step without cache, may still stand where the step wrote it."""
+        return _read(self._store.root / path, digest)
 
 
 def _read(place: Path, digest: str) -> bytes | None:
