@@ -4,6 +4,6 @@ They are the graph of the steps, metrics over the runs, and curves that steps re
 """
 
 from nbci.report.charts.figure import Figure, Numbers
-from nbci.report.charts.recorded import recorded_figures as figures_of
+from nbci.report.charts.step_figures import figures_of
 
 __all__ = ["Figure", "Numbers", "figures_of"]

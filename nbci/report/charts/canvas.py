@@ -6,40 +6,45 @@ import io
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbci.report.charts import palette
+from nbci.report.charts.palette import Colour
 from nbci.report.charts.svg import FONT
 
-TEXT, QUIET, GRID = palette.TEXT.light, palette.QUIET.light, palette.LINE.light
-OTHERS = "#8f98a1"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OTHERS = Colour("#8f98a1", "#78838e")
 # The report has no orange of its own.
-_SERIES = (palette.LINK, palette.Colour("#b3470e", "#f0a070"), palette.GOOD, palette.KEYWORD)
+_SERIES = (palette.LINK, Colour("#b3470e", "#f0a070"), palette.GOOD, palette.KEYWORD)
+_ON_DARK_CELL = Colour("#fffffe", "#0e1216")
+_LEVELS = (
+    Colour("#eaf1f8", "#1a232c"),
+    Colour("#d6e4f2", "#1e2d3a"),
+    Colour("#bcd4ea", "#22384a"),
+    Colour("#9bbfe0", "#27455e"),
+    Colour("#3876b3", "#6fa5d8"),
+    Colour("#2a6bab", "#86b7e5"),
+    Colour("#195696", "#9dc8f0"),
+    Colour("#0b407a", "#b6d8f8"),
+)
+_USED = (
+    palette.TEXT,
+    palette.QUIET,
+    palette.LINE,
+    _OTHERS,
+    *_SERIES,
+    _ON_DARK_CELL,
+    *_LEVELS,
+)
+
+# matplotlib draws for light pages; `_dark_rules` gives the other colours.
+TEXT, QUIET, GRID = palette.TEXT.light, palette.QUIET.light, palette.LINE.light
+OTHERS = _OTHERS.light
 COLOURS = tuple(colour.light for colour in _SERIES)
-ON_DARK_CELL = "#fffffe"
-LEVELS = ("#eaf1f8", "#d6e4f2", "#bcd4ea", "#9bbfe0", "#3876b3", "#2a6bab", "#195696", "#0b407a")
-_DARK = {
-    **dict((palette.TEXT, palette.QUIET, palette.LINE)),
-    OTHERS: "#78838e",
-    **dict(_SERIES),
-    ON_DARK_CELL: "#0e1216",
-    **dict(
-        zip(
-            LEVELS,
-            (
-                "#1a232c",
-                "#1e2d3a",
-                "#22384a",
-                "#27455e",
-                "#6fa5d8",
-                "#86b7e5",
-                "#9dc8f0",
-                "#b6d8f8",
-            ),
-            strict=True,
-        )
-    ),
-}
+ON_DARK_CELL = _ON_DARK_CELL.light
+LEVELS = tuple(colour.light for colour in _LEVELS)
 LETTERS = 12
 SMALL = 11
 
@@ -53,44 +58,47 @@ class Drawing:
     height: int
 
 
-def settings() -> Any:
+def drawing_settings() -> Any:
+    """A context in which matplotlib draws the same picture for every user."""
     import matplotlib as mpl
 
-    return mpl.rc_context(
-        {
-            # The user's own matplotlibrc would make another picture of the same numbers.
-            **{
-                key: value
-                for key, value in mpl.rcParamsDefault.items()
-                # `rc_context` does not restore the backend, and an SVG does not depend on it.
-                if not key.startswith(("backend", "interactive"))
-            },
-            # Letters as outlines make files large, and are not in the font of the page.
-            "svg.fonttype": "none",
-            # Without it ids are random, and the same picture has other bytes each time.
-            "svg.hashsalt": "nbci",
-            "text.parse_math": False,  # a dollar in a label is a dollar
-            "text.color": TEXT,
-            "axes.edgecolor": QUIET,
-            "axes.labelcolor": TEXT,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "axes.formatter.use_mathtext": False,
-            "axes.unicode_minus": True,
-            "grid.color": GRID,
-            "xtick.color": QUIET,
-            "ytick.color": QUIET,
-            "xtick.labelcolor": QUIET,
-            "ytick.labelcolor": QUIET,
-            "font.size": LETTERS,
-            "xtick.labelsize": SMALL,
-            "ytick.labelsize": SMALL,
-        }
-    )
+    # The user's own matplotlibrc would make another picture of the same numbers.
+    defaults = {
+        key: value
+        for key, value in mpl.rcParamsDefault.items()
+        # `rc_context` does not restore the backend, and an SVG does not depend on it.
+        if not key.startswith(("backend", "interactive"))
+    }
+    settings: Any = {
+        **defaults,
+        # Letters as outlines make files large, and are not in the font of the page.
+        "svg.fonttype": "none",
+        # Without it ids are random, and the same picture has other bytes each time.
+        "svg.hashsalt": "nbci",
+        "text.parse_math": False,  # a dollar in a label is a dollar
+        "text.color": TEXT,
+        "axes.edgecolor": QUIET,
+        "axes.labelcolor": TEXT,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.formatter.use_mathtext": False,
+        "axes.unicode_minus": True,
+        "grid.color": GRID,
+        "xtick.color": QUIET,
+        "ytick.color": QUIET,
+        "xtick.labelcolor": QUIET,
+        "ytick.labelcolor": QUIET,
+        "font.size": LETTERS,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+    }
+    return mpl.rc_context(settings)
 
 
-def canvas(width: float, height: float, box: tuple[float, float, float, float]) -> tuple[Any, Any]:
+def new_figure(
+    width: float, height: float, box: tuple[float, float, float, float]
+) -> tuple[Any, Any]:
     """A figure of that many pixels with axes in `box`: left, top, width, height."""
     # Not pyplot, which keeps each figure until it is closed and looks for a display.
     from matplotlib.figure import Figure
@@ -103,8 +111,9 @@ def canvas(width: float, height: float, box: tuple[float, float, float, float]) 
     return figure, axes
 
 
-def saved(figure: Any) -> Drawing:
-    width, height = (round(72 * side) for side in figure.get_size_inches())
+def write_svg(figure: Any) -> Drawing:
+    """The figure as a file that fits light and dark pages."""
+    width, height = map(round, 72 * figure.get_size_inches())
     stream = io.StringIO()
     # The date and the version would change the bytes of a picture that is the same.
     figure.savefig(
@@ -122,35 +131,39 @@ def _for_pages(text: str) -> str:
     On dark pages it has other colours.
     """
     text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
-    text = re.sub(
-        r'(<svg [^>]*?width="[\d.]+)pt("[^>]*? height="[\d.]+)pt"', r'\1\2"', text, count=1
-    )
-    text = re.sub(
-        r'(<svg [^>]*?height="[\d.]+)pt("[^>]*? width="[\d.]+)pt"', r'\1\2"', text, count=1
-    )
+    # The root element has its two sides in points, which a browser would scale by 4/3.
+    text = re.sub(r'((?:width|height)="[\d.]+)pt"', r'\1"', text, count=2)
     # The dark rules select by attribute, and inline styles would override them.
     text = re.sub(r' style="([^"]*)"', _as_attributes, text)
-    dark = "".join(
-        f'[fill="{light}"]{{fill:{shade}}}[stroke="{light}"]{{stroke:{shade}}}'
-        for light, shade in _DARK.items()
-        if light in text
-    )
+
+    dark = "".join(_dark_rules(text))
     style = f"text{{font-family:{FONT}}}@media(prefers-color-scheme:dark){{{dark}}}"
     return text.replace("</style>", f"{style}</style>", 1)
 
 
-def _as_attributes(found: re.Match[str]) -> str:
-    written = []
-    for declaration in found[1].split(";"):
-        name, _, value = (part.strip() for part in declaration.partition(":"))
-        if name == "font":
-            size = re.search(r"([\d.]+)px", value)
-            written.append(f'font-size="{size[1] if size else LETTERS}"')
-            if "bold" in value or re.match(r"[6-9]00\b", value):
-                written.append('font-weight="600"')
+def _dark_rules(text: str) -> Iterator[str]:
+    for light, dark in dict(_USED).items():
+        if light in text:
+            yield f'[fill="{light}"]{{fill:{dark}}}[stroke="{light}"]{{stroke:{dark}}}'
+
+
+def _as_attributes(style: re.Match[str]) -> str:
+    return "".join(map(" {}".format, _attributes(style[1])))
+
+
+def _attributes(style: str) -> Iterator[str]:
+    for declaration in style.split(";"):
+        name, value = map(str.strip, declaration.partition(":")[::2])
         # The style sheet sets the page's font; a style that ends in `;` has an empty part.
-        elif name == "font-family" or not name:
+        if name == "font-family" or not name:
             continue
-        else:
-            written.append(f'{name}="{value}"')
-    return "".join(f" {attribute}" for attribute in written)
+        if name != "font":
+            yield f'{name}="{value}"'
+            continue
+
+        font_size: object = LETTERS
+        if size := re.search(r"([\d.]+)px", value):
+            font_size = size[1]
+        yield f'font-size="{font_size}"'
+        if "bold" in value or re.match(r"[6-9]00\b", value):
+            yield 'font-weight="600"'

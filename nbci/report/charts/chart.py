@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 CurveKind = Literal["roc", "precision_recall", "calibration", "learning_curve", "lines"]
+Point = tuple[float, float]
 
+# What is beyond cannot be drawn, and says that something went wrong.
 _LARGEST = 1e100
-"""What is beyond cannot be drawn, and says that something went wrong."""
+# The cells of a matrix are the square of its classes, all of them in memory.
+_MOST_LABELS = 2000
+_CONFUSION_TITLE = "Confusion matrix"
+_IMPORTANCE_TITLE = "Feature importance"
 
 
 class Unusable(Exception):
@@ -30,6 +36,11 @@ class Line:
     x: tuple[float, ...]
     y: tuple[float, ...]
 
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Its points, the gaps among them."""
+        return tuple(zip(self.x, self.y, strict=True))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
@@ -41,6 +52,15 @@ class Curves:
     y_label: str
     title: str
 
+    def matches_in(self, baseline: Curves | None) -> dict[str, Line]:
+        """The baseline's lines, by the names of the lines that they are compared with."""
+        if baseline is None:
+            return {}
+        # A model may have been renamed since: two single lines are compared whatever their names.
+        if len(self.lines) == len(baseline.lines) == 1:
+            return {self.lines[0].name: baseline.lines[0]}
+        return {line.name: line for line in baseline.lines}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
@@ -48,7 +68,12 @@ class Confusion:
 
     labels: tuple[str, ...]
     counts: tuple[tuple[float, ...], ...]
-    title: str = "Confusion matrix"
+    title: str = _CONFUSION_TITLE
+
+    @property
+    def total(self) -> float:
+        """How many cases were classified."""
+        return sum(map(sum, self.counts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +82,32 @@ class Importance:
 
     names: tuple[str, ...]
     values: tuple[float, ...]
-    title: str = "Feature importance"
+    title: str = _IMPORTANCE_TITLE
+
+    def values_by_name(self) -> dict[str, float]:
+        """The importance of each feature by its name."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    def most_important(self) -> list[tuple[str, float]]:
+        """Its features, the most important first."""
+        features = zip(self.names, self.values, strict=True)
+        # Importances may be negative, as coefficients are, and then matter as much.
+        return sorted(features, key=lambda feature: -abs(feature[1]))
 
 
 Chart = Curves | Confusion | Importance
+ChartT = TypeVar("ChartT", bound=Chart)
+
+
+def matching_baseline(chart: ChartT, baseline: Chart | None) -> ChartT | None:
+    """Return the baseline where it can stand in the chart's picture, else None."""
+    if not isinstance(baseline, type(chart)):
+        return None
+    # One class has all kinds of curves, and those of two kinds have no axes in common.
+    if isinstance(chart, Curves) and isinstance(baseline, Curves) and chart.kind != baseline.kind:
+        return None
+    return baseline
+
 
 _AXES: Mapping[str, tuple[str, str, str]] = {
     "roc": ("ROC curve", "false positive rate", "true positive rate"),
@@ -81,17 +128,24 @@ def curves(
 ) -> Curves:
     """Lines with the usual words for that kind; Unusable when there is nothing to see."""
     # A class without samples has a curve of NaN only.
-    kept = tuple(line for line in lines if any(math.isfinite(value) for value in line.y))
-    if not kept:
+    drawable = tuple(filter(_has_points, lines))
+    if not drawable:
         raise Unusable("it has no points")
-    usual = _AXES[kind]
+
+    usual_title, usual_x, usual_y = _AXES[kind]
+    if not usual_y and len(drawable) == 1:
+        usual_y = drawable[0].name
     return Curves(
         kind=kind,
-        lines=kept,
-        title=title or usual[0],
-        x_label=x_label or usual[1],
-        y_label=y_label or usual[2] or (kept[0].name if len(kept) == 1 else ""),
+        lines=drawable,
+        title=title or usual_title,
+        x_label=x_label or usual_x,
+        y_label=y_label or usual_y,
     )
+
+
+def _has_points(line: Line) -> bool:
+    return any(map(math.isfinite, line.y))
 
 
 def line(
@@ -103,10 +157,13 @@ def line(
     """
     if len(x) != len(y):
         raise Unusable(f"{names[0]} has {len(x):,} numbers and {names[1]} has {len(y):,}")
-    points = [
-        (a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and (gaps or math.isfinite(b))
-    ]
-    return Line(name=name, x=tuple(a for a, _ in points), y=tuple(b for _, b in points))
+
+    xs, ys = [], []
+    for across, height in zip(x, y, strict=True):
+        if math.isfinite(across) and (gaps or math.isfinite(height)):
+            xs.append(across)
+            ys.append(height)
+    return Line(name=name, x=tuple(xs), y=tuple(ys))
 
 
 def confusion(
@@ -116,7 +173,7 @@ def confusion(
 
     Unusable unless it is square, with a label for each row and numbers that can be counts.
     """
-    names = tuple(str(label) for label in labels)
+    names = tuple(map(str, labels))
     if not names:
         raise Unusable("the matrix is empty")
     if len(counts) != len(names):
@@ -124,15 +181,19 @@ def confusion(
     for name, row in zip(names, counts, strict=True):
         if len(row) != len(names):
             raise Unusable(f"the row of {name} has {len(row):,} numbers for {len(names):,} labels")
-        # Shares of a normalised matrix pass: they are drawn as they are.
-        if any(not math.isfinite(value) or value < 0 for value in row):
+        if not all(map(_is_count, row)):
             raise Unusable(f"the row of {name} has something that is no count")
     return Confusion(
-        labels=names, counts=tuple(tuple(row) for row in counts), title=title or "Confusion matrix"
+        labels=names, counts=tuple(map(tuple, counts)), title=title or _CONFUSION_TITLE
     )
 
 
-def counted_pairs(
+def _is_count(value: float) -> bool:
+    # Shares of a normalised matrix pass: they are drawn as they are.
+    return math.isfinite(value) and value >= 0
+
+
+def confusion_of_pairs(
     pairs: Iterable[tuple[Any, Any, float]], labels: Sequence[Any] | None = None
 ) -> Confusion:
     """A matrix of (actual, predicted, how many)."""
@@ -140,17 +201,33 @@ def counted_pairs(
     for actual, predicted, count in pairs:
         key = str(actual), str(predicted)
         counts[key] = counts.get(key, 0.0) + count
-    # In their order, and each once.
-    found = dict.fromkeys(name for pair in counts for name in pair)
-    names = [str(label) for label in labels] if labels else sorted(found, key=_as_read)
-    if unknown := next((name for name in found if name not in set(names)), None):
-        raise Unusable(f"{unknown!r} is not one of its labels")
-    if len(names) > MOST_LABELS:
+
+    found = dict.fromkeys(chain.from_iterable(counts))
+    names = list(map(str, labels or ()))
+    if not names:
+        names = sorted(found, key=_label_order)
+    known = set(names)
+    for name in found:
+        if name not in known:
+            raise Unusable(f"{name!r} is not one of its labels")
+    if len(names) > _MOST_LABELS:
         raise Unusable(f"it has {len(names):,} classes, of which no matrix can be shown")
-    return confusion(names, [[counts.get((row, column), 0.0) for column in names] for row in names])
+
+    rows = []
+    for name in names:
+        rows.append([counts.get((name, taken_for), 0.0) for taken_for in names])
+    return confusion(names, rows)
 
 
-MOST_LABELS = 2000
+def _label_order(name: str) -> tuple[int, float, str]:
+    """The key to sort labels by: 2 before 10, and numbers before words."""
+    try:
+        value = float(name)
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        return 0, value, name
+    return 1, 0.0, name
 
 
 def importance(
@@ -159,31 +236,30 @@ def importance(
     """Features with their importance; those without a number are left out."""
     if len(names) != len(values):
         raise Unusable(f"{len(names):,} features have {len(values):,} numbers")
-    kept = [
-        (str(name), value)
-        for name, value in zip(names, values, strict=True)
-        if math.isfinite(value)
-    ]
-    if not kept:
+
+    features, amounts = [], []
+    for name, value in zip(names, values, strict=True):
+        if math.isfinite(value):
+            features.append(str(name))
+            amounts.append(value)
+    if not features:
         raise Unusable("it has no numbers")
     return Importance(
-        names=tuple(name for name, _ in kept),
-        values=tuple(value for _, value in kept),
-        title=title or "Feature importance",
+        names=tuple(features), values=tuple(amounts), title=title or _IMPORTANCE_TITLE
     )
 
 
-def numbers(value: Any, what: str) -> list[float]:
+def read_numbers(value: Any, what: str) -> list[float]:
     """Return a list as numbers, NaN for what strict JSON spells out or leaves empty.
 
     Unusable when it is no such list.
     """
     if not isinstance(value, list | tuple):
         raise Unusable(f"{what} is no list")
-    return [number(item, what) for item in value]
+    return [read_number(item, what) for item in value]
 
 
-def number(value: Any, what: str) -> float:
+def read_number(value: Any, what: str) -> float:
     """A number, also one that CSV has as text; beyond all measure, it is NaN as well."""
     if value is None or value == "":
         return math.nan
@@ -192,19 +268,18 @@ def number(value: Any, what: str) -> float:
         raise Unusable(f"{what} has something that is no number")
     try:
         found = float(value)
+    # JSON has integers of any size.
     except OverflowError:
         return math.nan
     except ValueError as error:
-        raise Unusable(
-            f"{what} has {value if len(str(value)) < 40 else 'a text'!r}, which is no number"
-        ) from error
-    return found if abs(found) <= _LARGEST else math.nan
+        raise Unusable(f"{what} has {_quoted(value)}, which is no number") from error
+    if abs(found) <= _LARGEST:
+        return found
+    return math.nan
 
 
-def _as_read(name: str) -> tuple[int, float, str]:
-    """2 before 10, and numbers before words."""
-    try:
-        found = float(name)
-    except ValueError:
-        return 1, 0.0, name
-    return (0, found, name) if math.isfinite(found) else (1, 0.0, name)
+def _quoted(value: float | str) -> str:
+    # A cell may hold a whole document, which no message should repeat.
+    if len(str(value)) < 40:
+        return repr(value)
+    return "'a text'"

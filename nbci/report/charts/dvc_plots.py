@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nbci.report.charts.shapes import texts_at
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,7 +69,7 @@ def _plots(name: str, settings: Mapping[str, Any], folder: str) -> Iterator[Plot
     by_file = y
     if not isinstance(by_file, Mapping):
         by_file = {name: y}
-    words = {key: settings[key] for key in _WORDS if isinstance(settings.get(key), str)}
+    words = texts_at(settings, _WORDS)
     for path, columns in by_file.items():
         x_column = x
         if isinstance(x, Mapping):

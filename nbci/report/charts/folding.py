@@ -30,31 +30,39 @@ def folded_steps(
     # A few hundred steps may have thousands of edges, which nobody could follow.
     if len(after) <= SHOWN_SINGLY and sum(map(len, after.values())) <= _MOST_EDGES:
         return None
+
     most: dict[str, list[str]] = {}
-    for title_of in _ways(after, nodes):
+    for title_of in _groupings(after, nodes):
         groups: dict[str, list[str]] = {}
         for name in after:
             groups.setdefault(title_of(name), []).append(name)
         # Groups by name may wait for each other in a circle, although their steps do not.
-        if len(most) < len(groups) <= _MOST_GROUPS and find_cycle(between(after, groups)) is None:
+        if (
+            len(most) < len(groups) <= _MOST_GROUPS
+            and find_cycle(group_edges(after, groups)) is None
+        ):
             most = groups
         if len(most) >= _FEWEST_GROUPS:
             break
     return {_title(title, members, most): tuple(members) for title, members in most.items()}
 
 
-def between(
+def group_edges(
     after: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[str, ...]]:
     """What each group waits for."""
-    group_of = {name: title for title, members in groups.items() for name in members}
-    found: dict[str, dict[str, None]] = {title: {} for title in groups}
-    for name, earlier in after.items():
-        title = group_of[name]
-        found[title].update(
-            dict.fromkeys(group_of[other] for other in earlier if group_of[other] != title)
-        )
-    return {title: tuple(others) for title, others in found.items()}
+    group_of: dict[str, str] = {}
+    for title, members in groups.items():
+        group_of |= dict.fromkeys(members, title)
+
+    waits_for: dict[str, tuple[str, ...]] = {}
+    for title, members in groups.items():
+        earlier_groups: dict[str, None] = {}
+        for name in members:
+            earlier_groups |= dict.fromkeys(group_of[earlier] for earlier in after[name])
+        earlier_groups.pop(title, None)
+        waits_for[title] = tuple(earlier_groups)
+    return waits_for
 
 
 def without_detours(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -63,21 +71,21 @@ def without_detours(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, 
     >>> without_detours({"a": (), "b": ("a",), "c": ("a", "b")})
     {'a': (), 'b': ('a',), 'c': ('b',)}
     """
-    order = topological(after)
     # Sets of ancestors as bits of integers: unions of thousands of steps stay fast.
-    bit = {name: 1 << at for at, name in enumerate(order)}
+    bit: dict[str, int] = {}
     above: dict[str, int] = {}
-    result: dict[str, tuple[str, ...]] = {}
-    for name in order:
+    direct: dict[str, tuple[str, ...]] = {}
+    for name in topological(after):
         earlier = dict.fromkeys(after[name])
         through = 0
         for other in earlier:
             through |= above[other]
-        result[name] = tuple(other for other in earlier if not through & bit[other])
+        direct[name] = tuple(other for other in earlier if not through & bit[other])
         for other in earlier:
             through |= bit[other]
         above[name] = through
-    return {name: result[name] for name in after}
+        bit[name] = 1 << len(bit)
+    return {name: direct[name] for name in after}
 
 
 def stages(after: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -88,7 +96,7 @@ def stages(after: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return found
 
 
-def _ways(
+def _groupings(
     after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]
 ) -> Iterator[Callable[[str], str]]:
     """Ways to give a step its group, from that which says most to that which always works."""
@@ -99,14 +107,14 @@ def _ways(
     yield lambda name: nodes.get(name) or name
     yield lambda name: name.rpartition("/")[0] or name
     yield lambda name: name.partition("/")[0]
-    yield _stem
-    yield lambda name: f"{_stem(name)}, stage {stage[name]}"
+    yield _without_numbers
+    yield lambda name: f"{_without_numbers(name)}, stage {stage[name]}"
     yield lambda name: f"{name.partition('/')[0]}, stage {stage[name]}"
     # Steps wait for earlier stages only, so that these groups never wait in a circle.
     yield lambda name: _range((stage[name] - 1) // span * span + 1, span, last)
 
 
-def _stem(name: str) -> str:
+def _without_numbers(name: str) -> str:
     """Return the name with `*` for its numbers, those of a matrix and those of a loop."""
     return re.sub(r"\d+(?:[.-]\d+)*", "*", name)
 

@@ -5,26 +5,26 @@ The full picture shows the gates' bounds and the baseline.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from dataclasses import dataclass
-from itertools import pairwise
 from string import Template
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import moment
-from nbci.formatting.numbers import number
+from nbci.formatting.numbers import number, number_or_blank
 from nbci.pipeline.metric_names import short_name
 from nbci.report.charts import palette
 from nbci.report.charts.figure import Figure, Numbers
-from nbci.report.charts.history import describe_history
-from nbci.report.charts.svg import FONT, middle_cut, short, svg_file, text_width
+from nbci.report.charts.metric_history import describe_history
+from nbci.report.charts.svg import FONT, cut_middle, pixels, svg_file, text_width
 from nbci.report.html.markup import Markup, element, fragment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from nbci.report.charts.history import Bound, History
+    from nbci.report.charts.metric_history import Bound, History
 
 _WIDTH, _HEIGHT = 320, 168
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 256.0, 14.0, 138.0
@@ -55,8 +55,9 @@ def _style() -> str:
         "link": palette.LINK,
         "bad": palette.BAD,
     }
-    light = {name: colour.light for name, colour in used.items()}
-    dark = {name: colour.dark for name, colour in used.items()}
+    light, dark = {}, {}
+    for name, colour in used.items():
+        light[name], dark[name] = colour
     rules = _RULES.substitute(light, letters=_LETTERS, font=FONT)
     return f"{rules}@media(prefers-color-scheme:dark){{{_DARK_RULES.substitute(dark)}}}"
 
@@ -73,7 +74,7 @@ def sparkline(history: History) -> Markup | None:
         return None
     values = history.values
     # The dot has a radius of 2.5 and must fit into 24 pixels, also at the extremes.
-    scale = _Scale.of([value for value in values if value is not None], 3, 21)
+    scale = _Scale.of(history.known_values, 3, 21)
     step = 84 / (len(values) - 1)
     points = _points(values, scale, left=4, step=step)
     # The newest run may lack the value: the dot then marks the last run that has it.
@@ -81,7 +82,7 @@ def sparkline(history: History) -> Markup | None:
     return element(
         "svg",
         element("path", d=_path(points), class_="line"),
-        element("circle", cx=short(last[0]), cy=short(last[1]), r="2.5", class_="dot"),
+        element("circle", cx=pixels(last[0]), cy=pixels(last[1]), r="2.5", class_="dot"),
         class_="sparkline",
         role="img",
         aria_label=describe_history(history),
@@ -97,10 +98,12 @@ def history_figure(history: History, path: str) -> Figure | None:
         return None
     alt = describe_history(history)
     content = svg_file(_picture(history), width=_WIDTH, height=_HEIGHT, style=STYLE, title=alt)
-    unit = f" ({history.unit})" if history.unit else ""
+    title = history.metric
+    if history.unit:
+        title += f" ({history.unit})"
     return Figure(
         name=history.metric,
-        title=f"{history.metric}{unit}",
+        title=title,
         alt=alt,
         path=path,
         content=content,
@@ -149,26 +152,35 @@ def _points(
 
 
 def _picture(history: History) -> Markup:
-    values = history.values
-    finite = [value for value in values if value is not None]
-    # A bound that is far off would press the line of values flat: `_far` names it by an arrow.
-    near = [bound for bound in history.bounds if _is_near(bound.value, finite)]
-    beside = []
-    if history.baseline is not None and _is_near(history.baseline, finite):
-        beside.append(history.baseline)
-    scale = _Scale.of([*finite, *(bound.value for bound in near), *beside], _TOP + 8, _BOTTOM - 8)
-    step = (_RIGHT - _LEFT - 12) / (len(values) - 1)
-    points = _points(values, scale, left=_LEFT + 6, step=step)
+    values = history.known_values
+    # A bound that is far off would press the line of values flat: an arrow names it.
+    near, far = [], []
+    heights = list(values)
+    for bound in history.bounds:
+        if _is_near(bound.value, values):
+            near.append(bound)
+            heights.append(bound.value)
+        else:
+            far.append(bound)
+    baseline = history.baseline
+    if baseline is not None and _is_near(baseline, values):
+        heights.append(baseline)
+    else:
+        baseline = None
+
+    scale = _Scale.of(heights, _TOP + 8, _BOTTOM - 8)
+    step = (_RIGHT - _LEFT - 12) / (len(history.values) - 1)
+    points = _points(history.values, scale, left=_LEFT + 6, step=step)
     return fragment(
         # SVG paints in this order: what gates refuse lies behind the line, labels in front of it.
         *(_bound(bound, scale) for bound in near),
         *_axis(history, scale),
-        *(_across(scale(value), "base") for value in beside),
+        _baseline(baseline, scale),
         element("path", d=_path(points), class_="line"),
         *_dots(history, points),
         *_dates(history),
-        *_labels(near, beside, scale, points),
-        *_far(history, finite),
+        *_labels(near, baseline, scale, points),
+        *_arrows(far, max(values)),
     )
 
 
@@ -186,18 +198,26 @@ def _axis(history: History, scale: _Scale) -> Iterator[Markup]:
     for value in dict.fromkeys((scale.low, scale.high)):
         y = scale(value)
         yield element(
-            "line", x1=short(_LEFT), x2=short(_RIGHT), y1=short(y), y2=short(y), class_="grid"
+            "line", x1=pixels(_LEFT), x2=pixels(_RIGHT), y1=pixels(y), y2=pixels(y), class_="grid"
         )
         text = f"{value:.4g}"
         if history.unit == "%":
             text += " %"
         yield element(
-            "text", middle_cut(text, 8), x=short(_LEFT - 6), y=short(y + 4), text_anchor="end"
+            "text", cut_middle(text, 8), x=pixels(_LEFT - 6), y=pixels(y + 4), text_anchor="end"
         )
 
 
+def _baseline(value: float | None, scale: _Scale) -> Markup | None:
+    if value is None:
+        return None
+    return _across(scale(value), "base")
+
+
 def _across(y: float, kind: str) -> Markup:
-    return element("line", x1=short(_LEFT), x2=short(_RIGHT), y1=short(y), y2=short(y), class_=kind)
+    return element(
+        "line", x1=pixels(_LEFT), x2=pixels(_RIGHT), y1=pixels(y), y2=pixels(y), class_=kind
+    )
 
 
 def _bound(bound: Bound, scale: _Scale) -> Markup:
@@ -206,47 +226,55 @@ def _bound(bound: Bound, scale: _Scale) -> Markup:
     top, bottom = _TOP - 8, _BOTTOM + 2
     line = _across(y, "bound")
     if bound.low:
-        return fragment(_refused(y, bottom), line)
+        return fragment(_refused_side(y, bottom), line)
     if bound.high:
-        return fragment(_refused(top, y), line)
+        return fragment(_refused_side(top, y), line)
     return line
 
 
-def _refused(top: float, bottom: float) -> Markup:
+def _refused_side(top: float, bottom: float) -> Markup:
     return element(
         "rect",
-        y=short(top),
-        height=short(bottom - top),
+        y=pixels(top),
+        height=pixels(bottom - top),
         class_="refused",
-        x=short(_LEFT),
-        width=short(_RIGHT - _LEFT),
+        x=pixels(_LEFT),
+        width=pixels(_RIGHT - _LEFT),
     )
 
 
 def _labels(
     bounds: Sequence[Bound],
-    baselines: Sequence[float],
+    baseline: float | None,
     scale: _Scale,
     points: Sequence[_Point | None],
 ) -> Iterator[Markup]:
     """What the lines are, each at the end and on the side of its line where it covers least."""
-    lines = [(bound.words, bound.value, "label asked") for bound in bounds]
-    lines += [(f"baseline {number(value)}", value, "label") for value in baselines]
-    drawn = list(_sampled(points))
-    for _, value, _ in lines:
-        drawn += [(_LEFT + at, scale(value)) for at in range(0, int(_RIGHT - _LEFT), 4)]
-    for words, value, kind in lines:
-        width, y = text_width(words, _LETTERS), scale(value)
-        places = [(x, y + down) for down in (-4, 12) for x in (_LEFT + 4, _RIGHT - width - 8)]
-        x, y = min(places, key=lambda place: _covered(place, width, drawn))
+    lines = [(bound.words, scale(bound.value), "label asked") for bound in bounds]
+    if baseline is not None:
+        lines.append((f"baseline {number(baseline)}", scale(baseline), "label"))
+
+    drawn = list(_points_along(points))
+    for _, height, _ in lines:
+        drawn += _level(_LEFT, int(_RIGHT - _LEFT), height, every=4)
+    for words, height, kind in lines:
+        width = text_width(words, _LETTERS)
+        places = itertools.product((height - 4, height + 12), (_LEFT + 4, _RIGHT - width - 8))
+        y, x = min(places, key=lambda place: _count_covered(place, width, drawn))
         # The labels that follow must not cover this one.
-        drawn += [(x + at, y - 4) for at in range(0, int(width), 2)]
-        yield element("text", words, x=short(x), y=short(y), class_=kind)
+        drawn += _level(x, int(width), y - 4, every=2)
+        yield element("text", words, x=pixels(x), y=pixels(y), class_=kind)
 
 
-def _sampled(points: Sequence[_Point | None]) -> Iterator[_Point]:
+def _level(left: float, width: int, y: float, *, every: int) -> Iterator[_Point]:
+    """Points on a level line, so many pixels from each other."""
+    for at in range(0, width, every):
+        yield left + at, y
+
+
+def _points_along(points: Sequence[_Point | None]) -> Iterator[_Point]:
     """Points along the line, close to each other."""
-    for before, after in pairwise(points):
+    for before, after in itertools.pairwise(points):
         if before is None or after is None:
             continue
         (x0, y0), (x1, y1) = before, after
@@ -254,22 +282,24 @@ def _sampled(points: Sequence[_Point | None]) -> Iterator[_Point]:
             yield x0 + (x1 - x0) * at / 16, y0 + (y1 - y0) * at / 16
 
 
-def _covered(place: _Point, width: float, drawn: Sequence[_Point]) -> int:
-    x, y = place
-    return sum(
-        x - 2 <= other[0] <= x + width + 2 and y - _LETTERS <= other[1] <= y + 2 for other in drawn
-    )
+def _count_covered(place: tuple[float, float], width: float, drawn: Iterable[_Point]) -> int:
+    """How many of the points a label would cover; `place` is its y and its x."""
+    y, left = place
+    count = 0
+    for other_x, other_y in drawn:
+        if left - 2 <= other_x <= left + width + 2 and y - _LETTERS <= other_y <= y + 2:
+            count += 1
+    return count
 
 
-def _far(history: History, values: Sequence[float]) -> Iterator[Markup]:
+def _arrows(far: Iterable[Bound], highest: float) -> Iterator[Markup]:
     """Bounds that are too far off to be drawn, by an arrow in their direction."""
-    far = [bound for bound in history.bounds if not _is_near(bound.value, values)]
     for at, bound in enumerate(far):
-        is_above = bound.value > max(values)
-        y = _TOP + 12 * at if is_above else _BOTTOM - 12 * at
-        arrow = "↑" if is_above else "↓"
+        arrow, y = "↓", _BOTTOM - 12 * at
+        if bound.value > highest:
+            arrow, y = "↑", _TOP + 12 * at
         yield element(
-            "text", f"{arrow} {bound.words}", x=short(_LEFT + 4), y=short(y), class_="label asked"
+            "text", f"{arrow} {bound.words}", x=pixels(_LEFT + 4), y=pixels(y), class_="label asked"
         )
 
 
@@ -282,37 +312,43 @@ def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]
     crowded = len(points) > 30
     for one, point in zip(history.moments[:-1], points[:-1], strict=True):
         if point is not None and not crowded:
-            kind = "dot" if one.result == "passed" else "hollow"
-            yield element("circle", cx=short(point[0]), cy=short(point[1]), r="2.5", class_=kind)
+            kind = "hollow"
+            if one.result == "passed":
+                kind = "dot"
+            yield element("circle", cx=pixels(point[0]), cy=pixels(point[1]), r="2.5", class_=kind)
     last, value = points[-1], history.values[-1]
     if last is not None and value is not None:
-        yield element("circle", cx=short(last[0]), cy=short(last[1]), r="4", class_="dot")
-        shown = middle_cut(number(value), 9)
-        yield element("text", shown, x=short(_RIGHT + 3), y=short(last[1] + 4), class_="now")
+        yield element("circle", cx=pixels(last[0]), cy=pixels(last[1]), r="4", class_="dot")
+        shown = cut_middle(number(value), 9)
+        yield element("text", shown, x=pixels(_RIGHT + 3), y=pixels(last[1] + 4), class_="now")
 
 
 def _dates(history: History) -> Iterator[Markup]:
     """When the first and the last run were; by the clock, where all were on one day."""
-    first, last = (moment(one.started_utc) for one in (history.moments[0], history.moments[-1]))
+    first = moment(history.moments[0].started_utc)
+    last = moment(history.moments[-1].started_utc)
     # Runs of one day would have the same date at both ends, which does not tell them apart.
     if first[:10] == last[:10]:
         first, last = first[11:16], last[:16]
-    y = short(_BOTTOM + 20)
-    yield element("text", first[:10], x=short(_LEFT), y=y)
-    yield element(
-        "text", last[:10] if len(last) > 16 else last, x=short(_RIGHT), y=y, text_anchor="end"
-    )
+    else:
+        first, last = first[:10], last[:10]
+    y = pixels(_BOTTOM + 20)
+    yield element("text", first, x=pixels(_LEFT), y=y)
+    yield element("text", last, x=pixels(_RIGHT), y=y, text_anchor="end")
 
 
 def _path(points: Sequence[_Point | None]) -> str:
     """A line through the points, with a gap where one is missing."""
-    written, is_on = [], False
+    path = ""
+    command = "M"
     for point in points:
-        if point is not None:
+        if point is None:
             # A line over a gap would show values that the run there does not have.
-            written.append(f"{'L' if is_on else 'M'}{short(point[0])} {short(point[1])}")
-        is_on = point is not None
-    return "".join(written)
+            command = "M"
+            continue
+        path += f"{command}{pixels(point[0])} {pixels(point[1])}"
+        command = "L"
+    return path
 
 
 def _numbers(history: History) -> Numbers:
@@ -320,10 +356,8 @@ def _numbers(history: History) -> Numbers:
     rows = []
     # The newest first, as `nbci metrics history` lists them.
     for one in reversed(shown):
-        value = ""
-        if one.value is not None:
-            value = number(one.value)
-        rows.append((moment(one.started_utc), one.run, one.result, value))
+        row = (moment(one.started_utc), one.run, one.result, number_or_blank(one.value))
+        rows.append(row)
     return Numbers(
         heads=("Started", "Run", "Result", short_name(history.metric)),
         rows=tuple(rows),

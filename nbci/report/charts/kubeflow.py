@@ -14,150 +14,181 @@ from nbci.report.charts.chart import (
     Chart,
     Unusable,
     confusion,
-    counted_pairs,
+    confusion_of_pairs,
     curves,
     line,
-    number,
-    numbers,
+    read_number,
+    read_numbers,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    Near = Callable[[str], bytes | None]
-    """A file that the record names by its path, where it is at hand."""
+    from nbci.report.data.material import ReadFile
 
 _DRAWN = ("confusion_matrix", "roc")
+_METRICS = ("confusionMatrix", "confidenceMetrics")
 
 
 def is_ui_metadata(record: Any) -> bool:
     """Whether the JSON value lists outputs as version 1 wants them."""
-    outputs = record.get("outputs") if isinstance(record, Mapping) else None
-    return isinstance(outputs, list) and any(
-        isinstance(entry, Mapping) and entry.get("type") in _DRAWN for entry in outputs
-    )
+    return next(_drawn_entries(record), None) is not None
 
 
-def charts_of_ui_metadata(record: Mapping[str, Any], near: Near) -> Iterator[Chart | Unusable]:
+def charts_of_ui_metadata(
+    record: Mapping[str, Any], read_file: ReadFile
+) -> Iterator[Chart | Unusable]:
     """Its confusion matrices and ROC curves; what Kubeflow shows in other ways is passed over."""
-    for entry in record["outputs"]:
-        if not isinstance(entry, Mapping) or entry.get("type") not in _DRAWN:
-            continue
+    for entry in _drawn_entries(record):
         try:
-            yield _of_entry(entry, near)
+            rows = _rows(entry, read_file)
+            if entry["type"] == "roc":
+                yield _roc_curve(entry, rows)
+            else:
+                yield _confusion_of_entry(entry, rows)
         # One entry with an error must not cost its file the other charts.
         except Unusable as problem:
             yield problem
 
 
+def _drawn_entries(record: Any) -> Iterator[Mapping[str, Any]]:
+    outputs = None
+    if isinstance(record, Mapping):
+        outputs = record.get("outputs")
+    if not isinstance(outputs, list):
+        return
+    for entry in outputs:
+        if isinstance(entry, Mapping) and entry.get("type") in _DRAWN:
+            yield entry
+
+
 def is_classification_metrics(record: Any) -> bool:
     """Whether the JSON value is an artifact of version 2, or its metadata."""
-    metadata = _metadata(record)
-    return metadata is not None and bool({"confusionMatrix", "confidenceMetrics"} & metadata.keys())
+    return not _metadata(record).keys().isdisjoint(_METRICS)
 
 
 def charts_of_classification_metrics(record: Mapping[str, Any]) -> Iterator[Chart | Unusable]:
     """Its confusion matrix and its ROC curve."""
-    metadata = _metadata(record) or {}
-    for key, read in (("confusionMatrix", _matrix), ("confidenceMetrics", _confidence)):
+    metadata = _metadata(record)
+    for key, chart_of in zip(_METRICS, (_confusion_matrix, _confidence_curve), strict=True):
         if key in metadata:
             try:
-                yield read(metadata[key])
+                yield chart_of(_unwrap(metadata[key]))
             except Unusable as problem:
                 yield problem
 
 
-def _metadata(record: Any) -> Mapping[str, Any] | None:
+def _metadata(record: Any) -> Mapping[str, Any]:
     if not isinstance(record, Mapping):
-        return None
+        return {}
     metadata = record.get("metadata")
     # The artifact may be saved as a whole, or its metadata alone.
-    return metadata if isinstance(metadata, Mapping) else record
+    if isinstance(metadata, Mapping):
+        return metadata
+    return record
 
 
-def _matrix(found: Any) -> Chart:
-    found = _plain(found)
-    if not isinstance(found, Mapping) or not isinstance(found.get("rows"), list):
-        raise Unusable("confusionMatrix has no rows")
-    specs = found.get("annotationSpecs") or []
-    labels = [
-        spec.get("displayName", "") if isinstance(spec, Mapping) else str(spec) for spec in specs
-    ]
-    rows = [row.get("row") if isinstance(row, Mapping) else row for row in found["rows"]]
-    return confusion(labels, [numbers(row, "confusionMatrix") for row in rows])
-
-
-def _confidence(found: Any) -> Chart:
-    found = _plain(found)
-    if not isinstance(found, list) or not all(isinstance(point, Mapping) for point in found):
-        raise Unusable("confidenceMetrics is no list of points")
-    rates = [number(point.get("falsePositiveRate"), "falsePositiveRate") for point in found]
-    recalls = [number(point.get("recall"), "recall") for point in found]
-    return curves("roc", [line("", rates, recalls, names=("falsePositiveRate", "recall"))])
-
-
-def _plain(value: Any) -> Any:
+def _unwrap(value: Any) -> Any:
     """Unwrap `struct`, which the metadata store puts around anything but a number or text."""
-    return value["struct"] if isinstance(value, Mapping) and set(value) == {"struct"} else value
+    if isinstance(value, Mapping) and set(value) == {"struct"}:
+        return value["struct"]
+    return value
 
 
-def _of_entry(entry: Mapping[str, Any], near: Near) -> Chart:
-    rows = _rows(entry, near)
-    if entry["type"] == "roc":
-        columns = _columns(entry, ("fpr", "tpr", "thresholds"))
-        points = [
-            (number(row[columns["fpr"]], "fpr"), number(row[columns["tpr"]], "tpr"))
-            for row in _whole(rows, 2)
-        ]
-        return curves(
-            "roc", [line("", [x for x, _ in points], [y for _, y in points], names=("fpr", "tpr"))]
-        )
-    columns = _columns(entry, ("target", "predicted", "count"))
-    names = (
-        entry.get("target_col", "target"),
-        entry.get("predicted_col", "predicted"),
-        entry.get("count_col", "count"),
-    )
-    at = [columns.get(name, place) for place, name in enumerate(names)]
+def _confusion_matrix(matrix: Any) -> Chart:
+    if not isinstance(matrix, Mapping) or not isinstance(matrix.get("rows"), list):
+        raise Unusable("confusionMatrix has no rows")
+
+    labels = []
+    for spec in matrix.get("annotationSpecs") or []:
+        label = spec
+        if isinstance(spec, Mapping):
+            label = spec.get("displayName", "")
+        labels.append(label)
+
+    rows = []
+    for row in matrix["rows"]:
+        cells = row
+        if isinstance(row, Mapping):
+            cells = row.get("row")
+        rows.append(read_numbers(cells, "confusionMatrix"))
+    return confusion(labels, rows)
+
+
+def _confidence_curve(points: Any) -> Chart:
+    names = ("falsePositiveRate", "recall")
+    rates, recalls = [], []
+    if not isinstance(points, list):
+        raise Unusable("confidenceMetrics is no list of points")
+    for point in points:
+        if not isinstance(point, Mapping):
+            raise Unusable("confidenceMetrics is no list of points")
+        rates.append(read_number(point.get(names[0]), names[0]))
+        recalls.append(read_number(point.get(names[1]), names[1]))
+    return curves("roc", [line("", rates, recalls, names=names)])
+
+
+def _roc_curve(entry: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> Chart:
+    columns = _columns(entry, {"fpr": 0, "tpr": 1, "thresholds": 2})
+    xs, ys = [], []
+    for row in _long_enough(rows, 2):
+        xs.append(read_number(row[columns["fpr"]], "fpr"))
+        ys.append(read_number(row[columns["tpr"]], "tpr"))
+    return curves("roc", [line("", xs, ys, names=("fpr", "tpr"))])
+
+
+def _confusion_of_entry(entry: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> Chart:
+    columns = _columns(entry, {"target": 0, "predicted": 1, "count": 2})
+    target = columns.get(entry.get("target_col", "target"), 0)
+    predicted = columns.get(entry.get("predicted_col", "predicted"), 1)
+    count = columns.get(entry.get("count_col", "count"), 2)
+
+    pairs = []
+    for row in _long_enough(rows, 1 + max(target, predicted, count)):
+        pairs.append((row[target], row[predicted], read_number(row[count], "count")))
     labels = entry.get("labels")
-    pairs = [
-        (row[at[0]], row[at[1]], number(row[at[2]], "count")) for row in _whole(rows, 1 + max(at))
-    ]
-    return counted_pairs(pairs, labels if isinstance(labels, list) else None)
+    if not isinstance(labels, list):
+        labels = None
+    return confusion_of_pairs(pairs, labels)
 
 
-def _columns(entry: Mapping[str, Any], usual: Sequence[str]) -> dict[str, int]:
+def _columns(entry: Mapping[str, Any], usual: Mapping[str, int]) -> dict[str, int]:
     """Where each column stands, by the schema; Kubeflow's tables have no head."""
-    schema = entry.get("schema")
-    names = (
-        [column.get("name") for column in schema if isinstance(column, Mapping)]
-        if isinstance(schema, list)
-        else []
-    )
-    found = {str(name): at for at, name in enumerate(names)}
     # An entry may lack a schema: then its columns stand in the usual order.
-    return {**{name: at for at, name in enumerate(usual)}, **found}
+    places = dict(usual)
+    schema = entry.get("schema")
+    if not isinstance(schema, list):
+        return places
+    columns = [column for column in schema if isinstance(column, Mapping)]
+    for at, column in enumerate(columns):
+        places[str(column.get("name"))] = at
+    return places
 
 
-def _whole(rows: Sequence[Sequence[str]], width: int) -> Iterator[Sequence[str]]:
+def _long_enough(rows: Iterable[Sequence[str]], width: int) -> Iterator[Sequence[str]]:
     for at, row in enumerate(rows, 1):
         if len(row) < width:
             raise Unusable(f"row {at:,} of its table has {len(row)} columns for {width}")
         yield row
 
 
-def _rows(entry: Mapping[str, Any], near: Near) -> list[list[str]]:
+def _rows(entry: Mapping[str, Any], read_file: ReadFile) -> list[list[str]]:
     if entry.get("format", "csv") != "csv":
         raise Unusable(f"the format {entry.get('format')!r} is not read, only csv")
     source = entry.get("source")
     if not isinstance(source, str):
         raise Unusable("it has no source")
-    if entry.get("storage") == "inline":
-        text = source
-    else:
-        # A report is made of the run's own outs: an address, as of a bucket, is never fetched.
-        content = None if "://" in source else near(source)
-        if content is None:
-            raise Unusable(f"its table {source} is no file of the run's outs")
-        text = content.decode("utf-8", errors="replace")
-    return [row for row in csv.reader(io.StringIO(text)) if row]
+    text = source
+    if entry.get("storage") != "inline":
+        text = _text_of_out(source, read_file)
+    return list(filter(None, csv.reader(io.StringIO(text))))
+
+
+def _text_of_out(source: str, read_file: ReadFile) -> str:
+    content = None
+    # A report is made of the run's own outs: an address, as of a bucket, is never fetched.
+    if "://" not in source:
+        content = read_file(source)
+    if content is None:
+        raise Unusable(f"its table {source} is no file of the run's outs")
+    return content.decode("utf-8", errors="replace")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
+from nbci.graph import followers_of
 from nbci.report.charts.folding import stages
 
 if TYPE_CHECKING:
@@ -60,13 +63,11 @@ def lay_out(after: Mapping[str, Sequence[str]], width: float, height: float) -> 
     boxes: dict[str, Point] = {}
     lines: list[tuple[Point, ...]] = []
     joints: list[Point] = []
-    corners = _shelves([(part.width, part.height) for part in parts])
-    for part, (left, top) in zip(parts, corners, strict=True):
-        for name, (x, y) in part.boxes.items():
-            boxes[name] = (x + left, y + top)
+    for part, corner in zip(parts, _shelves(parts), strict=True):
+        boxes.update(zip(part.boxes, _shift(part.boxes.values(), corner), strict=True))
         for line in part.lines:
-            lines.append(tuple((x + left, y + top) for x, y in line))
-        joints += [(x + left, y + top) for x, y in part.joints]
+            lines.append(tuple(_shift(line, corner)))
+        joints += _shift(part.joints, corner)
 
     # Lines may bend around boxes, beyond the outermost one.
     right, bottom = _farthest(boxes.values())
@@ -81,10 +82,18 @@ def lay_out(after: Mapping[str, Sequence[str]], width: float, height: float) -> 
     )
 
 
+def _shift(points: Iterable[Point], by: Point) -> Iterator[Point]:
+    right, down = by
+    for x, y in points:
+        yield x + right, y + down
+
+
 def _farthest(points: Iterable[Point]) -> Point:
     """The largest x and the largest y of the points; 0, 0 without any."""
-    all_points = list(points) or [(0.0, 0.0)]
-    return max(x for x, _ in all_points), max(y for _, y in all_points)
+    right = bottom = 0.0
+    for x, y in points:
+        right, bottom = max(right, x), max(bottom, y)
+    return right, bottom
 
 
 def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
@@ -93,11 +102,9 @@ def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
     It does where the page is wide enough for it, or where the other direction would be wider still.
     """
     stage = stages(after)
-    in_stage: dict[int, int] = {}
-    for number in stage.values():
-        in_stage[number] = in_stage.get(number, 0) + 1
+    largest_stage = max(Counter(stage.values()).values())
     across = max(stage.values()) * (width + _BETWEEN_RANKS) - _BETWEEN_RANKS
-    down = max(in_stage.values()) * (width + _BETWEEN_BOXES) - _BETWEEN_BOXES
+    down = largest_stage * (width + _BETWEEN_BOXES) - _BETWEEN_BOXES
     return across <= max(PAGE_WIDTH, down)
 
 
@@ -112,7 +119,7 @@ def _in_rows(names: Sequence[str], width: float, height: float) -> Layout:
     """Lay out a chain that is too long for one row in rows, as lines of text."""
     step, down = width + _BETWEEN_RANKS, height + _BETWEEN_RANKS
     count = max(1, int((PAGE_WIDTH + _BETWEEN_RANKS) / step))
-    places = []
+    places: list[Point] = []
     for at in range(len(names)):
         row, column = divmod(at, count)
         places.append((width / 2 + column * step, height / 2 + row * down))
@@ -123,10 +130,11 @@ def _in_rows(names: Sequence[str], width: float, height: float) -> Layout:
             lines.append(((x0 + width / 2, y0), (x1 - width / 2, y1)))
         else:
             turns.append(((x0, y0 + height / 2), (x1, y1 - height / 2)))
+    right, bottom = _farthest(places)
     return Layout(
         across=True,
-        width=max(x for x, _ in places) + width / 2,
-        height=places[-1][1] + height / 2,
+        width=right + width / 2,
+        height=bottom + height / 2,
         boxes=dict(zip(names, places, strict=True)),
         lines=tuple(lines),
         turns=tuple(turns),
@@ -143,7 +151,7 @@ def _with_joints(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
     for name, earlier in after.items():
         waiting.setdefault(tuple(sorted(earlier)), []).append(name)
 
-    joined = {name: tuple(earlier) for name, earlier in after.items()}
+    joined = dict(zip(after, map(tuple, after.values()), strict=True))
     count = 0
     for earlier, names in waiting.items():
         # Two by two need four lines with or without a joint; three by three, six instead of nine.
@@ -158,24 +166,23 @@ def _with_joints(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
 
 def _components(after: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
     """The names of each connected part, in the graph's order."""
-    beside: dict[str, list[str]] = {name: list(earlier) for name, earlier in after.items()}
-    for name, earlier in after.items():
-        for other in earlier:
-            beside[other].append(name)
+    followers = followers_of(after)
     part_of: dict[str, int] = {}
     for at, start in enumerate(after):
         if start in part_of:
             continue
         stack, part_of[start] = [start], at
         while stack:
-            for other in beside[stack.pop()]:
+            name = stack.pop()
+            for other in (*after[name], *followers[name]):
                 if other not in part_of:
                     part_of[other] = at
                     stack.append(other)
+
     parts: dict[int, list[str]] = {}
     for name in after:
         parts.setdefault(part_of[name], []).append(name)
-    return (tuple(names) for names in parts.values())
+    return map(tuple, parts.values())
 
 
 def _lay_out_part(
@@ -187,41 +194,57 @@ def _lay_out_part(
     across: bool,
 ) -> Layout:
     """One connected part, its upper left corner at 0, 0."""
+    if not across:
+        return _lay_out_downwards(names, after, width, height)
     # grandalf lays out downwards only; across is that with x and y exchanged.
-    size = (height, width) if across else (width, height)
-    points, routes = _sugiyama(names, after, size)
-    least = min(x for x, _ in points.values()) - size[0] / 2
-    half = size[1] / 2
+    down = _lay_out_downwards(names, after, height, width)
+    boxes = zip(down.boxes, map(_exchange, down.boxes.values()), strict=True)
+    lines = [tuple(map(_exchange, line)) for line in down.lines]
+    return Layout(
+        across=True,
+        width=down.height,
+        height=down.width,
+        boxes=dict(boxes),
+        lines=tuple(lines),
+        joints=tuple(map(_exchange, down.joints)),
+    )
 
-    def on_page(x: float, y: float) -> Point:
-        if across:
-            return (y, x - least)
-        return (x - least, y)
+
+def _exchange(point: Point) -> Point:
+    return point[1], point[0]
+
+
+def _lay_out_downwards(
+    names: Iterable[str], after: Mapping[str, Sequence[str]], width: float, height: float
+) -> Layout:
+    points, routes = _sugiyama(names, after, (width, height))
+    leftmost, _ = min(points.values())
+    to_edge = (width / 2 - leftmost, 0.0)
 
     lines = []
     for start, end, passed in routes:
         first, last = points[start], points[end]
         # A line starts and ends at the border of a box, and in the middle of a joint.
         if not _is_joint(start):
-            first = (first[0], first[1] + half)
+            first = (first[0], first[1] + height / 2)
         if not _is_joint(end):
-            last = (last[0], last[1] - half)
-        lines.append(tuple(on_page(x, y) for x, y in (first, *passed, last)))
+            last = (last[0], last[1] - height / 2)
+        lines.append(tuple(_shift((first, *passed, last), to_edge)))
 
     boxes: dict[str, Point] = {}
-    joints = []
-    for name, (x, y) in points.items():
+    joints: list[Point] = []
+    middles = list(_shift(points.values(), to_edge))
+    for name, point in zip(points, middles, strict=True):
         if _is_joint(name):
-            joints.append(on_page(x, y))
+            joints.append(point)
         else:
-            boxes[name] = on_page(x, y)
+            boxes[name] = point
 
-    breadth = max(x for x, _ in points.values()) - least + size[0] / 2
-    length = max(y for _, y in points.values()) + half
+    right, lowest = _farthest(middles)
     return Layout(
-        across=across,
-        width=length if across else breadth,
-        height=breadth if across else length,
+        across=False,
+        width=right + width / 2,
+        height=lowest + height / 2,
         boxes=boxes,
         lines=tuple(lines),
         joints=tuple(joints),
@@ -246,8 +269,11 @@ def _sugiyama(
         if _is_joint(name):
             # A joint is a point; the size of a box would push the boxes apart.
             vertices[name].view = _View(2, 2)
-    pairs = [(earlier, name) for name in vertices for earlier in after[name]]
-    edges = [Edge(vertices[earlier], vertices[name]) for earlier, name in pairs]
+    pairs, edges = [], []
+    for name, vertex in vertices.items():
+        for earlier in after[name]:
+            pairs.append((earlier, name))
+            edges.append(Edge(vertices[earlier], vertex))
     # `Graph` passes the edges of each component on as a set, whose order is that of addresses in
     # memory, and so places an irregular graph differently in each process.
     layout = SugiyamaLayout(graph_core(list(vertices.values()), edges))
@@ -275,18 +301,29 @@ def _tighten(layers: Sequence[Sequence[Any]]) -> None:
 
     grandalf gives a tangled graph many times the breadth that its ranks need.
     """
-    centres = [vertex.view.xy[0] for vertex in chain.from_iterable(layers)]
+    rows: list[list[_View]] = []
+    for layer in layers:
+        rows.append(sorted(map(operator.attrgetter("view"), layer), key=_x_of))
+    centres = list(map(_x_of, chain.from_iterable(rows)))
     breadth = max(centres) - min(centres)
-    needed = max(sum(vertex.view.w + _BETWEEN_BOXES for vertex in layer) for layer in layers)
+    needed = max(map(_needed_width, rows))
     if breadth <= 1.25 * needed:
         return
 
     scale = 1.1 * needed / breadth
-    for layer in layers:
-        views = sorted((vertex.view for vertex in layer), key=lambda view: view.xy[0])
-        places = _apart([view.xy[0] * scale for view in views], [view.w for view in views])
-        for view, x in zip(views, places, strict=True):
+    for row in rows:
+        wanted = [view.xy[0] * scale for view in row]
+        places = _apart(wanted, list(map(operator.attrgetter("w"), row)))
+        for view, x in zip(row, places, strict=True):
             view.xy = (x, view.xy[1])
+
+
+def _x_of(view: _View) -> float:
+    return view.xy[0]
+
+
+def _needed_width(row: Iterable[_View]) -> float:
+    return sum(view.w + _BETWEEN_BOXES for view in row)
 
 
 def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
@@ -300,6 +337,7 @@ def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
     offsets = [0.0]
     for before, width in pairwise(widths):
         offsets.append(offsets[-1] + (before + width) / 2 + _BETWEEN_BOXES)
+
     blocks: list[tuple[float, int]] = []
     for want, offset in zip(wanted, offsets, strict=True):
         mean, count = want - offset, 1
@@ -311,17 +349,15 @@ def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
     means: list[float] = []
     for mean, count in blocks:
         means += [mean] * count
-    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
+    return list(map(operator.add, means, offsets))
 
 
-def _shelves(sizes: Sequence[tuple[float, float]]) -> list[Point]:
-    """Where to put parts of these sizes: side by side while the page is wide enough, then below."""
-    places: list[Point] = []
+def _shelves(parts: Iterable[Layout]) -> Iterator[Point]:
+    """Where to put parts: side by side while the page is wide enough, then below."""
     left = top = lowest = 0.0
-    for width, height in sizes:
-        if left and left + width > PAGE_WIDTH:
+    for part in parts:
+        if left and left + part.width > PAGE_WIDTH:
             left, top = 0.0, lowest + 2 * _BETWEEN_BOXES
-        places.append((left, top))
-        left += width + 2 * _BETWEEN_BOXES
-        lowest = max(lowest, top + height)
-    return places
+        yield left, top
+        left += part.width + 2 * _BETWEEN_BOXES
+        lowest = max(lowest, top + part.height)

@@ -6,16 +6,16 @@ Always from all points, however few of them are drawn.
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.report.charts.chart import Confusion, Curves, Line
+    from nbci.report.charts.chart import Confusion, Curves, Line, Point
 
-Point = tuple[float, float]
-
+# More columns than a picture has pixels: what is dropped within one cannot be seen.
 _COLUMNS = 1000
 
 
@@ -40,14 +40,17 @@ def average_precision(line: Line) -> float | None:
     return sum((x1 - x0) * y1 for (x0, _), (x1, y1) in pairwise([(0.0, 1.0), *points]))
 
 
-def off_diagonal(line: Line) -> float | None:
+def distance_from_diagonal(line: Line) -> float | None:
     """Return the largest distance of a calibration curve from the diagonal."""
-    return max((abs(x - y) for x, y in zip(line.x, line.y, strict=True)), default=None)
+    return max((abs(x - y) for x, y in line.points), default=None)
 
 
-def last(line: Line) -> float | None:
+def last_value(line: Line) -> float | None:
     """The last number of a line."""
-    return next((value for value in reversed(line.y) if math.isfinite(value)), None)
+    for value in reversed(line.y):
+        if math.isfinite(value):
+            return value
+    return None
 
 
 def measure(chart: Curves, line: Line) -> float | None:
@@ -58,62 +61,69 @@ def measure(chart: Curves, line: Line) -> float | None:
         case "precision_recall":
             return average_precision(line)
         case "calibration":
-            return off_diagonal(line)
-    return last(line)
+            return distance_from_diagonal(line)
+    return last_value(line)
 
 
 def right_share(matrix: Confusion) -> float | None:
     """Return the accuracy: the share of all that were classified correctly."""
-    total = sum(map(sum, matrix.counts))
-    return sum(row[at] for at, row in enumerate(matrix.counts)) / total if total else None
+    if not matrix.total:
+        return None
+    return sum(row[at] for at, row in enumerate(matrix.counts)) / matrix.total
 
 
-def thinned(points: Sequence[Point]) -> list[Point]:
+def thin_points(points: Sequence[Point]) -> list[Point]:
     """Drop points that make no difference of more than a thousandth of the picture's width."""
     finite = [x for x, y in points if math.isfinite(y)]
     if len(finite) < 3:
         return list(points)
-    left, right = min(finite), max(finite)
-    per_column = (right - left) / _COLUMNS or 1.0
-    kept: list[Point] = []
-    column: list[Point] = []
-    at = -1
-    for point in points:
-        is_gap = not math.isfinite(point[1])
-        # Points that would stand in the same column of the picture are thinned together.
-        here = -1 if is_gap else round((point[0] - left) / per_column)
-        if here != at or is_gap:
-            kept += _ends(column)
-            column, at = [], here
-        if not is_gap:
-            column.append(point)
-        elif kept and math.isfinite(kept[-1][1]):
-            kept.append(point)
-    return _without_level([*kept, *_ends(column)])
+    left = min(finite)
+    # All points may stand at one x.
+    column_width = (max(finite) - left) / _COLUMNS or 1.0
+
+    def column_of(point: Point) -> int | None:
+        if not _is_finite(point):
+            return None
+        return round((point[0] - left) / column_width)
+
+    thinned: list[Point] = []
+    for column, members in groupby(points, key=column_of):
+        if column is not None:
+            thinned += _ends(list(members))
+        elif thinned:
+            # One point is enough to interrupt the line; before its beginning there is none.
+            thinned.append(next(members))
+    return _without_level(thinned)
+
+
+def _is_finite(point: Point) -> bool:
+    return math.isfinite(point[1])
 
 
 def _ends(column: Sequence[Point]) -> list[Point]:
     """Return the first, lowest, highest and last of the points at one x, in their order."""
-    if not column:
-        return []
-    heights = [y for _, y in column]
-    ends = {0, heights.index(min(heights)), heights.index(max(heights)), len(column) - 1}
+    places = range(len(column))
+
+    def height(at: int) -> float:
+        return column[at][1]
+
+    ends = {0, min(places, key=height), max(places, key=height), len(column) - 1}
     return [column[at] for at in sorted(ends)]
 
 
 def _without_level(points: Sequence[Point]) -> list[Point]:
     """The points without those in the middle of a level or upright piece."""
-    kept: list[Point] = []
+    corners: list[Point] = []
     for at, point in enumerate(points):
         x, y = point
-        if kept and at + 1 < len(points):
-            (x0, y0), (x1, y1) = kept[-1], points[at + 1]
+        if corners and at + 1 < len(points):
+            (x0, y0), (x1, y1) = corners[-1], points[at + 1]
             if y0 == y == y1 and x0 <= x <= x1:
                 continue
             if x0 == x == x1 and (y0 <= y <= y1 or y0 >= y >= y1):
                 continue
-        kept.append(point)
-    return kept
+        corners.append(point)
+    return corners
 
 
 def _rightwards(line: Line) -> list[Point]:
@@ -121,8 +131,8 @@ def _rightwards(line: Line) -> list[Point]:
 
     Points at the same x stay in the order in which they were recorded.
     """
-    points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
+    points = list(filter(_is_finite, line.points))
     if points and points[0][0] > points[-1][0]:
         # ROC curves may be recorded from right to left; the sort alone keeps ties reversed.
         points.reverse()
-    return sorted(points, key=lambda point: point[0])
+    return sorted(points, key=itemgetter(0))

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from nbci.report.charts.chart import (
     Chart,
     Unusable,
     confusion,
-    counted_pairs,
+    confusion_of_pairs,
     curves,
     importance,
     line,
-    number,
-    numbers,
+    read_number,
+    read_numbers,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _PAIRS: Mapping[CurveKind, tuple[tuple[str, str], ...]] = {
     "precision_recall": (("recall", "precision"),),
     # The second names are those of sklearn.calibration.calibration_curve.
     "calibration": (("predicted", "observed"), ("prob_pred", "prob_true")),
+    # A detection error tradeoff curve has no kind, and is known by these names alone.
+    "lines": (("fpr", "fnr"),),
 }
 _SURE: tuple[tuple[CurveKind, str, str], ...] = (
     ("roc", "fpr", "tpr"),
@@ -67,20 +70,23 @@ def chart_of(record: Any) -> Chart | None:
     """
     if isinstance(record, Mapping):
         return _chart_of_object(record)
-    if _is_table(record):
+    if is_table(record):
         return chart_of_rows(record)
     return None
 
 
-def _is_table(value: Any) -> bool:
+def is_table(value: Any) -> TypeGuard[Rows]:
+    """Whether the JSON value is a list of objects, and so has columns."""
     return isinstance(value, list) and bool(value) and all(isinstance(r, Mapping) for r in value)
 
 
-def _chart_of_object(record: Mapping[str, Any]) -> Chart | None:
-    title = record.get("title")
-    if not isinstance(title, str):
-        title = None
+def texts_at(record: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+    """The texts under these keys; what is missing or of another type is left out."""
+    return {key: record[key] for key in keys if isinstance(record.get(key), str)}
 
+
+def _chart_of_object(record: Mapping[str, Any]) -> Chart | None:
+    title = texts_at(record, ("title",)).get("title")
     kind = record.get("chart")
     if isinstance(kind, str):
         return _declared_chart(kind, record, title)
@@ -93,7 +99,7 @@ def _chart_of_object(record: Mapping[str, Any]) -> Chart | None:
     # DVCLive writes a file with one list of records under its name.
     if len(record) == 1:
         (inner,) = record.values()
-        if _is_table(inner):
+        if is_table(inner):
             return chart_of_rows(inner)
     return None
 
@@ -119,27 +125,29 @@ def _confusion(record: Mapping[str, Any], title: str | None) -> Chart:
         labels = record.get("labels", list(map(str, range(len(rows)))))
         if not isinstance(labels, list):
             raise Unusable("labels is no list")
-        return confusion(labels, [numbers(row, "the matrix") for row in rows], title=title)
+        return confusion(labels, [read_numbers(row, "the matrix") for row in rows], title=title)
 
     actual, predicted = record.get("actual"), record.get("predicted")
     if not isinstance(actual, list) or not isinstance(predicted, list):
         raise Unusable("it has neither labels and a matrix, nor actual and predicted")
     if len(actual) != len(predicted):
         raise Unusable(f"actual has {len(actual):,} entries and predicted has {len(predicted):,}")
-    return counted_pairs(zip(actual, predicted, [1.0] * len(actual), strict=True))
+    return confusion_of_pairs(zip(actual, predicted, [1.0] * len(actual), strict=True))
 
 
 def _importance(record: Mapping[str, Any], title: str | None) -> Chart:
     values = record.get("importance")
     if isinstance(values, Mapping):
-        return importance(list(values), numbers(list(values.values()), "importance"), title=title)
+        return importance(
+            list(values), read_numbers(list(values.values()), "importance"), title=title
+        )
 
     names = record.get("features")
     if not isinstance(names, list):
         raise Unusable(
             "it has neither features and importance as lists, nor importance as an object"
         )
-    return importance(names, numbers(values, "importance"), title=title)
+    return importance(names, read_numbers(values, "importance"), title=title)
 
 
 def _learning_curve(record: Mapping[str, Any], title: str | None) -> Chart:
@@ -148,11 +156,11 @@ def _learning_curve(record: Mapping[str, Any], title: str | None) -> Chart:
         raise Unusable("it has no series")
 
     heights: dict[str, list[float]] = {}
-    for name, values in list(series.items())[:_MOST_LINES]:
-        heights[str(name)] = numbers(values, str(name))
+    for name, values in islice(series.items(), _MOST_LINES):
+        heights[str(name)] = read_numbers(values, str(name))
 
     if "x" in record:
-        places = numbers(record["x"], "x")
+        places = read_numbers(record["x"], "x")
     else:
         longest = max(map(len, heights.values()))
         places = list(map(float, range(1, longest + 1)))
@@ -160,8 +168,7 @@ def _learning_curve(record: Mapping[str, Any], title: str | None) -> Chart:
     lines = []
     for name, ys in heights.items():
         lines.append(line(name, places, ys, names=("x", name), gaps=True))
-    labels = {key: record[key] for key in _LABELS if isinstance(record.get(key), str)}
-    return curves("learning_curve", lines, title=title, **labels)
+    return curves("learning_curve", lines, title=title, **texts_at(record, _LABELS))
 
 
 def _curves(kind: CurveKind, record: Mapping[str, Any], title: str | None) -> Chart:
@@ -173,7 +180,7 @@ def _named_curves(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The curves under `curves` with their names, or the record itself as the only one."""
     many = record.get("curves")
     if isinstance(many, Mapping):
-        return [(str(name), curve) for name, curve in many.items()]
+        return list(zip(map(str, many), many.values(), strict=True))
     if not isinstance(many, list):
         return [("", record)]
 
@@ -189,10 +196,10 @@ def _named_curves(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _line(kind: CurveKind, name: str, curve: Any) -> Line:
     if not isinstance(curve, Mapping):
         raise Unusable("a curve is an object with two lists")
-    pairs = _PAIRS.get(kind) or tuple((x, y) for sure, x, y in _SURE if sure == kind)
+    pairs = _PAIRS[kind]
     for x, y in pairs:
         if x in curve and y in curve:
-            return line(name, numbers(curve[x], x), numbers(curve[y], y), names=(x, y))
+            return line(name, read_numbers(curve[x], x), read_numbers(curve[y], y), names=(x, y))
     raise Unusable(f"it has no {' and '.join(pairs[0])}")
 
 
@@ -228,8 +235,9 @@ def chart_of_columns(
     columns = list(y)
     if x:
         columns.insert(0, x)
+    known: set[str] = set().union(*rows)
     for name in columns:
-        if not any(name in row for row in rows):
+        if name not in known:
             raise Unusable(f"it has no column {name!r}")
 
     # The names of DVC's templates: confusion, confusion_normalized, bar_horizontal, linear, ...
@@ -296,11 +304,15 @@ def _drawable_columns(rows: Rows, x: str | None) -> tuple[str, ...]:
 
 def _is_numeric(rows: Rows, column: str) -> bool:
     """Whether the first cell of the column that is not empty is a number."""
-    try:
+    for row in rows:
+        try:
+            value = read_number(row.get(column), column)
+        except Unusable:
+            return False
         # A cell where a logger measured nothing is read as NaN, and tells nothing here.
-        return any(not math.isnan(number(row.get(column), column)) for row in rows)
-    except Unusable:
-        return False
+        if not math.isnan(value):
+            return True
+    return False
 
 
 def _confusion_of_rows(rows: Rows, actual: str, predicted: str) -> Chart | None:
@@ -310,7 +322,7 @@ def _confusion_of_rows(rows: Rows, actual: str, predicted: str) -> Chart | None:
     for row in rows:
         count = 1.0
         if has_counts:
-            count = number(row.get("count", 1), "count")
+            count = read_number(row.get("count", 1), "count")
         pairs.append((row.get(actual, ""), row.get(predicted, ""), count))
 
     # Tables of a regression have one row for each case, never a column of counts.
@@ -318,7 +330,7 @@ def _confusion_of_rows(rows: Rows, actual: str, predicted: str) -> Chart | None:
         for first, second, _ in pairs[:_PROBED_ROWS]:
             if _is_fraction(first) or _is_fraction(second):
                 return None
-    return counted_pairs(pairs)
+    return confusion_of_pairs(pairs)
 
 
 def _is_fraction(value: Any) -> bool:
@@ -331,19 +343,23 @@ def _is_fraction(value: Any) -> bool:
 
 def _importance_of_rows(rows: Rows, names: str, values: str, *, title: str | None = None) -> Chart:
     features = [str(row.get(names, "")) for row in rows]
-    return importance(features, [number(row.get(values), values) for row in rows], title=title)
+    return importance(features, _column(rows, values), title=title)
+
+
+def _column(rows: Rows, name: str) -> list[float]:
+    return [read_number(row.get(name), name) for row in rows]
 
 
 def _lines(rows: Rows, x: str, columns: Sequence[str], *, gaps: bool = False) -> list[Line]:
     """A line for each column; where rows have a name, one for each name."""
     lines = []
-    for group, members in list(_rows_by_name(rows, {x, *columns}).items())[:_MOST_LINES]:
-        places = [number(row.get(x), x) for row in members]
+    for group, members in islice(_rows_by_name(rows, {x, *columns}).items(), _MOST_LINES):
+        places = _column(members, x)
         for column in columns[:_MOST_LINES]:
             name = group
             if len(columns) > 1 or gaps:
                 name = " ".join(filter(None, (group, column)))
-            heights = [number(row.get(column), column) for row in members]
+            heights = _column(members, column)
             lines.append(line(name, places, heights, names=(x, column), gaps=gaps))
     return lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted
-from nbci.report.charts.graph import graph_inline, graph_of
+from nbci.report.charts.step_graph import graph_inline, graph_of
 from nbci.report.data.view import steps_by_name
 from nbci.report.html.markup import Markup, element, fold, fragment, optional, table
 from nbci.report.html.page import section, step_link

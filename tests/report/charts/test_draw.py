@@ -13,7 +13,9 @@ pytest.importorskip("matplotlib")
 from typing import TYPE_CHECKING
 
 from nbci.report.charts.chart import Chart, Confusion, Curves, Line, confusion, curves, importance
-from nbci.report.charts.draw import draw_chart, folded_classes, highlighted
+from nbci.report.charts.draw import draw_chart
+from nbci.report.charts.draw_confusion import folded_classes
+from nbci.report.charts.draw_curves import highlighted_lines
 
 if TYPE_CHECKING:
     from nbci.report.charts.canvas import Drawing
@@ -135,7 +137,7 @@ def test_one_point_and_gaps_are_drawn() -> None:
 def test_of_many_curves_the_worst_have_colours() -> None:
     lines = [Line(name=str(at), x=(0, 0.5, 1), y=(0, 0.9 - at / 50, 1)) for at in range(10)]
     chart = curves("roc", lines)
-    assert [line.name for line in highlighted(chart)] == ["7", "8", "9"]
+    assert [line.name for line in highlighted_lines(chart)] == ["7", "8", "9"]
     assert "7 others" in texts(draw_chart(chart, None))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbci.report.charts.chart import Line
-from nbci.report.charts.measures import area, average_precision, off_diagonal, thinned
+from nbci.report.charts.measures import area, average_precision, distance_from_diagonal, thin_points
 
 NUMBERS = st.floats(-1e9, 1e9) | st.just(math.nan)
 
@@ -34,20 +34,20 @@ def test_areas_are_those_of_scikit_learn(seed: int) -> None:
 
 def test_one_point_has_no_area() -> None:
     assert area(Line(name="", x=(0.5,), y=(0.5,))) is None
-    assert off_diagonal(Line(name="", x=(), y=())) is None
+    assert distance_from_diagonal(Line(name="", x=(), y=())) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), NUMBERS), max_size=200))
 def test_thinned_points_are_points_of_the_line_in_order(points: list[tuple[float, float]]) -> None:
     kept = iter(points)
-    assert all(any(other is point for other in kept) for point in thinned(points))
+    assert all(any(other is point for other in kept) for point in thin_points(points))
 
 
 def test_a_hundred_thousand_points_are_thinned_and_reach_as_far_in_every_place() -> None:
     draw = random.Random(3)
     points = [(float(at), math.sin(at / 9000) + 0.3 * draw.random()) for at in range(100_000)]
     points[54_321] = (54_321.0, 9.0)
-    kept = thinned(points)
+    kept = thin_points(points)
     assert len(kept) < 4100
     assert (54_321.0, 9.0) in kept
     for start in range(0, 100_000, 1000):
@@ -61,12 +61,12 @@ def test_a_steep_curve_keeps_its_corners() -> None:
     points = [(0.0, at / 50_000) for at in range(50_001)] + [
         (at / 50_000, 1.0) for at in range(1, 50_001)
     ]
-    kept = thinned(points)
+    kept = thin_points(points)
     assert kept[0] == (0.0, 0.0)
     assert (0.0, 1.0) in kept
     assert kept[-1] == (1.0, 1.0)
 
 
 def test_a_gap_stays_a_gap() -> None:
-    kept = thinned([(0, 1), (1, 2), (2, math.nan), (3, math.nan), (4, 1)])
+    kept = thin_points([(0, 1), (1, 2), (2, math.nan), (3, math.nan), (4, 1)])
     assert [math.isnan(y) for _, y in kept] == [False, False, True, False]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted, measured_or_dash
 from nbci.pipeline.metric_names import short_name, step_of
-from nbci.report.charts.history import histories
 from nbci.report.charts.history_picture import history_figure, sparkline
+from nbci.report.charts.metric_history import histories
 from nbci.report.data.change_wording import describe_metric_change
 from nbci.report.data.view import steps_by_name
 from nbci.report.data.wording import metric_changes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nbci.plan.compare import MetricChange
     from nbci.report.charts import Figure
-    from nbci.report.charts.history import History
+    from nbci.report.charts.metric_history import History
     from nbci.report.data.material import Material, PastRun
     from nbci.report.data.view import ShownStep
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
 from nbci.records.run_record import Metric, StepRecord
 from nbci.records.verdict import GateResult, Verdict
-from nbci.report.charts.history import History, Moment, describe_history, histories
 from nbci.report.charts.history_picture import history_figure, sparkline
+from nbci.report.charts.metric_history import History, Moment, describe_history, histories
 from nbci.report.data.material import Material, PastRun, ShownRun
 from tests.report.report_samples import plan, planned, run
 
@@ -144,7 +144,7 @@ def test_any_values_make_a_picture_within_its_borders(values: list[float | None]
 def test_a_bound_that_is_far_off_is_told_by_an_arrow(bound: float) -> None:
     from dataclasses import replace
 
-    from nbci.report.charts.history import Bound
+    from nbci.report.charts.metric_history import Bound
 
     history = replace(
         of(20.0, 21.0), bounds=(Bound(value=bound, words=f"at most {bound:.0f}", high=True),)

@@ -55,9 +55,14 @@ class History:
         return tuple(_finite(one.value) for one in self.moments)
 
     @property
+    def known_values(self) -> list[float]:
+        """The values without what is missing."""
+        return [value for value in self.values if value is not None]
+
+    @property
     def is_drawable(self) -> bool:
         """Whether there is more than one point to see."""
-        return sum(value is not None for value in self.values) > 1
+        return len(self.known_values) > 1
 
 
 def histories(material: Material) -> tuple[History, ...]:
@@ -74,11 +79,11 @@ def histories(material: Material) -> tuple[History, ...]:
         # What a gate compared with goes first: the report's baseline may be another run by now.
         if baseline is None:
             baseline = earlier.get(name)
-        past = [_moment(run, run.metrics.get(name)) for run in material.history]
+        moments = [_moment(run, run.metrics.get(name)) for run in material.history]
         found.append(
             History(
                 metric=name,
-                moments=(*past, _moment(record, value)),
+                moments=(*moments, _moment(record, value)),
                 unit=declared.unit,
                 direction=declared.direction,
                 bounds=bounds,
@@ -94,14 +99,15 @@ def _moment(run: PastRun | RunRecord, value: float | None) -> Moment:
 
 def describe_history(history: History) -> str:
     """Return what the picture shows, for readers who cannot see it."""
-    values = [value for value in history.values if value is not None]
+    values = history.known_values
     runs = counted(len(values), "run")
     span = f"{history.metric} over {runs}: from {number(values[0])} to {number(values[-1])}"
     if history.values[-1] is None:
         span += ", none in this run"
 
     parts = [span, f"lowest {number(min(values))}, highest {number(max(values))}"]
-    parts += [f"asked {bound.words}" for bound in history.bounds]
+    for bound in history.bounds:
+        parts.append(f"asked {bound.words}")
     if history.baseline is not None:
         parts.append(f"baseline {number(history.baseline)}")
     return "; ".join(parts)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
-from nbci.report.charts.folding import between, folded_steps, stages, without_detours
+from nbci.report.charts.folding import folded_steps, group_edges, stages, without_detours
 from nbci.report.charts.layout import lay_out
-from nbci.report.charts.svg import middle_cut, short, text_width
+from nbci.report.charts.svg import cut_middle, pixels, text_width, widest
+from nbci.report.data.view import steps_by_name
 from nbci.report.html.markup import Markup, element, fragment
 from nbci.report.html.page import SIGNS
 
@@ -28,6 +29,8 @@ _NAME_SIZE, _STATE_SIZE = 13, 12
 _MARGIN = 6
 _LONGEST_NAME = 30
 _NAMED = 5
+# The page's style sheet has no colour for steps that wait: they look like skipped ones.
+_STATE_OF_WAITING = "skipped"
 _WORST_FIRST = ("failed", "interrupted", "running", "passed", "reused", "waiting", "skipped")
 
 
@@ -72,9 +75,13 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
     """The graph of these steps; None where there is nothing to see: no steps, or one."""
     if len(steps) < 2:
         return None
-    by_name = {step.record.name: step for step in steps}
-    after = {name: _earlier_steps(step, by_name) for name, step in by_name.items()}
-    nodes = {name: step.planned.node for name, step in by_name.items() if step.planned}
+    by_name = steps_by_name(steps)
+    after: dict[str, tuple[str, ...]] = {}
+    nodes: dict[str, str] = {}
+    for name, step in by_name.items():
+        after[name] = _earlier_steps(step, by_name)
+        if step.planned is not None and step.planned.node:
+            nodes[name] = step.planned.node
 
     groups = folded_steps(after, nodes)
     boxes = []
@@ -83,12 +90,13 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
         for name in shown:
             boxes.append(_box_of_step(by_name[name], shown[name]))
     else:
-        shown = without_detours(between(after, groups))
-        for title, members in groups.items():
-            boxes.append(_box_of_group(title, [by_name[name] for name in members], shown[title]))
+        shown = without_detours(group_edges(after, groups))
+        for title, names in groups.items():
+            members = list(map(by_name.__getitem__, names))
+            boxes.append(_box_of_group(title, members, shown[title]))
 
     # All boxes have one size, because lay_out takes one.
-    width = max(_width(box) for box in boxes)
+    width = max(map(_width, boxes))
     height = 12 + 18 * (1 + max(len(box.lines) for box in boxes))
     return Graph(
         boxes=tuple(boxes),
@@ -110,9 +118,9 @@ def graph_inline(graph: Graph) -> Markup:
         class_="graph",
         role="group",
         aria_label=graph.alt,
-        width=short(graph.width),
-        height=short(graph.height),
-        viewBox=f"0 0 {short(graph.width)} {short(graph.height)}",
+        width=pixels(graph.width),
+        height=pixels(graph.height),
+        viewBox=f"0 0 {pixels(graph.width)} {pixels(graph.height)}",
     )
 
 
@@ -126,18 +134,21 @@ def _earlier_steps(step: ShownStep, known: Container[str]) -> tuple[str, ...]:
 
 def _box_of_step(step: ShownStep, earlier: Sequence[str]) -> _Box:
     record = step.record
-    state = f"{SIGNS.get(step.word, '')} {step.word}"
+    text = f"{SIGNS.get(step.word, '')} {step.word}"
     label = f"{record.name}: {step.word}"
     # Nothing ran for these in this run, whatever time their records have.
     if record.result not in ("reused", "skipped") and (took := duration(record.seconds)):
-        state += f" · {took}"
+        text += f" · {took}"
         label += f" in {took}"
     if earlier:
         label += f", after {', '.join(earlier)}"
+    state: str = record.outcome
+    if step.is_waiting:
+        state = _STATE_OF_WAITING
     return _Box(
         name=record.name,
-        state="skipped" if step.is_waiting else record.outcome,
-        lines=(state,),
+        state=state,
+        lines=(text,),
         label=label,
         link=step.page,
         is_group=False,
@@ -163,9 +174,12 @@ def _box_of_group(title: str, members: Sequence[ShownStep], earlier: Sequence[st
     label += f": {states}"
     if earlier:
         label += f", after {_first_names(earlier)}"
+    state = worst
+    if worst == "waiting":
+        state = _STATE_OF_WAITING
     return _Box(
         name=title,
-        state="skipped" if worst == "waiting" else worst,
+        state=state,
         lines=(how_many, f"{SIGNS.get(worst, '')} {states}"),
         label=label,
         link=_page_of_first(worst, members),
@@ -224,9 +238,8 @@ def _description(
 
 def _width(box: _Box) -> float:
     # Names are bold, and so wider than text_width says.
-    name = text_width(middle_cut(box.name, _LONGEST_NAME), _NAME_SIZE) * 1.14
-    lines = max(text_width(line, _STATE_SIZE) for line in box.lines)
-    return 24 + max(name, lines, 90)
+    name = text_width(cut_middle(box.name, _LONGEST_NAME), _NAME_SIZE) * 1.14
+    return 24 + max(name, widest(box.lines, _STATE_SIZE), 90)
 
 
 def _with_margin(point: Point) -> Point:
@@ -235,7 +248,7 @@ def _with_margin(point: Point) -> Point:
 
 def _picture(graph: Graph) -> Markup:
     layout = graph.layout
-    joints = {_with_margin(point) for point in layout.joints}
+    joints = set(map(_with_margin, layout.joints))
     boxes = []
     for box in graph.boxes:
         boxes.append(_draw_box(graph, box, _with_margin(layout.boxes[box.name])))
@@ -243,13 +256,14 @@ def _picture(graph: Graph) -> Markup:
     curves, heads = _edge_paths(layout, joints)
     dots = []
     for x, y in sorted(joints):
-        dots.append(element("circle", cx=short(x), cy=short(y), r=3, class_="heads"))
-    return fragment(
-        element("path", d=curves, class_="edges") if curves else None,
-        element("path", d=heads, class_="heads") if heads else None,
-        *dots,
-        *boxes,
-    )
+        dots.append(element("circle", cx=pixels(x), cy=pixels(y), r=3, class_="heads"))
+    return fragment(_path(curves, "edges"), _path(heads, "heads"), *dots, *boxes)
+
+
+def _path(path: str, kind: str) -> Markup | None:
+    if not path:
+        return None
+    return element("path", d=path, class_=kind)
 
 
 def _edge_paths(layout: Layout, joints: Container[Point]) -> tuple[str, str]:
@@ -263,29 +277,32 @@ def _edge_paths(layout: Layout, joints: Container[Point]) -> tuple[str, str]:
             heads += _head(line[-1], across=layout.across)
     for start, end in layout.turns:
         (x0, y0), (x1, y1) = _with_margin(start), _with_margin(end)
-        curves += f"M{short(x0)} {short(y0)}V{short((y0 + y1) / 2)}H{short(x1)}V{short(y1)}"
+        curves += f"M{pixels(x0)} {pixels(y0)}V{pixels((y0 + y1) / 2)}H{pixels(x1)}V{pixels(y1)}"
         heads += _head((x1, y1), across=False)
     return curves, heads
 
 
 def _curve(line: Sequence[Point], *, across: bool) -> str:
-    path = f"M{short(line[0][0])} {short(line[0][1])}"
+    # Which of the coordinates changes along the graph, and which one beside it.
+    along, beside = 1, 0
+    if across:
+        along, beside = 0, 1
+    path = f"M{pixels(line[0][0])} {pixels(line[0][1])}"
     for start, end in pairwise(line):
-        x0, y0, x1, y1 = map(short, (*start, *end))
-        is_straight = start[1] == end[1] if across else start[0] == end[0]
-        if is_straight:
+        x0, y0, x1, y1 = map(pixels, (*start, *end))
+        if start[beside] == end[beside]:
             path += f"L{x1} {y1}"
-        elif across:
-            middle = short((start[0] + end[0]) / 2)
+            continue
+        middle = pixels((start[along] + end[along]) / 2)
+        if across:
             path += f"C{middle} {y0} {middle} {y1} {x1} {y1}"
         else:
-            middle = short((start[1] + end[1]) / 2)
             path += f"C{x0} {middle} {x1} {middle} {x1} {y1}"
     return path
 
 
 def _head(end: Point, *, across: bool) -> str:
-    x, y = short(end[0]), short(end[1])
+    x, y = pixels(end[0]), pixels(end[1])
     if across:
         return f"M{x} {y}l-7 -4v8z"
     return f"M{x} {y}l-4 -7h8z"
@@ -293,20 +310,23 @@ def _head(end: Point, *, across: bool) -> str:
 
 def _draw_box(graph: Graph, box: _Box, middle: Point) -> Markup:
     left, top = middle[0] - graph.box_width / 2, middle[1] - graph.box_height / 2
-    size = {"width": short(graph.box_width), "height": short(graph.box_height), "rx": "4"}
+    size = {"width": pixels(graph.box_width), "height": pixels(graph.box_height), "rx": "4"}
 
     content = []
     if box.is_group:
         # A second box behind the first one looks like a pile.
-        content.append(element("rect", x=short(left + 4), y=short(top + 4), class_="box", **size))
-    content.append(element("rect", x=short(left), y=short(top), class_="box", **size))
+        content.append(element("rect", x=pixels(left + 4), y=pixels(top + 4), class_="box", **size))
+    content.append(element("rect", x=pixels(left), y=pixels(top), class_="box", **size))
 
-    name = middle_cut(box.name, _LONGEST_NAME)
-    x = short(left + 12)
-    content.append(element("text", name, x=x, y=short(top + 19), class_="name"))
-    for at, line in enumerate(box.lines, 1):
-        kind = "state" if at == len(box.lines) else "size"
-        content.append(element("text", line, x=x, y=short(top + 19 + 18 * at), class_=kind))
+    name = cut_middle(box.name, _LONGEST_NAME)
+    x = pixels(left + 12)
+    content.append(element("text", name, x=x, y=pixels(top + 19), class_="name"))
+    *sizes, state = box.lines
+    y = top + 19
+    for line in sizes:
+        y += 18
+        content.append(element("text", line, x=x, y=pixels(y), class_="size"))
+    content.append(element("text", state, x=x, y=pixels(y + 18), class_="state"))
     # What the box does not show in full, the browser shows as its tooltip.
     if name != box.name or box.is_group:
         content.append(element("title", box.label))

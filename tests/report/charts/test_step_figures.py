@@ -38,16 +38,15 @@ def material(
     earlier: dict[str, Any] | None = None,
     files: dict[str, str] | None = None,
 ) -> Material:
-    baseline = (
-        Baseline(
-            title="champion",
-            run=shown_run(earlier, files or {}),
-            difference=RunDifference(before="a", after="b"),
-        )
-        if earlier is not None
-        else None
+    shown = shown_run(scraps, files or {})
+    if earlier is None:
+        return Material(run=shown)
+    baseline = Baseline(
+        title="champion",
+        run=shown_run(earlier, files or {}),
+        difference=RunDifference(before="a", after="b"),
     )
-    return Material(run=shown_run(scraps, files or {}), baseline=baseline)
+    return Material(run=shown, baseline=baseline)
 
 
 def only(figures: tuple[Figure, ...]) -> Figure:

@@ -9,7 +9,7 @@ import pytest
 
 from nbci.records.run_record import FileRef, Scrap, StepRecord
 from nbci.report.charts.chart import Confusion, Curves
-from nbci.report.charts.records import Recorded, recorded
+from nbci.report.charts.chart_records import ChartRecord, find_records
 from nbci.report.data.material import ShownRun
 from tests.report.report_samples import code_cell, notebook, plan, planned, run, shown
 
@@ -58,7 +58,7 @@ def found(
     cells: tuple[dict[str, Any], ...] = (),
     folders: tuple[str, ...] = (),
     sizes: dict[str, int] | None = None,
-) -> dict[str, Recorded]:
+) -> dict[str, ChartRecord]:
     files = files or {}
 
     def folder_of(path: str) -> str | None:
@@ -85,15 +85,15 @@ def found(
             path.removeprefix(f"{folder}/") for path in files if folder_of(path) == folder
         ),
     )
-    return {record.name: record for record in recorded(shown_run, step)}
+    return {record.name: record for record in find_records(shown_run, step)}
 
 
-def lines(record: Recorded) -> list[tuple[str, tuple[float, ...], tuple[float, ...]]]:
+def lines(record: ChartRecord) -> list[tuple[str, tuple[float, ...], tuple[float, ...]]]:
     assert isinstance(record.chart, Curves), record.problem
     return [(line.name, line.x, line.y) for line in record.chart.lines]
 
 
-def counts(record: Recorded) -> list[list[float]]:
+def counts(record: ChartRecord) -> list[list[float]]:
     assert isinstance(record.chart, Confusion), record.problem
     return [list(row) for row in record.chart.counts]
 
@@ -269,7 +269,7 @@ def test_a_plot_that_is_gone_is_named_and_other_files_are_not() -> None:
         ),
     )
     shown_run = ShownRun(record=run(step), plan=plan(planned("evaluate")), notebooks={})
-    assert [(one.name, one.problem) for one in recorded(shown_run, step)] == [
+    assert [(one.name, one.problem) for one in find_records(shown_run, step)] == [
         ("plots/roc.json", "it is no longer at hand")
     ]
 

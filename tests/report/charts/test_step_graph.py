@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nbci.records.run_record import RunRecord, StepRecord
-from nbci.report.charts.graph import Graph, graph_inline, graph_of
+from nbci.report.charts.step_graph import Graph, graph_inline, graph_of
 from nbci.report.data.view import build_shown_steps
 from tests.report.report_pages import Page
 from tests.report.report_samples import plan, planned, run
@@ -32,16 +32,15 @@ def layered(layers: int, breadth: int, prefix: str = "step") -> tuple[RunRecord,
     """Each step waits for its own and the next one of the layer before."""
     steps, records = [], []
     for layer, at in itertools.product(range(layers), range(breadth)):
-        earlier = (
-            (f"{prefix}{layer - 1}/{at}", f"{prefix}{layer - 1}/{(at + 1) % breadth}")
-            if layer
-            else ()
-        )
-        name = f"{prefix}{layer}/{at}"
-        steps.append(planned(name, after=tuple(dict.fromkeys(earlier)), node=f"{prefix}{layer}"))
-        records.append(
-            StepRecord(name=name, result="reused" if layer == 0 else "passed", seconds=2.0)
-        )
+        name, node = f"{prefix}{layer}/{at}", f"{prefix}{layer}"
+        if layer == 0:
+            steps.append(planned(name, node=node))
+            records.append(StepRecord(name=name, result="reused", seconds=2.0))
+            continue
+        before = f"{prefix}{layer - 1}"
+        earlier = dict.fromkeys((f"{before}/{at}", f"{before}/{(at + 1) % breadth}"))
+        steps.append(planned(name, after=tuple(earlier), node=node))
+        records.append(StepRecord(name=name, result="passed", seconds=2.0))
     return run(*records), plan(*steps)
 
 
@@ -194,7 +193,7 @@ def irregular(seed: int, count: int) -> tuple[RunRecord, Plan]:
 def test_the_same_run_gives_the_same_bytes(graph: str) -> None:
     script = (
         "import sys; sys.path[:0] = ['.']\n"
-        "from tests.report.charts.test_graph import *\n"
+        "from tests.report.charts.test_step_graph import *\n"
         f"print(graph_inline(drawn(*{graph})))"
     )
     made = {
