@@ -70,7 +70,7 @@ _SLOW_MODULES = frozenset(
         "lint/test_check",
         "records/test_replayed",
         "report/test_in_chromium",
-        "runs/test_seal",
+        "runs/test_signature",
         "test_commands",
         "test_graph",
         "test_main",

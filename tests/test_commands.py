@@ -43,7 +43,7 @@ STARTED = {
     "kernels/zygote/spawn.py": "the interpreter of a kernelspec",
     "promotion/packaging.py": "our own module, with absolute paths",
     "git/process.py": "git_command",
-    "runs/seal.py": "ssh-keygen with fixed options, absolute paths and a checked name",
+    "runs/signature.py": "ssh-keygen with fixed options, absolute paths and a checked name",
 }
 """Every module that starts a process, and why nothing from outside is an option there."""
 

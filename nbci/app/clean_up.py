@@ -8,25 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.data.repository import project_cache
 from nbci.registry.evidence import promoted_runs
-from nbci.runs.clean import (
-    YOUNGEST_SECONDS,
-    Removable,
+from nbci.runs.clean_results import Removable, remove_results, unneeded_results
+from nbci.runs.clean_runs import (
     displaced_files,
-    freed_bytes,
     known_runs,
     never_begun,
-    remove_results,
     remove_runs,
-    unneeded_results,
     unneeded_runs,
 )
+from nbci.runs.old_files import YOUNGEST_SECONDS, freed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from nbci.config import Project
-    from nbci.runs.clean import KnownRun
+    from nbci.runs.clean_runs import KnownRun
 
 
 class CleanRequest(NamedTuple):

@@ -11,7 +11,7 @@ from nbci.registry.evidence import evidence_steps
 from nbci.registry.grammar import parse_reference
 from nbci.registry.lineage import lineage_of
 from nbci.registry.read import find_commit, find_model, read_manifest, read_models
-from nbci.runs.folder import all_runs, find_run
+from nbci.runs.project_runs import all_runs, find_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,7 +20,7 @@ from nbci.engine.imports import place_imports
 from nbci.errors import ExitCode, InfrastructureError, IntegrityError
 from nbci.gates.judging import Judging
 from nbci.project.sources import read_notebooks
-from nbci.runs.folder import read_plan
+from nbci.runs.plan_file import read_plan
 from nbci.store.cache import Cache
 from nbci.store.file_index import project_index
 from nbci.trust.target_branch import project_for

@@ -10,9 +10,11 @@ from nbci.app.conclusion import conclude
 from nbci.app.publish import publish_report
 from nbci.config import find_project
 from nbci.errors import UsageError, spelling_hint
+from nbci.formatting.durations import now_utc
 from nbci.gates.judging import Judging
 from nbci.records.verdict import Override
-from nbci.runs.folder import find_run, now_utc, user_name
+from nbci.runs.project_runs import find_run
+from nbci.runs.run_file import user_name
 
 if TYPE_CHECKING:
     from nbci.config import Project

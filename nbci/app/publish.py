@@ -72,7 +72,7 @@ def publish(
     """
     from nbci.engine.merged import write_merged
 
-    executed = folder.executed(plan)
+    executed = folder.executed_notebooks(plan)
     reused = frozenset(step.name for step in record.steps if step.result == "reused")
     write_merged(folder, plan, notebooks, executed, frozenset() if reused_too else reused)
     is_brief = not reused_too and (record.seconds or 0.0) < _SECONDS_WORTH_DRAWING
@@ -84,7 +84,9 @@ def publish_report(
 ) -> None:
     """Write `report/` once more, unless the run is all reuse of another, whose report stands."""
     if record.same_as is None:
-        _write_report(project, folder, plan, record, folder.executed(plan), reused_too=reused_too)
+        _write_report(
+            project, folder, plan, record, folder.executed_notebooks(plan), reused_too=reused_too
+        )
 
 
 def _write_report(

@@ -63,7 +63,7 @@ def write_comparison(project: Project, before: RunFolder, after: RunFolder) -> P
     record, plan = after.read(), after.read_plan()
     _bring_notebooks(project, after, record)
     material = gather(
-        project, record, plan, after.executed(plan), environ=os.environ, against=before
+        project, record, plan, after.executed_notebooks(plan), environ=os.environ, against=before
     )
     pages = after.path / "compared" / before.run
     write_report(pages, render_files(project, material))
@@ -81,7 +81,7 @@ def render_summary(project: Project, folder: RunFolder, report_url: str | None) 
     from nbci.report.summary import summary
 
     record, plan = folder.read(), folder.read_plan()
-    notebooks = folder.executed(plan)
+    notebooks = folder.executed_notebooks(plan)
     material = gather(project, record, plan, notebooks, environ=os.environ)
     material = replace(material, url=report_url)
 

@@ -22,7 +22,7 @@ from nbci.gates.judging import Judging
 from nbci.kernels.descriptors import kernels_at_once
 from nbci.plan.select import Selection, limited, named_steps, select
 from nbci.project.sources import read_notebooks, read_target
-from nbci.runs.folder import find_run, new_run
+from nbci.runs.project_runs import find_run, new_run
 from nbci.trust.change import change_of
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbci.dot_nbci import RUNS_FOLDER, STATE_FOLDER
 from nbci.engine.caching.last_run import recall, remember, state_path
+from nbci.formatting.durations import utc_text
 from nbci.git.branches import built_branch
 from nbci.git.checkout import read_checkout
-from nbci.runs.run_file import RUN_FILE, new_run_id, utc_text, write_reusing_run
-from nbci.runs.seal import KEY
+from nbci.runs.run_file import RUN_FILE, new_run_id, write_reusing_run
+from nbci.runs.signature import KEY
 from nbci.trust.change import change_of
 
 if TYPE_CHECKING:

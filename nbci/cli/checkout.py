@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
     from nbci.engine.restore import check_out
     from nbci.formatting.sizes import size
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)

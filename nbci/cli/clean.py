@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nbci.app.clean_up import Cleaned
     from nbci.config import Project
-    from nbci.runs.clean import Removable
+    from nbci.runs.clean_results import Removable
 
 _FILES_NAMED = 5
 

@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.run_report import render_summary
     from nbci.config import find_project
     from nbci.report.data.gather import REPORT_URL
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)

@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _write_pages(arguments: argparse.Namespace) -> int:
     from nbci.app.run_report import write_comparison
     from nbci.config import find_project
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
     before, after = find_run(project, arguments.before), find_run(project, arguments.after)

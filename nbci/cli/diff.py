@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _read(project: Project, run: str) -> Compared:
     from nbci.plan.compare import Compared
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     folder = find_run(project, run)
     return Compared(record=folder.read(), plan=folder.read_plan())

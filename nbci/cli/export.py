@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Write, and say what."""
     from nbci.config import find_project
     from nbci.data.dvc_export import newest_whole, prepare_export, write_export
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
     # Not `latest`: a run that failed, or left steps out, would make a dvc.lock with holes.

@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.promote_run import promote_run
     from nbci.config import find_project
     from nbci.promotion.promote import Request
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
     request = Request(

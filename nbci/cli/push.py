@@ -67,7 +67,7 @@ def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
 
 def steps_of(project: Project, runs: list[str]) -> list[StepRecord]:
     """The steps of the runs that came to something, each once."""
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     # Runs mostly reuse each other's steps, and asking a remote takes a round trip.
     found = {}

@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Write it, and say where it is."""
     from nbci.app.run_report import write_run_report
     from nbci.config import find_project
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)

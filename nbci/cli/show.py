@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the run; how it went has no influence on the exit code."""
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
-    from nbci.runs.folder import find_run
+    from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
     record = find_run(project, arguments.run).read()

@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.engine.distributed.handover import take_in
     from nbci.engine.distributed.run_parts import note_lost_attempts, open_store, run_part
     from nbci.engine.imports import place_imports
-    from nbci.runs.folder import read_plan
+    from nbci.runs.plan_file import read_plan
     from nbci.trust.target_branch import project_for
 
     plan = read_plan(Path(arguments.plan))

@@ -30,7 +30,7 @@ from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import InfrastructureError, Location, StepError, UsageError
 from nbci.project.sources import read_target
 from nbci.records.run_record import FileRef
-from nbci.runs.folder import all_runs
+from nbci.runs.project_runs import all_runs
 from nbci.store.file_index import project_index
 from nbci.store.files import write_atomic
 

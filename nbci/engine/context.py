@@ -13,7 +13,7 @@ from nbci.engine.steps import declared_files, deps
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.run_record import Failure
 from nbci.runs.folder import DISPLACED
-from nbci.runs.seal import KEY
+from nbci.runs.signature import KEY
 from nbci.secrets import credentials
 
 if TYPE_CHECKING:

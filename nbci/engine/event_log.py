@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+from nbci.formatting.durations import now_utc
 from nbci.records.codec import plain
-from nbci.runs.folder import now_utc
 from nbci.store.files import disk_errors, write_whole
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 import nbci
 from nbci.errors import Location, UsageError
+from nbci.formatting.durations import now_utc
 from nbci.git.branches import built_branch
 from nbci.git.checkout import read_checkout
 from nbci.kernels.startup import brought_names
@@ -22,7 +23,7 @@ from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
 from nbci.records.git_state import GitState
 from nbci.records.run_record import RunRecord
-from nbci.runs.folder import now_utc, user_name
+from nbci.runs.run_file import user_name
 from nbci.secrets import Mask, credentials
 from nbci.trust.change import change_of
 

@@ -15,9 +15,9 @@ from nbci.engine.caching.reuse import take_over
 from nbci.engine.interruption import interruptible
 from nbci.engine.schedule import Schedule
 from nbci.engine.steps.step import break_off, look, reuse_result, run_step
+from nbci.formatting.durations import now_utc
 from nbci.records.metrics import missing_metrics
 from nbci.records.run_record import Failure, RunRecord, StepRecord
-from nbci.runs.folder import now_utc
 from nbci.store.files import lock_path, try_lock
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
@@ -54,6 +55,26 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s"
+
+
+def utc_text(seconds: float) -> str:
+    """A time, given in seconds since 1970, as records have it.
+
+    >>> utc_text(1_767_323_045.5)
+    '2026-01-02T03:04:05.500Z'
+    """
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{stamp}.{milliseconds(seconds)}Z"
+
+
+def now_utc() -> str:
+    """The time as records have it."""
+    return utc_text(time.time())
+
+
+def milliseconds(seconds: float) -> str:
+    """The milliseconds of a time, cut off and not rounded, in three digits."""
+    return f"{int(seconds % 1 * 1000):03d}"
 
 
 def moment(utc: str | None) -> str:

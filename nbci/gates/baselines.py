@@ -14,7 +14,7 @@ from nbci.gates.champions import promoted_model
 from nbci.git.branches import built_branch, champions_branch
 from nbci.git.process import REMOTE, Git, GitFailed
 from nbci.records.metrics import of_json
-from nbci.runs.folder import all_runs, find_run
+from nbci.runs.project_runs import all_runs, find_run
 from nbci.trust.target_branch import file_for
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.runs.folder import now_utc
+from nbci.formatting.durations import now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,11 @@ import asyncio
 import os
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from nbci.formatting.durations import now_utc
 from nbci.handoff.answers import Refusal
 from nbci.kernels import explain
 from nbci.kernels.document import executed_notebook, new_document, unrunnable
@@ -215,7 +215,7 @@ class Attempt:
         )
         self.outputs.append(outputs)
         clock = time.monotonic()
-        self.journal.add({"do": "start", "cell": index, "started_utc": _now_utc()})
+        self.journal.add({"do": "start", "cell": index, "started_utc": now_utc()})
 
         failure: Failure | None = None
         try:
@@ -433,8 +433,3 @@ class Attempt:
 
     def _masked_text(self, text: str | None) -> str | None:
         return self.mask.text(text or "") or None
-
-
-def _now_utc() -> str:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return now.replace("+00:00", "Z")

@@ -12,7 +12,7 @@ from nbci.errors import UsageError
 from nbci.git.branches import allows
 from nbci.git.process import GitFailed
 from nbci.records.manifest import Promoter
-from nbci.runs.folder import user_name
+from nbci.runs.run_file import user_name
 from nbci.trust.change import change_of
 
 if TYPE_CHECKING:

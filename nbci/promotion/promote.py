@@ -14,6 +14,7 @@ from nbci.data.remotes import default_remote
 from nbci.data.repository import project_cache
 from nbci.data.sharing import share
 from nbci.errors import UsageError
+from nbci.formatting.durations import now_utc
 from nbci.git.branches import built_branch
 from nbci.git.process import REMOTE, GitFailed, open_git
 from nbci.promotion.assignments import (
@@ -40,7 +41,6 @@ from nbci.registry.events import ModelState, next_version
 from nbci.registry.evidence import evidence_steps
 from nbci.registry.grammar import check_model_name, check_version
 from nbci.registry.read import fetch_models, read_models
-from nbci.runs.folder import now_utc
 from nbci.store.file_index import project_index
 
 if TYPE_CHECKING:

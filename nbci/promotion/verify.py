@@ -18,7 +18,7 @@ from nbci.promotion.road import access_of, clone_of
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
 from nbci.registry.grammar import tag_patterns
 from nbci.registry.read import read_manifest
-from nbci.runs.seal import check_signature
+from nbci.runs.signature import check_signature
 from nbci.store.artifacts import is_folder
 
 if TYPE_CHECKING:

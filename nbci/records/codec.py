@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from nbci.errors import IntegrityError, Location
+from nbci.errors import IntegrityError, Location, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -67,3 +70,21 @@ def from_json(text: str | bytes, kind: type[T], path: str) -> T:
         raise IntegrityError(
             f"this is no {kind.__name__} that nbci wrote: {error}", where=Location(path)
         ) from error
+
+
+def refuse_other_format(text: bytes, known: int, what: str, path: Path) -> None:
+    """Raise UsageError for a document of another format, IntegrityError for one without any.
+
+    `what` is the document in words, `known` the format that this nbci reads.
+    """
+    where = Location(str(path))
+    try:
+        version = json.loads(text)["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise IntegrityError(f"{what} is none that nbci wrote", where=where) from error
+    if version != known:
+        raise UsageError(
+            f"{what} has format {version}, this nbci reads {known}",
+            hint="use the same version of nbci everywhere",
+            where=where,
+        )

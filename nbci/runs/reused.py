@@ -42,35 +42,36 @@ class ReusedSteps:
         self._path = path
         self._known: dict[str, StepRecord] = {}
         self._read = 0
-        self._held: list[bytes] = []
+        self._unwritten: list[bytes] = []
         self._file: FileIO | None = None
 
-    def add(self, record: StepRecord, made: bytes) -> None:
+    def add(self, record: StepRecord, original: bytes) -> None:
         """Hold a record of this run for `flush`.
 
-        `made` is the text of the record that it was taken from.
+        `original` is the text of the record that it was taken from.
         """
         if self._file is None:
             with disk_errors(self._path):
-                self._file = self._opened()
+                self._file = self._open()
         # The original text is put in as it is: encoding a thousand records again takes longer than
         # all else that a run with nothing to do does.
         head = json.dumps({"name": record.name, "reason": record.reason}, ensure_ascii=False)
         head_bytes = head[:-1].encode("utf-8", "surrogatepass")
-        self._held.append(b"".join((head_bytes, _BEFORE_RECORD, made.rstrip(b"\n"), b"}\n")))
+        line = b"".join((head_bytes, _BEFORE_RECORD, original.rstrip(b"\n"), b"}\n"))
+        self._unwritten.append(line)
         self._known[record.name] = record
 
     def flush(self) -> None:
-        """Append what is held to the file."""
-        if self._held and self._file is not None:
-            text = b"".join(self._held)
+        """Append what was added to the file."""
+        if self._unwritten and self._file is not None:
+            text = b"".join(self._unwritten)
             with disk_errors(self._path):
                 try:
                     write_whole(self._file, text)
                 except OSError:
                     self._file.truncate(self._read)
                     raise
-            self._held.clear()
+            self._unwritten.clear()
             self._read += len(text)
 
     def get(self, name: str) -> StepRecord | None:
@@ -79,7 +80,7 @@ class ReusedSteps:
         return self._known.get(name)
 
     def records(self) -> tuple[StepRecord, ...]:
-        """All of them."""
+        """The records of all steps that were taken over."""
         self._read_on()
         return tuple(self._known.values())
 
@@ -89,26 +90,24 @@ class ReusedSteps:
         with suppress(OSError):
             for line in self._path.read_bytes().splitlines():
                 with suppress(ValueError, msgspec.MsgspecError):
-                    yield (
-                        decode(line).record,
-                        line[line.index(_BEFORE_RECORD) + len(_BEFORE_RECORD) : -1],
-                    )
+                    begin = line.index(_BEFORE_RECORD) + len(_BEFORE_RECORD)
+                    yield decode(line).record, line[begin:-1]
 
     @property
     def written_ns(self) -> int:
-        """When the last of them was written; 0 if there is none."""
+        """When the file was written last; 0 if there is none."""
         try:
             return os.stat(self._path).st_mtime_ns
         except OSError:
             return 0
 
     def close(self) -> None:
-        """Nothing more will be added now."""
+        """Close the file, after the last step."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _opened(self) -> FileIO:
+    def _open(self) -> FileIO:
         """The file, without a line that a kill has cut off."""
         self._read_on()
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +124,8 @@ class ReusedSteps:
             size = 0
         # A resumed run begins the file again.
         if size < self._read:
-            self._known, self._read = {}, 0
+            self._known = {}
+            self._read = 0
         if size == self._read:
             return
         with self._path.open("rb") as file:

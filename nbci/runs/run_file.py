@@ -11,6 +11,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from nbci.formatting.durations import milliseconds
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -22,17 +24,17 @@ SEAL = "seal.json"
 def new_run_id(seconds: float) -> str:
     """An id that sorts by time, which is given in seconds since the epoch."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
-    return f"{stamp}-{_milliseconds(seconds)}{os.urandom(2).hex()}"
+    return f"{stamp}-{milliseconds(seconds)}{os.urandom(2).hex()}"
 
 
-def utc_text(seconds: float) -> str:
-    """A time, given in seconds since the epoch, as records have it."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{stamp}.{_milliseconds(seconds)}Z"
+def user_name() -> str | None:
+    """The user's name for records; a container's user may have none."""
+    import getpass
 
-
-def _milliseconds(seconds: float) -> str:
-    return f"{int(seconds % 1 * 1000):03d}"
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None
 
 
 def seal_text(digests: Mapping[str, str]) -> str:

@@ -1,105 +1,107 @@
-"""Sign seals of runs with an SSH key, and check signatures, by OpenSSH's `ssh-keygen -Y`."""
+"""The seal of a run: the digests of its records when it ended, signed where a key is given."""
 
 from __future__ import annotations
 
+import json
 import os
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbci.commands import checked_operand
-from nbci.errors import IntegrityError, Location, UsageError
+from nbci.errors import IntegrityError, Location
+from nbci.runs.run_file import SEAL, content_digest, seal_text
+from nbci.runs.signature import check_signature, sign
+from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-KEY = "NBCI_SIGNING_KEY"
-"""The variable that names the file of the private key; no step gets to see it."""
-_NAMESPACE = "nbci-seal"
-_SECONDS = 20
+_SIGNATURE = "seal.sig"
 
 
-def sign(digest: str, environ: Mapping[str, str]) -> str | None:
-    """The signature of a seal's digest; None where no key is given.
+def write_seal(folder: Path, names: Iterable[str]) -> None:
+    """Seal the files of these names that are in the folder of a run."""
+    digests = {}
+    for name in names:
+        digest = _file_digest(f"{folder}/{name}")
+        # A step that never began has no record, and steps may be reused without one of their own.
+        if digest is not None:
+            digests[name] = digest
+    text = seal_text(digests)
+    write_atomic(folder / SEAL, text)
 
-    UsageError when the key cannot be used.
-    """
-    key = environ.get(KEY)
-    if not key:
-        return None
-    done = _ssh_keygen(["sign", "-q", "-n", _NAMESPACE, "-f", str(Path(key).absolute())], digest)
-    if done.returncode:
-        raise UsageError(
-            f"the run cannot be signed with the key that {KEY} names: {_error_text(done)}",
-            where=Location(key),
-            hint="give the file of a private SSH key without a passphrase, "
-            "which only its owner can read",
-        )
-    return done.stdout
-
-
-def check_signature(digest: str, signature: str | None, signers: Path) -> str:
-    """The one of the `signers` who signed a seal's digest; IntegrityError if none did.
-
-    The file has the form that ssh-keygen(1) describes under ALLOWED SIGNERS.
-    """
-    import tempfile
-
-    where = Location(str(signers))
-    if signature is None:
-        raise IntegrityError(
-            "the seal carries no signature", where=where, hint=f"run again where {KEY} is set"
-        )
-    with tempfile.TemporaryDirectory(prefix="nbci-") as name:
-        place = Path(name) / "seal.sig"
-        place.write_text(signature, encoding="utf-8")
-        found = _ssh_keygen(
-            ["find-principals", "-s", str(place), "-f", str(signers.absolute())], ""
-        )
-        if found.returncode or not found.stdout:
-            raise IntegrityError(
-                "the seal is signed by none of the signers",
-                where=where,
-                hint=_error_text(found) or None,
-            )
-
-        # `find-principals` names the key's owner and checks nothing of the message.
-        who = found.stdout.splitlines()[0]
-        files = ["-s", str(place), "-f", str(signers.absolute())]
-        # The name comes from a file of the project: it must not be taken for an option.
-        identity = ["-n", _NAMESPACE, "-I", checked_operand(who)]
-        done = _ssh_keygen(["verify", *files, *identity], digest)
-        if done.returncode:
-            raise IntegrityError(
-                f"the signature of {who} is not that of this seal",
-                where=where,
-                hint=_error_text(done),
-            )
-    return who
+    # What signed the run as it was before it was resumed does not fit this seal.
+    (folder / _SIGNATURE).unlink(missing_ok=True)
+    signature = sign(content_digest(text.encode()), os.environ)
+    if signature is not None:
+        write_atomic(folder / _SIGNATURE, signature)
 
 
-def _ssh_keygen(words: Sequence[str], message: str) -> subprocess.CompletedProcess[str]:
-    """OpenSSH's answer about a message; it asks nobody for a passphrase."""
-    import subprocess
-
+def read_seal(folder: Path) -> Seal:
+    """The seal in the folder of a run; IntegrityError when it has none that can be read."""
     try:
-        return subprocess.run(
-            ["ssh-keygen", "-Y", *words],
-            input=message,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-            env={**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"},
-            start_new_session=True,
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise UsageError(
-            f"ssh-keygen cannot be used: {error}", hint="install OpenSSH 8.2 or later"
+        content = (folder / SEAL).read_bytes()
+        digests = dict(json.loads(content))
+    except (OSError, ValueError, TypeError) as error:
+        raise IntegrityError(
+            "the run's records carry no seal", where=Location(str(folder / SEAL)), hint="run again"
         ) from error
+    return Seal(folder=folder, content=content, digests=digests)
 
 
-def _error_text(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in done.stderr.splitlines()]
-    return "; ".join(filter(None, lines))[:300]
+def read_signature(folder: Path) -> str | None:
+    """The signature of the seal in the folder of a run; None where it has none."""
+    try:
+        return (folder / _SIGNATURE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """A seal as it was read: its bytes, and the digest of each sealed file of the folder."""
+
+    folder: Path
+    content: bytes
+    digests: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the seal itself, which stands for all records of the run."""
+        return content_digest(self.content)
+
+    def refuse_altered(self) -> None:
+        """Raise IntegrityError when a sealed file was removed or changed."""
+        for name, sealed in self.digests.items():
+            place = self.folder / name
+            digest = _file_digest(place)
+            if digest is None:
+                raise _no_evidence("the record has gone", place)
+            if digest != sealed:
+                raise _no_evidence("the record was changed after the run", place)
+
+    def refuse_added(self, names: Iterable[str]) -> None:
+        """Raise IntegrityError when one of these files is there and was not sealed."""
+        for name in names:
+            if name not in self.digests and (self.folder / name).exists():
+                raise _no_evidence("the record was added after the run", self.folder / name)
+
+    def require_signer(self, signers: Path | None) -> None:
+        """Raise IntegrityError when none of the `signers` signed it; None asks for no signature."""
+        if signers is not None:
+            check_signature(self.digest, read_signature(self.folder), signers)
+
+
+def _file_digest(path: Path | str) -> str | None:
+    """The digest of a file, None where there is none."""
+    try:
+        with open(path, "rb") as file:
+            return content_digest(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _no_evidence(message: str, place: Path) -> IntegrityError:
+    return IntegrityError(
+        message, where=Location(str(place)), hint="what it says is no evidence any more: run again"
+    )

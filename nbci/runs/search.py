@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _TEXTS = ("run", "pipeline", "target", "result", "started", "commit", "branch", "user", "host")
 _NUMBERS = ("seconds", "dirty")
 _COLUMNS = "runs.id, runs.run, runs.pipeline, runs.result, runs.started, runs.seconds, runs.problem"
+_HAS_METRIC = (
+    "EXISTS (SELECT 1 FROM metrics WHERE run = runs.id"
+    " AND name = (SELECT id FROM names WHERE kind = 'metric' AND name = ?))"
+)
 _WORDS = {"==": "=", "is": "IS", "is not": "IS NOT", "in": "IN", "not in": "NOT IN"}
 
 
@@ -184,8 +188,7 @@ class _Search:
         """
         if name in self.known.metrics:
             self.values.append(name)
-            named = "(SELECT id FROM names WHERE kind = 'metric' AND name = ?)"
-            return f"EXISTS (SELECT 1 FROM metrics WHERE run = runs.id AND name = {named})"  # noqa: S608 - a constant
+            return _HAS_METRIC
         metrics = tuple(self.known.metrics)
         raise UsageError(
             f"no run has a metric {name!r}",
@@ -197,8 +200,8 @@ class _Search:
         if table is None:
             table = self.tables[kind, name] = f"t{len(self.tables)}"
             self.joins.append(
-                f" LEFT JOIN {kind}s AS {table} ON {table}.run = runs.id AND {table}.name ="  # noqa: S608 - as above
-                " (SELECT id FROM names WHERE kind = ? AND name = ?)"
+                f" LEFT JOIN {kind}s AS {table} ON {table}.run = runs.id"
+                f" AND {table}.name = (SELECT id FROM names WHERE kind = ? AND name = ?)"
             )
             self.joined += [kind, name]
         return table

@@ -18,7 +18,7 @@ import pytest
 from nbci.config import find_project
 from nbci.data.dvc_export import Export, newest_whole, prepare_export
 from nbci.errors import UsageError
-from nbci.runs.folder import all_runs, find_run
+from nbci.runs.project_runs import all_runs, find_run
 from tests.support.console import ROOT, Console
 from tests.support.dvc import make_repository
 from tests.support.notebooks import write_notebook

@@ -13,7 +13,7 @@ import pytest
 from nbci.config import find_project
 from nbci.plan.model import Plan
 from nbci.records.codec import from_json
-from nbci.runs.folder import find_run
+from nbci.runs.project_runs import find_run
 from nbci.store.cache import Cache
 from tests.support.console import ROOT, Console
 

@@ -13,7 +13,7 @@ import pytest
 
 from nbci.config import Project
 from nbci.digests import file_digest
-from nbci.runs.clean import remove_results, unneeded_results
+from nbci.runs.clean_results import remove_results, unneeded_results
 from nbci.store.cache import Cache
 from tests.e2e.shown import results
 from tests.support.console import Console

@@ -15,7 +15,7 @@ from nbci.config import find_project
 from nbci.errors import InfrastructureError
 from nbci.git.process import Git, GitFailed
 from nbci.promotion.promote import Request
-from nbci.runs.folder import find_run
+from nbci.runs.project_runs import find_run
 from tests.support.processes import wait_for_end
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from nbci.git.process import Git
 from nbci.promotion.promote import Request
 from nbci.registry.champion import champion
 from nbci.registry.read import read_manifest
-from nbci.runs.folder import find_run
+from nbci.runs.project_runs import find_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

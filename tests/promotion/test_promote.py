@@ -26,7 +26,7 @@ from nbci.promotion.publish import LostRace
 from nbci.promotion.stage_changes import Move, demote, rollback
 from nbci.registry.queries import history
 from nbci.registry.read import find_model, read_manifest, read_models
-from nbci.runs.folder import find_run
+from nbci.runs.project_runs import find_run
 from tests.support.console import ROOT
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from nbci.config import find_project
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.promotion.promote import Promotion, Request
 from nbci.promotion.scratch_folder import scratch_folder
-from nbci.runs.folder import find_run
+from nbci.runs.project_runs import find_run
 from tests.support.console import ROOT
 from tests.support.notebooks import write_notebook
 from tests.support.s3 import BUCKET, Wire, s3_server

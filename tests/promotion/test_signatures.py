@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbci.runs.seal import KEY
+from nbci.runs.signature import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

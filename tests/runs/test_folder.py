@@ -10,7 +10,9 @@ from nbci.config import Project
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.run_record import Attempt, Metric, RunRecord, StepRecord
-from nbci.runs.folder import RunFolder, all_runs, find_run, new_run, read_plan
+from nbci.runs.folder import RunFolder
+from nbci.runs.plan_file import read_plan
+from nbci.runs.project_runs import all_runs, find_run, new_run
 
 if TYPE_CHECKING:
     from pathlib import Path

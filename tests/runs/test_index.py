@@ -269,7 +269,7 @@ def test_an_index_that_another_process_holds_neither_fails_nor_loses_a_run(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a backup does, or a copy on a share."""
-    monkeypatch.setattr("nbci.runs.index._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("nbci.runs.index_file._BUSY_SECONDS", 0.1)
     write(project, record_of(1, accuracy=0.9))
     assert found(project, "accuracy > 0") == [1]
     holder = sqlite3.connect(project.root / ".nbci" / "index.sqlite", isolation_level=None)

@@ -12,7 +12,8 @@ from nbci.errors import InfrastructureError, IntegrityError
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.codec import to_json_line
 from nbci.records.run_record import Metric, RunRecord, StepRecord
-from nbci.runs.folder import RunFolder, new_run
+from nbci.runs.folder import RunFolder
+from nbci.runs.project_runs import new_run
 from nbci.runs.reused import ReusedSteps
 
 if TYPE_CHECKING:

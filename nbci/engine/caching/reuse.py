@@ -15,7 +15,8 @@ from nbci.engine.steps.inputs import inputs_for
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
 from nbci.records.codec import to_json_line
-from nbci.runs.folder import NOTEBOOK, all_runs
+from nbci.runs.folder import NOTEBOOK
+from nbci.runs.project_runs import all_runs
 from nbci.store.files import link_or_copy
 
 if TYPE_CHECKING:

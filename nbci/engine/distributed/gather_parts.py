@@ -17,7 +17,8 @@ from nbci.engine.prepare import header, mask_for
 from nbci.plan.stages import stages
 from nbci.records.metrics import missing_metrics
 from nbci.records.run_record import lets_followers_run
-from nbci.runs.folder import RunFolder, new_run
+from nbci.runs.folder import RunFolder
+from nbci.runs.project_runs import new_run
 from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.safe_paths import checked_run

@@ -21,12 +21,13 @@ from nbci.engine.prepare import header
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
+from nbci.formatting.durations import now_utc
 from nbci.graph import followers_of, reachable
 from nbci.kernels.descriptors import kernels_at_once
 from nbci.project.sources import read_notebooks
 from nbci.records.codec import to_json
 from nbci.records.run_record import Attempt, Failure, StepRecord, lets_followers_run
-from nbci.runs.folder import RunFolder, now_utc
+from nbci.runs.folder import RunFolder
 from nbci.store.file_index import project_index
 from nbci.store.files import lock_path, try_lock
 

@@ -18,9 +18,10 @@ from nbci.engine.steps.environment import InstallerFailed, LockRefused, environm
 from nbci.engine.steps.kernel_job import kernel_job
 from nbci.engine.steps.outcome import add_files, add_outcome, own_doing
 from nbci.errors import InfrastructureError, UsageError
+from nbci.formatting.durations import now_utc
 from nbci.kernels.execute import run_job
 from nbci.records.run_record import Attempt, CellRun, Failure, StepRecord
-from nbci.runs.folder import JOURNAL, NOTEBOOK, now_utc
+from nbci.runs.folder import JOURNAL, NOTEBOOK
 from nbci.store.environments import interpreter_of
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from nbci.engine.caching.reuse import is_kept, take_over
 from nbci.engine.steps.attempts import run_attempts, why_stopped
 from nbci.engine.steps.inputs import Inputs, inputs_for
 from nbci.errors import IntegrityError, StepError, UsageError
+from nbci.formatting.durations import now_utc
 from nbci.pipeline.paths import overlap
 from nbci.records.run_record import Attempt, Failure, StepRecord
-from nbci.runs.folder import NOTEBOOK, now_utc
+from nbci.runs.folder import NOTEBOOK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import NbciError
-from nbci.runs.folder import NOTEBOOK, RunFolder, executed_notebook
+from nbci.runs.folder import NOTEBOOK, RunFolder, parse_executed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,13 +87,13 @@ class StoredNotebooks(Mapping[str, Mapping[str, Any]]):
         # The folder of the run that executed the step may have been pruned: the cache has a copy.
         executed = self._folder.beside(record.run).step(name) / NOTEBOOK
         if executed.is_file():
-            return executed_notebook(executed.read_bytes())
+            return parse_executed(executed.read_bytes())
         if cache is None:
             return None
         copy = cache.notebook_of(record, self._store.index)
         if copy is None:
             return None
-        return executed_notebook(copy.read_bytes())
+        return parse_executed(copy.read_bytes())
 
 
 class StoredFiles:

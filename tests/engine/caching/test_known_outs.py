@@ -6,10 +6,12 @@ from nbci.config import Project
 from nbci.engine.caching.reuse import KnownOuts
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.run_record import FileRef, RunRecord, StepRecord
-from nbci.runs.folder import RunFolder, new_run
+from nbci.runs.project_runs import new_run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nbci.runs.folder import RunFolder
 
 _STEP = PlannedStep(
     name="s", notebook="n.ipynb", kernel="python3", language="python", cells=(), outs=("o",)

@@ -243,7 +243,7 @@ def test_a_damaged_notebook_is_as_one_that_is_gone(project: Project, text: str) 
     material = gathered(project, ran)
     assert material.baseline is not None
     assert dict(material.baseline.run.notebooks) == {}
-    assert made.executed(plan_of()) == {}
+    assert made.executed_notebooks(plan_of()) == {}
     assert material.problems == ("the executed notebook is gone or damaged: train",)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from nbci.errors import IntegrityError, UsageError
 from nbci.runs.folder import RunFolder
-from nbci.runs.seal import KEY, check_signature, sign
+from nbci.runs.signature import KEY, check_signature, sign
 
 if TYPE_CHECKING:
     from pathlib import Path
