@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.formatting.durations import now_utc
 from nbci.handoff.answers import Refusal
 from nbci.kernels import explain
-from nbci.kernels.document import executed_notebook, new_document, unrunnable
+from nbci.kernels.cell_runner import CellRunner
+from nbci.kernels.document import executed_notebook, new_document
 from nbci.kernels.job import JobOutcome
 from nbci.kernels.journal import Journal
-from nbci.kernels.outputs import CellOutputs, bearable
-from nbci.kernels.process import KernelProcess, StartFailed
+from nbci.kernels.kernel_manager import StartFailed
+from nbci.kernels.process import KernelProcess
 from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
-from nbci.kernels.waiting import KernelDied, KernelWait, TimedOut
+from nbci.kernels.waiting import KernelDied, KernelWait
 from nbci.light_imports import lean_import
-from nbci.records.codec import plain
 from nbci.records.run_record import Failure, Usage
 from nbci.secrets import Mask, credentials, too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from nbci.handoff.values import ValueRef
     from nbci.kernels.client import StepClient
-    from nbci.kernels.job import KernelJob, Listener, ProgramCell
-    from nbci.kernels.outputs import Stream
+    from nbci.kernels.job import KernelJob, Listener
     from nbci.kernels.python_kernel import Facts
     from nbci.kernels.zygote.zygotes import Zygotes
 
@@ -71,19 +64,24 @@ class Attempt:
         self.document = new_document(job, display_name)
         self.executed = executed_notebook(self.document, job, self.mask)
         self.journal = Journal(job.journal_path, self.executed)
-        self.outputs: list[CellOutputs] = []
 
         self.gives: tuple[ValueRef, ...] = ()
         self.facts: Facts | None = None
         self.version: str | None = None
         short = too_short(secrets.items())
         self.warnings = [f"the secret {name} is too short to be masked" for name in short]
-        self.cell_numbers: dict[int, int | None] = {}
-        """The cells' numbers in the notebook by execution count, which is what kernels tell."""
-        self.current: ProgramCell | None = None
 
         self.process = KernelProcess(job, self.mask, self._pass_on_log, zygotes)
         self._wait = KernelWait(self.process, self.journal)
+        self._cells = CellRunner(
+            job,
+            listener,
+            self.mask,
+            executed=self.executed,
+            journal=self.journal,
+            process=self.process,
+            wait=self._wait,
+        )
         self._python: PythonKernel | None = None
 
     # ---------------------------------------------------------------------------------- phases
@@ -99,7 +97,7 @@ class Attempt:
             message = "the kernel no longer answers nbci: the step's code changed it beyond use"
             self.failure = Failure(kind="exception", message=message, traceback=str(error))
         except KernelDied:
-            self.failure = explain.failure_of_death(self.current, self.process.death(), "")
+            self.failure = explain.failure_of_death(self._cells.current, self.process.death(), "")
 
     async def _carry_out(self) -> None:
         """The phases of a step in a started kernel; each tells whether the next may begin."""
@@ -159,7 +157,8 @@ class Attempt:
         for index in range(first, end):
             if self.stopping is not None:
                 return False
-            if not await self._run_cell(self.job.cells[index], index):
+            self.failure = await self._cells.run(index)
+            if self.failure is not None:
                 return False
         return True
 
@@ -174,7 +173,7 @@ class Attempt:
         return refusal is None
 
     async def _save_values(self) -> bool:
-        self.current = None
+        self._cells.current = None
         if self.stopping is not None:
             return False
         if self._python is None:
@@ -192,7 +191,7 @@ class Attempt:
         """Read metrics and observations, then hear what the kernel printed meanwhile."""
         if self._python is not None and self.stopping is None:
             self.facts = await self._wait.answer(self._python.finish())
-            await self._wait.answer(self._ready_client().hear_all(self._python.asked))
+            await self._wait.answer(self._wait.ready_client().hear_all(self._python.asked))
 
     def _failure_of_refusal(self, refusal: Refusal) -> Failure:
         return Failure(
@@ -201,106 +200,6 @@ class Attempt:
             hint=refusal.hint,
             error=refusal.error,
         )
-
-    # ---------------------------------------------------------------------------------- a cell
-    async def _run_cell(self, cell: ProgramCell, index: int) -> bool:
-        """Run one cell and note what came of it; whether the next may run."""
-        self.current = cell
-        self.listener.cell_started(cell, index, len(self.job.cells))
-        name = f"cell-{cell.number or index + 1:03d}-output"
-        spill = self.job.spill_folder / name
-        cap_bytes = self.job.output_cap_bytes
-        outputs = CellOutputs(
-            self.mask, cap_bytes, spill, self.journal, self._pass_on_text, index=index
-        )
-        self.outputs.append(outputs)
-        clock = time.monotonic()
-        self.journal.add({"do": "start", "cell": index, "started_utc": now_utc()})
-
-        failure: Failure | None = None
-        try:
-            failure = await self._execute(cell, index, outputs)
-            return failure is None
-        except BaseException:
-            # Also when the task is cancelled: the record must not say that the cell passed.
-            failure = Failure(kind="kernel-died", message="the cell did not end")
-            raise
-        finally:
-            outputs.finish()
-            self._note_run(cell, index, failed=failure is not None, clock=clock)
-            if failure is not None and failure.kind != "kernel-died":
-                self.failure = failure
-
-    async def _execute(self, cell: ProgramCell, index: int, outputs: CellOutputs) -> Failure | None:
-        problem = unrunnable(cell.source)
-        if problem is not None:
-            line = explain.first_line(cell.source.split("\0")[0])
-            message = f"the cell {problem}"
-            return Failure(kind="exception", message=message, cell=cell.number, first_line=line)
-
-        client = self._ready_client()
-        seconds = self.job.cell_timeout_seconds
-        which = cell.number or "of the parameters"
-        late = f"cell {which} took longer than {seconds or 0:g} seconds"
-        try:
-            running = client.run_cell(index, cell.number, outputs)
-            reply = await self._wait.answer_in_time(running, seconds, late)
-        except TimedOut as error:
-            line = explain.first_line(cell.source)
-            return Failure(kind="timeout", message=str(error), cell=cell.number, first_line=line)
-
-        if reply is None or reply["status"] != "error" or client.allows_errors(index):
-            return None
-        return self._failure_of_reply(cell, index, reply)
-
-    def _failure_of_reply(self, cell: ProgramCell, index: int, reply: Mapping[str, Any]) -> Failure:
-        shown = {**reply, "traceback": self._traceback(reply)}
-        count = self.executed.notebook["cells"][index]["execution_count"]
-        failure = explain.failure_of_error(cell, shown, count)
-        hint = failure.hint or self._missing_module_hint(failure)
-        return self._masked(replace(failure, hint=hint))
-
-    def _note_run(self, cell: ProgramCell, index: int, *, failed: bool, clock: float) -> None:
-        count = self.executed.notebook["cells"][index]["execution_count"] or 0
-        self.cell_numbers[count] = cell.number
-
-        # By a clock that nobody sets: the wall's may go back while a cell runs.
-        seconds = round(time.monotonic() - clock, 6)
-        run = replace(self.executed.runs[index], result="passed", seconds=seconds)
-        if failed:
-            run = replace(run, result="failed")
-
-        metadata: Mapping[str, Any] = {}
-        if self._wait.client is not None:
-            metadata = self._wait.client.nb.cells[index].metadata
-        self.journal.add({"do": "end", "run": plain(run), "metadata": self.mask.json(metadata)})
-        self.listener.cell_ended(cell, run)
-
-    def _missing_module_hint(self, failure: Failure) -> str | None:
-        spec = self.process.manager.kernel_spec
-        if self.job.language != "python" or spec is None or not spec.argv:
-            return None
-        locked = self.job.interpreter is not None
-        program = spec.argv[0]
-        if program.startswith("python") and not os.path.isabs(program):
-            # jupyter_client starts its own interpreter for these, too: manager.format_kernel_cmd.
-            program = sys.executable
-        return explain.missing_module_hint(failure, self.job.kernel_name, program, locked=locked)
-
-    def _traceback(self, reply: Mapping[str, Any]) -> list[str]:
-        """The traceback as it is in the notebook, already masked; else the reply's own."""
-        for output in reversed(self.executed.outputs):
-            if output["output_type"] == "error":
-                return list(output["traceback"])
-        return list(reply.get("traceback") or ())
-
-    def _ready_client(self) -> StepClient:
-        if self._wait.client is None:
-            raise StartFailed("the kernel was not started")
-        return self._wait.client
-
-    def _pass_on_text(self, text: str, stream: Stream) -> None:
-        self.listener.text_printed(self.current, text, stream)
 
     def _pass_on_log(self, text: str) -> None:
         self.listener.text_printed(None, text, "stderr")
@@ -325,7 +224,7 @@ class Attempt:
             if self._wait.client is not None:
                 self._wait.client.stop()
                 self._keep_widgets(self._wait.client)
-            for outputs in self.outputs:
+            for outputs in self._cells.outputs:
                 outputs.finish()
             self.journal.close()
 
@@ -350,7 +249,9 @@ class Attempt:
     def outcome(self) -> JobOutcome:
         """What is known, after `close`."""
         failure = self._final_failure()
-        scraps = last_of_each_name(scrap for outputs in self.outputs for scrap in outputs.scraps)
+        scraps = last_of_each_name(
+            scrap for outputs in self._cells.outputs for scrap in outputs.scraps
+        )
         outcome = JobOutcome(
             failure=failure,
             notebook=self.executed.notebook,
@@ -378,7 +279,7 @@ class Attempt:
             usage=facts.usage,
             seen=facts.seen,
             random=facts.random,
-            left=tuple(self.mask.text(text) for text in self._with_cells(facts.left)),
+            left=tuple(self.mask.text(text) for text in self._cells.with_cells(facts.left)),
         )
 
     def _all_warnings(self) -> list[str]:
@@ -386,21 +287,8 @@ class Attempt:
         if self._wait.client is not None:
             warnings += self._wait.client.asides
         if self.facts is not None:
-            warnings += self._with_cells(self.facts.asides)
+            warnings += self._cells.with_cells(self.facts.asides)
         return warnings
-
-    def _with_cells(self, texts: Iterable[tuple[int | None, str]]) -> list[str]:
-        """Texts, each with the cell that its execution count stands for."""
-        lines = []
-        for count, text in texts:
-            number = None
-            if count is not None:
-                number = self.cell_numbers.get(count)
-            prefix = ""
-            if number is not None:
-                prefix = f"cell {number}: "
-            lines.append(prefix + text)
-        return lines
 
     def _final_failure(self) -> Failure | None:
         failure = self.failure
@@ -410,26 +298,14 @@ class Attempt:
             return None
         if failure.kind in WITH_LOG:
             failure = replace(failure, log=self.process.log_tail or None)
-        return self._masked(failure)
+        return explain.masked_failure(failure, self.mask)
 
     def _failure_of_stop(self, stopping: Failure) -> Failure:
         """Why the step was stopped, with the cell that ran then and where it was."""
-        cell = self.current
+        cell = self._cells.current
         if cell is not None:
             line = explain.first_line(cell.source)
             stopping = replace(stopping, cell=cell.number, first_line=line)
         if self.failure is not None:
             stopping = replace(stopping, traceback=self.failure.traceback)
         return stopping
-
-    def _masked(self, failure: Failure) -> Failure:
-        return replace(
-            failure,
-            message=bearable(failure.message, self.mask),
-            first_line=self._masked_text(failure.first_line),
-            traceback=bearable(failure.traceback or "", self.mask) or None,
-            log=self._masked_text(failure.log),
-        )
-
-    def _masked_text(self, text: str | None) -> str | None:
-        return self.mask.text(text or "") or None

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 from nbclient.client import timestamp
 from nbclient.exceptions import CellExecutionComplete
 
-from nbci.kernels.process import quiet
+from nbci.kernels.kernel_manager import quiet
 from nbci.kernels.widgets import OUTPUT_WIDGETS, widgets_metadata
 
 if TYPE_CHECKING:

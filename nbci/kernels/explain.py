@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from nbci.kernels.outputs import bearable
 from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from nbci.kernels.job import ProgramCell
     from nbci.kernels.processes import Death
+    from nbci.secrets import Mask
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 EXITS = ("SystemExit", "CellExit")
@@ -74,6 +76,17 @@ def failure_of_error(cell: ProgramCell, error: Mapping[str, Any], count: int | N
         message=_exit_message(name, value),
         hint="let the cell end by itself; what follows the call would not have run",
         exit_code=_exit_code(value),
+    )
+
+
+def masked_failure(failure: Failure, mask: Mask) -> Failure:
+    """The failure with its texts masked, and cut where they are too long to be kept."""
+    return replace(
+        failure,
+        message=bearable(failure.message, mask),
+        first_line=mask.text(failure.first_line or "") or None,
+        traceback=bearable(failure.traceback or "", mask) or None,
+        log=mask.text(failure.log or "") or None,
     )
 
 

@@ -14,7 +14,7 @@ from nbci.handoff.answers import decode_load, decode_lost, decode_ref, decode_sa
 from nbci.kernels import bootstrap
 from nbci.kernels.distributions import distributions_of
 from nbci.kernels.job import RandomUse, Seen
-from nbci.kernels.process import StartFailed
+from nbci.kernels.kernel_manager import StartFailed
 from nbci.kernels.value_digests import blake3_extension, intact_values, with_digests
 from nbci.records.run_record import Metric, Usage
 from nbci.secrets import SHORTEST

@@ -7,6 +7,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nbci.kernels.kernel_manager import StartFailed
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
@@ -38,6 +40,12 @@ class KernelWait:
         self.client: StepClient | None = None
         self.is_waiting = False
         """Whether the kernel is doing something now."""
+
+    def ready_client(self) -> StepClient:
+        """The client of a kernel that answers; raises StartFailed where none does."""
+        if self.client is None:
+            raise StartFailed("the kernel was not started")
+        return self.client
 
     async def answer(self, awaitable: Awaitable[Answer], seconds: float | None = None) -> Answer:
         """Wait for an answer of the kernel.
