@@ -11,7 +11,7 @@ from nbci.app.exit_codes import exit_code
 from nbci.errors import ExitCode
 from nbci.formatting.numbers import number
 from nbci.formatting.terminal import one_line
-from nbci.formatting.text import file_names, short_line
+from nbci.formatting.text import file_names, short_line, text_of_lines
 from nbci.report.data.wording import headline
 from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
 from nbci.runs.folder import NOTEBOOK
@@ -53,7 +53,7 @@ def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gate
         _archive(place, place / "report.zip")
 
     lines = _ending(record, exit_code(record, gates=gates))
-    write_atomic(place / "ending.txt", "".join(f"{line}\n" for line in lines))
+    write_atomic(place / "ending.txt", text_of_lines(lines))
 
 
 def _copy_notebooks(place: Path, folder: RunFolder, record: RunRecord) -> None:

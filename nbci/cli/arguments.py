@@ -14,10 +14,11 @@ from nbci.formatting.durations import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how parameters are given, and the kernel."""
+    """Declare the parameters, their files, and the kernel."""
     parser.add_argument(
         "-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
     )
@@ -38,7 +39,7 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare which run of the project is meant."""
+    """Declare the run, by default the latest."""
     parser.add_argument(
         "run",
         metavar="RUN",
@@ -49,7 +50,7 @@ def add_run_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the stored plan, and the folder that carries what its steps make."""
+    """Declare the stored plan, and the folder with the results of its steps."""
     parser.add_argument(
         "--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote"
     )
@@ -65,8 +66,13 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json_argument(parser: argparse.ArgumentParser, what: str = "JSON") -> None:
+    """Declare `--json`; `what` is printed then."""
+    parser.add_argument("--json", action="store_true", help=f"print {what}")
+
+
 def parse_count(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     # `isdecimal` refuses what `int` reads beyond digits: signs, spaces and underscores.
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
@@ -74,7 +80,7 @@ def parse_count(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """A duration such as `90s`, `30m` or `1h30m`, in seconds."""
+    """Parse a duration such as `90s`, `30m` or `1h30m`; returns seconds."""
     try:
         return parse_duration(text)
     except ValueError:
@@ -85,7 +91,7 @@ def parse_seconds(text: str) -> float:
 
 
 def shown_path(path: Path) -> Path:
-    """The path as the user would type it: relative to where they are, when it lies below."""
+    """The path relative to the current folder, when it lies in it."""
     try:
         return path.relative_to(os.getcwd())
     except ValueError:
@@ -93,7 +99,7 @@ def shown_path(path: Path) -> Path:
 
 
 def show_page(page: Path, about: Mapping[str, str], arguments: argparse.Namespace) -> None:
-    """Print where a page is, as JSON together with `about` if asked; open it if asked."""
+    """Print the path of a page, with `--json` together with `about`; with `--open` open it."""
     shown = str(shown_path(page))
     if arguments.json:
         shown = json.dumps({**about, "page": shown}, indent=1)
@@ -104,6 +110,22 @@ def show_page(page: Path, about: Mapping[str, str], arguments: argparse.Namespac
         import webbrowser
 
         webbrowser.open(page.as_uri())
+
+
+def print_json(document: object, *, ascii_only: bool = True) -> None:
+    """Print a document of dicts, lists, scalars and dataclasses.
+
+    `ascii_only` is for documents that quote records, source code or output: these may hold lone
+    surrogates, which `print` refuses.
+    """
+    print(json.dumps(document, indent=1, ensure_ascii=ascii_only, default=_as_mapping))
+
+
+def _as_mapping(value: Any) -> dict[str, Any]:
+    # Imported only here: a run with nothing to do imports this module, and prints no JSON.
+    from dataclasses import asdict
+
+    return asdict(value)
 
 
 def print_text(text: str) -> None:
@@ -123,7 +145,7 @@ def print_error(text: str) -> None:
 
 
 def warn(message: str, hint: str | None = None) -> None:
-    """Say on stderr what may be wrong, without ending the command."""
+    """Print a warning to stderr."""
     lines = [f"nbci: warning: {message}"]
     lines += hint_lines(hint)
     print_error("\n".join(lines))

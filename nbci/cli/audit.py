@@ -5,10 +5,10 @@ The tags are all that is read: a clone without runs has the whole history.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import add_json_argument, print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci audit`."""
     parser.add_argument("model", metavar="M", nargs="?", help="of this model only")
     parser.add_argument("--fetch", action="store_true", help="bring the tags of `origin` first")
-    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    add_json_argument(parser, "a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print what was done, the oldest first."""
+    """Print the events, the oldest first."""
     from nbci.cli.models import known_models
     from nbci.config import find_project
     from nbci.promotion.verify import describe_signature
@@ -35,14 +35,14 @@ def main(arguments: argparse.Namespace) -> int:
     signers = find_project(Path.cwd()).signers_file
     done = history(git, models, lambda manifest: describe_signature(manifest, signers))
     if arguments.json:
-        print(json.dumps([asdict(entry) for entry in done], indent=1, ensure_ascii=False))
+        print_json(done, ascii_only=False)
     else:
         print("\n".join(audit_lines(done)) or "no model was released yet")
     return 0
 
 
 def audit_lines(entries: Iterable[HistoryEntry]) -> Iterator[str]:
-    """A line for each action, one with the evidence for it, and one for its reason."""
+    """For each event a line with the action, one with its evidence, and one with its reason."""
     for entry in entries:
         yield f"{entry.at_utc}  {_action(entry)}, by {_person(entry)}"
         yield f"    {', '.join(_evidence(entry))}"

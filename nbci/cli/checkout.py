@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Put them back and say which."""
+    """Restore the files, and print their paths."""
     from nbci.config import find_project
     from nbci.engine.restore import check_out
     from nbci.formatting.sizes import size
@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _path_in_project(root: Path, path: str) -> str:
-    """The path as records have it; outside the project unchanged, so that no record has it."""
+    """The path relative to the root, as in records; unchanged outside, where it matches none."""
     # Not `resolve`: records name a link by its own path, not by what it leads to.
     place = Path(os.path.normpath(Path.cwd() / path))
     if not place.is_relative_to(root):

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Remove, or say what would be removed."""
+    """Remove runs and results, or print what would be removed."""
     from nbci.app.clean_up import CleanRequest, clean_up
     from nbci.config import find_project
 
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _lines(project: Project, cleaned: Cleaned, arguments: argparse.Namespace) -> Iterator[str]:
-    """What was removed and what that freed; first the files that somebody may miss."""
+    """What was removed, and the space that it freed; first users' files that a run displaced."""
     from nbci.formatting.sizes import size
 
     removed, freed = "removed", "that freed"
@@ -100,7 +100,7 @@ def _lines(project: Project, cleaned: Cleaned, arguments: argparse.Namespace) ->
 
 
 def _displaced_files(project: Project, run: str, cleaned: Cleaned) -> str:
-    """The first of the files that the run moved out of a step's way, and where they are."""
+    """The first few files that the run moved out of a step's way, and their folder."""
     from nbci.formatting.numbers import listed
     from nbci.runs.folder import DISPLACED
 
@@ -110,7 +110,7 @@ def _displaced_files(project: Project, run: str, cleaned: Cleaned) -> str:
 
 
 def _runs(runs: Sequence[str]) -> str:
-    """How many runs, and the first and last of them; they come with the newest first."""
+    """The number of runs, with the oldest and the newest; `runs` has the newest first."""
     if not runs:
         return "no run"
     if len(runs) == 1:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_run_argument
+from nbci.cli.arguments import add_json_argument, add_run_argument
 
 if TYPE_CHECKING:
     import argparse
@@ -42,13 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print the comment, and send nothing"
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print a JSON document with what became of it"
-    )
+    add_json_argument(parser, "a JSON document with what became of it")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write the comment."""
+    """Send the comment, or print it with --dry-run."""
     from nbci.app.run_report import render_summary
     from nbci.config import find_project
     from nbci.report.data.gather import REPORT_URL
@@ -83,5 +81,6 @@ def _send(folder: RunFolder, text: str, arguments: argparse.Namespace) -> int:
         "comment": posted.what,
         "page": posted.page,
     }
+    # On one line, unlike other documents: the log of a build shows it.
     print(json.dumps(document))
     return 0

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Compare; both being equal is no failure, nor is the opposite."""
+    """Compare two runs; the exit code does not depend on the differences."""
     if arguments.html:
         return _write_pages(arguments)
     # To ignore it would leave the user waiting for a browser.

@@ -6,12 +6,11 @@ was there first.
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import print_json
 from nbci.cli.promote import add_publish_arguments, local_tags_line
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_move_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which model moves, where, and why."""
+    """Declare the model, the stage and the reason, also for `nbci rollback`."""
     parser.add_argument("model", metavar="M", help="the model")
     parser.add_argument(
         "--stage", metavar="S", help="the stage (default: the only one it was ever in)"
@@ -38,7 +37,7 @@ def add_move_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Demote and say so."""
+    """Demote the model, and print what has changed."""
     from nbci.promotion.stage_changes import demote
 
     print_move(arguments, demote(Path.cwd(), move_of(arguments), os.environ))
@@ -46,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def move_of(arguments: argparse.Namespace) -> Move:
-    """What is asked for."""
+    """The arguments as the use case takes them."""
     from nbci.promotion.stage_changes import Move
 
     return Move(
@@ -59,14 +58,18 @@ def move_of(arguments: argparse.Namespace) -> Move:
 
 
 def print_move(arguments: argparse.Namespace, moved: Moved) -> None:
-    """Print what has changed."""
+    """Print what is in the stage now, and the new tags."""
     if arguments.json:
-        print(json.dumps(asdict(moved), indent=1, ensure_ascii=False))
+        print_json(moved, ascii_only=False)
         return
 
+    what = f"{moved.model} {moved.now}"
     # A stage may be left empty: then nothing was in it before the model.
-    what = f"{moved.model} {moved.now}" if moved.now else f"nothing of {moved.model}"
-    verb = "would be" if moved.dry_run else "is"
+    if not moved.now:
+        what = f"nothing of {moved.model}"
+    verb = "is"
+    if moved.dry_run:
+        verb = "would be"
     line = f"{what} {verb} in {moved.stage}"
     if moved.before:
         line += f", where {moved.before} was"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import add_json_argument, print_json
 from nbci.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "after", metavar="B", nargs="?", default="latest", help="the later run (default: latest)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json_argument(parser, "one JSON document")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Compare and print; both being equal is no failure, nor is the opposite."""
+    """Compare two runs; the exit code does not depend on the differences."""
     from nbci.cli.diff_text import render_difference
     from nbci.config import find_project
     from nbci.data.repository import project_cache
@@ -49,7 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
     before, after = _read(project, arguments.before), _read(project, arguments.after)
     found = difference(before, after, listing)
     if arguments.json:
-        print(json.dumps(plain(found), indent=1, ensure_ascii=False))
+        print_json(plain(found), ascii_only=False)
     else:
         print(render_difference(found), end="")
     return 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.numbers import counted, listed, number
 from nbci.formatting.sizes import size
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
+from nbci.formatting.text import text_of_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,22 +23,22 @@ _BETTER = {True: "better", False: "worse", None: ""}
 
 
 def render_difference(found: RunDifference) -> str:
-    """A section for each kind of difference; metrics also where they are equal."""
+    """The differences as text, a section for each kind; equal metrics are listed too."""
     lines = [f"{found.before} → {found.after}"]
     if found.is_empty:
         lines += ["", "nothing differs"]
     else:
         lines += _sections(found)
-    return "".join(f"{line}\n" for line in lines)
+    return text_of_lines(lines)
 
 
 def _sections(found: RunDifference) -> Iterator[str]:
     yield from _section("parameters", _changes(found.params))
     yield from _section("steps", _changes(found.steps))
-    yield from _section("code", [line for change in found.code for line in _cell(change)])
+    yield from _section("code", chain.from_iterable(map(_cell, found.code)))
     yield from _section("modules and undeclared files", map(_used_file, found.used))
-    yield from _section("data", [line for change in found.data for line in _data(change)])
-    yield from _section("metrics", _metrics(found.metrics))
+    yield from _section("data", chain.from_iterable(map(_data, found.data)))
+    yield from _section("metrics", table(map(_metric_row, found.metrics)))
     yield from _section("environment", _changes(found.environment))
 
 
@@ -48,13 +50,11 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
 
 
 def _changes(changes: Sequence[Change]) -> list[str]:
-    if not changes:
-        return []
-    return table([(one_line(change.name), _before_and_after(change)) for change in changes])
-
-
-def _before_and_after(change: Change) -> str:
-    return f"{_value(change.before)} → {_value(change.after)}"
+    rows = []
+    for change in changes:
+        values = f"{_value(change.before)} → {_value(change.after)}"
+        rows.append((one_line(change.name), values))
+    return table(rows)
 
 
 def _value(value: Any) -> str:
@@ -64,7 +64,7 @@ def _value(value: Any) -> str:
 
 
 def _used_file(change: Change) -> str:
-    """The name and what became of the file: its digests say nothing to people."""
+    """The name of the file, and whether it was added, removed or changed."""
     word = "changed"
     if change.before is None:
         word = "added"
@@ -83,7 +83,9 @@ def _cell(change: CellChange) -> Iterator[str]:
 
 
 def _data(change: DataChange) -> Iterator[str]:
-    what = "read" if change.role == "in" else "written"
+    what = "written"
+    if change.role == "in":
+        what = "read"
     contents = f"{_content(change.before)} → {_content(change.after)}"
     yield f"{change.path} ({what})  {change.kind}: {contents}"
 
@@ -95,7 +97,7 @@ def _data(change: DataChange) -> Iterator[str]:
 
 def _files(word: str, names: Sequence[str]) -> Iterator[str]:
     if names:
-        shown = listed([one_line(name) for name in names], _NAMES_SHOWN)
+        shown = listed([*map(one_line, names)], _NAMES_SHOWN)
         yield f"  {counted(len(names), 'file')} {word}: {shown}"
 
 
@@ -107,12 +109,6 @@ def _content(ref: FileRef | None) -> str:
     return f"{size(ref.bytes)} in {counted(ref.files, 'file')}"
 
 
-def _metrics(changes: Sequence[MetricChange]) -> list[str]:
-    if not changes:
-        return []
-    return table(map(_metric_row, changes))
-
-
 def _metric_row(change: MetricChange) -> tuple[str, ...]:
     values = f"{_metric_value(change.before)} → {_metric_value(change.after)}"
     if change.unit:
@@ -120,9 +116,10 @@ def _metric_row(change: MetricChange) -> tuple[str, ...]:
 
     difference = ""
     if change.difference:
+        difference = number(change.difference)
         # `number` writes the minus of a negative one.
-        sign = "+" if change.difference > 0 else ""
-        difference = f"{sign}{number(change.difference)}"
+        if change.difference > 0:
+            difference = f"+{difference}"
     return one_line(change.name), values, difference, _BETTER[change.better]
 
 

@@ -5,12 +5,10 @@ Exit codes: 0 all that is needed is there, 4 something is missing.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import print_text
+from nbci.cli.arguments import add_json_argument, print_json, print_text
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -25,16 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", action="store_true", help="also start each installed kernel, which takes a while"
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    add_json_argument(parser, "a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Look, and say what was found."""
+    """Examine the machine, and print the checks."""
     from nbci.app.health import examine
 
     checks = examine(Path.cwd(), start_kernels=arguments.start)
     if arguments.json:
-        print(json.dumps([asdict(check) for check in checks], indent=1))
+        print_json(checks)
     else:
         # A locale without UTF-8 is one of the things that are looked for.
         print_text(render_checks(checks))
@@ -42,9 +40,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def render_checks(checks: Sequence[Check]) -> str:
-    """A line for each check, below it what to do, and at the end the answer.
+    """A line for each check, below it the advice, and at the end what is missing.
 
-    Checks are of this machine, findings of a Jenkins controller; both look the same.
+    `nbci jenkins doctor` prints the checks of a controller in the same form.
     """
     width = max((len(check.name) for check in checks), default=0)
     lines = []
@@ -61,7 +59,7 @@ def render_checks(checks: Sequence[Check]) -> str:
 
 
 def health_code(checks: Sequence[Check]) -> ExitCode:
-    """The exit code: what is only noted is no failure."""
+    """The exit code: 4 when something is missing."""
     return ExitCode.INFRASTRUCTURE if _missing(checks) else ExitCode.SUCCESS
 
 

@@ -28,14 +28,14 @@ class NbciUsage(NbciError):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors end in `call` like all others, instead of ending the process."""
+    """A parser that raises NbciUsage where argparse would end the process."""
 
     def error(self, message: str) -> NoReturn:
         raise NbciUsage(message, self.format_usage().strip())
 
 
 class _Help(argparse.HelpFormatter):
-    """As wide as the terminal.
+    """A help formatter as wide as the terminal.
 
     argparse makes one for each argument, and would import shutil to ask for the width.
     """
@@ -45,7 +45,7 @@ class _Help(argparse.HelpFormatter):
 
 
 def _terminal_columns() -> int:
-    """What `shutil.get_terminal_size` says; that module alone takes some milliseconds to import."""
+    """As `shutil.get_terminal_size`, whose module takes some milliseconds to import."""
     with contextlib.suppress(ValueError):
         columns = int(os.environ.get("COLUMNS", ""))
         if columns > 0:
@@ -63,7 +63,7 @@ def _terminal_columns() -> int:
 
 
 def call(command: str, argv: list[str]) -> int:
-    """Run a subcommand; every error of nbci's ends here."""
+    """Run a subcommand, and print an error that it raises; returns the exit code."""
     # Plans and records live to the end and hold no cycles: with Python's own thresholds the
     # collector takes two fifths of the time of a plan.
     gc.set_threshold(100_000, 20, 100)
@@ -111,7 +111,7 @@ def _with_joined_sort(argv: list[str]) -> list[str]:
 
 
 def _report_bug(command: str, argv: list[str], error: BaseException) -> int:
-    """Write a log that can be pasted into a report; the terminal gets two lines."""
+    """Write a log file to attach to a bug report, and print where it is."""
     import platform
     import tempfile
     import traceback

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write, and say what."""
+    """Write the files, and print which."""
     from nbci.config import find_project
     from nbci.data.dvc_export import newest_whole, prepare_export, write_export
     from nbci.runs.project_runs import find_run
@@ -47,8 +47,10 @@ def main(arguments: argparse.Namespace) -> int:
     write_export(project, export, os.environ)
     print(f"run {export.run} in {len(export.stages)} stages: {', '.join(export.stages)}")
     for document in changed:
-        done = "wrote" if document.before is None else "changed"
-        print(f"  {done} {document.path}")
+        verb = "changed"
+        if document.before is None:
+            verb = "wrote"
+        print(f"  {verb} {document.path}")
     # The lock file names what the run made, and DVC would call these files modified.
     for path in export.altered:
         remedy = f"nbci checkout {export.run} {path}, or dvc checkout"

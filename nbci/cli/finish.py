@@ -8,12 +8,17 @@ nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_store_arguments, print_error, shown_path
+from nbci.cli.arguments import (
+    add_json_argument,
+    add_store_arguments,
+    print_error,
+    print_json,
+    shown_path,
+)
 from nbci.records.codec import plain
 
 if TYPE_CHECKING:
@@ -57,13 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="if it passed, and was built on a branch that its models are promoted from, promote "
         "this model (without M: the only one that there is)",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print the JSON that schemas/show.schema.json describes"
-    )
+    add_json_argument(parser, "the JSON that schemas/show.schema.json describes")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Gather, write the report, print the result; the answer is the run's exit code."""
+    """Gather the steps, write the report, print the result; returns the run's exit code."""
     from nbci.app.finish import finish
     from nbci.errors import ExitCode
 
@@ -117,7 +120,7 @@ def _optional_path(given: str | None) -> Path | None:
 def _promote(
     request: FinishRequest, finished: FinishedRun, model: str | None
 ) -> tuple[Promotion | None, str]:
-    """What was promoted, and that in words, or why nothing is on this branch."""
+    """The promotion, and a text about it; None and the reason on a branch without promotion."""
     from nbci.app.finish import promote_finished
     from nbci.cli.promote import render_promotion
     from nbci.promotion.facts import ElsewhereError
@@ -137,7 +140,7 @@ def _print_document(finished: FinishedRun, promotion: Promotion | None) -> None:
     document = show_document(finished.record, runs_folder=str(runs_folder))
     if promotion is not None:
         document["promotion"] = plain(promotion)
-    print(json.dumps(document, indent=1))
+    print_json(document)
 
 
 def _print_run(finished: FinishedRun, remark: str) -> None:

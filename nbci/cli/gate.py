@@ -5,10 +5,9 @@ Exit codes: 0 the gates let it pass, 3 one refused, 1 the run itself failed.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_run_argument
+from nbci.cli.arguments import add_json_argument, add_run_argument, print_json
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", metavar="NAME", help="who says so (default: git's user.name, else the user)"
     )
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    add_json_argument(parser, "the verdict as JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Judge, keep the verdict, print it; the answer says whether the run may pass."""
+    """Judge the run, store the verdict and print it; returns the exit code."""
     from nbci.app.exit_codes import exit_code
     from nbci.app.judge import judge_again
 
@@ -45,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _override(arguments: argparse.Namespace) -> AskedOverride | None:
-    """The override that is asked for; UsageError where its options are not complete."""
+    """The override from the arguments, if any; UsageError without --reason or --override."""
     from nbci.app.judge import AskedOverride
 
     reason, by = arguments.reason, arguments.by
@@ -63,9 +62,8 @@ def _override(arguments: argparse.Namespace) -> AskedOverride | None:
 def _print_document(record: RunRecord) -> None:
     from nbci.records.codec import plain
 
-    verdict = plain(record.verdict) if record.verdict else None
-    document = {"run": record.run, "result": record.outcome, "verdict": verdict}
-    print(json.dumps(document, indent=1))
+    verdict = record.verdict and plain(record.verdict)
+    print_json({"run": record.run, "result": record.outcome, "verdict": verdict})
 
 
 def _print_verdict(judged: JudgedRun) -> None:

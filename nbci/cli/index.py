@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Rebuild it: there is no other action."""
+    """Rebuild the index, which is the only action."""
     from nbci.config import find_project
     from nbci.formatting.numbers import counted
     from nbci.runs.index import RunIndex

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import ExitCode, InfrastructureError, Location, UsageError
 from nbci.formatting.numbers import counted
+from nbci.formatting.text import text_of_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -42,12 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write what is missing, and say what was written and what comes next."""
+    """Write the missing files; print what was written and the next commands."""
     folder = Path(arguments.folder)
     _refuse_unfit(folder)
     notebooks = _notebooks(folder)
     # Who has notebooks needs no demo; a demo that is there already is named as left alone.
-    names = [name for name in _FILES if not notebooks or name not in _DEMO]
+    names = [*_FILES]
+    if notebooks:
+        names = _without_demo(names)
     try:
         written = [name for name in names if _write_new(folder / name, _FILES[name])]
         ignored = _add_ignored(folder / ".gitignore")
@@ -72,9 +75,15 @@ def _notebook_lines(folder: Path, notebooks: list[str]) -> Iterator[str]:
         yield f"  found       {len(notebooks) - _NOTEBOOKS_SHOWN} more notebooks"
 
 
+def _without_demo(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in _DEMO]
+
+
 def _file_lines(names: Iterable[str], written: list[str], ignored: list[str]) -> Iterator[str]:
     for name in names:
-        done = "made" if name in written else "left alone"
+        done = "left alone"
+        if name in written:
+            done = "made"
         yield f"  {done:10}  {name}"
     if ignored:
         yield f"  added to    .gitignore: {', '.join(ignored)}"
@@ -83,18 +92,19 @@ def _file_lines(names: Iterable[str], written: list[str], ignored: list[str]) ->
 
 
 def _notebooks(folder: Path) -> list[str]:
-    """The project's own notebooks, by their paths in it; those that `nbci init` made are none."""
+    """Paths of the project's own notebooks; the demo of `nbci init` is not among them."""
     found: list[str] = []
     for where, folders, files in os.walk(folder):
         # `os.walk` goes into what is left in this list, and in its order.
-        folders[:] = sorted(name for name in folders if _may_have_notebooks(name))
+        folders[:] = sorted(filter(_may_have_notebooks, folders))
         # A virtual environment, whatever its name: PEP 405 puts this file into its root.
         if Path(where, "pyvenv.cfg").exists():
             folders.clear()
             continue
-        paths = [Path(where, name) for name in sorted(files) if name.endswith(".ipynb")]
-        found += [path.relative_to(folder).as_posix() for path in paths]
-    return [path for path in found if path not in _DEMO]
+        for name in sorted(files):
+            if name.endswith(".ipynb"):
+                found.append(Path(where, name).relative_to(folder).as_posix())
+    return _without_demo(found)
 
 
 def _may_have_notebooks(folder: str) -> bool:
@@ -102,12 +112,14 @@ def _may_have_notebooks(folder: str) -> bool:
 
 
 def _steps_of(path: Path) -> str:
-    """How many steps the tags of its cells make, in words."""
+    """How many steps the tags of the notebook make, in words."""
     # Read as plain JSON: nbformat takes longer to import than all the rest of this command.
+    steps = set()
     try:
-        cells = json.loads(path.read_bytes())["cells"]
-        tags = [tag for cell in cells for tag in cell.get("metadata", {}).get("tags", ())]
-        steps = {tag for tag in tags if isinstance(tag, str) and tag.startswith("step:")}
+        for cell in json.loads(path.read_bytes())["cells"]:
+            for tag in cell.get("metadata", {}).get("tags", ()):
+                if isinstance(tag, str) and tag.startswith("step:"):
+                    steps.add(tag)
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return "it cannot be read as a notebook"
     if not steps:
@@ -116,7 +128,7 @@ def _steps_of(path: Path) -> str:
 
 
 def _refuse_unfit(folder: Path) -> None:
-    """UsageError where no project can be: in a file, or where another folder would be the root."""
+    """Raise UsageError for a path through a file, and where another folder would be the root."""
     # All of it before anything is written: half a project is worse than none.
     for place in (folder, *folder.absolute().parents):
         if _is_in_the_way(place):
@@ -135,7 +147,7 @@ def _is_in_the_way(place: Path) -> bool:
 
 
 def _refuse_other_root(folder: Path) -> None:
-    """UsageError where a pyproject.toml without `[tool.nbci]` leaves the root to a folder above."""
+    """Raise UsageError where the pyproject.toml lacks `[tool.nbci]`: the root is above then."""
     from nbci.config import find_project
 
     root = find_project(folder).root
@@ -149,7 +161,7 @@ def _refuse_other_root(folder: Path) -> None:
 
 
 def _write_new(path: Path, template: str) -> bool:
-    """Write the file unless something of that name is there; whether it was written."""
+    """Write the file unless it exists; returns whether it was written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = (_TEMPLATE / template).read_bytes()
     # "x": the file may appear between a look and the write, and it would be somebody's.
@@ -162,20 +174,27 @@ def _write_new(path: Path, template: str) -> bool:
 
 
 def _add_ignored(path: Path) -> list[str]:
-    """Add the lines that .gitignore lacks; those that were added."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    # `.nbci`, `.nbci/` and `/.nbci` all ignore the folder.
-    present = {line.strip().strip("/") for line in text.splitlines()}
+    """Append the lines that .gitignore lacks, and return them."""
+    text = ""
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+    present = set(map(_ignored_name, text.splitlines()))
     wanted = (_TEMPLATE / "gitignore.txt").read_text(encoding="utf-8").split()
-    missing = [line for line in wanted if line.strip("/") not in present]
+    missing = [line for line in wanted if _ignored_name(line) not in present]
     if not missing:
         return []
 
-    # A last line without an end would become one with ours.
-    start = "\n" if text and not text.endswith("\n") else ""
     with path.open("a", encoding="utf-8") as file:
-        file.write(start + "".join(f"{line}\n" for line in missing))
+        # A last line without an end would become one with ours.
+        if text and not text.endswith("\n"):
+            file.write("\n")
+        file.write(text_of_lines(missing))
     return missing
+
+
+def _ignored_name(line: str) -> str:
+    """What a line of .gitignore names: `.nbci`, `.nbci/` and `/.nbci` all ignore the folder."""
+    return line.strip().strip("/")
 
 
 def _next_commands(folder: str, notebooks: list[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import parse_seconds
+from nbci.cli.arguments import add_json_argument, parse_seconds
 
 if TYPE_CHECKING:
     import argparse
@@ -52,13 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Call the action's function, which has its name."""
+    """Call the function of the same name as the action."""
     module = importlib.import_module(f"nbci.cli.{_ACTIONS[arguments.action]}")
     return int(getattr(module, arguments.action)(arguments))
 
 
 def open_controller() -> tuple[Project, Controller]:
-    """The project here and its controller."""
+    """The project of the current folder, and its controller."""
     from nbci.config import find_project
     from nbci.jenkins.access import find_access
     from nbci.jenkins.controller import Controller
@@ -97,7 +97,7 @@ def _add_sync(parser: argparse.ArgumentParser) -> None:
     _add_repository(parser)
     parser.add_argument("--yes", action="store_true", help="do it without asking")
     parser.add_argument("--dry-run", action="store_true", help="only show what would change")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -130,16 +130,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long the build may wait for a label that no agent has (1m)",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print how it ended as JSON, and the log to stderr"
-    )
+    add_json_argument(parser, "how it ended as JSON, and the log to stderr")
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
     _add_job(parser)
     _add_branch(parser)
     parser.add_argument("-n", type=int, default=10, metavar="N", help="how many builds (10)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def _add_stop(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +150,7 @@ def _add_stop(parser: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         help="the build (default: all that run or wait)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -167,7 +165,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--command", default="nbci", metavar="PATH", help="where nbci is on the agents (nbci)"
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    add_json_argument(parser, "a JSON list")
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:

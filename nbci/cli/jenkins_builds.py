@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import print_json
 from nbci.cli.jenkins import current_branch, open_controller
 from nbci.formatting.durations import duration, minute_of
 from nbci.formatting.tables import table
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print the last builds and what waits."""
+    """Print the last builds and the queued ones."""
     from nbci.jenkins.builds import builds_of
     from nbci.jenkins.place import job_name
 
@@ -30,7 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
     builds = builds_of(controller, name, branch, current_branch(project), limit=arguments.n)
 
     if arguments.json:
-        print(json.dumps([asdict(build) for build in builds], indent=1, ensure_ascii=False))
+        print_json(builds, ascii_only=False)
     elif not builds:
         print("no builds yet")
     else:
@@ -65,7 +64,7 @@ def stop(arguments: argparse.Namespace) -> int:
     )
     stopped, cancelled = stop_builds(controller, job, found, arguments.number)
     if arguments.json:
-        print(json.dumps({"job": job, "stopped": stopped, "cancelled": cancelled}, indent=1))
+        print_json({"job": job, "stopped": stopped, "cancelled": cancelled})
         return 0
 
     for number in stopped:

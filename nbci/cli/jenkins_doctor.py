@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import print_text
+from nbci.cli.arguments import print_json, print_text
 from nbci.cli.doctor import health_code, render_checks
 from nbci.cli.jenkins import current_branch, open_controller
 
@@ -15,20 +13,22 @@ if TYPE_CHECKING:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Look, and say what was found; 4 when something is missing."""
+    """Examine the controller and print the checks; the exit code is 4 when something is missing."""
     from nbci.app.jenkins_project import examine_controller
 
     project, controller = open_controller()
+    agent_command = None
+    if arguments.agents:
+        agent_command = arguments.command
     found = examine_controller(
         project,
         controller,
         job=arguments.job,
         branch=arguments.branch or current_branch(project),
-        agent_command=arguments.command if arguments.agents else None,
+        agent_command=agent_command,
     )
     if arguments.json:
-        document = [asdict(finding) for finding in found]
-        print(json.dumps(document, indent=1, ensure_ascii=False))
+        print_json(found, ascii_only=False)
     else:
         print_text(render_checks(found))
     return health_code(found)

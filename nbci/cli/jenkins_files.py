@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """Write what is missing, and the generated part of the Jenkinsfile once more."""
+    """Write the missing files, and update the generated part of the Jenkinsfile."""
     from nbci.app.jenkins_project import JENKINSFILE, InitRequest, jenkins_files
     from nbci.config import find_project
 
@@ -69,7 +69,7 @@ def _has_lint_problems(text: str) -> bool:
 
 
 def _write(path: Path, text: str, *, replace: bool) -> str:
-    """Write the file if it is missing or may be replaced; the word for what was done."""
+    """Write the file if it is missing or may be replaced; returns a word for what was done."""
     from nbci.app.jenkins_project import read_text
     from nbci.store.files import write_atomic
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbci.cli.arguments import print_json
 from nbci.cli.jenkins import current_branch, open_controller
 from nbci.errors import UsageError
 from nbci.formatting.durations import duration
@@ -33,7 +33,7 @@ _STYLES = {
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trigger, watch, fetch; the exit code says how the build ended."""
+    """Trigger a build, watch it, fetch its report; returns an exit code for its result."""
     from nbci.jenkins.place import checked_parameters, find_job, job_name
     from nbci.jenkins.watch import Bounds, Watch
 
@@ -60,8 +60,10 @@ def _refuse_file(folder: str | None) -> None:
 
 
 def _open_display(arguments: argparse.Namespace) -> Display:
+    stream = sys.stdout
     # JSON has stdout for itself.
-    stream = sys.stderr if arguments.json else sys.stdout
+    if arguments.json:
+        stream = sys.stderr
     shows_log = not arguments.no_log
     if stream.isatty():
         return LiveDisplay(stream, log=shows_log)
@@ -69,7 +71,7 @@ def _open_display(arguments: argparse.Namespace) -> Display:
 
 
 def _follow(events: Iterable[Event], display: Display, job: str) -> Ended:
-    """Show what happens until the build has ended."""
+    """Show the events until the build has ended."""
     from nbci.jenkins.watch import Ended, Started
 
     number = None
@@ -82,8 +84,9 @@ def _follow(events: Iterable[Event], display: Display, job: str) -> Ended:
             display.show(event)
     except KeyboardInterrupt:
         # Ctrl-C ends the watching: the build may be somebody else's by now, and is worth money.
-        which = f" {number}" if number is not None else ""
-        stop = f"nbci jenkins stop --job {job}{which}"
+        stop = f"nbci jenkins stop --job {job}"
+        if number is not None:
+            stop += f" {number}"
         display.note(f"no longer watched; the build goes on: `{stop}` ends it")
         raise
     raise AssertionError("a watch ends with an end")
@@ -92,7 +95,7 @@ def _follow(events: Iterable[Event], display: Display, job: str) -> Ended:
 def _report_end(
     arguments: argparse.Namespace, controller: Controller, job: str, ended: Ended
 ) -> None:
-    """Say how it ended, before the report is fetched: that can fail, too."""
+    """Print the result before the report is fetched, which may fail."""
     url = _build_url(controller, job, ended)
     if arguments.json:
         files = _fetch(arguments, controller, job, ended)
@@ -118,8 +121,9 @@ def _build_url(controller: Controller, job: str, ended: Ended) -> str | None:
 
 
 def _end_lines(job: str, ended: Ended, url: str | None) -> Iterator[str]:
-    which = job if ended.number is None else f"build {ended.number} of {job}"
-    line = f"{which} ended as {ended.result}"
+    line = f"{job} ended as {ended.result}"
+    if ended.number is not None:
+        line = f"build {ended.number} of {line}"
     if ended.why:
         line += f": {one_line(ended.why)}"
     yield line
@@ -130,7 +134,7 @@ def _end_lines(job: str, ended: Ended, url: str | None) -> Iterator[str]:
 def _fetch(
     arguments: argparse.Namespace, controller: Controller, job: str, ended: Ended
 ) -> list[str] | None:
-    """The paths of the report's files here; None where nobody asked for them."""
+    """The paths of the fetched files of the report; None without --fetch."""
     from nbci.jenkins.place import fetch_report
 
     if not arguments.fetch:
@@ -152,19 +156,20 @@ def _print_document(job: str, ended: Ended, url: str | None, files: list[str] | 
         "url": url,
         "fetched": files,
     }
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+    print_json(document, ascii_only=False)
 
 
 def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, str, str, str]]:
-    """A row for each stage: status, name, time, error."""
-    return [
-        (stage.status, one_line(stage.name), duration(stage.seconds), one_line(stage.error or ""))
-        for stage in stages
-    ]
+    """A row for each stage: status, name, duration, error."""
+    rows = []
+    for stage in stages:
+        error = one_line(stage.error or "")
+        rows.append((stage.status, one_line(stage.name), duration(stage.seconds), error))
+    return rows
 
 
 class Display:
-    """Plain lines: the log as it comes, a stage when its status changes, all stages at the end."""
+    """Prints the log, a line when the status of a stage changes, and all stages at the end."""
 
     def __init__(self, stream: TextIO, *, log: bool) -> None:
         self._stream = stream
@@ -182,7 +187,7 @@ class Display:
             self._write(line.rstrip())
 
     def show(self, event: Event) -> None:
-        """Show one thing that happened."""
+        """Show an event."""
         from nbci.jenkins.watch import Away, LogText, StagesChanged, Started, Waiting
 
         match event:
@@ -191,8 +196,7 @@ class Display:
             case Waiting():
                 self.note("waiting for the next free place")
             case Started(number=number, url=url):
-                address = f": {one_line(url)}" if url else ""
-                self.note(f"build {number} began{address}")
+                self.note(": ".join(filter(None, (f"build {number} began", one_line(url)))))
             case LogText(text=text):
                 self._show_log(text)
             case StagesChanged(stages=stages):
@@ -206,7 +210,7 @@ class Display:
                 pass
 
     def note(self, text: str) -> None:
-        """A line of nbci's own; a line of the log whose end has not come yet is not cut by it."""
+        """Print a line of nbci's own; it does not cut an unfinished line of the log."""
         self._write(f"nbci: {text}")
 
     def _show_log(self, text: str) -> None:
@@ -236,7 +240,7 @@ class Display:
 
 
 class LiveDisplay(Display):
-    """The same on a terminal: the table of stages stays below the log and changes in place."""
+    """On a terminal: a table of the stages stays below the log, and is updated in place."""
 
     def __init__(self, stream: TextIO, *, log: bool) -> None:
         from rich.console import Console
@@ -276,9 +280,9 @@ class LiveDisplay(Display):
 
 
 def _numbered(stages: Sequence[Stage]) -> dict[tuple[str, int], Stage]:
-    """The stages by their name and its how-many-th use.
+    """The stages by name and number among the stages of that name.
 
-    Stages of parallel branches begin between those that are known, so their place says nothing.
+    The place in the list changes: stages of parallel branches begin between known ones.
     """
     count: Counter[str] = Counter()
     found = {}

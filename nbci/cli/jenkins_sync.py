@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import print_json
 from nbci.cli.jenkins import open_controller
 from nbci.errors import ExitCode, UsageError
 
@@ -25,7 +25,7 @@ _WORDS = {
 
 
 def sync(arguments: argparse.Namespace) -> int:
-    """Show what would change, and do it when that is wanted."""
+    """Show what would change, and apply it after --yes or a confirmation."""
     from nbci.jenkins.bringup import find_repository
     from nbci.jenkins.items import wanted_items
     from nbci.jenkins.place import job_name
@@ -52,8 +52,10 @@ def sync(arguments: argparse.Namespace) -> int:
         _print_document(changes, is_done=is_done)
     elif is_done:
         print(f"done: {len(pending)} of {len(changes)} changed")
+    elif pending:
+        print("nothing was changed")
     else:
-        print("nothing was changed" if pending else "nothing to do")
+        print("nothing to do")
     return ExitCode.SUCCESS
 
 
@@ -69,13 +71,13 @@ def _print_document(changes: Sequence[Change], *, is_done: bool) -> None:
     for change in changes:
         row = {"item": change.item.name, "action": change.action, "changes": list(change.lines)}
         rows.append(row)
-    print(json.dumps({"changes": rows, "done": is_done}, indent=1, ensure_ascii=False))
+    print_json({"changes": rows, "done": is_done}, ascii_only=False)
 
 
 def _is_agreed(arguments: argparse.Namespace) -> bool:
-    """Ask whether to do it; UsageError where nobody can be asked.
+    """Ask for confirmation; UsageError without a terminal.
 
-    A controller is shared: nothing is changed there because an answer was missing.
+    A controller is shared by others, so nothing is changed there without a clear answer.
     """
     if arguments.json:
         # A question on stdout would stand before the document.

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.arguments import parse_count, parse_seconds
+from nbci.cli.arguments import add_json_argument, parse_count, parse_seconds, print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start: end after so long without use (30m)",
     )
     parser.add_argument("--now", action="store_true", help="stop: end the kernels that run, too")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Do what the action's name says."""
+    """Call the function of the action."""
     return {"start": _start, "status": _status, "stop": _stop}[arguments.action](arguments)
 
 
@@ -65,12 +65,15 @@ def _start(arguments: argparse.Namespace) -> int:
         spares=arguments.spares,
         idle_seconds=arguments.idle,
     )
-    print(json.dumps(process, indent=1) if arguments.json else _describe(process))
+    if arguments.json:
+        print_json(process)
+    else:
+        print(_describe(process))
     return 0
 
 
 def _argv(argv: list[str]) -> list[str]:
-    """The command with jupyter_client's own reading of `python`: the interpreter that runs nbci."""
+    """The command, with `python` replaced by the interpreter of nbci, as jupyter_client does."""
     import sys
 
     major, minor = sys.version_info[:2]
@@ -86,8 +89,9 @@ def _imports(paths: list[str]) -> tuple[str, ...]:
 
     sources: list[str] = []
     for path in paths:
-        cells = parse_notebook(Path(path).read_bytes(), path).cells
-        sources += [cell.source for cell in cells if cell.kind == "code"]
+        for cell in parse_notebook(Path(path).read_bytes(), path).cells:
+            if cell.kind == "code":
+                sources.append(cell.source)
     return imports_of(sources)
 
 
@@ -96,7 +100,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
     processes = warm.status()
     if arguments.json:
-        print(json.dumps(processes, indent=1))
+        print_json(processes)
     elif not processes:
         print("no kernels are kept warm; `nbci kernels start` does it")
     else:
@@ -108,7 +112,10 @@ def _stop(arguments: argparse.Namespace) -> int:
     from nbci.kernels.zygote import warm
 
     count = warm.stop(now=arguments.now)
-    print(json.dumps({"stopped": count}) if arguments.json else f"stopped: {count}")
+    if arguments.json:
+        print(json.dumps({"stopped": count}))
+    else:
+        print(f"stopped: {count}")
     return 0
 
 

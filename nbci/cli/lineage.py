@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nbci.cli.arguments import print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Find it among files and runs first, then among released models; print what is known."""
+    """Look the name up among files and runs, then among models; print its lineage."""
     from nbci.app.find_lineage import find_lineage
     from nbci.config import find_project
 
@@ -35,21 +36,22 @@ def main(arguments: argparse.Namespace) -> int:
     # Of a large run most has nothing to do with what was asked for.
     part = lineage.around(nodes)
     if arguments.format == "json":
-        print(json.dumps(_document(part), indent=1, ensure_ascii=False))
+        print_json(_document(part), ascii_only=False)
     elif arguments.format == "mermaid":
         print("\n".join(_mermaid_lines(part)))
     else:
-        print("\n".join(line for node in nodes for line in _text_lines(part, node)))
+        for node in nodes:
+            print("\n".join(_text_lines(part, node)))
     return 0
 
 
 def _document(lineage: Lineage) -> dict[str, Any]:
     nodes = [{"id": node.id, **asdict(node)} for node in lineage.nodes.values()]
-    return {"nodes": nodes, "edges": [asdict(edge) for edge in lineage.edges]}
+    return {"nodes": nodes, "edges": lineage.edges}
 
 
 def _text_lines(lineage: Lineage, start: str) -> Iterator[str]:
-    """The node, its causes as a tree below `←`, its effects as one below `→`."""
+    """The node, the tree of what it came from (`←`), and the tree of what came of it (`→`)."""
     yield _node(lineage.nodes[start])
     # Both trees share it: a graph drawn as a tree would show what several steps use many times.
     shown = {start}
@@ -58,9 +60,10 @@ def _text_lines(lineage: Lineage, start: str) -> Iterator[str]:
 
 
 def _tree(lineage: Lineage, name: str, *, up: bool, depth: int, shown: set[str]) -> Iterator[str]:
-    arrow = "←" if up else "→"
     for edge in lineage.next_to(name, up=up):
-        other = edge.source if up else edge.target
+        arrow, other = "→", edge.target
+        if up:
+            arrow, other = "←", edge.source
         line = f"{'  ' * depth}{arrow} {_node(lineage.nodes[other])}"
         if edge.values:
             line += f"  ({', '.join(edge.values)})"
@@ -80,7 +83,7 @@ def _node(node: Node) -> str:
 
 
 def _mermaid_lines(lineage: Lineage) -> Iterable[str]:
-    """The graph as a flowchart; names of files are labels, for mermaid's ids are plain words."""
+    """The graph as a flowchart; file names are labels, because mermaid's ids are plain words."""
     numbers = {name: f"n{number}" for number, name in enumerate(lineage.nodes)}
     yield "flowchart LR"
     for name, node in lineage.nodes.items():

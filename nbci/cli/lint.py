@@ -7,11 +7,10 @@ otherwise.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import print_text
+from nbci.cli.arguments import print_json, print_text
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Check, and say what was found."""
+    """Check the targets, and print the findings."""
     from nbci.lint.project import check_targets
     from nbci.lint.render import as_data, as_issues, as_text
 
@@ -49,11 +48,14 @@ def main(arguments: argparse.Namespace) -> int:
         # Findings quote source code, which may hold anything.
         print_text(as_text(checked))
     elif arguments.format == "json":
-        print(json.dumps(as_data(checked), indent=1))
+        print_json(as_data(checked))
     else:
-        print(json.dumps(as_issues(checked), indent=1))
+        print_json(as_issues(checked))
 
-    failing = {"error", "warning"} if arguments.strict else {"error"}
-    if any(finding.severity in failing for finding in checked.findings):
-        return ExitCode.USAGE
+    failing = {"error"}
+    if arguments.strict:
+        failing.add("warning")
+    for finding in checked.findings:
+        if finding.severity in failing:
+            return ExitCode.USAGE
     return ExitCode.SUCCESS

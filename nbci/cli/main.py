@@ -50,7 +50,7 @@ _MORE_HELP = (
 
 
 def run(argv: list[str]) -> int:
-    """Run the command line on these arguments; the answer is the exit code."""
+    """Run the command line on these arguments; returns the exit code."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         return _top_level_help(argv)
     if argv[0] == "--version":
@@ -87,7 +87,7 @@ def _top_level_help(argv: list[str]) -> int:
 
 
 def _refuse_unknown(word: str) -> int:
-    """Name the command that was probably meant."""
+    """Print that the command is unknown, with the nearest one; returns the exit code."""
     from nbci.errors import ExitCode, nearest
 
     close = nearest(word, COMMANDS)

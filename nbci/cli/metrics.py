@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import parse_count
+from nbci.cli.arguments import add_json_argument, parse_count, print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -26,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     history.add_argument(
         "--limit", "-n", type=parse_count, default=20, metavar="N", help="how many (default: 20)"
     )
-    history.add_argument("--json", action="store_true", help="print a JSON list")
+    add_json_argument(history, "a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the history: there is no other action."""
+    """Print the history, which is the only action."""
     from nbci.cli.runs_text import history_document, render_history
     from nbci.config import find_project
     from nbci.runs.index import find_runs
@@ -42,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
     )
     if arguments.json:
-        print(json.dumps(history_document(rows, arguments.metric), indent=1))
+        print_json(history_document(rows, arguments.metric))
     else:
         print(render_history(rows, arguments.metric), end="")
     return 0

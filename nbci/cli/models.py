@@ -7,12 +7,10 @@ and `nbci models verify` holds every release against its evidence.
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import print_error
+from nbci.cli.arguments import print_error, print_json
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
-    """Declare what may stand before a query's name and after it.
+    """Declare the options that may come before or after the query's name.
 
     argparse sets the defaults of a query last: `--json verify` would become false without SUPPRESS.
     """
@@ -64,7 +62,7 @@ def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPP
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print what is asked for."""
+    """Call the function of the query."""
     match arguments.query:
         case "history":
             return _history(arguments)
@@ -79,7 +77,7 @@ def main(arguments: argparse.Namespace) -> int:
 def known_models(
     folder: Path, name: str | None, *, fetch: bool
 ) -> tuple[Git, tuple[ModelState, ...]]:
-    """The repository of the folder, and its models, or only the one of that name."""
+    """The repository of the folder, and its models; with a `name` only that model."""
     from nbci.git.process import REMOTE, open_git
     from nbci.registry.read import fetch_models, find_model, read_models
 
@@ -98,7 +96,7 @@ def _list(arguments: argparse.Namespace) -> int:
     git, models = known_models(Path.cwd(), None, fetch=arguments.fetch)
     rows = stage_rows(git, models)
     if arguments.json:
-        _print_json([asdict(row) for row in rows])
+        print_json(rows, ascii_only=False)
     else:
         print("\n".join(_table(rows)) or "no model was released yet: nbci promote RUN")
     return 0
@@ -120,7 +118,7 @@ def _table(rows: Sequence[StageRow]) -> list[str]:
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
-    """The metrics without the names of their steps: a release has few, and a row little room."""
+    """The metrics as one text, without the names of steps, for which a row has no room."""
     from nbci.formatting.numbers import number
 
     texts = [f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items()]
@@ -135,12 +133,7 @@ def _history(arguments: argparse.Namespace) -> int:
     versions = version_rows(git, models[0])
     events = history(git, models)
     if arguments.json:
-        _print_json(
-            {
-                "versions": [asdict(row) for row in versions],
-                "events": [asdict(event) for event in events],
-            }
-        )
+        print_json({"versions": versions, "events": events}, ascii_only=False)
     else:
         print("\n".join((*_table(versions), "", *audit_lines(events))))
     return 0
@@ -158,9 +151,10 @@ def _get(arguments: argparse.Namespace) -> int:
         force=arguments.force,
     )
     if arguments.json:
-        _print_json(asdict(fetched))
+        print_json(fetched, ascii_only=False)
     else:
-        print("\n".join(f"{fetched.model} {fetched.version}  {name}" for name in fetched.files))
+        for name in fetched.files:
+            print(f"{fetched.model} {fetched.version}  {name}")
     return 0
 
 
@@ -171,23 +165,22 @@ def _verify(arguments: argparse.Namespace) -> int:
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
     found = verify(git, find_project(Path.cwd()), models, content=not arguments.quick)
     if arguments.json:
-        _print_json([asdict(finding) for finding in found])
-    elif not found:
-        print(_all_well(sum(len(model.versions) for model in models)))
+        print_json(found, ascii_only=False)
     else:
         for finding in found:
             print_error(f"{finding.model} {finding.version or ''}: {finding.problem}")
-    return ExitCode.INTEGRITY if found else ExitCode.SUCCESS
+        if not found:
+            print(_no_findings(models))
+    if found:
+        return ExitCode.INTEGRITY
+    return ExitCode.SUCCESS
 
 
-def _all_well(count: int) -> str:
-    """That nothing was found, and in how many releases: none would be no reassurance."""
+def _no_findings(models: Sequence[ModelState]) -> str:
+    """The text for no findings, with the number of releases that were checked."""
+    count = sum(len(model.versions) for model in models)
     if count == 0:
         return "no model was released yet"
     if count == 1:
         return "1 release is what it says"
     return f"{count} releases are what they say"
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=1, ensure_ascii=False))

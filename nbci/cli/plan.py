@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the plan, and write it if asked."""
+    """Print the plan; with --out also write it."""
     from nbci.app.planning import PlanRequest, make_plan
     from nbci.cli.plan_text import render_error, render_nothing
     from nbci.errors import NbciError
@@ -114,7 +114,7 @@ def _render(planned: PlannedTarget, form: str) -> str:
 
 
 def _warn_of_missing_kernels(plan: Plan) -> None:
-    """A machine that only plans needs no kernel, so this is no error yet."""
+    """Warn of kernels that this machine lacks; no error, because planning needs none."""
     from nbci.cli.arguments import warn
     from nbci.engine.prepare import missing_kernels
 

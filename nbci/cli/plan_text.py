@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.errors import NbciError
-    from nbci.plan.model import Plan, PlannedCell, PlannedStep
+    from nbci.plan.model import Plan, PlannedCell, PlannedStep, Take
 
 # jenkins-plugin-shim refuses another number: a library and an nbci that do not fit are named.
 _JENKINS_FORMAT = "nbci-plan 1"
 _NO_NEWS = "the imported data is what it was"
 _DEFAULT_KERNEL = "python3"
+_SEPARATORS = re.compile(r"[\t\r\n]")
 
 
 def render_plan(plan: Plan, form: str) -> str:
@@ -29,7 +31,7 @@ def render_plan(plan: Plan, form: str) -> str:
 
 
 def render_nothing(form: str, seen: Mapping[str, str]) -> str:
-    """That a timer's build has nothing to do."""
+    """The output when no imported data has changed, so that nothing is planned."""
     if form == "json":
         # Who reads JSON needs a document also where there is no plan.
         return "null\n"
@@ -39,14 +41,14 @@ def render_nothing(form: str, seen: Mapping[str, str]) -> str:
 
 
 def render_error(error: NbciError) -> str:
-    """That nothing could be planned, in the form `jenkins`; its library ends the build with it."""
+    """An error in the form `jenkins`: the shared library ends the build with its message."""
     # `_fields` refuses line breaks, and its own error would hide this one.
     message = " ".join(str(error).split())
     return f"{_JENKINS_FORMAT}\n{_fields('error', message)}\n"
 
 
 def data_line(seen: Mapping[str, str]) -> str:
-    """What a poll saw of imported data, for the next one."""
+    """A line with what a poll saw of imported data, to be passed to the next poll."""
     # JSON writes tabs and line breaks as escapes, so that any path fits into a field.
     return f"{_fields('data', json.dumps(seen, sort_keys=True))}\n"
 
@@ -54,15 +56,13 @@ def data_line(seen: Mapping[str, str]) -> str:
 def _text(plan: Plan) -> Iterator[str]:
     yield f"{plan.pipeline} ({plan.target}): {counted(len(plan.steps), 'step')}"
     if plan.params:
-        rows = [("parameter", "value", "from")]
-        rows += [(param.name, repr(param.value), param.source) for param in plan.params]
         yield ""
-        yield from table(rows)
+        yield from _parameters(plan)
 
-    certain = _certain_values(plan)
+    passing = _Passing(plan)
     for step in plan.steps:
         yield ""
-        yield from _step(step, certain)
+        yield from _step(step, passing)
 
     others = list(_other_cells(plan))
     if others:
@@ -73,28 +73,47 @@ def _text(plan: Plan) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
-def _certain_values(plan: Plan) -> frozenset[str]:
-    """The values that some step gives in any case."""
-    return frozenset(name for step in plan.steps for name in step.gives)
+def _parameters(plan: Plan) -> list[str]:
+    rows = [("parameter", "value", "from")]
+    for param in plan.params:
+        rows.append((param.name, repr(param.value), param.source))
+    return table(rows)
 
 
-def _passes(step: PlannedStep, name: str, certain: frozenset[str]) -> bool:
-    """Whether to say that a value passes: what cells of all steps make mostly stays as it is."""
-    return name in certain or name not in step.defined_by_reference
+class _Passing:
+    """Selects the values that are shown of a step.
+
+    Values that every step makes by itself, in functions cells for example, are shown only where
+    some step gives them in any case.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._given: set[str] = set()
+        for step in plan.steps:
+            self._given.update(step.gives)
+
+    def takes(self, step: PlannedStep) -> list[Take]:
+        """The values that the step takes."""
+        return [take for take in step.takes if self._is_shown(step, take.name)]
+
+    def optional_gives(self, step: PlannedStep) -> list[str]:
+        """The names of values that the step may give."""
+        return [name for name in step.optional_gives if self._is_shown(step, name)]
+
+    def _is_shown(self, step: PlannedStep, name: str) -> bool:
+        return name in self._given or name not in step.defined_by_reference
 
 
-def _step(step: PlannedStep, certain: frozenset[str]) -> Iterator[str]:
+def _step(step: PlannedStep, passing: _Passing) -> Iterator[str]:
     yield "  ".join((step.name, *_marks(step)))
 
-    takes = [take for take in step.takes if _passes(step, take.name, certain)]
-    perhaps = [name for name in step.optional_gives if _passes(step, name, certain)]
-    taken = [f"{take.name} (from {' or '.join(take.givers)})" for take in takes]
-    given = [*step.gives, *(f"{name} (perhaps)" for name in perhaps)]
+    taken = [f"{take.name} (from {' or '.join(take.givers)})" for take in passing.takes(step)]
+    perhaps = [f"{name} (perhaps)" for name in passing.optional_gives(step)]
     rows = (
         ("after", ", ".join(step.after)),
         ("cells", f"{_cells(step)} of {step.notebook}"),
         ("takes", ", ".join(taken)),
-        ("gives", ", ".join(given)),
+        ("gives", ", ".join((*step.gives, *perhaps))),
         ("reads", ", ".join(step.deps)),
         ("writes", ", ".join((*step.outs, *step.metrics))),
         # Several cells may report the same metric.
@@ -108,8 +127,11 @@ def _step(step: PlannedStep, certain: frozenset[str]) -> Iterator[str]:
 
 
 def _marks(step: PlannedStep) -> Iterator[str]:
-    """What becomes of the step, and where if that is not just here."""
-    yield f"[{step.action}: {step.reason}]" if step.reason else f"[{step.action}]"
+    """The action for the step, and its agent and kernel where they are not the default."""
+    if step.reason:
+        yield f"[{step.action}: {step.reason}]"
+    else:
+        yield f"[{step.action}]"
     if step.agent:
         yield f"agent {step.agent}"
     if step.kernel != _DEFAULT_KERNEL:
@@ -117,7 +139,7 @@ def _marks(step: PlannedStep) -> Iterator[str]:
 
 
 def _cells(step: PlannedStep) -> str:
-    numbers = [str(cell.number) for cell in step.cells if cell.role == "step"]
+    numbers = [*map(str, _own_cells(step))]
     if not numbers:
         return "no cell"
     if len(numbers) == 1:
@@ -125,12 +147,20 @@ def _cells(step: PlannedStep) -> str:
     return f"cells {', '.join(numbers)}"
 
 
-def _other_cells(plan: Plan) -> Iterator[str]:
-    """For each notebook where its cells went that are no step's own.
+def _own_cells(step: PlannedStep) -> list[int | None]:
+    """The numbers of the cells that are the step's own, unlike imports and functions cells."""
+    return [cell.number for cell in step.cells if cell.role == "step"]
 
-    Nothing of a notebook is left out silently: a cell without a place here belongs to a step.
+
+def _other_cells(plan: Plan) -> Iterator[str]:
+    """For each notebook the cells that are no step's own, and where they went.
+
+    No cell of a notebook is left out silently: one that is not here belongs to a step.
     """
-    own = _own_cells(plan)
+    own: dict[str, set[int | None]] = {}
+    for step in plan.steps:
+        own.setdefault(step.notebook, set()).update(_own_cells(step))
+
     found: dict[str, dict[int, str]] = {}
     for step in plan.steps:
         places = found.setdefault(step.notebook, {})
@@ -143,17 +173,8 @@ def _other_cells(plan: Plan) -> Iterator[str]:
 
     for notebook, places in found.items():
         if places:
-            shown = ", ".join(f"{number} ({places[number]})" for number in sorted(places))
+            shown = ", ".join(f"{number} ({place})" for number, place in sorted(places.items()))
             yield f"other cells of {notebook}: {shown}"
-
-
-def _own_cells(plan: Plan) -> dict[str, set[int | None]]:
-    """For each notebook the numbers of cells that are a step's own."""
-    own: dict[str, set[int | None]] = {}
-    for step in plan.steps:
-        numbers = own.setdefault(step.notebook, set())
-        numbers.update(cell.number for cell in step.cells if cell.role == "step")
-    return own
 
 
 def _place(cell: PlannedCell, step: PlannedStep) -> str:
@@ -163,7 +184,7 @@ def _place(cell: PlannedCell, step: PlannedStep) -> str:
 
 
 def _tree(plan: Plan) -> Iterator[str]:
-    """Every step once, under the last of those it comes after; the others are named beside it."""
+    """Every step once, below the last of the steps that it comes after; the others are named."""
     parents = _parents(plan)
     children: dict[str, list[PlannedStep]] = {}
     for step in plan.steps:
@@ -174,50 +195,61 @@ def _tree(plan: Plan) -> Iterator[str]:
     stack = _stacked(children.get("", []), "")
     while stack:
         step, indent, is_last = stack.pop()
-        line = f"{indent}{'└─ ' if is_last else '├─ '}{step.name}"
+        branch, space = "├─ ", "│  "
+        if is_last:
+            branch, space = "└─ ", "   "
+        line = f"{indent}{branch}{step.name}"
         if step.action != "run":
             line += f"  [{step.action}]"
         others = [name for name in step.after if name != parents[step.name]]
         if others:
             line += f"  (and after {', '.join(others)})"
         yield line
-        below = indent + ("   " if is_last else "│  ")
-        stack += _stacked(children.get(step.name, []), below)
+        stack += _stacked(children.get(step.name, []), indent + space)
 
 
 def _parents(plan: Plan) -> dict[str, str]:
-    """For each step the one that it is drawn under; "" for those that come after none."""
-    order = {step.name: at for at, step in enumerate(plan.steps)}
+    """For each step the step that it is drawn below; "" for steps without predecessors."""
+    order = _order(plan)
     parents = {}
     for step in plan.steps:
         parents[step.name] = max(step.after, key=order.__getitem__, default="")
     return parents
 
 
+def _order(plan: Plan) -> dict[str, int]:
+    """The place of each step in the plan."""
+    return {step.name: at for at, step in enumerate(plan.steps)}
+
+
 def _stacked(steps: list[PlannedStep], indent: str) -> list[tuple[PlannedStep, str, bool]]:
-    """The steps so that the first is popped first, with whether each is the last of its kind."""
+    """The steps in reverse, for a stack, each with whether it is the last of its siblings."""
     return [(step, indent, at == 0) for at, step in enumerate(reversed(steps))]
 
 
 def _mermaid(plan: Plan) -> Iterator[str]:
     # Ids of mermaid are plain words, and names of steps may be `end`, which ends a flowchart.
-    ids = {step.name: f"s{at}" for at, step in enumerate(plan.steps)}
+    order = _order(plan)
     yield "flowchart TD"
     for step in plan.steps:
-        agent = f"<br/>{_quote(step.agent)}" if step.agent else ""
-        yield f'  {ids[step.name]}["{_quote(step.name)}{agent}"]'
+        label = _quote(step.name)
+        if step.agent:
+            label += f"<br/>{_quote(step.agent)}"
+        yield f'  s{order[step.name]}["{label}"]'
 
-    certain = _certain_values(plan)
+    passing = _Passing(plan)
     for step in plan.steps:
-        takes = [take for take in step.takes if _passes(step, take.name, certain)]
+        takes = passing.takes(step)
         for before in step.after:
             names = ", ".join(take.name for take in takes if before in take.givers)
-            label = f"|{_quote(names)}|" if names else ""
-            yield f"  {ids[before]} -->{label} {ids[step.name]}"
+            arrow = "-->"
+            if names:
+                arrow += f"|{_quote(names)}|"
+            yield f"  s{order[before]} {arrow} s{order[step.name]}"
 
 
 def _quote(text: str) -> str:
-    """The text as mermaid takes it in a label: HTML without the mark that ends an edge's."""
+    """Escape text for a label of mermaid, which is HTML; `|` would end the label of an edge."""
     return (
         text.replace("&", "&amp;")  # first: the others bring this character in
         .replace('"', "&quot;")
@@ -228,15 +260,17 @@ def _quote(text: str) -> str:
 
 
 def _jenkins(plan: Plan) -> Iterator[str]:
-    """What the shared library reads: the format, how to carry on, then a line for each stage.
+    """What the shared library reads: format, behaviour after a failure, a line for each stage.
 
     Fields are separated by tabs, so that Groovy in Jenkins' sandbox needs no parser.
     """
     from nbci.plan.stages import ATTEMPTS, stages
 
     yield _JENKINS_FORMAT
-    going = "keep-going" if plan.keep_going else "fail-fast"
-    yield _fields("run", going, _whole_seconds(plan.run_timeout_seconds))
+    after_failure = "fail-fast"
+    if plan.keep_going:
+        after_failure = "keep-going"
+    yield _fields("run", after_failure, _whole_seconds(plan.run_timeout_seconds))
     for stage in stages(plan):
         yield _fields(
             "stage",
@@ -265,9 +299,9 @@ def _whole_seconds(seconds: float | None) -> str:
 
 
 def _fields(*fields: object) -> str:
-    texts = [str(field) for field in fields]
+    texts = [*map(str, fields)]
     for text in texts:
-        if any(character in text for character in "\t\r\n"):
+        if _SEPARATORS.search(text):
             raise UsageError(
                 f"this has a tab or a line break in it, and Jenkins reads lines: {text!r}"
             )

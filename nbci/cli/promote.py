@@ -6,11 +6,11 @@ again, 5 altered.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import add_json_argument, print_json
 from nbci.records.codec import plain
 
 if TYPE_CHECKING:
@@ -41,18 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what happens to the tags, and how the answer is printed."""
+    """Declare --dry-run, --no-push and --json."""
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything and say what would happen"
     )
     parser.add_argument(
         "--no-push", dest="push", action="store_false", help="make the tags here only"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json_argument(parser, "one JSON document")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Promote and say what was made."""
+    """Promote the model, and print the release."""
     from nbci.app.promote_run import promote_run
     from nbci.config import find_project
     from nbci.promotion.promote import Request
@@ -69,24 +69,30 @@ def main(arguments: argparse.Namespace) -> int:
     )
     promotion = promote_run(project, find_run(project, arguments.run), request, os.environ)
     if arguments.json:
-        print(json.dumps(plain(promotion), indent=1, ensure_ascii=False))
+        print_json(plain(promotion), ascii_only=False)
     else:
         print(render_promotion(promotion))
     return 0
 
 
 def render_promotion(promotion: Promotion) -> str:
-    """What was made, for people."""
+    """The release as text."""
     name = f"{promotion.model} {promotion.version}"
-    place = f" in {promotion.stage}" if promotion.stage else " released"
+    place = "released"
+    if promotion.stage:
+        place = f"in {promotion.stage}"
     # Repeating a promotion is no error: a build that was cut off after the push is built again.
     if promotion.done:
-        return f"{name} is{place} already, from run {promotion.run}"
+        return f"{name} is {place} already, from run {promotion.run}"
 
-    would = "would be" if promotion.dry_run else "is"
-    before = f", where {promotion.before} was" if promotion.before else ""
-    lines = [f"{name} {would}{place}{before}, from run {promotion.run}"]
-    lines += [f"  {file.path}  {file.digest}" for file in promotion.files]
+    verb = "is"
+    if promotion.dry_run:
+        verb = "would be"
+    if promotion.before:
+        place += f", where {promotion.before} was"
+    lines = [f"{name} {verb} {place}, from run {promotion.run}"]
+    for file in promotion.files:
+        lines.append(f"  {file.path}  {file.digest}")
     lines.append(f"  tags:   {' '.join(promotion.tags)}")
     if promotion.commit:
         lines.append(f"  commit: {promotion.commit}")
@@ -96,6 +102,6 @@ def render_promotion(promotion: Promotion) -> str:
 
 
 def local_tags_line(tags: Iterable[str]) -> str:
-    """How to publish tags that are here only."""
+    """The command that publishes tags of this clone."""
     # All of them or none, as nbci itself pushes them.
     return f"  here only; git push --atomic origin {' '.join(tags)}"

@@ -19,7 +19,7 @@ _DIGESTS_NAMED = 3
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Bring them; IntegrityError for what is nowhere."""
+    """Fetch the objects; IntegrityError when some are neither here nor on the remote."""
     from nbci.errors import IntegrityError
 
     project, sharing = open_sharing(arguments)

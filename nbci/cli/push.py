@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Send, and say how much there was to send."""
+    """Send the objects that the remote lacks, and print their number."""
     project, sharing = open_sharing(arguments)
     count = 0
     try:
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
-    """The project here, and what shares its results; UsageError when no remote is named."""
+    """The project, and the connection to its remote; UsageError when no remote is named."""
     from msgspec.structs import replace
 
     from nbci.config import find_project
@@ -66,7 +66,7 @@ def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
 
 
 def steps_of(project: Project, runs: list[str]) -> list[StepRecord]:
-    """The steps of the runs that came to something, each once."""
+    """The steps of the runs that passed or were reused, each once."""
     from nbci.runs.project_runs import find_run
 
     # Runs mostly reuse each other's steps, and asking a remote takes a round trip.

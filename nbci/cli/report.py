@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_run_argument, print_error, show_page
+from nbci.cli.arguments import add_json_argument, add_run_argument, print_error, show_page
 
 if TYPE_CHECKING:
     import argparse
@@ -19,13 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci report`."""
     add_run_argument(parser)
     parser.add_argument("--open", action="store_true", help="show it in the browser")
-    parser.add_argument(
-        "--json", action="store_true", help="print a JSON document with the run and its page"
-    )
+    add_json_argument(parser, "a JSON document with the run and its page")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Write it, and say where it is."""
+    """Write the report, and print its path."""
     from nbci.app.run_report import write_run_report
     from nbci.config import find_project
     from nbci.runs.project_runs import find_run

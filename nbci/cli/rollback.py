@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Roll back and say so."""
+    """Roll back, and print what has changed."""
     from nbci.promotion.stage_changes import rollback
 
     print_move(arguments, rollback(Path.cwd(), move_of(arguments), os.environ, to=arguments.to))

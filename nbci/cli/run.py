@@ -6,14 +6,20 @@ failed, 130 interrupted.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.app.request import Presentation, RunRequest
 from nbci.app.unchanged import reuse_last_run
-from nbci.cli.arguments import add_parameter_arguments, parse_count, parse_seconds, shown_path
+from nbci.cli.arguments import (
+    add_json_argument,
+    add_parameter_arguments,
+    parse_count,
+    parse_seconds,
+    print_json,
+    shown_path,
+)
 from nbci.cli.unchanged_text import print_unchanged
 from nbci.errors import UsageError
 
@@ -49,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_step_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which steps run, and which whatever their earlier results are."""
+    """Declare which steps run, and for which earlier results are ignored."""
     parser.add_argument(
         "--from",
         dest="first",  # `from` is a keyword of Python
@@ -77,7 +83,7 @@ def _add_step_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_failure_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ends a run, and how one goes on that has ended."""
+    """Declare what ends a run, and how to resume one."""
     going = parser.add_mutually_exclusive_group()
     going.add_argument(
         "--keep-going",
@@ -114,20 +120,18 @@ def _add_failure_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_presentation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare for whom the run is shown: DVC, a person or a program."""
+    """Declare the output: for DVC, a person or a program."""
     parser.add_argument(
         "--dvc", action="store_true", help="run as a stage that `nbci export dvc` wrote"
     )
     parser.add_argument(
         "--quiet", "-q", action="store_true", help="print failures and the result only"
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON document at the end; all else to stderr"
-    )
+    add_json_argument(parser, "one JSON document at the end; all else to stderr")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run, and show what happens; the answer is the exit code."""
+    """Run the target, and show its progress; returns the exit code."""
     if arguments.target is not None and arguments.resume is not None:
         raise UsageError("name either a TARGET or a run to --resume", hint="a run knows its target")
     request = _request(arguments)
@@ -176,7 +180,7 @@ def _request(arguments: argparse.Namespace) -> RunRequest:
 
 
 def _only_target() -> str:
-    """The pipeline of a project that has one; UsageError that lists the targets elsewhere."""
+    """The only pipeline of the project; UsageError that lists its targets when there is none."""
     from nbci.config import find_project
     from nbci.formatting.numbers import listed
     from nbci.project.targets import pipelines_of, targets_of
@@ -195,7 +199,7 @@ def _only_target() -> str:
 
 
 def _presentation(arguments: argparse.Namespace) -> Presentation:
-    """How the run is shown on the terminal or in a log."""
+    """The functions that show the run on a terminal or in a log."""
     from nbci.cli.live import choose_display
 
     def open_display(project: Project) -> Display:
@@ -211,7 +215,7 @@ def _presentation(arguments: argparse.Namespace) -> Presentation:
 
 
 def _summary_of(record: RunRecord) -> dict[str, Any]:
-    """What a later run with nothing to do prints as it is (see `unchanged_text`)."""
+    """The texts that a later run with nothing to do prints as they are (see `unchanged_text`)."""
     from nbci.cli.live.gates import gates_word, verdict_lines
     from nbci.cli.live.summary import metric_lines
 
@@ -226,4 +230,4 @@ def _print_document(project: Project, record: RunRecord) -> None:
     from nbci.cli.show_text import show_document
 
     runs_folder = shown_path(project.runs_folder)
-    print(json.dumps(show_document(record, runs_folder=str(runs_folder)), indent=1))
+    print_json(show_document(record, runs_folder=str(runs_folder)))

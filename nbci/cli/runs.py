@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import parse_count, print_error
+from nbci.cli.arguments import add_json_argument, parse_count, print_error, print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -27,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", "-n", type=parse_count, default=20, metavar="N", help="how many (default: 20)"
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    add_json_argument(parser, "a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the runs; one whose record cannot be read is named on stderr."""
+    """Print the runs; those whose records cannot be read are named on stderr."""
     from nbci.cli.runs_text import render_runs, runs_document
     from nbci.config import find_project
     from nbci.runs.index import find_runs
@@ -48,7 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
             rows.append(row)
 
     if arguments.json:
-        print(json.dumps(runs_document(rows), indent=1))
+        print_json(runs_document(rows))
     elif not rows and arguments.where:
         print("no run is like that")
     else:

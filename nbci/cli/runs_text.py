@@ -9,6 +9,7 @@ from nbci.formatting.durations import duration, moment_without_zone
 from nbci.formatting.numbers import and_more, listed, number
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
+from nbci.formatting.text import text_of_lines
 from nbci.pipeline.metric_names import short_name
 
 if TYPE_CHECKING:
@@ -24,9 +25,14 @@ _HISTORY_FIELDS = ("run", "pipeline", "result", "started_utc")
 
 
 def short_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
-    """Short name to full name, for each short name that only one step uses."""
+    """Full names of metrics by short name, for short names that only one step uses."""
     count = Counter(map(short_name, metrics))
-    return {short_name(full): full for full in metrics if count[short_name(full)] == 1}
+    full_names = {}
+    for full in metrics:
+        short = short_name(full)
+        if count[short] == 1:
+            full_names[short] = full
+    return full_names
 
 
 def render_runs(rows: Sequence[RunRow]) -> str:
@@ -54,11 +60,11 @@ def render_runs(rows: Sequence[RunRow]) -> str:
         if has_parameters:
             line.insert(-1, _parameters_cell(row, differing[row.pipeline]))
         cells.append(line)
-    return _joined(table(cells, right=frozenset({4})))
+    return text_of_lines(table(cells, right=frozenset({4})))
 
 
 def render_history(rows: Sequence[RunRow], name: str) -> str:
-    """A metric as it was in each of the runs."""
+    """The values of a metric in the runs, as a table."""
     if not rows:
         return "no run has it\n"
     cells = [("run", "pipeline", "started (UTC)", name)]
@@ -66,7 +72,7 @@ def render_history(rows: Sequence[RunRow], name: str) -> str:
         started = moment_without_zone(row.started_utc)
         value = number(_metric_value(row, name))
         cells.append((row.run, one_line(row.pipeline), started, value))
-    return _joined(table(cells, right=frozenset({3})))
+    return text_of_lines(table(cells, right=frozenset({3})))
 
 
 def runs_document(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
@@ -84,22 +90,24 @@ def _fields(row: RunRow, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _metric_value(row: RunRow, name: str) -> float:
-    """The metric of that full or short name, which the run has."""
+    """The value of the metric of that full or short name."""
     full = short_metrics(row.metrics).get(name, name)
     return row.metrics[full]
 
 
 def _differing_parameters(rows: Sequence[RunRow]) -> dict[str, list[str]]:
-    """For each pipeline, the parameters that tell its runs apart: not all have them alike."""
+    """For each pipeline the parameters whose values differ between its runs."""
     runs: dict[str, list[Mapping[str, Any]]] = {}
+    # Of each pipeline the names of all parameters, in the order in which runs have them.
+    names: dict[str, dict[str, None]] = {}
     for row in rows:
         runs.setdefault(row.pipeline, []).append(row.params)
+        names.setdefault(row.pipeline, {}).update(dict.fromkeys(row.params))
 
-    found = {}
-    for pipeline, values in runs.items():
-        names = dict.fromkeys(name for params in values for name in params)
-        found[pipeline] = [name for name in names if _differs(name, values)]
-    return found
+    differing = {}
+    for pipeline, params in runs.items():
+        differing[pipeline] = [name for name in names[pipeline] if _differs(name, params)]
+    return differing
 
 
 def _differs(name: str, runs: Sequence[Mapping[str, Any]]) -> bool:
@@ -108,15 +116,22 @@ def _differs(name: str, runs: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _parameters_cell(row: RunRow, names: Sequence[str]) -> str:
-    known = [name for name in names if name in row.params]
-    texts = [f"{one_line(name)}={_value(row.params[name])}" for name in known]
+    texts = []
+    for name in names:
+        if name in row.params:
+            texts.append(f"{one_line(name)}={_value(row.params[name])}")
     return listed(texts, _PARAMETERS_SHOWN, between=" ")
 
 
 def _metrics_cell(metrics: Mapping[str, float]) -> str:
-    # The step is named where two steps have a metric of the same name.
-    short = {full: name for name, full in short_metrics(metrics).items()}
-    texts = [f"{short.get(full, full)} {number(value)}" for full, value in metrics.items()]
+    unique = short_metrics(metrics)
+    texts = []
+    for full, value in metrics.items():
+        name = short_name(full)
+        # The step is named where two steps have a metric of the same name.
+        if name not in unique:
+            name = full
+        texts.append(f"{name} {number(value)}")
     cell = ", ".join(texts[:_METRICS_SHOWN])
     if len(texts) > _METRICS_SHOWN:
         cell += f",{and_more(len(texts), _METRICS_SHOWN)}"
@@ -131,7 +146,3 @@ def _value(value: float | str | None) -> str:
     if len(text) > _LONGEST_VALUE:
         return f"{text[:_LONGEST_VALUE]}…"
     return text
-
-
-def _joined(lines: Sequence[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_run_argument, shown_path
+from nbci.cli.arguments import add_json_argument, add_run_argument, print_json, shown_path
 
 if TYPE_CHECKING:
     import argparse
@@ -15,13 +14,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci show`."""
     add_run_argument(parser)
-    parser.add_argument(
-        "--json", action="store_true", help="print the JSON that schemas/show.schema.json describes"
-    )
+    add_json_argument(parser, "the JSON that schemas/show.schema.json describes")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the run; how it went has no influence on the exit code."""
+    """Print the run; the exit code does not depend on its result."""
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
     from nbci.runs.project_runs import find_run
@@ -30,7 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
     record = find_run(project, arguments.run).read()
     if arguments.json:
         runs_folder = str(shown_path(project.runs_folder))
-        print(json.dumps(show_document(record, runs_folder=runs_folder), indent=1))
+        print_json(show_document(record, runs_folder=runs_folder))
     else:
         print(render_show(record), end="")
     return 0

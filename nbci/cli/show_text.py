@@ -17,6 +17,7 @@ from nbci.dot_nbci import RUNS_FOLDER
 from nbci.formatting.durations import duration, moment
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
+from nbci.formatting.text import indented, text_of_lines
 from nbci.records.codec import plain
 from nbci.records.run_record import Failure
 
@@ -30,13 +31,12 @@ _CUT_SHORT = Failure(kind="interrupted", message="the run ended before the step 
 
 
 def render_show(record: RunRecord) -> str:
-    """One run: what it was, its steps, parameters, metrics, warnings and failures."""
-    blocks = ["".join(f"{line}\n" for line in block) for block in _blocks(record)]
-    return "\n".join(filter(None, blocks))
+    """A run as text: facts, steps, parameters, metrics, warnings and failures."""
+    return "\n".join(filter(None, map(text_of_lines, _blocks(record))))
 
 
 def _blocks(record: RunRecord) -> Iterator[list[str]]:
-    """The parts of the text in order, some of them empty."""
+    """The sections of the text, some of them empty."""
     yield table(_facts(record))
     yield _step_lines(record)
     yield _parameter_lines(record)
@@ -51,14 +51,14 @@ def _blocks(record: RunRecord) -> Iterator[list[str]]:
 
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
-    place = (record.by or record.user, record.host, record.platform)
+    place = filter(None, (record.by or record.user, record.host, record.platform))
     facts = [
         ("run", record.run),
         ("pipeline", record.pipeline),
         ("target", record.target),
         ("result", f"{record.outcome}{gates_word(record.verdict)}"),
         ("started", _started(record)),
-        ("on", ", ".join(part for part in place if part)),
+        ("on", ", ".join(place)),
         ("python", record.python or ""),
         ("commit", _commit(record)),
         ("command", " ".join(record.command)),
@@ -127,12 +127,12 @@ def _parameter_lines(record: RunRecord) -> list[str]:
 def _failure_block(step: StepRecord) -> list[str]:
     lines = failure_lines(step)
     if step.failure is not None:
-        lines += [f"    {line}" for line in traceback_lines(step.failure)]
+        lines += indented(traceback_lines(step.failure), "    ")
     return lines
 
 
 def _warnings(record: RunRecord) -> list[str]:
-    """Those of the run, and those of each step with its name."""
+    """The warnings of the run, and those of the steps with their names."""
     texts = list(record.warnings)
     for step in record.steps:
         texts += [f"{step.name}: {text}" for text in step.warnings]
@@ -140,7 +140,7 @@ def _warnings(record: RunRecord) -> list[str]:
 
 
 def _outcome(record: RunRecord, step: StepRecord) -> str:
-    """What became of the step; nothing runs any more in a run that has ended."""
+    """The outcome of the step; in a run that has ended, a running step was interrupted."""
     # A run that was killed left its steps as they stood.
     if step.result == "running" and record.result != "running":
         return "interrupted"
@@ -148,7 +148,7 @@ def _outcome(record: RunRecord, step: StepRecord) -> str:
 
 
 def _with_end(record: RunRecord, step: StepRecord) -> StepRecord:
-    """The step as `_outcome` has it, with the failure that goes with it."""
+    """The step with a failure added, if `_outcome` says that it was interrupted."""
     if step.outcome == _outcome(record, step):
         return step
     from msgspec.structs import replace
@@ -203,9 +203,10 @@ def _git_document(record: RunRecord) -> dict[str, Any] | None:
 
 
 def _params_document(record: RunRecord) -> dict[str, Any]:
-    return {
-        param.name: {"value": plain(param.value), "source": param.source} for param in record.params
-    }
+    document = {}
+    for param in record.params:
+        document[param.name] = {"value": plain(param.value), "source": param.source}
+    return document
 
 
 def _paths_document(folder: str) -> dict[str, str]:
@@ -234,9 +235,9 @@ def _step_document(record: RunRecord, step: StepRecord) -> dict[str, Any]:
         "run": step.run,
         "host": step.host,
         "kernel": step.kernel,
-        "usage": plain(step.usage) if step.usage else None,
-        "outs": [plain(out) for out in step.outs] or None,
-        "failure": plain(failure) if failure else None,
+        "usage": step.usage and plain(step.usage),
+        "outs": plain(step.outs) or None,
+        "failure": failure and plain(failure),
     }
     # With these as null, a document of many steps would be twice as long.
     return document | {key: value for key, value in optional.items() if value is not None}

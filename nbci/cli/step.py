@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run the steps; the answer is the exit code of the worst."""
+    """Run the steps; returns the exit code of the worst."""
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.distributed.handover import take_in
@@ -68,7 +68,10 @@ def main(arguments: argparse.Namespace) -> int:
     store = open_store(project, plan, arguments.store)
     if arguments.bring:
         take_in(Path(arguments.bring), store)
-    left = Path(arguments.leave) if arguments.leave else None
+    left = None
+    # A build script's unset variable becomes "", which asks for no folder either.
+    if arguments.leave:
+        left = Path(arguments.leave)
 
     # Lines, also on a terminal: what an agent prints goes into the log of a build. `nbci finish`
     # prints the summary of the whole run.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def print_unchanged(run: UnchangedRun, *, quiet: bool) -> None:
-    """Print the summary that the last run left, and whose results stand."""
+    """Print the summary of the last run, and that its results were taken."""
     if run.problem is not None:
         warn(f"this run leaves no record: {run.folder} cannot be written: {run.problem}")
     if quiet:
@@ -21,7 +21,7 @@ def print_unchanged(run: UnchangedRun, *, quiet: bool) -> None:
 
 
 def _summary_lines(run: UnchangedRun) -> list[str]:
-    """The lines that end a run, from text that the last run stored: no record is decoded here."""
+    """The last lines of a run, from text that the last run stored: no record is decoded."""
     summary = run.summary
     lines = [*summary["metrics"], ""] if summary["metrics"] else ["nothing has changed"]
     if summary["verdict"]:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print what the step would do, and each reason on a line of its own."""
+    """Print the action for the step, and a line for each reason."""
     from nbci.app.planning import PlanRequest, changes_since_last_run, forecast_here, plan_only
     from nbci.plan.select import step_named
 
@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _action(step: PlannedStep) -> str:
-    """What becomes of the step, and why."""
+    """The action for the step, with its reason."""
     if not step.reason:
         return step.action
     return f"{step.action}, {step.reason}"

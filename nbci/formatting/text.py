@@ -49,6 +49,16 @@ def joined_lines(value: object) -> str:
     return as_json(value)
 
 
+def text_of_lines(lines: Iterable[str]) -> str:
+    """The lines as one text, in which each of them ends with a newline."""
+    return "".join(f"{line}\n" for line in lines)
+
+
+def indented(lines: Iterable[str], start: str = "  ") -> list[str]:
+    """The lines, each behind the same spaces or marks."""
+    return [f"{start}{line}" for line in lines]
+
+
 def as_json(value: object, *, indent: int | None = None) -> str:
     """The value as JSON for reading; what JSON does not know is shown by `str`."""
     return json.dumps(value, ensure_ascii=False, default=str, indent=indent)

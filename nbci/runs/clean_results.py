@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removable:
-    """What may go from the cache: results, values, artifacts, environments.
+    """Files that may be removed from the cache: results, values, artifacts, environments.
 
     Each result counts with what was kept beside it. Notebooks are among the values.
     """
@@ -48,7 +48,7 @@ class Removable:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All of it."""
+        """All of the files."""
         return (*self.results, *self.values, *self.artifacts, *self.environments)
 
 
@@ -94,7 +94,7 @@ def _environments(cache: Cache) -> Environments:
 def _unneeded_in(
     cache: Cache, project: Project, kept_runs: Sequence[str], before: float
 ) -> Removable:
-    """The same of one cache."""
+    """What is unneeded in one cache, without those of forks."""
     # What kept runs took or made stays: their report shows it, and a resumed run goes on from it.
     results_of_runs: set[Path] = set()
     needed: set[str] = set()
@@ -123,7 +123,7 @@ def _unneeded_in(
 
 
 def _digests_in(result: Path) -> list[str]:
-    """What a file among the results names: the record of a result, or the note of its notebook."""
+    """The digests in a file of the results: a record, or the digest of its notebook (`.kept`)."""
     try:
         content = result.read_bytes()
         if result.suffix == ".kept":
@@ -135,7 +135,7 @@ def _digests_in(result: Path) -> list[str]:
 
 
 def _digests(record: StepRecord) -> Iterator[str]:
-    """The values and files that a step took and gave."""
+    """The digests of the values and files that a step took and gave."""
     for value in (*record.takes, *record.gives):
         yield value.object
     for file in (*record.deps, *record.outs):
@@ -160,7 +160,7 @@ def _unneeded(folder: Path, needed: set[str], before: float) -> Iterator[Path]:
 
 
 def _left_behind(cache: Cache, before: float) -> Iterator[Path]:
-    """What was being written, or was on its way to or from a remote, at a process's death."""
+    """Files that a killed process was writing, or was sending to or fetching from a remote."""
     for path in entries(cache.values, depth=0):
         if path.is_file() and is_older(path, before):
             yield path

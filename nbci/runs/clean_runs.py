@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRun:
-    """What decides over a run.
-
-    Whether it goes on or was promoted, and the run whose results stand for it.
-    """
+    """What decides whether a run is removed; `same_as` is the run whose results it reuses."""
 
     run: str
     going_on: bool = False
@@ -64,9 +61,9 @@ def _same_as(folder: RunFolder) -> str | None:
 
 
 def unneeded_runs(runs: Sequence[KnownRun], keep: int) -> tuple[str, ...]:
-    """Of the runs, the newest first, those beyond the `keep` newest that no kept one names.
+    """The runs to remove: all but the `keep` newest, those that go on, and promoted ones.
 
-    What goes on stays, and so does what was promoted.
+    `runs` has the newest first. A run that a kept run names stays too.
     """
     kept = set()
     for number, known in enumerate(runs):
@@ -93,7 +90,7 @@ def never_begun(project: Project, before: float) -> tuple[str, ...]:
 
 
 def displaced_files(project: Project, run: str) -> tuple[str, ...]:
-    """Files that were moved out of steps' way into the run's folder: the only copy of them."""
+    """The user's files that were moved out of steps' way into the run's folder: the only copy."""
     folder = project.runs_folder / run / DISPLACED
     files = []
     for path in folder.rglob("*"):

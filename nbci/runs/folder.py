@@ -106,14 +106,14 @@ class RunFolder:
         return False
 
     def make_reserve(self) -> None:
-        """Take up room that the record gets where the disk is full by then."""
+        """Reserve disk space, which the record gets when the disk is full at the end."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # Random bytes, since file systems such as Btrfs and ZFS compress or skip zeros.
             (self.path / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
 
     def free_reserve(self) -> None:
-        """Give back the space kept so that the record can be written when the disk is full."""
+        """Free the reserved space before the record is written."""
         with contextlib.suppress(OSError):
             (self.path / _RESERVE).unlink(missing_ok=True)
 
@@ -247,7 +247,7 @@ class RunFolder:
         return journaled.notebook
 
     def executed_notebooks(self, plan: Plan) -> dict[str, dict[str, Any]]:
-        """The executed notebooks that lie here, by their steps."""
+        """The executed notebooks in this folder, by step."""
         notebooks = {}
         for step in plan.steps:
             notebook = self.read_executed(step.name)
@@ -358,7 +358,7 @@ def _record_path(step: str) -> str:
 
 
 def _as_reused(step: StepRecord, run: str) -> StepRecord:
-    """A step of a run with nothing to do: what it was in the run whose results stand."""
+    """The record of a step in a run that reuses all of `run`, where the step is `step`."""
     if step.result == "skipped":
         return step
     return replace(

@@ -77,13 +77,13 @@ class RunIndex:
         self._connection.close()
 
     def add(self, records: Sequence[RunRecord]) -> None:
-        """Put runs in, in the place of what was known of them."""
+        """Add runs, or replace them."""
         with transaction(self._connection):
             for record in records:
                 self._put(record)
 
     def rebuild(self) -> int:
-        """Forget everything and read all records again; the answer is the number of runs."""
+        """Clear the index and read all records; returns the number of runs."""
         with transaction(self._connection):
             for table in TABLES:
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
@@ -91,7 +91,7 @@ class RunIndex:
         return int(self._connection.execute("SELECT count(*) FROM runs").fetchone()[0])
 
     def catch_up(self) -> None:
-        """Read the runs that are new or were going on, and forget those that are gone."""
+        """Read runs that are new or were going on, and remove those whose folders are gone."""
         # A run that was going on may have ended, which does not change the folder of all runs.
         going_on = self._strings("SELECT run FROM runs WHERE result = 'running'")
         listing = self._list_runs()
@@ -146,7 +146,7 @@ class RunIndex:
         )
 
     def _stamp(self, run: str) -> str:
-        """What tells one state of a run's record from another without reading it."""
+        """A text that changes whenever a run's record changes, from the times of its files."""
         folder = self._runs_folder / run
         return f"{_changed_ns(folder / 'run.json')} {_changed_ns(folder / 'plan.json')}"
 
@@ -315,7 +315,7 @@ def _metric_rows(metrics: Mapping[str, float]) -> Iterator[tuple[str, float, int
 
 
 def _as_columns(value: Any) -> tuple[float | None, str | None]:
-    """A parameter as a number and as a text, of which one at most is there."""
+    """The value of a parameter for the columns `number` and `text`, one of them None."""
     if isinstance(value, bool | int | float):
         with contextlib.suppress(OverflowError):
             return float(value), None

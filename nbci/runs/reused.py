@@ -117,7 +117,7 @@ class ReusedSteps:
         return file
 
     def _read_on(self) -> None:
-        """Take in what has been appended since."""
+        """Read the lines that were appended since the last call."""
         try:
             size = os.stat(self._path).st_size
         except OSError:

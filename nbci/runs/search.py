@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 _TEXTS = ("run", "pipeline", "target", "result", "started", "commit", "branch", "user", "host")
 _NUMBERS = ("seconds", "dirty")
 _COLUMNS = "runs.id, runs.run, runs.pipeline, runs.result, runs.started, runs.seconds, runs.problem"
+_NAME_ID = "(SELECT id FROM names WHERE kind = ? AND name = ?)"
 _HAS_METRIC = (
     "EXISTS (SELECT 1 FROM metrics WHERE run = runs.id"
-    " AND name = (SELECT id FROM names WHERE kind = 'metric' AND name = ?))"
+    " AND name = (SELECT id FROM names WHERE kind = ? AND name = ?))"
 )
 _WORDS = {"==": "=", "is": "IS", "is not": "IS NOT", "in": "IN", "not in": "NOT IN"}
 
@@ -184,10 +185,10 @@ class _Search:
     def has(self, name: str) -> str:
         """The condition that a run has a metric.
 
-        Written so that SQLite walks through the runs, of which a few will do.
+        With EXISTS, SQLite walks through the runs, and may stop after the first few.
         """
         if name in self.known.metrics:
-            self.values.append(name)
+            self.values += ["metric", name]
             return _HAS_METRIC
         metrics = tuple(self.known.metrics)
         raise UsageError(
@@ -199,10 +200,8 @@ class _Search:
         table = self.tables.get((kind, name))
         if table is None:
             table = self.tables[kind, name] = f"t{len(self.tables)}"
-            self.joins.append(
-                f" LEFT JOIN {kind}s AS {table} ON {table}.run = runs.id"
-                f" AND {table}.name = (SELECT id FROM names WHERE kind = ? AND name = ?)"
-            )
+            condition = f"{table}.run = runs.id AND {table}.name = {_NAME_ID}"
+            self.joins.append(f" LEFT JOIN {kind}s AS {table} ON {condition}")
             self.joined += [kind, name]
         return table
 

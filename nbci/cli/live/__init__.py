@@ -25,9 +25,11 @@ def choose_display(
 ) -> Display:
     """The display for these streams.
 
-    With `json` the document has stdout for itself, and stands for the summary.
+    With `json`, stdout is left to the document, which replaces the summary.
     """
-    stream = stderr if json else stdout
+    stream = stdout
+    if json:
+        stream = stderr
     if quiet:
         return QuietDisplay(stream, runs_folder=runs_folder, summary=not json)
     if _can_draw(stream):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def verdict_lines(verdict: Verdict | None) -> list[str]:
-    """The gates as a table: what was asked, found, compared with, what came of it and why."""
+    """The results of the gates as a table."""
     if verdict is None or not verdict.gates:
         return []
     rows = [("gate", "asked", "found", "baseline", "verdict", "reason")]
@@ -22,27 +22,22 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
 
 
 def _gate_row(gate: GateResult) -> tuple[str, str, str, str, str, str]:
+    found = baseline = ""
+    if gate.found is not None:
+        # Units are text of the pipeline file, and a fork may have written that.
+        found = measured(gate.found, one_line(gate.unit or ""))
+    if gate.baseline is not None:
+        baseline = number(gate.baseline)
+    verdict: str = gate.answer
     # A gate may be overridden, and then refuses nothing although it was not met.
-    word = "FAILED" if gate.refuses else gate.answer
-    return (
-        one_line(gate.title),
-        one_line(gate.asked),
-        _found(gate),
-        "" if gate.baseline is None else number(gate.baseline),
-        word,
-        one_line(gate.explanation),
-    )
-
-
-def _found(gate: GateResult) -> str:
-    if gate.found is None:
-        return ""
-    # Units are text of the pipeline file, and a fork may have written that.
-    return measured(gate.found, one_line(gate.unit or ""))
+    if gate.refuses:
+        verdict = "FAILED"
+    reason = one_line(gate.explanation)
+    return one_line(gate.title), one_line(gate.asked), found, baseline, verdict, reason
 
 
 def gates_word(verdict: Verdict | None) -> str:
-    """What the gates add to the line of the result."""
+    """What is appended to the line with the result of a run: the verdict, the gates that refuse."""
     if verdict is None:
         return ""
     refusing = [one_line(gate.title) for gate in verdict.gates if gate.refuses]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HumanStream:
-    """Writes to a stream until that fails, then keeps silent: `nbci run | head` goes on to its end.
+    """A stream that drops all text after its first error: `nbci run | head` runs to its end.
 
     A full disk under a redirected output, a closed terminal and a broken pipe are all the same
     here: the record, not the display, says how the run went.
@@ -36,10 +36,10 @@ class HumanStream:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing to do: each write is flushed."""
+        """Do nothing: each write is flushed."""
 
     def isatty(self) -> bool:
-        """Whether a person watches."""
+        """Whether the stream is a terminal."""
         with suppress(OSError, ValueError):
             return self._stream.isatty()
         return False

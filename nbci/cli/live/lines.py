@@ -17,6 +17,7 @@ from nbci.cli.live.summary import (
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.formatting.terminal import one_line
+from nbci.formatting.text import text_of_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,9 +37,9 @@ _NEVER = float("-inf")
 
 
 class LineDisplay:
-    """Lines `[step] text`.
+    """Writes lines `[step] text`.
 
-    A cell is named only when it prints something, so a log has no more lines than it needs.
+    A cell is named only when it prints something, which keeps logs short.
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class LineDisplay:
         self._noticed: set[str] = set()
 
     def run_started(self, run: str, plan: Plan) -> None:
-        """Say what runs."""
+        """Report the run, its pipeline and the warnings of its plan."""
         self._progress.begin(run, plan)
         self._write(f"run {run}: {plan.pipeline}, {counted(len(plan.steps), 'step')}")
         for warning in plan.warnings:
             self.noticed(f"warning: {warning}")
 
     def step_started(self, step: str, attempt: int) -> None:
-        """Say that it runs; a second try is called one."""
+        """Report the start of the step, and the number of an attempt after the first."""
         self._progress.step(step).begin(attempt, self._now())
         if attempt == 1:
             self._say(step, "started")
@@ -79,14 +80,14 @@ class LineDisplay:
     def cell_started(
         self, step: str, number: int | None, first_line: str, index: int, total: int
     ) -> None:
-        """Remember the cell, to be named when it prints."""
+        """Note the cell; it is named when it prints something."""
         # The line without an end is still the cell's before.
         self._flush(step)
         self._progress.step(step).begin_cell(number, first_line, index, total)
         self._named.discard(step)
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
-        """Show the complete lines, and of a progress bar a state every few seconds."""
+        """Show complete lines, and a progress bar every PROGRESS_SECONDS."""
         state = self._progress.step(step)
         lines = state.take(text, stream)
         self._show(state, self._without_shown_bar(step, stream, lines))
@@ -95,18 +96,18 @@ class LineDisplay:
             self._show_bar(state, stream, printed.current)
 
     def cell_ended(self, step: str, cell: CellRun) -> None:
-        """Show what has no line end."""
+        """Show output that did not end with a newline."""
         self._flush(step)
 
     def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
-        """Say why, and when it goes on."""
+        """Report why the attempt failed, and when the next one starts."""
         self._flush(step)
         attempt = self._progress.step(step).attempt
         self._say(step, f"attempt {attempt} failed: {failure_headline(failure)}")
         self._say(step, f"next attempt in {duration(delay_seconds)}")
 
     def step_ended(self, record: StepRecord) -> None:
-        """Say how; a failure with all that is known of it."""
+        """Report the result of the step; a failure with its traceback and hint."""
         self._flush(record.name)
         self._progress.end(record)
         for warning in record.warnings:
@@ -117,7 +118,7 @@ class LineDisplay:
             self._say(record.name, ended_words(record))
 
     def steps_reused(self, records: Sequence[StepRecord]) -> None:
-        """Say for each whose result it is: they come by the hundred, so all at once."""
+        """Report where the results come from, in one write: there may be hundreds of steps."""
         lines = []
         for record in records:
             self._progress.end(record)
@@ -127,13 +128,13 @@ class LineDisplay:
         self._write(*lines)
 
     def noticed(self, text: str) -> None:
-        """Say it, once."""
+        """Show a notice, once a run."""
         if text not in self._noticed:
             self._noticed.add(text)
             self._write(one_line(text))
 
     def run_ended(self, record: RunRecord) -> None:
-        """The summary."""
+        """Show what is left: unfinished lines, warnings, the summary."""
         for step in self._progress.steps:
             self._flush(step)
         for warning in record.warnings:
@@ -142,17 +143,17 @@ class LineDisplay:
             self._write(*summary_lines(record, self._progress, self._runs_folder))
 
     def tick(self) -> None:
-        """To be called about once a second: a sign of life after half a minute of silence."""
+        """Report the running steps after HEARTBEAT_SECONDS without output; called every second."""
         if self._now() - self._written_at < HEARTBEAT_SECONDS:
             return
-        running = self._progress.running()
+        running = self._progress.in_state("running")
         for step in running[:_HEARTBEAT_STEPS]:
             self._say(step.name, self._still_running(step))
         if len(running) > _HEARTBEAT_STEPS:
             self._write(f"{counted(len(running) - _HEARTBEAT_STEPS, 'more step')} still running")
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: all lines are written."""
 
     def _still_running(self, step: StepProgress) -> str:
         text = "still running"
@@ -182,7 +183,7 @@ class LineDisplay:
             self._show(step, [bar])
 
     def _without_shown_bar(self, step: str, stream: str, lines: list[str]) -> list[str]:
-        """The lines but for a progress bar whose last state is already there."""
+        """The lines without a first one that repeats the state of a progress bar shown before."""
         if not lines or (step, stream) not in self._bars:
             return lines
         shown_at, bar = self._bars[step, stream]
@@ -202,8 +203,10 @@ class LineDisplay:
             return
         if step.name not in self._named and step.total:
             self._named.add(step.name)
+            cell = f"cell {step.cell}"
             # Imports and parameters come before the notebook's own cells, and have no number.
-            cell = "cell put in by nbci" if step.cell is None else f"cell {step.cell}"
+            if step.cell is None:
+                cell = "cell put in by nbci"
             self._say(step.name, f"{cell}: {step.first_line}")
         # One write for all of them: a step may print a million lines.
         prefix = f"[{step.name}]"
@@ -214,4 +217,4 @@ class LineDisplay:
 
     def _write(self, *lines: str) -> None:
         self._written_at = self._now()
-        self._stream.write("".join(f"{line}\n" for line in lines))
+        self._stream.write(text_of_lines(lines))

@@ -16,11 +16,10 @@ _UNFINISHED_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\r\n]*
 
 
 class PrintedLines:
-    """One stream of one step.
+    """Splits one stream of one step into lines.
 
     A carriage return starts the line again, as on a terminal: a progress bar is one line.
-    `current` is the line that has no end yet, `redrawn` whether it replaced an earlier state of
-    itself.
+    `current` is the unfinished line, `redrawn` whether it replaced an earlier state of itself.
     """
 
     __slots__ = ("_held", "_returned", "current", "redrawn")
@@ -32,14 +31,14 @@ class PrintedLines:
         self._held = ""
 
     def feed(self, text: str) -> list[str]:
-        """Take the next chunk; the lines that it completes."""
+        """Add a chunk of output; returns the lines that it completes."""
         text = self._held + text
         whole = self._whole_part(text)
         self._held = text[whole:]
         return self._lines(text[:whole])
 
     def flush(self) -> list[str]:
-        """The line without an end, if there is one; nothing is kept."""
+        """Return the unfinished line, if there is one, and start a new one."""
         lines = self._lines(self._held)
         self._held = ""
         if self.current:
@@ -47,7 +46,7 @@ class PrintedLines:
         return lines
 
     def _whole_part(self, text: str) -> int:
-        """Where the escape sequence begins that the text ends in; its length without one."""
+        """The length of the text before an escape sequence that is cut off at its end."""
         unfinished = _UNFINISHED_ESCAPE.search(text)
         if unfinished is None or len(unfinished[0]) > _LONGEST_ESCAPE:
             return len(text)
@@ -71,7 +70,7 @@ class PrintedLines:
         return lines
 
     def _plain_lines(self, text: str) -> list[str]:
-        """Most text moves nowhere but to the next line; there may be much of it."""
+        """Split text whose only cursor movements are newlines, as in most output."""
         *whole, self.current = (self.current + text).split("\n")
         if len(self.current) <= LONGEST_LINE and max(map(len, whole), default=0) <= LONGEST_LINE:
             return whole
@@ -84,7 +83,7 @@ class PrintedLines:
         return [*lines, *self._extend(rest)]
 
     def _extend(self, piece: str) -> list[str]:
-        """Add to the line; the parts of it that are cut off because it became too long."""
+        """Append to the unfinished line; returns the parts of it beyond LONGEST_LINE."""
         if self._returned:
             self.redrawn = self.redrawn or bool(self.current)
             self.current, self._returned = "", False

@@ -21,7 +21,7 @@ TAIL_LINES = 10
 
 
 class StepProgress(Struct):
-    """One step as it stands; times are of the display's clock.
+    """The state of one step; times are those of the display's clock.
 
     `index` counts the cells from 0, `total` is their number, `tail` has the last lines that the
     cell printed.
@@ -43,7 +43,7 @@ class StepProgress(Struct):
     last_printed: str = ""
 
     def begin(self, attempt: int, now: float) -> None:
-        """Start an attempt with nothing left of the one before."""
+        """Start an attempt: the state of the one before is cleared."""
         self.state = "running"
         self.attempt = attempt
         self.cell, self.first_line, self.total = None, "", 0
@@ -54,13 +54,13 @@ class StepProgress(Struct):
         self.last_printed = ""
 
     def begin_cell(self, number: int | None, first_line: str, index: int, total: int) -> None:
-        """Start a cell; the last output is that of the cell before until this one prints."""
+        """Start a cell; `last_printed` stays until it prints something."""
         self.cell, self.first_line = number, one_line(first_line)
         self.index, self.total = index, total
         self.tail.clear()
 
     def take(self, text: str, stream: Literal["stdout", "stderr"]) -> list[str]:
-        """Take what the kernel printed; the lines that are complete now."""
+        """Add what the kernel printed; returns the lines that are complete now."""
         printed = self.printed[stream]
         lines = printed.feed(text)
         self._remember([*lines, printed.current])
@@ -68,14 +68,15 @@ class StepProgress(Struct):
         return lines
 
     def flush(self) -> dict[str, list[str]]:
-        """For each stream the line that has no end when the cell has."""
-        unfinished = {stream: printed.flush() for stream, printed in self.printed.items()}
-        for lines in unfinished.values():
-            self.tail.extend(lines)
+        """End the unfinished line of each stream, and return it."""
+        unfinished = {}
+        for stream, printed in self.printed.items():
+            unfinished[stream] = printed.flush()
+            self.tail.extend(unfinished[stream])
         return unfinished
 
     def _remember(self, lines: list[str]) -> None:
-        """Keep the last line that says something: an empty one would look like silence."""
+        """Keep the last line that is not blank: a blank one would look like no output."""
         for line in reversed(lines):
             if line.strip():
                 self.last_printed = line
@@ -102,31 +103,34 @@ class RunProgress:
         self.ended: list[str] = []
 
     def begin(self, run: str, plan: Plan) -> None:
-        """Take the plan; everything waits."""
+        """Start a run: all steps of the plan are waiting."""
         self.run, self.plan, self.started = run, plan, self.now()
         self.steps = {step.name: StepProgress(step.name) for step in plan.steps}
 
     def step(self, name: str) -> StepProgress:
-        """The step's state."""
+        """The progress of a step, also of one that is not in the plan."""
         return self.steps.setdefault(name, StepProgress(name))
 
     def end(self, record: StepRecord) -> StepProgress:
-        """Take the record of a step that has ended."""
+        """Note the record of a step that has ended."""
         step = self.step(record.name)
         step.record = record
-        # A record that still says "running" is of a step that was cut short.
-        step.state = "failed" if record.result == "running" else record.outcome
+        if record.result == "running":
+            # Its end was never recorded: it was cut short.
+            step.state = "failed"
+        else:
+            step.state = record.outcome
         self.ended.append(record.name)
         return step
 
-    def running(self) -> list[StepProgress]:
-        """The steps that run now."""
-        return [step for step in self.steps.values() if step.state == "running"]
+    def in_state(self, state: State) -> list[StepProgress]:
+        """The steps in that state, in the plan's order."""
+        return [step for step in self.steps.values() if step.state == state]
 
     def counts(self) -> Counter[State]:
-        """How many steps are in each state."""
+        """The number of steps in each state."""
         return Counter(step.state for step in self.steps.values())
 
     def seconds(self) -> float:
-        """Since the run started."""
+        """Seconds since the run started."""
         return self.now() - self.started

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from nbci.cli.live.human import HumanStream
 from nbci.cli.live.progress import RunProgress
 from nbci.cli.live.summary import failure_lines, result_line
+from nbci.formatting.text import text_of_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class NullDisplay:
-    """Says nothing: the base of displays that show only some events."""
+    """A display that shows nothing: the base of those that show only some events."""
 
     def run_started(self, run: str, plan: Plan) -> None:
         """Nothing."""
@@ -61,7 +62,7 @@ class NullDisplay:
 
 
 class QuietDisplay(NullDisplay):
-    """Failures as they happen, and one line at the end."""
+    """Shows failures as they happen, and one line at the end."""
 
     def __init__(self, stream: TextIO, *, runs_folder: Path, summary: bool = True) -> None:
         self._stream = HumanStream(stream)
@@ -78,15 +79,15 @@ class QuietDisplay(NullDisplay):
     def cell_started(
         self, step: str, number: int | None, first_line: str, index: int, total: int
     ) -> None:
-        """A new cell: what the one before printed is of no interest any more."""
+        """Forget the output of the cell before."""
         self._progress.step(step).begin_cell(number, first_line, index, total)
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
-        """Keep the end of it, for a failure."""
+        """Keep the last lines: a failure quotes them."""
         self._progress.step(step).take(text, stream)
 
     def cell_ended(self, step: str, cell: CellRun) -> None:
-        """Keep the line without an end too."""
+        """Keep an unfinished line too."""
         self._progress.step(step).flush()
 
     def step_ended(self, record: StepRecord) -> None:
@@ -97,7 +98,7 @@ class QuietDisplay(NullDisplay):
             self._write(*failure_lines(record, plan=self._progress.plan, tail=tuple(step.tail)))
 
     def run_ended(self, record: RunRecord) -> None:
-        """The one line."""
+        """Show the result in one line."""
         if not self._summary:
             return
         page = self._runs_folder / record.run / "report" / "index.html"
@@ -108,4 +109,4 @@ class QuietDisplay(NullDisplay):
         self._write(line)
 
     def _write(self, *lines: str) -> None:
-        self._stream.write("".join(f"{line}\n" for line in lines))
+        self._stream.write(text_of_lines(lines))

@@ -11,13 +11,14 @@ from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted, number
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line, without_controls
+from nbci.formatting.text import indented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nbci.cli.live.progress import RunProgress
-    from nbci.plan.model import Plan
+    from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import Failure, RunOutcome, RunRecord, StepRecord
 
 TRACEBACK_LINES = 60
@@ -35,7 +36,7 @@ _COUNTED = ("passed", "reused", "failed", "interrupted", "skipped")
 
 
 def failure_place(failure: Failure) -> str:
-    """`cell 7, line 3`, as far as it is known."""
+    """`cell 7, line 3`, or the part of it that is known."""
     parts = []
     if failure.cell is not None:
         parts.append(f"cell {failure.cell}")
@@ -45,7 +46,7 @@ def failure_place(failure: Failure) -> str:
 
 
 def failure_cause(failure: Failure) -> str:
-    """What went wrong, in one line; the traceback has the rest of a long message."""
+    """The message in one line, cut at LONGEST_CAUSE; the traceback has the rest."""
     cause = one_line(_message_and_output(failure)[0])
     error = one_line(failure.error or "")
     # An error is often the bare name of the exception, with which the message begins.
@@ -57,7 +58,7 @@ def failure_cause(failure: Failure) -> str:
 
 
 def _message_and_output(failure: Failure) -> tuple[str, str]:
-    """The message, and apart from it what a shell command printed before it failed."""
+    """The message, and the output of a shell command that failed."""
     # `inkernel.failures` puts a command's output below the message, so that both are recorded.
     if failure.error != "ShellError":
         return failure.message, ""
@@ -66,8 +67,10 @@ def _message_and_output(failure: Failure) -> tuple[str, str]:
 
 
 def failed_word(failure: Failure) -> str:
-    """`FAILED`, or what is said of a step that was stopped."""
-    return "INTERRUPTED" if failure.kind == "interrupted" else "FAILED"
+    """`FAILED`, or `INTERRUPTED` for a step that was stopped."""
+    if failure.kind == "interrupted":
+        return "INTERRUPTED"
+    return "FAILED"
 
 
 def failure_headline(failure: Failure) -> str:
@@ -77,7 +80,7 @@ def failure_headline(failure: Failure) -> str:
 
 
 def traceback_lines(failure: Failure) -> list[str]:
-    """The end of the traceback, and of what the kernel's process wrote beside the cells."""
+    """The end of the traceback and of the kernel's own log."""
     lines = _tail(failure.traceback)
     # A kernel that died leaves no traceback: its own log is all that is known.
     if failure.log:
@@ -86,7 +89,7 @@ def traceback_lines(failure: Failure) -> list[str]:
 
 
 def _tail(text: str | None) -> list[str]:
-    """The last lines, and how many were before them: the end of a traceback says what happened."""
+    """The last TRACEBACK_LINES lines, and how many are left out before them."""
     # A progress bar would leave the log as one line of all its states.
     text = (text or "").replace("\r", "\n").replace("\b", "")
     shown = without_controls(text).rstrip()
@@ -95,8 +98,10 @@ def _tail(text: str | None) -> list[str]:
 
     lines = shown.split("\n")
     left_out = len(lines) - TRACEBACK_LINES
-    head = [f"... {counted(left_out, 'line')} left out ..."] if left_out > 0 else []
-    return [*head, *map(_shorten, lines[-TRACEBACK_LINES:])]
+    last = [*map(_shorten, lines[-TRACEBACK_LINES:])]
+    if left_out > 0:
+        last.insert(0, f"... {counted(left_out, 'line')} left out ...")
+    return last
 
 
 def _shorten(line: str) -> str:
@@ -115,8 +120,10 @@ def ended_words(record: StepRecord) -> str:
     words = "FAILED"
     if record.outcome in ("skipped", "interrupted"):
         words = record.outcome
-    if record.result == "reused":
-        words = f"reused from run {record.run}" if record.run else "reused"
+    elif record.result == "reused":
+        words = "reused"
+        if record.run:
+            words += f" from run {record.run}"
     if record.reason:
         words += f": {one_line(record.reason)}"
     return words
@@ -139,9 +146,9 @@ def failure_lines(
     tail: Sequence[str] = (),
     run_folder: Path | None = None,
 ) -> list[str]:
-    """A failed step for the end of the run: where, what, what to do, and what it printed last.
+    """A failed step: its failure as a table, and what it printed last.
 
-    `plan` has the notebook and the source line. `run_folder` is where the rest of long lines is.
+    `plan` has the notebook and the source line; `run_folder` the rest of lines that are cut.
     """
     failure = step.failure
     if failure is None:
@@ -150,22 +157,23 @@ def failure_lines(
         return [f"FAILED {step.name}", f"  {reason}"]
 
     lines = [f"{failed_word(failure)} {step.name}"]
-    lines += [f"  {line}" for line in table(_failure_rows(failure, plan, step.name))]
+    lines += indented(table(_failure_rows(failure, plan, step.name)))
     if tail:
-        lines += ["  printed last", *(f"    | {_shorten(line)}" for line in tail)]
+        lines += ["  printed last", *indented(map(_shorten, tail), "    | ")]
     if run_folder is not None and max(map(len, tail), default=0) > LONGEST_PRINTED:
         lines.append(f"    all of it is in {run_folder / 'steps' / step.name / 'notebook.ipynb'}")
     return lines
 
 
 def _failure_rows(failure: Failure, plan: Plan | None, step: str) -> Iterator[tuple[str, str]]:
-    """What is known of the failure, a name and a text each, from its place to its remedy."""
-    if plan is not None:
-        yield "notebook", _notebook(plan, step)
+    """The rows of the table, name and text: place, error, output, hint."""
+    planned = _planned_step(plan, step)
+    if planned is not None:
+        yield "notebook", planned.notebook
     if failure.cell is not None:
         yield f"cell {failure.cell}", one_line(failure.first_line or "")
     if failure.line is not None:
-        yield f"line {failure.line}", _source_line(plan, step, failure)
+        yield f"line {failure.line}", _source_line(planned, failure)
     yield "error", failure_cause(failure)
 
     output = one_line(_message_and_output(failure)[1])
@@ -179,27 +187,25 @@ def _failure_rows(failure: Failure, plan: Plan | None, step: str) -> Iterator[tu
 
 
 def run_failure_lines(failure: Failure) -> list[str]:
-    """A failure that belongs to no single step."""
+    """A failure of the run, such as of the disk, that is none of a step."""
     rows = [("error", failure_cause(failure))]
     if failure.hint:
         rows.append(("hint", one_line(failure.hint)))
-    return ["FAILED the run", *(f"  {line}" for line in table(rows))]
+    return ["FAILED the run", *indented(table(rows))]
 
 
-def _notebook(plan: Plan, name: str) -> str:
-    for step in plan.steps:
-        if step.name == name:
-            return step.notebook
-    return ""
-
-
-def _source_line(plan: Plan | None, name: str, failure: Failure) -> str:
-    """The line as the plan has it: the file may have changed while the step ran."""
+def _planned_step(plan: Plan | None, name: str) -> PlannedStep | None:
     if plan is None:
+        return None
+    return plan.step(name)
+
+
+def _source_line(step: PlannedStep | None, failure: Failure) -> str:
+    """The line as the plan has it: the file may have changed while the step ran."""
+    if step is None:
         return ""
-    cells = [cell for step in plan.steps if step.name == name for cell in step.cells]
     index = (failure.line or 1) - 1
-    for cell in cells:
+    for cell in step.cells:
         lines = cell.source.split("\n")
         if cell.number == failure.cell and index < len(lines):
             return one_line(lines[index])
@@ -236,7 +242,7 @@ def _counts(record: RunRecord) -> str:
 
 
 def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -> list[str]:
-    """The end of the run; the last lines say what a person does next."""
+    """The summary of a run; its last lines are the commands to go on with."""
     folder = runs_folder / record.run
     blocks = [metric_lines(record.metrics), verdict_lines(record.verdict)]
     for step in record.steps:
@@ -263,7 +269,7 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
 
 
 def _command_from_start(record: RunRecord) -> str:
-    """The command that starts the same run once more, with all its options where there are any."""
+    """The command that starts the same run from its beginning."""
     is_run = record.command[:2] == ("nbci", "run")
     # argparse takes any beginning of an option for it: --res is --resume.
     resumes = any(word.startswith("--res") for word in record.command)

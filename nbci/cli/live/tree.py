@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -16,6 +17,7 @@ from nbci.cli.live.summary import (
 )
 from nbci.formatting.durations import duration
 from nbci.formatting.terminal import one_line
+from nbci.formatting.text import indented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
 
 # Ten times a second looks smooth; a cell may print thousands of times in that time.
 REDRAW_SECONDS = 0.1
-_BAD = ("FAILED", "REFUSED", "INTERRUPTED")
+_BAD = re.compile("(?:^| )(?:FAILED|REFUSED|INTERRUPTED)")
 
 
 class TreeDisplay:
-    """Draws with rich's texts, but places them itself.
+    """Draws the tree with rich's texts, and moves the cursor itself.
 
     `rich.live` would draw in a thread of its own, and leave broken rows behind where a terminal
     becomes narrower.
@@ -49,7 +51,7 @@ class TreeDisplay:
         summary: bool = True,
         console: Console | None = None,
     ) -> None:
-        """`console` is for a terminal of another size or kind than the stream's own."""
+        """Tests pass a `console` of another size than the stream's own."""
         from rich.console import Console
 
         self._stream = HumanStream(stream)
@@ -81,35 +83,35 @@ class TreeDisplay:
             self.noticed(f"warning: {warning}")
 
     def step_started(self, step: str, attempt: int) -> None:
-        """The step runs."""
+        """Show the step as running."""
         self._progress.step(step).begin(attempt, self._now())
         self._redraw()
 
     def cell_started(
         self, step: str, number: int | None, first_line: str, index: int, total: int
     ) -> None:
-        """Another cell of it runs."""
+        """Show the cell that runs."""
         self._progress.step(step).begin_cell(number, first_line, index, total)
         self._redraw()
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
-        """Its last line is shown."""
+        """Show the last line that was printed."""
         self._progress.step(step).take(text, stream)
         self._redraw()
 
     def cell_ended(self, step: str, cell: CellRun) -> None:
-        """Take the line without an end for one."""
+        """Keep an unfinished line as the last one."""
         self._progress.step(step).flush()
 
     def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
-        """Say why, above the tree."""
+        """Write above the tree why the attempt failed."""
         attempt = self._progress.step(step).attempt
         line = f"{step}: attempt {attempt} failed: {failure_headline(failure)}"
         line += f"; next in {duration(delay_seconds)}"
         self._above([self._text(line, "yellow")])
 
     def step_ended(self, record: StepRecord) -> None:
-        """Its last state; a failure with its traceback stays above the tree."""
+        """Show how the step ended; a failure with its traceback is written above the tree."""
         self._progress.step(record.name).flush()
         lines = self._end(record)
         if record.failure is not None:
@@ -119,56 +121,58 @@ class TreeDisplay:
         self._add(lines)
 
     def steps_reused(self, records: Sequence[StepRecord]) -> None:
-        """Their last state: they come by the hundred, so the tree is drawn once for all."""
+        """Show the steps as reused, with one redraw: there may be hundreds of them."""
         lines: list[Text] = []
         for record in records:
             lines += self._end(record)
         self._add(lines)
 
     def _end(self, record: StepRecord) -> list[Text]:
-        """Take the step's last state; its warnings, which a row has no room for."""
+        """Note how the step ended; returns its warnings, for which a row has no room."""
         self._progress.end(record)
-        texts = [f"{record.name}: warning: {one_line(warning)}" for warning in record.warnings]
-        return [self._text(text, "yellow") for text in texts]
+        warnings = indented(map(one_line, record.warnings), f"{record.name}: warning: ")
+        return [self._text(warning, "yellow") for warning in warnings]
 
     def _add(self, lines: list[Text]) -> None:
-        """Lines above the tree, if there are any; the tree as it is now."""
+        """Write the lines above the tree, if there are any, and redraw it."""
         if lines:
             self._above(lines)
         else:
             self._redraw()
 
     def noticed(self, text: str) -> None:
-        """Say it above the tree, once."""
+        """Write a notice above the tree, once a run."""
         if text not in self._noticed:
             self._noticed.add(text)
             self._above([self._text(one_line(text), "yellow")])
 
     def run_ended(self, record: RunRecord) -> None:
-        """The last state of the tree stays, the summary follows it."""
+        """Draw the tree for the last time, and write the summary below it."""
         for warning in record.warnings:
             self.noticed(f"warning: {warning}")
         self._redraw(now=True)
         self.close()
         if self._summary:
-            lines = summary_lines(record, self._progress, self._runs_folder)
-            texts = [self._text(line, _summary_style(line)) for line in lines]
-            self._stream.write(self._rendered(texts))
+            texts = []
+            for line in summary_lines(record, self._progress, self._runs_folder):
+                texts.append(self._text(line, _summary_style(line)))
+            self._stream.write(self._render(texts))
 
     def tick(self) -> None:
-        """To be called about once a second: the clocks go on."""
+        """Redraw the tree with new times; called every second."""
         if self._progress.steps:
             self._redraw(now=True)
 
     def close(self) -> None:
-        """Leave the tree as it is; what follows is written below it."""
+        """Draw no more; later text is written below the tree."""
         self._drawn = []
         self._closed = True
 
     def _failure_texts(self, step: str, failure: Failure) -> list[Text]:
         headline = f"{step} {failed_word(failure)}: {failure_headline(failure)}"
         texts = [self._text(headline, "bold red")]
-        texts += [self._text(f"  {line}", "dim") for line in traceback_lines(failure)]
+        for line in indented(traceback_lines(failure)):
+            texts.append(self._text(line, "dim"))
         if failure.hint:
             texts.append(self._text(f"  hint: {one_line(failure.hint)}", "yellow"))
         return texts
@@ -184,19 +188,21 @@ class TreeDisplay:
             self._above([])
 
     def _above(self, lines: list[Text]) -> None:
-        """Wipe the tree, write the lines where it stood, draw it below them."""
+        """Replace the tree by the lines, and draw it below them."""
         from nbci.cli.live.tree_rows import tree_rows
 
-        rows = [] if self._closed else tree_rows(self._progress, self._depths, self._console)
+        rows: list[Text] = []
+        if not self._closed:
+            rows = tree_rows(self._progress, self._depths, self._console)
         # One write: between two of them a terminal would show no tree, and flicker.
-        self._stream.write(self._wipe() + self._rendered(lines) + self._rendered(rows))
+        self._stream.write(self._wipe() + self._render([*lines, *rows]))
         self._drawn = [row.cell_len for row in rows]
         self._drawn_at = self._now()
 
     def _wipe(self) -> str:
         """The codes that move up to the first row of the tree and clear what is below.
 
-        A terminal that became narrower has broken the rows into more lines.
+        Rows take more than one line each in a terminal that became narrower.
         """
         if not self._drawn:
             return ""
@@ -209,8 +215,8 @@ class TreeDisplay:
         # cleared from the top.
         return f"\r\x1b[{lines}A\x1b[K\n\x1b[J\x1b[A"
 
-    def _rendered(self, texts: list[Text]) -> str:
-        """The texts with colours, each on one line.
+    def _render(self, texts: Sequence[Text]) -> str:
+        """The texts as terminal codes, each on one line.
 
         Breaking long lines is left to the terminal, so that paths can be copied whole.
         """
@@ -221,12 +227,10 @@ class TreeDisplay:
 
 
 def _summary_style(line: str) -> str:
-    """The style of a line by how it begins: details of the summary are indented."""
-    if line.startswith(_BAD):
-        return "bold red"
+    """The style of a line of the summary, in which details are indented."""
     if not line or line.startswith(" "):
         return ""
-    # As in the line of the result: `digits FAILED in 5.2 s`.
-    if any(f" {word}" in line for word in _BAD):
+    # At the beginning of a failure, or in the line of the result: `digits FAILED in 5.2 s`.
+    if _BAD.search(line):
         return "bold red"
     return "bold"

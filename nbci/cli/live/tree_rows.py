@@ -66,30 +66,27 @@ def depths(plan: Plan) -> dict[str, int]:
 
     found: dict[str, int] = {}
     for step in plan.steps:
-        above = [name for name in step.after if name in found]
+        above = {name: found[name] for name in step.after if name in found}
         if len(above) == 1:
-            is_fork = followers[above[0]] > 1
-            found[step.name] = min(found[above[0]] + is_fork, _DEEPEST)
+            ((name, depth),) = above.items()
+            is_fork = followers[name] > 1
+            found[step.name] = min(depth + is_fork, _DEEPEST)
         else:
             # A step after nothing stands where a join of branches at depth 1 would: at the edge.
-            nearest = min((found[name] for name in above), default=1)
-            found[step.name] = max(nearest - 1, 0)
+            found[step.name] = max(min(above.values(), default=1) - 1, 0)
     return found
 
 
 def tree_rows(progress: RunProgress, indents: Mapping[str, int], console: Console) -> list[Text]:
-    """The rows, none wider than the console and not more than fit on it.
-
-    The last one counts the steps.
-    """
+    """The rows of the tree, as many as fit on the console, and a last one that counts the steps."""
     if not progress.steps:
         return []
     # The counts and the cursor need room, too: what scrolls out of the window cannot be wiped.
     room = max(console.height - 3, 3)
-    running = progress.running()
+    running = progress.in_state("running")
     # With many steps at most a third of the rows says what running ones print.
     details = min(len(running), max(room - len(progress.steps), room // 3))
-    shown = _shown_steps(progress, running, room - details)
+    shown = _shown_steps(progress, room - details)
     detailed = {step.name for step in running[:details]}
 
     columns = _columns(shown, indents, progress.now(), console.width)
@@ -105,32 +102,35 @@ def tree_rows(progress: RunProgress, indents: Mapping[str, int], console: Consol
     return rows
 
 
-def _shown_steps(
-    progress: RunProgress, running: list[StepProgress], room: int
-) -> list[StepProgress]:
-    """All steps, or those that matter most now, in the plan's order."""
+def _shown_steps(progress: RunProgress, room: int) -> list[StepProgress]:
+    """The steps that fit into `room` rows: running and failed ones first; in the plan's order."""
     if len(progress.steps) <= room:
         return list(progress.steps.values())
+
     ended = [progress.steps[name] for name in reversed(progress.ended)]
     failed = [step for step in ended if step.state == "failed"][:_FAILURES_KEPT]
-    waiting = [step for step in progress.steps.values() if step.state == "waiting"]
+    waiting = progress.in_state("waiting")
     # A quarter for what comes next; if room is left, more of what ended last and what waits.
-    ahead = waiting[: max(room // 4, 1)]
-    chosen = {step.name: step for step in [*running, *failed, *ahead, *ended, *waiting]}
-    kept = set(list(chosen)[:room])
-    return [step for name, step in progress.steps.items() if name in kept]
+    next_ones = waiting[: max(room // 4, 1)]
+    chosen: set[str] = set()
+    for step in (*progress.in_state("running"), *failed, *next_ones, *ended, *waiting):
+        if len(chosen) < room:
+            chosen.add(step.name)
+    return [step for name, step in progress.steps.items() if name in chosen]
 
 
 def _columns(
     shown: list[StepProgress], indents: Mapping[str, int], now: float, width: int
 ) -> _Columns:
-    names = {step.name: "  " * indents.get(step.name, 0) + one_line(step.name) for step in shown}
-    longest = max(map(cell_len, names.values()))
+    names, times = {}, []
+    for step in shown:
+        names[step.name] = "  " * indents.get(step.name, 0) + one_line(step.name)
+        times.append(_time(step, now))
     return _Columns(
         shown_names=names,
-        name=min(longest, max(width // 3, 12)),
+        name=min(max(map(cell_len, names.values())), max(width // 3, 12)),
         # At least 5, so that a clock that goes on does not move the column at each second.
-        time=max(5, *(len(_time(step, now)) for step in shown)),
+        time=max(5, *map(len, times)),
         narrow=width < _NARROW,
     )
 
@@ -141,20 +141,22 @@ def _time(step: StepProgress, now: float) -> str:
 
 def _row(step: StepProgress, columns: _Columns, now: float) -> Text:
     sign, style = _SIGNS[step.state]
-    is_running = step.state == "running"
+    # What a running step does, and its name, should be seen rather than the colour of its state.
+    name_style, remark_style = "", style
+    if step.state == "running":
+        name_style, remark_style = "bold", ""
     row = Text(f"{sign} {step.state:<7}  ", style=style)
-    name = _fitted(columns.shown_names[step.name], columns.name)
-    row.append(name, style="bold" if is_running else "")
+    row.append(_fit(columns.shown_names[step.name], columns.name), style=name_style)
     row.append(f"  {_time(step, now):>{columns.time}}", style="dim")
-    row.append(f"  {_remark(step, columns)}", style="" if is_running else style)
+    row.append(f"  {_remark(step, columns)}", style=remark_style)
     row.rstrip()
     return row
 
 
-def _fitted(text: str, columns: int) -> str:
-    """The text at exactly that width; a long one loses its middle.
+def _fit(text: str, columns: int) -> str:
+    """Pad the text to that width; of a longer one the middle is left out.
 
-    Its end tells the steps of a matrix apart.
+    The end stays, because it tells the steps of a matrix apart.
     """
     length = cell_len(text)
     if length <= columns:
@@ -170,16 +172,20 @@ def _fitted(text: str, columns: int) -> str:
 
 
 def _remark(step: StepProgress, columns: _Columns) -> str:
-    """What stands at the end of the row: how the step ended, or where it is."""
-    if step.record is not None:
+    """The end of the row: how the step ended, or the cell that runs."""
+    if columns.narrow:
         # No room for a reason; a failure's stands above the tree.
-        return "" if columns.narrow else _ended_remark(step.record)
+        if step.state == "running" and step.record is None and step.total:
+            return f"{step.index + 1}/{step.total}"
+        return ""
+    if step.record is not None:
+        return _ended_remark(step.record)
     if step.state != "running" or not step.total:
         return ""
-    if columns.narrow:
-        return f"{step.index + 1}/{step.total}"
-    again = f", attempt {step.attempt}" if step.attempt > 1 else ""
-    return f"cell {step.index + 1} of {step.total}{again}  {step.first_line}"
+    place = f"cell {step.index + 1} of {step.total}"
+    if step.attempt > 1:
+        place += f", attempt {step.attempt}"
+    return f"{place}  {step.first_line}"
 
 
 def _ended_remark(record: StepRecord) -> str:
@@ -194,9 +200,11 @@ def _ended_remark(record: StepRecord) -> str:
 
 
 def _detail(step: StepProgress, columns: _Columns) -> str:
-    """What the step printed last; until it prints, the cell where the row has no room for it."""
-    cell = step.first_line if columns.narrow else ""
-    return one_line(step.last_printed) or cell or "nothing printed yet"
+    """The last line printed; before that the cell, where the row is too narrow for it."""
+    printed = one_line(step.last_printed)
+    if not printed and columns.narrow:
+        printed = step.first_line
+    return printed or "nothing printed yet"
 
 
 def _counts(progress: RunProgress, shown: int) -> Text:
