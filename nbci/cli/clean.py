@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "projects of this user share: those that were not made or used for a while (--older) and "
         "that no kept run of this project has",
     )
+    # The default as text: argparse parses it as it does what a user gives.
     parser.add_argument(
         "--older",
         type=parse_seconds,

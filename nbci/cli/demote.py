@@ -40,11 +40,11 @@ def main(arguments: argparse.Namespace) -> int:
     """Demote the model, and print what has changed."""
     from nbci.promotion.stage_changes import demote
 
-    print_move(arguments, demote(Path.cwd(), move_of(arguments), os.environ))
+    print_move(arguments, demote(Path.cwd(), move_request(arguments), os.environ))
     return 0
 
 
-def move_of(arguments: argparse.Namespace) -> Move:
+def move_request(arguments: argparse.Namespace) -> Move:
     """The arguments as the use case takes them."""
     from nbci.promotion.stage_changes import Move
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NAMES_SHOWN = 5
 _NOTHING = "nothing"
+# None where the pipeline declares no direction: then neither value is the better one.
 _BETTER = {True: "better", False: "worse", None: ""}
 
 

@@ -83,7 +83,7 @@ def call(command: str, argv: list[str]) -> int:
         # Without this, Python would fail once more when it flushes stdout at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SUCCESS
-    except Exception as error:  # noqa: BLE001 - what is caught here is a bug of ours, and is said to be one
+    except Exception as error:  # noqa: BLE001 - a bug of ours, and reported as one
         return _report_bug(command, argv, error)
 
 
@@ -126,6 +126,7 @@ def _report_bug(command: str, argv: list[str], error: BaseException) -> int:
             "".join(traceback.format_exception(error)),
         )
     )
+    # errors="replace": the traceback may quote lone surrogates, which no file can hold.
     # Kept, and outside the project: the bug may be that the project cannot be written.
     with tempfile.NamedTemporaryFile(
         "w", prefix="nbci-bug-", suffix=".txt", delete=False, errors="replace"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci export`."""
+    # Named although it is the only one: other tools' forms may follow.
     parser.add_argument("form", metavar="dvc", choices=("dvc",), help="the tool to write for")
     parser.add_argument(
         "run",

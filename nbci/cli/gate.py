@@ -35,6 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.exit_codes import exit_code
     from nbci.app.judge import judge_again
 
+    # The run's plan has the gates: those that were edited since count from the next run on.
     judged = judge_again(arguments.run, _override(arguments))
     if arguments.json:
         _print_document(judged.record)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci index`."""
+    # argparse lets subcommands be left out, and `nbci index` alone would rebuild.
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     actions.add_parser("rebuild", help="forget it, and read every record again")
 

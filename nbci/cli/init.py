@@ -54,6 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         written = [name for name in names if _write_new(folder / name, _FILES[name])]
         ignored = _add_ignored(folder / ".gitignore")
+    # One handler for all writes: what was written stays, and the next call goes on from there.
     except OSError as error:
         raise InfrastructureError(
             f"cannot be written: {error.strerror}", where=Location(str(error.filename))

@@ -139,6 +139,7 @@ def _fetch(
 
     if not arguments.fetch:
         return None
+    # A build that never left the queue has no files.
     if ended.number is None:
         return []
     folder = Path(arguments.fetch)

@@ -76,6 +76,7 @@ def _argv(argv: list[str]) -> list[str]:
     """The command, with `python` replaced by the interpreter of nbci, as jupyter_client does."""
     import sys
 
+    # Interpreters have their names in PATH, too, and may be others than the one that runs nbci.
     major, minor = sys.version_info[:2]
     if argv[0] in {"python", f"python{major}", f"python{major}.{minor}"}:
         return [sys.executable, *argv[1:]]

@@ -84,6 +84,7 @@ def _node(node: Node) -> str:
 
 def _mermaid_lines(lineage: Lineage) -> Iterable[str]:
     """The graph as a flowchart; file names are labels, because mermaid's ids are plain words."""
+    # As in `nbci plan --format mermaid`: names may be words of mermaid's own, such as `end`.
     numbers = {name: f"n{number}" for number, name in enumerate(lineage.nodes)}
     yield "flowchart LR"
     for name, node in lineage.nodes.items():

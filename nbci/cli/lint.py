@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--json", dest="format", action="store_const", const="json", help="print a JSON list"
     )
+    # For a CI: warnings are about what may be meant, and must not break builds by themselves.
     parser.add_argument("--strict", action="store_true", help="let warnings count as errors do")
 
 

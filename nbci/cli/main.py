@@ -8,7 +8,8 @@ import sys
 import nbci
 
 # Each subcommand is a module of this package with `add_arguments(parser)` and `main(arguments) ->
-# int`. Their help stands here so that `nbci --help` imports none of them.
+# int`. Their help stands here so that `nbci --help` imports none of them. The order is that of the
+# help: what most people need first, what a CI calls last.
 COMMANDS = {
     "run": "run a notebook or a pipeline",
     "plan": "show what a run would do, without starting a kernel",

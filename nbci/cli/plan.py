@@ -28,20 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="run a notebook's cells there, not in its own folder",
     )
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument(
-        "--format",
-        choices=("text", "tree", "mermaid", "json", "jenkins"),
-        default="text",
-        help="how to show it (default: text)",
-    )
-    shown.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const="json",
-        help="print the JSON that schemas/plan.schema.json describes",
-    )
+    _add_form_arguments(parser)
     parser.add_argument(
         "--poll",
         metavar="SEEN",
@@ -59,6 +46,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--leave",
         metavar="FOLDER",
         help="let this folder hold what `store.remote` has of the plan's steps already",
+    )
+
+
+def _add_form_arguments(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=("text", "tree", "mermaid", "json", "jenkins"),
+        default="text",
+        help="how to show it (default: text)",
+    )
+    # As the other commands have it, besides the forms that only this one has.
+    form.add_argument(
+        "--json",
+        dest="format",
+        action="store_const",
+        const="json",
+        help="print the JSON that schemas/plan.schema.json describes",
     )
 
 

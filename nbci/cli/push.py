@@ -53,6 +53,7 @@ def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
     from nbci.errors import UsageError
 
     project = find_project(Path.cwd())
+    # As if the project named it, so that all that reads the project uses this remote.
     if arguments.remote is not None:
         project = replace(project, remote=arguments.remote)
     sharing = share(project, project_cache(project, os.environ), os.environ)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.demote import add_move_arguments, move_of, print_move
+from nbci.cli.demote import add_move_arguments, move_request, print_move
 
 if TYPE_CHECKING:
     import argparse
@@ -28,5 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Roll back, and print what has changed."""
     from nbci.promotion.stage_changes import rollback
 
-    print_move(arguments, rollback(Path.cwd(), move_of(arguments), os.environ, to=arguments.to))
+    print_move(
+        arguments, rollback(Path.cwd(), move_request(arguments), os.environ, to=arguments.to)
+    )
     return 0

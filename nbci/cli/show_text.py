@@ -225,6 +225,7 @@ def _step_document(record: RunRecord, step: StepRecord) -> dict[str, Any]:
         "result": _outcome(record, step),
         "seconds": step.seconds,
         "attempts": len(step.attempts),
+        # By the names that the step gave them; the run's have the step's name before.
         "metrics": {metric.name: metric.value for metric in step.metrics},
         "warnings": list(step.warnings),
     }

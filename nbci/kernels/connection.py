@@ -28,6 +28,7 @@ def new_client(manager: AsyncKernelManager, language: str) -> AsyncKernelClient:
     from nbci.kernels.channels import PatientChannel, StoppingChannel
 
     client = manager.client()
+    # Its channels are made when they are asked for first, so their classes can be set here.
     client.shell_channel_class = PatientChannel
     iopub: Any = StoppingChannel
     if _waits_for_room(manager, language):

@@ -33,6 +33,7 @@ class KernelLog:
                 f"the kernel's log {path} cannot be written: {error.strerror}"
             ) from error
         self._source, self.sink = os.pipe()
+        # It is read in the event loop, which must not wait for a kernel that writes nothing.
         os.set_blocking(self._source, False)
         # A character of several bytes may be read in two pieces.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -75,6 +76,7 @@ class KernelLog:
     def _keep(self, text: str) -> None:
         if text:
             self._file.write(text)
+            # At once: it is what remains to be read when nbci itself is killed.
             self._file.flush()
             self.tail = (self.tail + text)[-LOG_TAIL_CHARACTERS:]
             self._on_text(text)

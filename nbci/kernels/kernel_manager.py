@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nbci.kernels.private import PrivateFolder
     from nbci.kernels.zygote.zygotes import Zygotes
 
+# What jupyter_client and nbclient log would stand among the output of steps.
 quiet = logging.getLogger("nbci.kernels.quiet")
 quiet.addHandler(logging.NullHandler())
 quiet.propagate = False
@@ -30,6 +31,7 @@ def new_manager(
 
     With `zygotes` the kernel is forked from one of them where that can be.
     """
+    # First: it imports parts of jupyter_client in the lean way, which the next line then finds.
     specs = spec_manager()
     from jupyter_client.manager import AsyncKernelManager
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
+from nbci.kernels.connection import WELCOME
 from nbci.kernels.private import private_folder
 from nbci.kernels.zygote.provisioner import ZygoteProvisioner
 
@@ -58,8 +59,7 @@ async def _reads_answer(read: Any, asked: set[str]) -> bool:
         message = await read(timeout=POLL_SECONDS)
     except Empty:
         return False
-    is_welcome = message["msg_type"] == "iopub_welcome"
-    return is_welcome or message["parent_header"].get("msg_id") in asked
+    return message["msg_type"] == WELCOME or message["parent_header"].get("msg_id") in asked
 
 
 class ForkingKernelManager(AsyncKernelManager):

@@ -88,15 +88,13 @@ def spawn(
 
     It ends when the other end of `owner` is closed.
     """
-    owner_descriptors = []
-    if owner is not None:
-        owner_descriptors = [owner.fileno()]
-
     with socket.socket(socket.AF_UNIX) as listener:
         # Bound here, not in the zygote: so who asks for a kernel need not wait until it is up.
         listener.bind(str(folder / SOCKET))
         listener.listen(128)
-        passed = [listener.fileno(), *owner_descriptors]
+        passed = [listener.fileno()]
+        if owner is not None:
+            passed.append(owner.fileno())
         document = _start_document(settings, folder, passed)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -106,6 +104,7 @@ def spawn(
                 stderr=log,
                 env=dict(env),
                 pass_fds=passed,
+                # Ctrl-C in the terminal is nbci's to handle: it interrupts the kernels in order.
                 start_new_session=True,
                 # A folder of the project could not be removed, nor its file system unmounted.
                 cwd="/",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from nbci.kernels.zygote.key import Command
+
 END_SECONDS = 5.0
 POLL_SECONDS = 0.02
 SPARES = ("--HistoryManager.hist_file=:memory:",)
@@ -47,16 +49,7 @@ def start(
     One that is there already imports what is new. Raises UsageError for a kernel that cannot be
     forked.
     """
-    words = list(argv)
-    if "-f" not in words:
-        words += ["-f", "unused"]
-    command = ipykernel_command(words)
-    if command is None:
-        raise UsageError(
-            "only kernels that `python -m ipykernel_launcher` starts can be kept warm",
-            hint="others start as they always do, and need nothing",
-        )
-
+    command = _command(argv)
     cwd = os.getcwd()
     settings = Settings(
         key=key_of(command, env, cwd, debugger=True),
@@ -77,9 +70,24 @@ def start(
         raise InfrastructureError(f"no kernels can be kept warm: {error}") from error
 
 
+def _command(argv: Sequence[str]) -> Command:
+    words = list(argv)
+    # Only to be recognised as a kernel's command: each kernel has a connection file of its own.
+    if "-f" not in words:
+        words += ["-f", "unused"]
+    command = ipykernel_command(words)
+    if command is None:
+        raise UsageError(
+            "only kernels that `python -m ipykernel_launcher` starts can be kept warm",
+            hint="others start as they always do, and need nothing",
+        )
+    return command
+
+
 def _spawn_in(
     folder: Path, interpreter: tuple[str, ...], env: Mapping[str, str], settings: Settings
 ) -> None:
+    # A killed zygote leaves its socket, which would be in the way of the new one's.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     of_zygote = environment_of_zygote(env, env, settings.cwd)

@@ -68,6 +68,7 @@ class _Own(Struct, kw_only=True):
         """
         if not self.served:
             return True
+        # What it imported would be of the old version after an upgrade of a package.
         return self.process.poll() is None and is_current(self.folder.path)
 
     def close(self) -> None:
