@@ -194,7 +194,10 @@ def _is_count(value: float) -> bool:
 
 
 def confusion_of_pairs(
-    pairs: Iterable[tuple[Any, Any, float]], labels: Sequence[Any] | None = None
+    pairs: Iterable[tuple[Any, Any, float]],
+    labels: Sequence[Any] | None = None,
+    *,
+    title: str | None = None,
 ) -> Confusion:
     """A matrix of (actual, predicted, how many)."""
     counts: dict[tuple[str, str], float] = {}
@@ -216,7 +219,7 @@ def confusion_of_pairs(
     rows = []
     for name in names:
         rows.append([counts.get((name, taken_for), 0.0) for taken_for in names])
-    return confusion(names, rows)
+    return confusion(names, rows, title=title)
 
 
 def _label_order(name: str) -> tuple[int, float, str]:

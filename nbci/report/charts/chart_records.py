@@ -253,12 +253,14 @@ def _chart_of_plot(rows: Rows, plot: Plot) -> Chart:
 
 def _list_within(value: Any) -> Rows:
     """The first list of records in a JSON value, as DVC finds it."""
-    if isinstance(value, dict):
-        for inner in value.values():
-            if found := _list_within(inner):
-                return found
-    if is_table(value):
-        return value
+    # A stack, since the parser accepts deeper values than functions may call themselves.
+    values = [value]
+    while values:
+        value = values.pop()
+        if is_table(value):
+            return value
+        if isinstance(value, dict):
+            values += reversed(value.values())
     return []
 
 

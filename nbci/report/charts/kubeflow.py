@@ -99,8 +99,11 @@ def _confusion_matrix(matrix: Any) -> Chart:
     if not isinstance(matrix, Mapping) or not isinstance(matrix.get("rows"), list):
         raise Unusable("confusionMatrix has no rows")
 
+    specs = matrix.get("annotationSpecs") or []
+    if not isinstance(specs, list):
+        raise Unusable("annotationSpecs is no list")
     labels = []
-    for spec in matrix.get("annotationSpecs") or []:
+    for spec in specs:
         label = spec
         if isinstance(spec, Mapping):
             label = spec.get("displayName", "")
@@ -130,18 +133,19 @@ def _confidence_curve(points: Any) -> Chart:
 
 def _roc_curve(entry: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> Chart:
     columns = _columns(entry, {"fpr": 0, "tpr": 1, "thresholds": 2})
+    rate, recall = columns["fpr"], columns["tpr"]
     xs, ys = [], []
-    for row in _long_enough(rows, 2):
-        xs.append(read_number(row[columns["fpr"]], "fpr"))
-        ys.append(read_number(row[columns["tpr"]], "tpr"))
+    for row in _long_enough(rows, 1 + max(rate, recall)):
+        xs.append(read_number(row[rate], "fpr"))
+        ys.append(read_number(row[recall], "tpr"))
     return curves("roc", [line("", xs, ys, names=("fpr", "tpr"))])
 
 
 def _confusion_of_entry(entry: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> Chart:
     columns = _columns(entry, {"target": 0, "predicted": 1, "count": 2})
-    target = columns.get(entry.get("target_col", "target"), 0)
-    predicted = columns.get(entry.get("predicted_col", "predicted"), 1)
-    count = columns.get(entry.get("count_col", "count"), 2)
+    target = columns.get(str(entry.get("target_col", "target")), 0)
+    predicted = columns.get(str(entry.get("predicted_col", "predicted")), 1)
+    count = columns.get(str(entry.get("count_col", "count")), 2)
 
     pairs = []
     for row in _long_enough(rows, 1 + max(target, predicted, count)):
@@ -181,7 +185,11 @@ def _rows(entry: Mapping[str, Any], read_file: ReadFile) -> list[list[str]]:
     text = source
     if entry.get("storage") != "inline":
         text = _text_of_out(source, read_file)
-    return list(filter(None, csv.reader(io.StringIO(text))))
+    try:
+        return list(filter(None, csv.reader(io.StringIO(text))))
+    # A cell beyond the csv module's limit, which a user's table may have.
+    except csv.Error as error:
+        raise Unusable(f"its table cannot be read: {error}") from error
 
 
 def _text_of_out(source: str, read_file: ReadFile) -> str:

@@ -132,7 +132,8 @@ def _confusion(record: Mapping[str, Any], title: str | None) -> Chart:
         raise Unusable("it has neither labels and a matrix, nor actual and predicted")
     if len(actual) != len(predicted):
         raise Unusable(f"actual has {len(actual):,} entries and predicted has {len(predicted):,}")
-    return confusion_of_pairs(zip(actual, predicted, [1.0] * len(actual), strict=True))
+    pairs = zip(actual, predicted, [1.0] * len(actual), strict=True)
+    return confusion_of_pairs(pairs, title=title)
 
 
 def _importance(record: Mapping[str, Any], title: str | None) -> Chart:
@@ -245,6 +246,8 @@ def chart_of_columns(
     if template.startswith("confusion"):
         return _confusion_of_columns(rows, x, y)
     if template.startswith("bar"):
+        if not y:
+            raise Unusable("a bar chart needs y")
         return _importance_of_rows(rows, y[0], x or "importance", title=words.get("title"))
     return _curves_of_columns(rows, x, y, words)
 

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbci.records.run_record import FileRef, Scrap, StepRecord
 from nbci.report.charts.chart import Confusion, Curves
@@ -50,6 +52,10 @@ KFP_V2 = {
         {"confidenceThreshold": 0.1, "recall": 1, "falsePositiveRate": 1},
     ],
 }
+
+
+# Deeper than functions may call themselves; the JSON parser of Python 3.13 goes as deep.
+DEEP = 3000
 
 
 def found(
@@ -150,6 +156,14 @@ def test_ui_metadata_of_kubeflow_with_a_table_within_and_one_beside() -> None:
         ({"format": "parquet"}, "the format 'parquet' is not read, only csv"),
         ({"source": "0,0,1\n0.5\n", "storage": "inline"}, "row 2 of its table has 1 columns for 2"),
         ({"source": None}, "it has no source"),
+        (
+            {"source": "0,0,1\n0.5,1\n", "storage": "inline", "schema": [{}, {}, {"name": "fpr"}]},
+            "row 2 of its table has 2 columns for 3",
+        ),
+        (
+            {"source": f"0,{'1' * 200_000}\n", "storage": "inline"},
+            "its table cannot be read: field larger than field limit (131072)",
+        ),
     ],
 )
 def test_what_is_wrong_with_ui_metadata_is_said_of_that_picture(
@@ -167,6 +181,47 @@ def test_classification_metrics_of_kubeflow(wrapped: Any) -> None:
     matrix, roc = found(scraps={"metrics": wrapped}).values()
     assert counts(matrix) == [[8, 2], [1, 9]]
     assert lines(roc) == CURVE
+
+
+def test_labels_of_classification_metrics_that_are_no_list_are_named() -> None:
+    metrics = {"confusionMatrix": {"annotationSpecs": 2, "rows": [{"row": [1]}]}}
+    (record,) = found(scraps={"metrics": metrics}).values()
+    assert record.problem == "annotationSpecs is no list"
+
+
+KUBEFLOW_KEYS = (
+    "outputs type source storage format schema labels target_col predicted_col count_col name "
+    "metadata struct confusionMatrix annotationSpecs displayName rows row confidenceMetrics recall "
+    "falsePositiveRate"
+).split()
+KUBEFLOW_TEXTS = ("roc", "confusion_matrix", "inline", "csv", "fpr", "count", "0,0\n1,1,1\n")
+JSON = st.recursive(
+    st.none() | st.integers() | st.floats() | st.sampled_from(KUBEFLOW_TEXTS),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KUBEFLOW_KEYS), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+ENTRIES = st.lists(st.dictionaries(st.sampled_from(KUBEFLOW_KEYS[1:11]), JSON))
+MATRICES = st.fixed_dictionaries(
+    {"rows": st.lists(JSON, max_size=3)}, optional={"annotationSpecs": JSON}
+)
+
+
+@given(JSON, ENTRIES, MATRICES, st.sampled_from(("roc", "confusion_matrix")))
+def test_any_record_like_those_of_kubeflow_is_drawn_or_told_to_be_wrong(
+    record: Any, entries: list[dict[str, Any]], matrix: dict[str, Any], kind: str
+) -> None:
+    table = {"type": kind, "format": "csv", "storage": "inline", "source": "0,0,1\n1,1,1\n"}
+    outputs = [{**table, **entry, "type": kind} for entry in entries]
+    scraps = [record, {"outputs": outputs}, {"confusionMatrix": matrix}]
+    scraps.append({"confidenceMetrics": record})
+    for scrap in scraps:
+        for one in found(scraps={"x": scrap}).values():
+            assert (one.chart is None) != (one.problem is None)
 
 
 def test_the_folder_that_dvclive_writes() -> None:
@@ -209,10 +264,13 @@ def test_columns_that_a_dvc_yaml_names() -> None:
                 "plots:\n- train vs test: {x: {logs.csv: epoch}, y: {logs.csv: [acc, "
                 "val_acc]}, y_label: accuracy}\n"
                 "- bars.csv: {template: bar_horizontal, x: gain, y: feature}\n- gone.csv\n- 3\n"
+                "- bare.csv: {template: bar_horizontal}\n- deep.json\n"
                 "- logs.csv: {y: nothing}\n"
             ),
             "logs.csv": "epoch,acc,val_acc,text\n1,0.5,0.4,a\n2,0.7,0.6,b\n",
             "bars.csv": "feature,gain\nhue,0.2\n",
+            "bare.csv": "feature,gain\nhue,0.2\n",
+            "deep.json": '{"a":' * DEEP + "1" + "}" * DEEP,
         }
     )
     chart = records["logs.csv 1"].chart
@@ -220,6 +278,8 @@ def test_columns_that_a_dvc_yaml_names() -> None:
     assert (chart.x_label, chart.y_label) == ("epoch", "accuracy")
     assert [line.name for line in chart.lines] == ["acc", "val_acc"]
     assert records["logs.csv 2"].problem == "it has no column 'nothing'"
+    assert records["bare.csv"].problem == "a bar chart needs y"
+    assert records["deep.json"].problem in ("it has no records", "it is not JSON")
     assert (
         str(records["bars.csv"].chart)
         == "Importance(names=('hue',), values=(0.2,), title='Feature importance')"

@@ -74,6 +74,14 @@ def test_a_roc_curve_in_any_of_its_shapes(record: Any) -> None:
     assert [(line.name, line.x, line.y) for line in chart.lines] == [("", (0, 0.5, 1), (0, 0.8, 1))]
 
 
+def test_a_confusion_matrix_has_the_title_that_it_was_given() -> None:
+    pairs = {"chart": "confusion_matrix", "actual": ["a"], "predicted": ["a"], "title": "Held out"}
+    for record in (pairs, {"labels": ["a"], "matrix": [[1]], "title": "Held out"}):
+        chart = chart_of(record)
+        assert chart is not None
+        assert chart.title == "Held out"
+
+
 def test_curves_have_names() -> None:
     record = {
         "chart": "precision_recall",
