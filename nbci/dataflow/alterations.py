@@ -10,6 +10,7 @@ import builtins
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.outside import may_call
+from nbci.dataflow.syntax import are_constants, arguments_of, defaults_of, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ READING_METHODS = frozenset(
     "title union upper values".split()
 )
 """Methods of Python's own types that change nothing."""
+# `next` moves an iterator on; `vars` gives the attributes themselves, which can be assigned to.
 _CHANGING_BUILTINS = frozenset({"delattr", "exec", "eval", "next", "setattr", "vars"})
 # What these give shares no part with their arguments: to change it changes no argument.
 _GIVING_NO_PARTS = frozenset(
@@ -39,23 +41,26 @@ def altered_names(cell: ParsedCell, flat: frozenset[str] = frozenset()) -> froze
     Names of the module and a function's own names are not kept apart. Parts of `flat` names cannot
     change.
     """
-    return frozenset(_altered(cell.tree, flat))
+    return frozenset(_alterations(cell.tree, flat))
 
 
 def is_flat(cell: ParsedCell) -> bool:
     """Whether the code assigns a list, set or dictionary of constants."""
-    values = [node.value for node in cell.tree.body if isinstance(node, ast.Assign)]
-    return len(values) == len(cell.tree.body) and all(map(_holds_constants, values))
+    for node in cell.tree.body:
+        if not isinstance(node, ast.Assign) or not _is_constant_container(node.value):
+            return False
+    return True
 
 
-def _holds_constants(value: ast.expr) -> bool:
+def _is_constant_container(value: ast.expr) -> bool:
     match value:
+        # The keys of a dictionary are hashable: only its values could be changed.
         case ast.List(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
-            return all(isinstance(part, ast.Constant) for part in parts)
+            return are_constants(parts)
     return False
 
 
-def _altered(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
+def _alterations(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case (
@@ -70,23 +75,19 @@ def _altered(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
                 | ast.AnnAssign(value=ast.expr() as value)
                 | ast.NamedExpr(value=value)
             ):
-                yield from _handed_on(value, flat)
+                yield from _passed_on(value, flat)
             # The loop binds the parts to its own names, by which its body may change them.
             case ast.For(iter=value) | ast.AsyncFor(iter=value):
                 yield from _parts_of(value, flat)
             case ast.withitem(context_expr=value):
-                yield from _handed_on(value, flat)
+                yield from _passed_on(value, flat)
             case ast.Return(value=ast.expr() as value):
-                yield from _handed_on(value, flat)
+                yield from _passed_on(value, flat)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from _by_definition(node)
-            case ast.ClassDef(name=name):
-                if (
-                    any(map(may_call, node.decorator_list))
-                    or node.keywords
-                    or _changes_itself(node)
-                ):
-                    yield name
+            case ast.ClassDef():
+                if _may_change_later(node):
+                    yield node.name
 
 
 def called_names(cell: ParsedCell) -> frozenset[str]:
@@ -102,26 +103,23 @@ def called_names(cell: ParsedCell) -> frozenset[str]:
     return frozenset(called)
 
 
-def instantiated(cell: ParsedCell, classes: frozenset[str]) -> list[str]:
+def classes_used(cell: ParsedCell, classes: frozenset[str]) -> list[str]:
     """Those of the classes that the code uses: it may call methods of their objects."""
-    used = {node.id for node in ast.walk(cell.tree) if isinstance(node, ast.Name)}
-    return sorted(used & classes)
+    return sorted(names_in(cell.tree) & classes)
 
 
 def _by_call(call: ast.Call, flat: frozenset[str]) -> Iterator[str]:
     function = call.func
     if isinstance(function, ast.Attribute) and function.attr not in READING_METHODS:
         yield from _roots(function.value)
-        yield from _handed_on(function.value, flat)
+        yield from _passed_on(function.value, flat)
     if isinstance(function, ast.Name) and function.id in READING_FUNCTIONS:
         return
-    for argument in call.args:
-        yield from _handed_on(argument, flat)
-    for keyword in call.keywords:
-        yield from _handed_on(keyword.value, flat)
+    for argument in arguments_of(call):
+        yield from _passed_on(argument, flat)
 
 
-def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
+def _passed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
     """The names whose objects, or parts of them, the value is made of."""
     match value:
         case ast.Name(id=name):
@@ -135,11 +133,11 @@ def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
             | ast.Dict(values=parts)
         ):
             for part in parts:
-                yield from _handed_on(part, flat)
+                yield from _passed_on(part, flat)
         case ast.Starred(value=inner) | ast.NamedExpr(value=inner) | ast.Await(value=inner):
-            yield from _handed_on(inner, flat)
+            yield from _passed_on(inner, flat)
         case ast.IfExp(body=body, orelse=orelse):
-            yield from (*_handed_on(body, flat), *_handed_on(orelse, flat))
+            yield from (*_passed_on(body, flat), *_passed_on(orelse, flat))
 
 
 def _parts_of(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
@@ -171,10 +169,17 @@ def _by_definition(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str
     They may where it has a default that can change, or a decorator that may keep something.
     """
     # Python makes defaults once, when the function is defined: all calls share them.
-    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-    constants = [default for default in defaults if isinstance(default, ast.Constant)]
-    if len(constants) < len(defaults) or any(map(may_call, node.decorator_list)):
+    shares_default = not are_constants(defaults_of(node.args))
+    if shares_default or any(map(may_call, node.decorator_list)):
         yield node.name
+
+
+def _may_change_later(node: ast.ClassDef) -> bool:
+    """Whether a use of the class may change the class itself."""
+    # Keywords go to the metaclass or to `__init_subclass__`, which may keep the class.
+    if node.keywords or any(map(may_call, node.decorator_list)):
+        return True
+    return _changes_itself(node)
 
 
 def _changes_itself(node: ast.ClassDef) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.dataflow import outside
 from nbci.dataflow.naming import Naming
-from nbci.dataflow.state import State, joined
+from nbci.dataflow.state import State, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +40,7 @@ class Blocks(Naming):
     def _perhaps_cut_short(self, statements: Sequence[ast.stmt]) -> None:
         start, mark = self.state.copy(), len(self.events)
         end = self._branch(start, statements)
-        self.state = joined([end, start.perhaps(self.events[mark:])])
+        self.state = join([end, start.perhaps(self.events[mark:])])
 
     def visit(self, node: ast.AST) -> None:
         """Visit a node, keeping its line for positions."""
@@ -57,7 +57,7 @@ class Blocks(Naming):
                 ends.append(self._branch(start, [part]))
             else:
                 ends.append(self._branch(start, part))
-        self.state = joined(ends)
+        self.state = join(ends)
 
     visit_IfExp = visit_If
 
@@ -80,7 +80,7 @@ class Blocks(Naming):
             self.visit(part)
         if maybe:
             start = self.state
-            self.state = joined([start, self._branch(start, maybe)])
+            self.state = join([start, self._branch(start, maybe)])
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
@@ -102,7 +102,7 @@ class Blocks(Naming):
         after = start.perhaps(self.events[mark:])
         self.state = after
         if orelse:
-            self.state = joined([after, self._branch(after, orelse)])
+            self.state = join([after, self._branch(after, orelse)])
 
     def _end_of_path(self, node: ast.AST) -> None:
         self.generic_visit(node)
@@ -127,7 +127,7 @@ class Blocks(Naming):
             ends = [self._branch(self.state, node.orelse)]
         for handler in node.handlers:
             ends.append(self._branch(failed, [handler]))
-        self.state = joined(ends)
+        self.state = join(ends)
         if node.finalbody:
             self._finally(node.finalbody, start.perhaps(self.events[mark:]))
 
@@ -198,7 +198,7 @@ class Blocks(Naming):
         # Without `case _` none of the patterns may match.
         if not exhaustive:
             ends.append(start)
-        self.state = joined(ends)
+        self.state = join(ends)
 
     def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
         self.generic_visit(node)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from nbci.dataflow.magics import Effect, effect_of, hidden_code
+from nbci.dataflow.syntax import is_star_import
 from nbci.errors import Location, UsageError
 
 _UNENCODABLE = re.compile("[\0\ud800-\udfff]")
@@ -90,7 +91,7 @@ def _name_stars(tree: ast.Module, stars: Stars) -> None:
     if not stars:
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and "*" in [alias.name for alias in node.names]:
+        if is_star_import(node):
             names = stars.get("." * node.level + (node.module or ""))
             if names is not None:
                 node.names = [ast.alias(name=name) for name in names]
@@ -119,7 +120,7 @@ def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
         text = "%" + text.strip()
     # `In [1]: x` is valid Python too, an annotation of `In[1]`: so the prompt is looked for first.
     if _PASTED_PROMPT.match(text):
-        python = _transformed(text)
+        python = _transform(text)
     else:
         try:
             return ParsedCell(
@@ -129,7 +130,7 @@ def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
         except _TooDeepError:
             raise
         except _Invalid:
-            python = _transformed(text)
+            python = _transform(text)
             # Unchanged text fails again; changed text may pass: IPython takes indentation away.
             if python.rstrip() == text.rstrip() and "get_ipython" not in text:
                 raise
@@ -212,7 +213,7 @@ def _compile(tree: ast.Module) -> None:
         compile(part, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 
-def _transformed(text: str) -> str:
+def _transform(text: str) -> str:
     """The text after IPython's transformation, with the same line numbers.
 
     Blank lines that IPython drops at the top are put back.

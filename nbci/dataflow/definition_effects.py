@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from msgspec import Struct, field
@@ -35,6 +35,16 @@ class Body(Struct, frozen=True, kw_only=True):
     def without_certainty(self) -> Body:
         """The same where the name may stand for something else when it is called."""
         return replace(self, surely_reads=frozenset(), surely_calls=frozenset())
+
+
+def has_class(bodies: Iterable[Body]) -> bool:
+    """Whether one of them is of a class, so that a call makes an instance."""
+    return any(body.kind == "class" for body in bodies)
+
+
+def without_certainty(bodies: Iterable[Body]) -> tuple[Body, ...]:
+    """The same where it is not certain that a call runs these."""
+    return tuple(map(Body.without_certainty, bodies))
 
 
 Definitions = Mapping[str, tuple[Body, ...]]

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from nbci.dataflow import outside, scopes
 from nbci.dataflow.blocks import Blocks
-from nbci.dataflow.definition_effects import Body
+from nbci.dataflow.definition_effects import Body, has_class, without_certainty
+from nbci.dataflow.syntax import arguments_of, names_in, plain_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +36,7 @@ class DefinitionWalk(Blocks):
         if self._at_module_level(node.name):
             name = node.name
         self._define(name, node)
-        self._decorated(self.owner or node.name, node)
+        self._use_if_decorated(self.owner or node.name, node)
         self.bind(node.name)
 
     visit_AsyncFunctionDef = visit_FunctionDef
@@ -58,18 +59,17 @@ class DefinitionWalk(Blocks):
             with self._scope(scopes.class_scope(node, self.depth)):
                 self._block(node.body)
         self.owner = owner
-        self._decorated(self.owner or node.name, node)
+        self._use_if_decorated(self.owner or node.name, node)
         self.bind(node.name)
         # An instance has the methods of the bases, too.
         if module_level and not self.inner:
-            bases = [base for base in node.bases if isinstance(base, ast.Name)]
-            self._carry_from(node.name, bases)
+            self._carry_from(node.name, plain_names(node.bases))
 
-    def _decorated(
+    def _use_if_decorated(
         self, name: str, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     ) -> None:
         """A decorator may call what it decorates, before that has its name."""
-        if not self.inner and any(outside.may_call(decorator) for decorator in node.decorator_list):
+        if not self.inner and any(map(outside.may_call, node.decorator_list)):
             self._use(name)
 
     def _at_module_level(self, name: str) -> bool:
@@ -110,13 +110,14 @@ class DefinitionWalk(Blocks):
         if plain and not decorated and not walk.yields:
             surely_reads = frozenset(walk.surely)
             surely_calls = frozenset(walk.surely_calls)
+        binds, unbinds = walk.bound_and_unbound()
         return Body(
             kind=kind,
             reads=frozenset(walk.needs),
             surely_reads=surely_reads,
             surely_calls=surely_calls,
-            binds=frozenset(name for name, bound in walk.events if bound),
-            unbinds=frozenset(name for name, bound in walk.events if not bound),
+            binds=binds,
+            unbinds=unbinds,
             uncertain=tuple(dict.fromkeys(walk.uncertain)),
             any_name=tuple(dict.fromkeys(walk.any_name)),
         )
@@ -145,6 +146,7 @@ class DefinitionWalk(Blocks):
     def _keep(self, name: str, body: Body) -> None:
         self.definitions.setdefault(name, []).append(body)
         self.defines_in_loop = self.defines_in_loop or self.loops > 0
+        # What other names lead to may have led through this one.
         self._reached.clear()
 
     def _carry(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
@@ -156,16 +158,16 @@ class DefinitionWalk(Blocks):
             return
         for target in targets:
             for name in scopes.target_names(target):
-                self._carry_from(name, _handed_on(value, self._is_class))
+                self._carry_from(name, _passed_on(value, self._is_class))
 
     def _carry_from(self, name: str, sources: Iterable[ast.Name]) -> None:
         for source in sources:
             if source.id != name and scopes.binding_scope(name, self.scopes) is None:
-                for body in self._bodies(source.id):
-                    self._keep(name, replace(body.without_certainty(), kind="value"))
+                for body in without_certainty(self._bodies(source.id)):
+                    self._keep(name, replace(body, kind="value"))
 
     def _is_class(self, name: str) -> bool:
-        return any(body.kind == "class" for body in self._bodies(name))
+        return has_class(self._bodies(name))
 
     def _arguments(self, args: ast.arguments) -> None:
         for default in (*args.defaults, *args.kw_defaults):
@@ -176,6 +178,7 @@ class DefinitionWalk(Blocks):
                 self._annotation(arg.annotation)
 
     def _annotation(self, node: ast.expr) -> None:
+        # A text in an annotation is code of its own: `def f(x: "Model")`.
         for part in ast.walk(node):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 self.in_text.update(outside.names_in_expression(part.value))
@@ -185,9 +188,9 @@ class DefinitionWalk(Blocks):
             self.visit(node)
 
     def _mention(self, node: ast.AST) -> None:
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and scopes.leads_to_module(part.id, self.scopes):
-                self.mentions.add(part.id)
+        for name in names_in(node):
+            if scopes.leads_to_module(name, self.scopes):
+                self.mentions.add(name)
 
     def _type_scopes(self, node: ast.AST) -> list[Scope]:
         names = scopes.type_parameter_names(node)
@@ -198,6 +201,7 @@ class DefinitionWalk(Blocks):
     @contextmanager
     def _type_scope(self, node: ast.AST) -> Iterator[None]:
         with self._scope(*self._type_scopes(node)):
+            # Python computes their bounds only when somebody asks for them (PEP 695).
             for parameter in getattr(node, "type_params", ()):
                 if getattr(parameter, "bound", None) is not None:
                     with self._conditional():
@@ -213,7 +217,7 @@ class DefinitionWalk(Blocks):
             del self.scopes[len(self.scopes) - len(inner) :]
 
 
-def _handed_on(value: ast.expr, is_class: Callable[[str], bool]) -> Iterator[ast.Name]:
+def _passed_on(value: ast.expr, is_class: Callable[[str], bool]) -> Iterator[ast.Name]:
     """The names in the value, but for the functions and objects that it only calls."""
     pending: list[ast.AST] = [value]
     while pending:
@@ -223,7 +227,6 @@ def _handed_on(value: ast.expr, is_class: Callable[[str], bool]) -> Iterator[ast
         elif isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name) and is_class(node.func.id):
                 yield node.func
-            pending.extend(node.args)
-            pending.extend(keyword.value for keyword in node.keywords)
+            pending.extend(arguments_of(node))
         else:
             pending.extend(ast.iter_child_nodes(node))

@@ -6,8 +6,10 @@ Steps that do not use the names of those that do no more run in the same way wit
 from __future__ import annotations
 
 import ast
-import builtins
 import sys
+
+from nbci.dataflow.outside import BUILTIN_EXCEPTIONS
+from nbci.dataflow.syntax import consists_of, defaults_of, plain_names
 
 WITHOUT_EFFECT = frozenset(
     "IPython PIL altair bokeh boto3 bs4 catboost cloudpickle cv2 dask datasets dill duckdb "
@@ -34,11 +36,7 @@ _PLAIN_DECORATORS = frozenset({"staticmethod", "classmethod", "property"})
 _PROPERTY_PARTS = frozenset({"setter", "getter", "deleter"})
 # Python calls it whenever a class is derived, so a base class that has it does more.
 _HOOK = "__init_subclass__"
-PLAIN_BASES = frozenset({"object"}) | {
-    name
-    for name, value in vars(builtins).items()
-    if isinstance(value, type) and issubclass(value, BaseException)
-}
+PLAIN_BASES = frozenset({"object", *BUILTIN_EXCEPTIONS})
 """Built-in classes that do nothing when a class is derived from them."""
 
 
@@ -48,14 +46,16 @@ def may_have_effect(node: ast.Import | ast.ImportFrom) -> bool:
     Every step runs such an import, whether it uses its names or not.
     """
     if isinstance(node, ast.Import):
-        modules = [alias.name for alias in node.names]
+        return any(not _is_without_effect(alias.name) for alias in node.names)
     # A relative import is of the project's own code, of which no list says that it does nothing.
-    elif node.level or not node.module:
+    if node.level or not node.module:
         return True
-    else:
-        modules = [node.module]
-    roots = {name.partition(".")[0] for name in modules}
-    return not roots <= WITHOUT_EFFECT | sys.stdlib_module_names
+    return not _is_without_effect(node.module)
+
+
+def _is_without_effect(module: str) -> bool:
+    package = module.partition(".")[0]
+    return package in WITHOUT_EFFECT or package in sys.stdlib_module_names
 
 
 def plain_bases(node: ast.stmt) -> tuple[str, ...] | None:
@@ -70,10 +70,11 @@ def plain_bases(node: ast.stmt) -> tuple[str, ...] | None:
         return ()
     if not isinstance(node, ast.ClassDef) or node.decorator_list or node.keywords:
         return None
-    bases = tuple(base.id for base in node.bases if isinstance(base, ast.Name))
+    bases = plain_names(node.bases)
+    # The value of any other expression is known only when it runs.
     if len(bases) != len(node.bases) or not all(map(_is_plain_in_class, node.body)):
         return None
-    return bases
+    return tuple(base.id for base in bases)
 
 
 def _is_plain_in_class(node: ast.stmt) -> bool:
@@ -81,10 +82,9 @@ def _is_plain_in_class(node: ast.stmt) -> bool:
         case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
         case ast.Assign(targets=targets, value=value):
-            names = [target for target in targets if isinstance(target, ast.Name)]
-            return len(names) == len(targets) and _consists_of(value, _DISPLAYS)
+            return plain_names(targets) == targets and consists_of(value, _DISPLAYS)
         case ast.AnnAssign(target=ast.Name(), annotation=annotation, value=value):
-            return _consists_of(annotation, _ANNOTATIONS) and _consists_of(value, _DISPLAYS)
+            return consists_of(annotation, _ANNOTATIONS) and consists_of(value, _DISPLAYS)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             plain = node.name != _HOOK and all(map(_is_plain_decorator, node.decorator_list))
             return plain and _is_plain_function(node)
@@ -103,8 +103,8 @@ def _is_plain_decorator(node: ast.expr) -> bool:
 def _is_plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether defaults are constants and annotations only name types; the body does not run."""
     arguments = node.args
-    for default in (*arguments.defaults, *arguments.kw_defaults):
-        if not _consists_of(default, _DISPLAYS):
+    for default in defaults_of(arguments):
+        if not consists_of(default, _DISPLAYS):
             return False
     named = (
         *arguments.posonlyargs,
@@ -114,13 +114,6 @@ def _is_plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         arguments.kwarg,
     )
     for argument in named:
-        if argument is not None and not _consists_of(argument.annotation, _ANNOTATIONS):
+        if argument is not None and not consists_of(argument.annotation, _ANNOTATIONS):
             return False
-    return _consists_of(node.returns, _ANNOTATIONS)
-
-
-def _consists_of(node: ast.expr | None, kinds: tuple[type[ast.AST], ...]) -> bool:
-    # What is not there, such as an annotation, does nothing.
-    if node is None:
-        return True
-    return all(isinstance(part, kinds) for part in ast.walk(node))
+    return consists_of(node.returns, _ANNOTATIONS)

@@ -53,10 +53,9 @@ def fresh_names(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
     for number, cell in cells:
         for node in cell.tree.body:
             if _is_fresh(node, known, makers, found):
-                found.update(dict.fromkeys(_bound(node), f"cell {number}"))
-            if isinstance(node, _DEFINITIONS) and any(
-                _draws(part, known, makers) for part in ast.walk(node)
-            ):
+                found.update(dict.fromkeys(_bound_names(node), f"cell {number}"))
+            # Only now: a function that draws gives fresh values to those that call it further down.
+            if isinstance(node, _DEFINITIONS) and _draws_anywhere(node, known, makers):
                 makers.add(node.name)
     return found
 
@@ -87,11 +86,14 @@ def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
             pending += ast.iter_child_nodes(part)
 
 
+def _draws_anywhere(definition: ast.stmt, known: Mapping[str, str], makers: set[str]) -> bool:
+    return any(_draws(part, known, makers) for part in ast.walk(definition))
+
+
 def _draws(node: ast.AST, known: Mapping[str, str], makers: set[str]) -> bool:
-    if isinstance(node, ast.keyword):  # a dataclass calls it for each instance
-        return (
-            node.arg == "default_factory" and (dotted_name(node.value, known) or "") in _NEVER_TWICE
-        )
+    # A dataclass calls the factory for each instance.
+    if isinstance(node, ast.keyword):
+        return node.arg == "default_factory" and dotted_name(node.value, known) in _NEVER_TWICE
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Name) and node.func.id in makers:
@@ -106,7 +108,7 @@ def _draws(node: ast.AST, known: Mapping[str, str], makers: set[str]) -> bool:
     return drawn or name in _NEVER_TWICE
 
 
-def _bound(node: ast.stmt) -> Iterator[str]:
+def _bound_names(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, _DEFINITIONS):
         yield node.name
         return

@@ -58,11 +58,12 @@ def lost_history(
     `given` are names that every step binds.
     """
     # Few cells mention the history, and a search of the text is cheaper than a walk over the tree.
-    if not any(_may_read(cell) for cell in cells):
+    if not any(map(_may_read, cells)):
         return
     shown, bound = 0, set(given)
     for index, cell in enumerate(cells):
-        bound |= _bound(cell.tree)
+        # IPython leaves `_` and `Out` alone from where code gives them a value of its own.
+        bound |= _bound_names(cell.tree)
         for node in _module_level(cell.tree):
             if (
                 not isinstance(node, ast.Name)
@@ -85,7 +86,7 @@ def _may_read(cell: ParsedCell) -> bool:
     return not cell.python.isascii() or _MENTIONED.search(cell.python) is not None
 
 
-def _bound(tree: ast.AST) -> set[str]:
+def _bound_names(tree: ast.AST) -> set[str]:
     """Every name that the code binds anywhere, in whatever way; such a name is the code's own."""
     names: set[str] = set()
     for node in ast.walk(tree):

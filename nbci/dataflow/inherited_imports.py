@@ -8,13 +8,17 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.prelude import split
+from nbci.dataflow.prelude import split_cell
+from nbci.dataflow.syntax import is_star_import
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.prelude import Statement
+
+    _ByPlace = dict[tuple[int, int], Statement]
+    """Statements by the number of their cell and their line in it."""
 
 
 def inherited_imports(
@@ -28,32 +32,37 @@ def inherited_imports(
     in which they may run. What `from X import *` binds nobody can list, so the steps after it
     import it again. `from __future__` holds for all cells further down.
     """
-    made = {name: tuple(_statements(cells)) for name, cells in own.items()}
-    if not any(made.values()):
+    futures: dict[str, _ByPlace] = {}
+    own_stars: dict[str, _ByPlace] = {}
+    for name, cells in own.items():
+        futures[name], own_stars[name] = _handed_down(cells)
+    if not any(futures.values()) and not any(own_stars.values()):
         return {}
-    futures: list[tuple[str, Statement]] = []
-    for name, statements in made.items():
-        futures += [(name, one) for one in statements if is_future(one)]
 
-    stars: dict[str, dict[tuple[int, int], Statement]] = {}
+    stars: dict[str, _ByPlace] = {}
     handed: dict[str, tuple[Statement, ...]] = {}
     for name in order:
-        inherited: dict[tuple[int, int], Statement] = {}
+        inherited: _ByPlace = {}
         for other in before[name]:
             inherited |= stars[other]
         # Star imports hold along the edges, which carry the values.
-        stars[name] = dict(inherited)
-        for one in made[name]:
-            if not is_future(one):
-                stars[name][one.cell, one.line] = one
+        stars[name] = inherited | own_stars[name]
 
-        # IPython's compiler keeps the flags of `from __future__` for all cells that run later.
-        last = max((number for number, _ in own[name]), default=0)
-        for other, one in futures:
-            if other != name and one.cell < last:
-                inherited[one.cell, one.line] = one
+        last = _last_cell(own[name])
+        for other, statements in futures.items():
+            if other == name:
+                continue
+            # IPython's compiler keeps the flags of `from __future__` for all cells that run later.
+            for (cell, line), statement in statements.items():
+                if cell < last:
+                    inherited[cell, line] = statement
         handed[name] = tuple(inherited[place] for place in sorted(inherited))
     return handed
+
+
+def _last_cell(cells: Sequence[tuple[int, ParsedCell]]) -> int:
+    """The highest number of the cells, 0 without any."""
+    return max((number for number, _ in cells), default=0)
 
 
 def is_future(statement: Statement) -> bool:
@@ -63,22 +72,27 @@ def is_future(statement: Statement) -> bool:
 
 def has_future_annotations(statements: Sequence[Statement]) -> bool:
     """Whether one of them is `from __future__ import annotations`."""
-    return any(one.names.future_annotations for one in statements)
+    return any(statement.names.future_annotations for statement in statements)
 
 
-def _statements(cells: Sequence[tuple[int, ParsedCell]]) -> Iterator[Statement]:
+def _handed_down(cells: Sequence[tuple[int, ParsedCell]]) -> tuple[_ByPlace, _ByPlace]:
+    """The cells' imports from `__future__`, and their star imports."""
+    futures: _ByPlace = {}
+    stars: _ByPlace = {}
     for number, cell in cells:
+        # A cell that may fail may not have come as far as its import.
         if cell.may_fail or not any(map(_is_handed_down, cell.tree.body)):
             continue
-        for one in split(number, cell.source):
-            if any(map(_is_handed_down, one.code.tree.body)):
-                yield one
+        for statement in split_cell(number, cell.source):
+            if is_future(statement):
+                futures[statement.cell, statement.line] = statement
+            elif any(map(is_star_import, statement.code.tree.body)):
+                stars[statement.cell, statement.line] = statement
+    return futures, stars
 
 
 def _is_handed_down(node: ast.stmt) -> bool:
-    if _is_future(node):
-        return True
-    return isinstance(node, ast.ImportFrom) and "*" in [alias.name for alias in node.names]
+    return _is_future(node) or is_star_import(node)
 
 
 def _is_future(node: ast.stmt) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.dataflow.syntax import names_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,37 +18,10 @@ if TYPE_CHECKING:
 
 _RUN_IN_PLACE = frozenset({"time", "prun", "capture"})
 _RUN_APART = frozenset({"timeit", "memit", "lprun", "mprun"})
-_SCRIPTS = frozenset(
-    {
-        "bash",
-        "sh",
-        "script",
-        "python",
-        "python2",
-        "python3",
-        "pypy",
-        "perl",
-        "ruby",
-        "cmd",
-        "powershell",
-    }
-)
+# They run in a process of their own, so only `--out` and its like bind names.
+_SCRIPTS = frozenset("bash cmd perl powershell pypy python python2 python3 ruby script sh".split())
 _HARMLESS_CELL = frozenset(
-    {
-        "writefile",
-        "file",
-        "html",
-        "HTML",
-        "svg",
-        "SVG",
-        "latex",
-        "markdown",
-        "javascript",
-        "js",
-        "sx",
-        "system",
-        "!",
-    }
+    "! HTML SVG file html javascript js latex markdown svg sx system writefile".split()
 )
 _HARMLESS_LINE = frozenset(
     "alias alias_magic autoawait autocall autoindent automagic autosave bookmark cat cd clear "
@@ -66,6 +41,7 @@ _OPTIONS_WITH_VALUE = {
     "lprun": "fmTDsu",
     "mprun": "fTc",
 }
+# What IPython's input transformation makes of `%`, `%%` and `!`.
 _CALLS = frozenset({"run_line_magic", "run_cell_magic", "system", "getoutput"})
 # `$$` is how IPython writes a plain dollar sign for the shell.
 _DOLLAR = re.compile(r"(?<!\$)\$([A-Za-z_]\w*)")
@@ -130,7 +106,7 @@ def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
     """
     shell = _shell_text(call)
     if shell is not None:
-        return Effect(reads=_expanded(shell))
+        return Effect(reads=_interpolated_names(shell))
     magic = _magic(call)
     if magic is None:
         return None
@@ -145,7 +121,7 @@ def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
 
 
 def _effect_of_text(magic: _Magic) -> Effect:
-    reads = _expanded(magic.line)
+    reads = _interpolated_names(magic.line)
     if magic.cell is not None:
         if magic.name in _SCRIPTS:
             return Effect(reads=reads, binds=_script_outputs(magic.line))
@@ -224,6 +200,7 @@ def _without_options(magic: _Magic) -> tuple[str, tuple[str, ...]]:
 def _script_outputs(line: str) -> tuple[str, ...]:
     try:
         words = shlex.split(line)
+    # A quote without its end.
     except ValueError:
         words = line.split()
     names = []
@@ -234,7 +211,7 @@ def _script_outputs(line: str) -> tuple[str, ...]:
     return _names_in(names)
 
 
-def _expanded(line: str) -> tuple[str, ...]:
+def _interpolated_names(line: str) -> tuple[str, ...]:
     """The names whose values IPython puts in for `$name` and `{expression}`.
 
     Where that fails, IPython leaves the text as it is.
@@ -245,5 +222,5 @@ def _expanded(line: str) -> tuple[str, ...]:
             tree = ast.parse(expression.partition("!")[0].strip() or "0", mode="eval")
         except (SyntaxError, ValueError):
             continue
-        names.update(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+        names |= names_in(tree)
     return tuple(sorted(names))

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.definition_effects import NONE_KNOWN
+from nbci.dataflow.syntax import consists_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.definition_effects import Definitions
     from nbci.dataflow.prelude import Statement
 
+# Of these Python makes numbers, texts and tuples of them, which nobody can change.
 _CONSTANT_PARTS = (
     ast.Constant,
     ast.Tuple,
@@ -37,23 +39,50 @@ def mutable_names(
     changeable = set(params)
     for statement in prelude:
         changeable |= _changeable(statement)
-    groups: dict[str, set[str]] = {name: {name} for name in changeable}
+    groups = _Groups(changeable)
     for statement in prelude:
         tied = set(statement.binds | statement.names.needs)
-        for function in _handed_to(statement):
+        for function in _keepers(statement):
             for body in definitions.get(function, ()):
                 tied |= body.reads
-        _tie(groups, sorted(tied & changeable))
-
-    # One frozen set a group, not one a name: a group may have thousands.
-    frozen = {id(group): frozenset(group) for group in groups.values()}
-    return {name: frozen[id(group)] for name, group in groups.items()}
+        groups.tie(tied & changeable)
+    return groups.by_name()
 
 
-def _handed_to(statement: Statement) -> Iterator[str]:
-    """The functions that the statement calls without using their result, or decorates with.
+class _Groups:
+    """Names in disjoint groups, each name in one of its own at first."""
 
-    They may keep what they get.
+    def __init__(self, names: Iterable[str]) -> None:
+        self._group_of: dict[str, set[str]] = {name: {name} for name in names}
+
+    def tie(self, names: Iterable[str]) -> None:
+        """Make one group of all the groups that these names are in."""
+        # All names of a group have the same set object, so its identity tells groups apart.
+        found: dict[int, set[str]] = {}
+        for name in names:
+            group = self._group_of[name]
+            found[id(group)] = group
+        if len(found) < 2:
+            return
+        together = set().union(*found.values())
+        self._group_of.update(dict.fromkeys(together, together))
+
+    def by_name(self) -> dict[str, frozenset[str]]:
+        """Each name with its group."""
+        # One frozen set a group, not one a name: a group may have thousands.
+        frozen: dict[int, frozenset[str]] = {}
+        groups: dict[str, frozenset[str]] = {}
+        for name, group in self._group_of.items():
+            if id(group) not in frozen:
+                frozen[id(group)] = frozenset(group)
+            groups[name] = frozen[id(group)]
+        return groups
+
+
+def _keepers(statement: Statement) -> Iterator[str]:
+    """The functions that may keep what they get.
+
+    The statement calls them without a use of their result, or decorates with them.
     """
     for node in statement.code.tree.body:
         match node:
@@ -66,29 +95,12 @@ def _handed_to(statement: Statement) -> Iterator[str]:
                             yield name
 
 
-def _tie(groups: dict[str, set[str]], names: Iterable[str]) -> None:
-    # All names of a group have the same set object, so its identity tells groups apart.
-    found = {id(groups[name]): groups[name] for name in names}
-    if len(found) < 2:
-        return
-    together = set().union(*found.values())
-    for name in together:
-        groups[name] = together
-
-
 def _changeable(statement: Statement) -> frozenset[str]:
     if statement.kind == "import":
         return frozenset()
     for node in statement.code.tree.body:
-        if (
-            isinstance(node, ast.Assign | ast.AnnAssign)
-            and node.value is not None
-            and _is_constant(node.value)
-        ):
-            return frozenset()
+        match node:
+            case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+                if consists_of(value, _CONSTANT_PARTS):
+                    return frozenset()
     return statement.binds
-
-
-def _is_constant(value: ast.expr) -> bool:
-    """Whether the value cannot be changed: numbers, text, and what operators make of them."""
-    return all(isinstance(node, _CONSTANT_PARTS) for node in ast.walk(value))

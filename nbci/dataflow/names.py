@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.dataflow.definition_effects import NONE_KNOWN, Body, Definitions, Position
+from nbci.dataflow.definition_effects import (
+    NONE_KNOWN,
+    Body,
+    Definitions,
+    Position,
+    without_certainty,
+)
 from nbci.dataflow.walk import Walk
 
 if TYPE_CHECKING:
@@ -72,9 +78,10 @@ def names_of(
         if walk.defines_in_loop:
             later = dict(known)
             for name, bodies in walk.kept_definitions().items():
-                later[name] = tuple(body.without_certainty() for body in bodies)
+                later[name] = without_certainty(bodies)
             walk = Walk(known=later, future_annotations=future_annotations)
             walk.run(cells)
+    # The visitor needs a few Python frames for each level of the syntax tree.
     except RecursionError:
         return _names_of_deep_code(cells)
     return _names(walk)
@@ -82,7 +89,7 @@ def names_of(
 
 def _names(walk: Walk) -> Names:
     binds = set(walk.state.maybe)
-    unbound = {name for name, bound in walk.events if not bound}
+    unbound = set(walk.bound_and_unbound()[1])
     # A later step may call the function: then it binds and deletes there.
     for bodies in walk.definitions.values():
         for body in bodies:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from nbci.dataflow import outside, scopes
@@ -60,6 +61,13 @@ class Naming(ast.NodeVisitor):
     def kept_definitions(self) -> dict[str, tuple[Body, ...]]:
         """The definitions seen, by the name that leads to them."""
         return {name: tuple(kept) for name, kept in self.definitions.items()}
+
+    def bound_and_unbound(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names that got a value anywhere in the walk, and those that lost one."""
+        names: dict[bool, set[str]] = {True: set(), False: set()}
+        for name, bound in self.events:
+            names[bound].add(name)
+        return frozenset(names[True]), frozenset(names[False])
 
     def read(self, name: str, *, sure: bool = True) -> None:
         """The name is read here; `sure` if this line reads it whenever it runs."""
@@ -145,8 +153,10 @@ class Naming(ast.NodeVisitor):
         self._may_do(reached)
 
     def _may_do(self, reached: Reached) -> None:
-        events = [(name, True) for name in sorted(reached.binds)]
-        events += [(name, False) for name in sorted(reached.unbinds)]
+        # Sorted, so that the names of code are found in one order in every process.
+        binds = zip(sorted(reached.binds), repeat(True))
+        unbinds = zip(sorted(reached.unbinds), repeat(False))
+        events = [*binds, *unbinds]
         if events:
             self.state = self.state.perhaps(events)
             self.events.extend(events)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import repeat
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.alterations import altered_names, called_names, instantiated, is_flat
-from nbci.dataflow.flow import names_of_steps
+from nbci.dataflow.alterations import altered_names, called_names, classes_used, is_flat
+from nbci.dataflow.origin import Origin
+from nbci.dataflow.prelude import codes_of
 from nbci.dataflow.shared_objects import Sharing, library_names, links, looked_up_names, loop_names
+from nbci.dataflow.step_code import bound_names, names_of_steps
 from nbci.dataflow.subclasses import defined_classes, with_subclasses
-from nbci.dataflow.undefined import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
-    from nbci.dataflow.flow import StepCode
     from nbci.dataflow.names import Names
     from nbci.dataflow.prelude import Statement
+    from nbci.dataflow.step_code import StepCode
 
 _NONE_FRESH: Mapping[str, str] = MappingProxyType({})
 
@@ -38,24 +40,15 @@ def order_from_flow(
     """
     origin = Origin.of(params, prelude, settled)
     names = names_of_steps(steps, range(len(steps)), origin)
-    bound = origin.own.union(*(found.binds for found in names))
     alterations = _Alterations(steps, names, prelude)
     altered = alterations.by_steps(origin)
     sharing = _Sharers(alterations, altered, origin, prelude)
+    uncertain_before = _uncertain_before(names, origin)
     order = _NameOrder(origin, fresh)
-    uncertain: list[int] = []
     for step, (found, read) in enumerate(zip(names, with_subclasses(names), strict=True)):
-        # Code that cannot be followed may give a name that no code is seen to bind.
-        if any(name not in bound and not origin.has(name) for name in found.needs):
-            order.edges[step].update(uncertain)
-            # Where it is such a step too, later steps need only come after this one.
-            if found.uncertain:
-                uncertain = [step]
-        elif found.uncertain:
-            uncertain.append(step)
-
         anew = (found.surely_binds | found.unbinds) - read
         writes = altered[step] | found.binds | found.changes | found.unbinds
+        order.edges[step].update(uncertain_before[step])
         order.edges[step].update(sharing.before(step, read | writes, writes, anew))
         for name in sorted(read | writes):
             order.use(name, step, found, writes=name in writes, anew=name in anew)
@@ -65,6 +58,29 @@ def order_from_flow(
         for earlier in sorted(order.edges[step]):
             edges.append((steps[earlier].name, later.name))
     return tuple(edges)
+
+
+def _uncertain_before(names: Sequence[Names], origin: Origin) -> list[tuple[int, ...]]:
+    """For each step those whose code cannot be followed, if they may give it a name.
+
+    They may give any name that no code is seen to bind.
+    """
+    bound = bound_names(names, origin)
+    before: list[tuple[int, ...]] = []
+    uncertain: tuple[int, ...] = ()
+    for step, found in enumerate(names):
+        lacking = found.needs - bound
+        lacks_name = not all(map(origin.has, lacking))
+        if lacks_name:
+            before.append(uncertain)
+        else:
+            before.append(())
+        if found.uncertain:
+            # Where it comes after them itself, later steps need only come after this one.
+            if lacks_name:
+                uncertain = ()
+            uncertain += (step,)
+    return before
 
 
 class _NameOrder:
@@ -114,7 +130,7 @@ class _NameOrder:
             maker = before
 
 
-def _flat(prelude: Sequence[Statement], codes: Iterable[ParsedCell]) -> frozenset[str]:
+def _flat_names(prelude: Sequence[Statement], codes: Iterable[ParsedCell]) -> frozenset[str]:
     """The names of containers of constants that no code is seen to put anything else into."""
     flat: frozenset[str] = frozenset()
     for statement in prelude:
@@ -123,14 +139,16 @@ def _flat(prelude: Sequence[Statement], codes: Iterable[ParsedCell]) -> frozense
     # Most notebooks have none, and to look through all code takes time.
     if not flat:
         return flat
-    return flat.difference(*(altered_names(code, flat) for code in codes))
+    altered: set[str] = set()
+    for code in codes:
+        altered |= altered_names(code, flat)
+    return flat - altered
 
 
-def _cells(steps: Iterable[StepCode]) -> list[ParsedCell]:
-    cells: list[ParsedCell] = []
+def _all_code(prelude: Iterable[Statement], steps: Iterable[StepCode]) -> Iterator[ParsedCell]:
+    yield from codes_of(prelude)
     for step in steps:
-        cells += step.cells
-    return cells
+        yield from step.cells
 
 
 class _Sharers:
@@ -146,8 +164,7 @@ class _Sharers:
         self.steps = alterations.steps
         self.names = alterations.names
         self.origin = origin
-        statements = [statement.code for statement in prelude]
-        self.libraries = library_names([*statements, *_cells(self.steps)])
+        self.libraries = library_names(_all_code(prelude, self.steps))
         changing = frozenset().union(*altered)
         # What steps change by way of a definition, for those definitions that change anything.
         through: dict[str, frozenset[str]] = {}
@@ -159,9 +176,11 @@ class _Sharers:
         self.kept = origin.own - changing - through.keys()
         self.looked_up: set[str] = set()
         self.sharing = Sharing()
-        self._join(through[name] | {name} for name in through if name in origin.own)
-        for statement in prelude:
-            self._join(links(statement.code, self.libraries))
+        for name, changed in through.items():
+            if name in origin.own:
+                self._join([changed | {name}])
+        for code in codes_of(prelude):
+            self._join(links(code, self.libraries))
 
     def before(
         self, step: int, used: frozenset[str], writes: frozenset[str], anew: frozenset[str]
@@ -216,11 +235,13 @@ class _Alterations:
             if statement.kind != "import":
                 defined.append((statement.code, statement.binds))
         for step, found in zip(steps, names, strict=True):
-            defined += [(cell, frozenset(found.definitions)) for cell in step.cells]
-        self.flat = _flat(prelude, [code for code, _ in defined])
+            # Later steps may use the definitions: what those alter may come about there.
+            defined.extend(zip(step.cells, repeat(frozenset(found.definitions))))
+        self.flat = _flat_names(prelude, [code for code, _ in defined])
         for code, binds in defined:
-            inside = (self.by_definition[name] for name in instantiated(code, classes))
-            altered = altered_names(code, self.flat).union(*inside)
+            altered = set(altered_names(code, self.flat))
+            for name in classes_used(code, classes):
+                altered |= self.by_definition[name]
             for name in binds:
                 self.by_definition[name] |= altered
 

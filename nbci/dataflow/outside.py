@@ -7,6 +7,8 @@ import builtins
 import re
 from typing import TYPE_CHECKING
 
+from nbci.dataflow.syntax import are_constants
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -43,6 +45,7 @@ _SHELL_CALLS = frozenset(
         "reset",
     }
 )
+# Those of the standard library, pytest, numba and torch that do not run what they decorate.
 _SAFE_DECORATORS = frozenset(
     "abstractmethod asynccontextmanager cache cached_property classmethod contextmanager "
     "dataclass deleter fixture getter jit lru_cache njit no_grad override overload property "
@@ -50,19 +53,23 @@ _SAFE_DECORATORS = frozenset(
 )
 # `warnings.catch_warnings` catches no exceptions, unlike others with such a name.
 _SWALLOWING = re.compile("suppress|raises|ignore|catch(?!_warnings)|swallow")
+BUILTIN_EXCEPTIONS: dict[str, type[BaseException]] = {
+    name: value
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
 # Handlers of these never catch a NameError, so a missing name still ends the step.
 _BEYOND_NAME_ERROR = frozenset(
-    name
-    for name, value in vars(builtins).items()
-    if isinstance(value, type)
-    and issubclass(value, BaseException)
-    and not issubclass(NameError, value)
+    name for name, kind in BUILTIN_EXCEPTIONS.items() if not issubclass(NameError, kind)
 )
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+# Attributes and functions by which Python itself hands out a module's or a frame's names.
 _FRAMES = frozenset(
     {"__globals__", "f_globals", "f_locals", "currentframe", "_getframe", "user_global_ns"}
 )
+# `DataFrame.query` and `.eval`, `pandas.eval` and `numexpr.evaluate` look up the caller's names.
 _EVALUATORS = frozenset({"query", "eval", "evaluate"})
+# What loads a pickle finds classes by their names; test runners list all that a module has.
 _FINDING = re.compile(
     r"pickle|joblib|\bdill\b|shelve|torch\.load|load_model|mlflow"
     r"|testmod|unittest|pytest|__subclasses__|\bdir\(\)"
@@ -203,7 +210,7 @@ def _is_given_as_text(call: ast.Call) -> bool:
         # pandas calls the parameter `expr`, numexpr `ex`.
         if keyword.arg in {"expr", "ex"}:
             given.append(keyword.value)
-    return all(isinstance(node, ast.Constant) for node in given)
+    return are_constants(given)
 
 
 def names_in_query(call: ast.Call) -> Iterator[str]:

@@ -11,9 +11,10 @@ from msgspec import Struct
 from nbci.dataflow.code import ParsedCell, Stars, parse_cell
 from nbci.dataflow.effects import PLAIN_BASES, may_have_effect, plain_bases
 from nbci.dataflow.names import Names, names_of
+from nbci.dataflow.syntax import is_star_import
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence, Set
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.errors import Location
 
@@ -43,7 +44,12 @@ class Statement(Struct, frozen=True, kw_only=True):
         return self.names.mentions | self.names.in_text
 
 
-def split(
+def codes_of(statements: Iterable[Statement]) -> list[ParsedCell]:
+    """The code of each statement."""
+    return [statement.code for statement in statements]
+
+
+def split_cell(
     cell_number: int, source: str, *, where: Location | None = None, stars: Stars | None = None
 ) -> tuple[Statement, ...]:
     """The statements of a cell in order; CellSyntaxError if it is no valid Python.
@@ -77,9 +83,10 @@ def reach(
 ) -> tuple[Statement, ...]:
     """The statements that a step runs which wants these names, in order.
 
-    `named_by_steps` are the names that any step uses, through definitions too (see `named`): an
-    import or definition that binds none of them is there for its effect, and left out if it has
-    none. `complete`: nothing is left out, as the step may come upon what it does not name.
+    `named_by_steps` are the names that any step uses, through definitions too (`reached_names`
+    finds them): an import or definition that binds none of them is there for its effect, and left
+    out if it has none. `complete`: nothing is left out, as the step may come upon what it does not
+    name.
     """
     binders = _binders(statements)
     kept: set[int] = set()
@@ -102,7 +109,7 @@ def reach(
     return tuple(statements[index] for index in sorted(kept))
 
 
-def named(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset[str]:
+def reached_names(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset[str]:
     """The names that steps with these mentions use.
 
     They use names through the imports and definitions that they reach, too.
@@ -129,7 +136,7 @@ def _is_idle(
     index: int,
     statements: Sequence[Statement],
     binders: Mapping[str, Sequence[int]],
-    unnamed: Set[int],
+    unnamed: set[int],
 ) -> bool:
     """Whether a definition that no step names has no effect.
 
@@ -143,9 +150,11 @@ def _is_idle(
         if not found and base in PLAIN_BASES:
             continue
         # A base that is bound again below would be another class.
-        earlier = found and max(found) < index and unnamed >= set(found)
-        if not earlier or not all(_is_idle(other, statements, binders, unnamed) for other in found):
+        if not found or max(found) >= index or not unnamed.issuperset(found):
             return False
+        for other in found:
+            if not _is_idle(other, statements, binders, unnamed):
+                return False
     return True
 
 
@@ -168,9 +177,8 @@ def _statement(
     if isinstance(node, ast.Import | ast.ImportFrom):
         kind = "import"
         future_import = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-        # What it binds can be listed for modules of the project only.
-        star = any(alias.name == "*" for alias in node.names)
-        always = future_import or star or may_have_effect(node)
+        # What a star binds can be listed for modules of the project only.
+        always = future_import or is_star_import(node) or may_have_effect(node)
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         kind = "definition"
     return Statement(
@@ -194,7 +202,9 @@ def _text(
     `above` is the line where the statement before ends, `below` the one where the next begins.
     """
     # The syntax tree counts a definition from its `def` or `class`, not from its decorators.
-    first = min([node.lineno, *(part.lineno for part in getattr(node, "decorator_list", ()))])
+    first = node.lineno
+    for decorator in getattr(node, "decorator_list", ()):
+        first = min(first, decorator.lineno)
     last = node.end_lineno or node.lineno
     # It shares a line with another statement, so whole lines would be too much.
     if first == above or last == below:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from itertools import repeat
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
+
+from nbci.dataflow.syntax import defaults_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -141,7 +144,7 @@ def _own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
 
     The target of a `:=` in a comprehension belongs to the block.
     """
-    pending: list[tuple[ast.AST, bool]] = [(node, False) for node in body]
+    pending: list[tuple[ast.AST, bool]] = [*zip(body, repeat(False))]
     while pending:
         node, in_comprehension = pending.pop()
         if isinstance(node, ast.NamedExpr):
@@ -152,7 +155,7 @@ def _own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
             continue
         yield node
         inside = in_comprehension or isinstance(node, _COMPREHENSIONS)
-        pending.extend((child, inside) for child in _children(node))
+        pending.extend(zip(_children(node), repeat(inside)))
 
 
 def _children(node: ast.AST) -> Iterable[ast.AST]:
@@ -160,8 +163,6 @@ def _children(node: ast.AST) -> Iterable[ast.AST]:
         return ast.iter_child_nodes(node)
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]
-    # None stands for a keyword without a default.
-    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
     if isinstance(node, ast.Lambda):
-        return defaults
-    return [*node.decorator_list, *defaults]
+        return defaults_of(node.args)
+    return [*node.decorator_list, *defaults_of(node.args)]

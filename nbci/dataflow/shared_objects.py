@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from nbci.dataflow.alterations import READING_FUNCTIONS, READING_METHODS
 from nbci.dataflow.scopes import target_names
+from nbci.dataflow.syntax import arguments_of, defaults_of, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,14 +29,14 @@ _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 def links(cell: ParsedCell, libraries: frozenset[str]) -> Iterator[frozenset[str]]:
-    """Groups of names that the code may make share objects.
+    """Find groups of names that the code may make share objects.
 
     `libraries` are names that come from installed packages: what their functions give is taken
     for new.
     """
     finder = _Links(libraries)
     for node in ast.walk(cell.tree):
-        group = frozenset(finder.linked(node)) - libraries
+        group = frozenset(finder.linked_names(node)) - libraries
         if len(group) > 1:
             yield group
 
@@ -54,7 +55,7 @@ def looked_up_names(cell: ParsedCell) -> frozenset[str]:
     names: set[str] = set()
     for node in ast.walk(cell.tree):
         if isinstance(node, _FUNCTIONS):
-            names.update(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+            names |= names_in(node)
     return frozenset(names)
 
 
@@ -74,7 +75,8 @@ def _from_packages(node: ast.AST) -> Iterator[str]:
                 if not _is_standard(alias.name):
                     yield alias.asname or alias.name.partition(".")[0]
         case ast.ImportFrom(names=aliases, module=module) if not _is_standard(module or "."):
-            yield from (alias.asname or alias.name for alias in aliases)
+            for alias in aliases:
+                yield alias.asname or alias.name
 
 
 def _is_standard(module: str) -> bool:
@@ -85,45 +87,40 @@ class _Links:
     def __init__(self, libraries: frozenset[str]) -> None:
         self.libraries = libraries
 
-    def linked(self, node: ast.AST) -> Iterator[str]:
+    def linked_names(self, node: ast.AST) -> Iterator[str]:
         """The names that this part of the code links."""
         match node:
             case ast.Assign(targets=targets, value=value):
-                yield from (*_stored(targets), *self.held(value))
+                yield from (*_changed_names(targets), *self.names_behind(value))
             case (
                 ast.AnnAssign(target=target, value=ast.expr() as value)
                 | ast.NamedExpr(target=target, value=value)
+                | ast.AugAssign(target=target, value=value)
+                | ast.For(target=target, iter=value)
+                | ast.AsyncFor(target=target, iter=value)
+                | ast.withitem(context_expr=value, optional_vars=ast.expr() as target)
             ):
-                yield from (*_stored([target]), *self.held(value))
-            case ast.AugAssign(target=target, value=value):
-                yield from (*_stored([target]), *self.held(value))
-            case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
-                yield from (*_stored([target]), *self.held(value))
-            case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
-                yield from (*_stored([target]), *self.held(value))
+                yield from (*_changed_names([target]), *self.names_behind(value))
             case ast.Call():
                 yield from self._by_call(node)
             case ast.FunctionDef(args=arguments) | ast.AsyncFunctionDef(args=arguments):
                 yield node.name
-                # None stands for a keyword without a default.
-                keyword_defaults = filter(None, arguments.kw_defaults)
-                yield from self._held_by_all(
-                    [*arguments.defaults, *keyword_defaults, *node.decorator_list]
-                )
-            case ast.ClassDef(name=name, bases=bases, keywords=keywords):
-                parts = [*bases, *(keyword.value for keyword in keywords), *node.decorator_list]
-                attributes = [part.value for part in node.body if isinstance(part, ast.Assign)]
-                yield from (name, *self._held_by_all([*parts, *attributes]))
+                # The function keeps its defaults; a decorator may keep the function.
+                yield from self._names_behind_all([*defaults_of(arguments), *node.decorator_list])
+            case ast.ClassDef():
+                yield node.name
+                yield from self._names_behind_all(_parts_of_class(node))
 
-    def held(self, value: ast.expr) -> Iterator[str]:
+    def names_behind(self, value: ast.expr) -> Iterator[str]:
         """The names whose objects the value may be, or hold."""
         match value:
             case ast.Name(id=name):
                 yield name
             case ast.Call(func=function):
-                yield from self._given(value, function)
+                yield from self._names_behind_result(value, function)
+            # It looks them up when it is called, and may give or change their objects.
             case ast.Lambda(body=body):
-                yield from (part.id for part in ast.walk(body) if isinstance(part, ast.Name))
+                yield from names_in(body)
             # These are taken to make a new object, such as a number, a text or a table.
             case (
                 ast.Compare()
@@ -133,28 +130,26 @@ class _Links:
             ):
                 return
             case ast.Attribute(value=inner) | ast.Subscript(value=inner):
-                yield from self.held(inner)
+                yield from self.names_behind(inner)
             case _:
-                parts = ast.iter_child_nodes(value)
-                yield from self._held_by_all(
-                    part for part in parts if isinstance(part, ast.expr | ast.comprehension)
-                )
+                yield from self._names_behind_all(ast.iter_child_nodes(value))
 
-    def _held_by_all(self, values: Iterable[ast.expr | ast.comprehension]) -> Iterator[str]:
-        for value in values:
-            if isinstance(value, ast.comprehension):
-                yield from self.held(value.iter)
-            else:
-                yield from self.held(value)
+    def _names_behind_all(self, parts: Iterable[ast.AST]) -> Iterator[str]:
+        # Other parts of the syntax tree, such as operators, are no values.
+        for part in parts:
+            if isinstance(part, ast.comprehension):
+                yield from self.names_behind(part.iter)
+            elif isinstance(part, ast.expr):
+                yield from self.names_behind(part)
 
-    def _given(self, call: ast.Call, function: ast.expr) -> Iterator[str]:
+    def _names_behind_result(self, call: ast.Call, function: ast.expr) -> Iterator[str]:
         """The names that what the call gives may hold: what it was given, and who was called."""
         if isinstance(function, ast.Name) and function.id in READING_FUNCTIONS - _GIVING_PARTS:
             return
-        called = [*self.held(function)]
+        called = [*self.names_behind(function)]
         yield from called
         if self.libraries.isdisjoint(called):
-            yield from self._arguments(call)
+            yield from self._names_behind_all(arguments_of(call))
 
     def _by_call(self, call: ast.Call) -> Iterator[str]:
         """What is called may keep what it is given."""
@@ -167,13 +162,21 @@ class _Links:
                 return
             case ast.Attribute(attr=method) if method in READING_METHODS:
                 return
-        yield from (*self.held(call.func), *self._arguments(call))
-
-    def _arguments(self, call: ast.Call) -> Iterator[str]:
-        yield from self._held_by_all([*call.args, *(keyword.value for keyword in call.keywords)])
+        yield from self._names_behind_all([call.func, *arguments_of(call)])
 
 
-def _stored(targets: Iterable[ast.expr]) -> Iterator[str]:
+def _parts_of_class(node: ast.ClassDef) -> Iterator[ast.expr]:
+    """What the class may keep or hand on where it is defined."""
+    yield from node.bases
+    for keyword in node.keywords:
+        yield keyword.value
+    yield from node.decorator_list
+    for statement in node.body:
+        if isinstance(statement, ast.Assign):
+            yield statement.value
+
+
+def _changed_names(targets: Iterable[ast.expr]) -> Iterator[str]:
     """The names that an assignment binds, and those in whose objects it puts the value."""
     for target in targets:
         for part in ast.walk(target):
@@ -204,9 +207,10 @@ class Sharing:
 
     def join(self, names: Iterable[str]) -> None:
         """From here on these share objects."""
-        groups = list({id(group): group for group in map(self._group, names)}.values())
+        # A dictionary keeps their order. Groups that were joined before are one object.
+        distinct = dict.fromkeys(map(self._group, names))
         # The largest takes in the others, so that few names change their group.
-        groups.sort(key=lambda group: len(group.names), reverse=True)
+        groups = sorted(distinct, key=lambda group: len(group.names), reverse=True)
         for other in groups[1:]:
             groups[0].names |= other.names
             groups[0].last |= other.last

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.names import names_of
+from nbci.dataflow.syntax import is_star_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -72,25 +73,31 @@ class _Modules:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
-        declared = [
-            node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "__all__"
-        ]
+        mentions = _mentions_of_all(tree)
         # A second mention of `__all__` may change it, in ways that cannot be followed.
-        if len(declared) > 1:
+        if mentions > 1:
             return None
-        if declared:
-            return _listed(tree)
+        if mentions:
+            return _listed_names(tree)
         package = module
         if not is_package:
             package = module.rpartition(".")[0]
         inner: dict[str, tuple[str, ...]] = {}
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and "*" in [alias.name for alias in node.names]:
+            if is_star_import(node):
                 names = self.public(_absolute(node, package))
                 if names is None:
                     return None
                 inner["." * node.level + (node.module or "")] = names
-        return _bound(text, inner)
+        return _public_names(text, inner)
+
+
+def _mentions_of_all(tree: ast.AST) -> int:
+    count = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == "__all__":
+            count += 1
+    return count
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
@@ -104,7 +111,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join(parts)
 
 
-def _listed(tree: ast.Module) -> tuple[str, ...] | None:
+def _listed_names(tree: ast.Module) -> tuple[str, ...] | None:
     """What `__all__ = […]` lists."""
     for node in tree.body:
         match node:
@@ -120,7 +127,7 @@ def _listed(tree: ast.Module) -> tuple[str, ...] | None:
     return None
 
 
-def _bound(text: str, inner: Stars) -> tuple[str, ...] | None:
+def _public_names(text: str, inner: Stars) -> tuple[str, ...] | None:
     try:
         names = names_of([parse_cell(text, stars=inner)])
     except CellSyntaxError:

@@ -55,16 +55,18 @@ class State(Struct):
         return after
 
 
-def joined(states: Sequence[State]) -> State:
-    """What is known when any one of the states may have led here."""
+def join(states: Sequence[State]) -> State:
+    """What is known when any one of the states, of which there is one at least, led here."""
     # Ways that ended before, as with `raise`, do not lead here.
     live = [state for state in states if not state.dead]
     if not live:
-        return State(
-            set(states[0].sure), set().union(*(state.maybe for state in states)), dead=True
-        )
-    return State(
-        set.intersection(*(state.sure for state in live)),
-        set().union(*(state.maybe for state in live)),
-        set.intersection(*(state.gone for state in live)),
-    )
+        after = State(set(states[0].sure), dead=True)
+        for state in states:
+            after.maybe |= state.maybe
+        return after
+    after = live[0].copy()
+    for state in live[1:]:
+        after.sure &= state.sure
+        after.maybe |= state.maybe
+        after.gone &= state.gone
+    return after

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from nbci.dataflow.definition_effects import has_class
 from nbci.dataflow.outside import SUBCLASSES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def defined_classes(names: Names) -> frozenset[str]:
     """The names of the classes that the code defines."""
     classes = []
     for name, bodies in names.definitions.items():
-        if "class" in [body.kind for body in bodies]:
+        if has_class(bodies):
             classes.append(name)
     return frozenset(classes)
 

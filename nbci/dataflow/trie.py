@@ -37,7 +37,7 @@ def lookup(trie: Trie, key: int, levels: int) -> Givers:
     return NO_GIVERS
 
 
-def stored(trie: Trie, key: int, givers: Givers, levels: int) -> Trie:
+def with_givers(trie: Trie, key: int, givers: Givers, levels: int) -> Trie:
     """The trie with other givers for a name."""
     if not levels:
         return givers
@@ -45,11 +45,11 @@ def stored(trie: Trie, key: int, givers: Givers, levels: int) -> Trie:
     if isinstance(trie, tuple):
         children = trie
     place = key & _MASK
-    child = stored(children[place], key >> _BITS, givers, levels - 1)
+    child = with_givers(children[place], key >> _BITS, givers, levels - 1)
     return (*children[:place], child, *children[place + 1 :])
 
 
-def merged(tries: Sequence[Trie]) -> tuple[Trie, list[int]]:
+def merge(tries: Sequence[Trie]) -> tuple[Trie, list[int]]:
     """The union of tries, and the numbers of the names for which several differed."""
     differing: set[int] = set()
     left = list(tries)

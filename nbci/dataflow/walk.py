@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from nbci.dataflow import outside, scopes
 from nbci.dataflow.definition_walk import DefinitionWalk
-from nbci.dataflow.state import joined
+from nbci.dataflow.state import join
+from nbci.dataflow.syntax import is_star_import
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,11 +148,11 @@ class Walk(DefinitionWalk):
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         for name in scopes.imported_names(node):
             self.bind(name, imported=True)
-        names = [alias.name for alias in node.names]
+        names = {alias.name for alias in node.names}
         if "__main__" in names or getattr(node, "module", "") == "__main__":
             self.any_name.append("__main__ has every name")
         if isinstance(node, ast.ImportFrom):
-            if "*" in names:
+            if is_star_import(node):
                 self.uncertain.append(f"`from {node.module or '.'} import *` may define any name")
             if node.module == "__future__" and "annotations" in names:
                 self.future_annotations = True
@@ -196,7 +197,7 @@ class Walk(DefinitionWalk):
         start = self.state
         with self._scope(scopes.Scope(kind="comprehension", local=frozenset(local))):
             end = self._branch(start, [*nodes, *results])
-        self.state = joined([start, end])
+        self.state = join([start, end])
 
     def visit_Yield(self, node: ast.Yield | ast.YieldFrom) -> None:
         self.yields = True

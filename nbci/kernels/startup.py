@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.names import names_of
-from nbci.dataflow.undefined import Brought
+from nbci.dataflow.origin import Brought
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

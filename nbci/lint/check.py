@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
+from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
 from nbci.lint.notebook_facts import read_facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.undefined import NOTHING_BROUGHT
+from nbci.dataflow.origin import NOTHING_BROUGHT
 from nbci.errors import UsageError
 from nbci.lint.check import wrong_composition
 from nbci.notebook.read import parse_notebook
@@ -17,7 +17,7 @@ from nbci.plan.build import build_plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from nbci.dataflow.undefined import Brought
+    from nbci.dataflow.origin import Brought
     from nbci.lint.finding import Finding
     from nbci.pipeline.model import TaggedNotebook
 

@@ -13,12 +13,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
-from nbci.dataflow.flow import StepCode, flow
+from nbci.dataflow.flow import flow
 from nbci.dataflow.fresh import fresh_names
 from nbci.dataflow.inherited_imports import has_future_annotations, inherited_imports
 from nbci.dataflow.names import names_of
 from nbci.dataflow.ordering import order_from_flow
-from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
+from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
+from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
 from nbci.graph import Cycle, followers_of, reachable, topological
 from nbci.notebook.tags import read_tags

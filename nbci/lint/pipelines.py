@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
+from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError, spelling_hint
 from nbci.lint.finding import Hit
 from nbci.params import bind

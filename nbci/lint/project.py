@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.config import Project, find_project
-from nbci.dataflow.undefined import NOTHING_BROUGHT
+from nbci.dataflow.origin import NOTHING_BROUGHT
 from nbci.errors import Location, UsageError
 from nbci.kernels.specs import why_missing
 from nbci.kernels.startup import brought_names

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.names import names_of
-from nbci.dataflow.prelude import split
+from nbci.dataflow.prelude import split_cell
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
 from nbci.params import declared_parameters
@@ -205,7 +205,9 @@ def _prelude(tagged: TaggedNotebook) -> list[Statement]:
     statements: list[Statement] = []
     for number in (*tagged.blocks.imports, *tagged.blocks.functions):
         cell = notebook.cell(number)
-        statements += split(number, cell.source, where=notebook.where(cell), stars=tagged.stars)
+        statements += split_cell(
+            number, cell.source, where=notebook.where(cell), stars=tagged.stars
+        )
     return statements
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import nbci
-from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
+from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.errors import Location, UsageError
 from nbci.formatting.numbers import listed
 from nbci.graph import Cycle, reachable, topological

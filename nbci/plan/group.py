@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nbci.dataflow.flow import flow
-from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
+from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.graph import topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.model import PlannedCell, Take
@@ -18,8 +18,8 @@ from nbci.plan.python_notebook import PythonNotebook
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nbci.dataflow.flow import StepCode
     from nbci.dataflow.prelude import Statement
+    from nbci.dataflow.step_code import StepCode
     from nbci.pipeline.model import Step, TaggedNotebook
     from nbci.plan.model import CellRole
 

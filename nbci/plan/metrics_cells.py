@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from nbci.dataflow.prelude import split
+from nbci.dataflow.prelude import split_cell
 from nbci.plan.model import PlannedCell, Probe
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def assign(
     parts: list[MetricsPart] = []
     for number in numbers:
         cell = notebook.cell(number)
-        statements = split(number, cell.source, where=notebook.where(cell))
+        statements = split_cell(number, cell.source, where=notebook.where(cell))
         wanted = _wanted(statements, given)
         step = _last_mentioning(wanted, steps)
         # The last step that mentions any of them has all, if they lie on one path.

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import StepFlow
+    from nbci.dataflow.origin import Brought
     from nbci.dataflow.prelude import Statement
-    from nbci.dataflow.undefined import Brought, Undefined
+    from nbci.dataflow.undefined import Undefined
     from nbci.errors import Location
     from nbci.pipeline.model import Step, TaggedNotebook
     from nbci.plan.metrics_cells import MetricsPart

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.dataflow.prelude import reach, split
+from nbci.dataflow.prelude import reach, split_cell
 from nbci.params import override_cells
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.model import Definition, PlannedCell, PlannedStep, Probe, Take
@@ -101,7 +101,9 @@ def prelude_statements(tagged: TaggedNotebook) -> tuple[Statement, ...]:
 
 
 def _statements(tagged: TaggedNotebook, cell: Cell) -> tuple[Statement, ...]:
-    return split(cell.number, cell.source, where=tagged.notebook.where(cell), stars=tagged.stars)
+    return split_cell(
+        cell.number, cell.source, where=tagged.notebook.where(cell), stars=tagged.stars
+    )
 
 
 def prelude_cells(
@@ -196,7 +198,7 @@ def _planned_statements(cells: Iterable[PlannedCell]) -> set[tuple[int, str]]:
     planned: set[tuple[int, str]] = set()
     for cell in cells:
         if cell.role in ("imports", "functions") and cell.number is not None:
-            planned.update((cell.number, one.text) for one in split(cell.number, cell.source))
+            planned.update((cell.number, one.text) for one in split_cell(cell.number, cell.source))
     return planned
 
 

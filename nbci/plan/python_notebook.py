@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nbci.dataflow.code import parse_cell
-from nbci.dataflow.flow import StepCode, flow
+from nbci.dataflow.flow import flow
 from nbci.dataflow.fresh import fresh_names
 from nbci.dataflow.inherited_imports import has_future_annotations, inherited_imports
 from nbci.dataflow.names import names_of
 from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.outside import finds_definitions
-from nbci.dataflow.prelude import named, reach
+from nbci.dataflow.prelude import reach, reached_names
 from nbci.dataflow.shape import shape_of
+from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
     from nbci.dataflow.names import Names
+    from nbci.dataflow.origin import Brought
     from nbci.dataflow.prelude import Statement
-    from nbci.dataflow.undefined import Brought
     from nbci.pipeline.model import Step, TaggedNotebook
     from nbci.plan.model import CellRole, Definition
 
@@ -169,7 +170,7 @@ class PythonNotebook:
             self._checks.refuse_names_of_other_notebooks(step, elsewhere)
             mentions |= _mentions(step.names)
 
-        named_by_steps = named(self.prelude, mentions)
+        named_by_steps = reached_names(self.prelude, mentions)
         return GroupProgram(
             steps={name: self._program(flowed[name], named_by_steps) for name in self._steps},
             definitions=self._definitions(flowing),

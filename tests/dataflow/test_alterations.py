@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nbci.dataflow.code import parse_cell
-from nbci.dataflow.flow import StepCode
 from nbci.dataflow.ordering import order_from_flow
-from nbci.dataflow.prelude import split
+from nbci.dataflow.prelude import split_cell
+from nbci.dataflow.step_code import StepCode
 
 FUNCTIONS = """
 COLUMNS = ["a", "b"]
@@ -64,6 +64,6 @@ def test_a_step_waits_for_those_that_may_change_what_it_uses(
         for name, code in (("a", first), ("b", second))
     ]
     edges = order_from_flow(
-        steps, frozenset({"raw"}), split(1, FUNCTIONS), settled=frozenset({"raw"})
+        steps, frozenset({"raw"}), split_cell(1, FUNCTIONS), settled=frozenset({"raw"})
     )
     assert edges == ((("a", "b"),) if ordered else ())

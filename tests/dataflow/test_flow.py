@@ -10,9 +10,10 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from nbci.dataflow.code import parse_cell
-from nbci.dataflow.flow import Flow, StepCode, flow
+from nbci.dataflow.flow import Flow, flow
 from nbci.dataflow.ordering import order_from_flow
-from nbci.dataflow.prelude import split
+from nbci.dataflow.prelude import split_cell
+from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
 from tests.support.work import lines_run
 
@@ -126,7 +127,7 @@ def test_functions_bring_the_needs_of_their_bodies_along() -> None:
 
 
 def test_instances_bring_the_needs_of_their_class_along() -> None:
-    prelude = split(1, "class M:\n    def m(self):\n        return scale\n")
+    prelude = split_cell(1, "class M:\n    def m(self):\n        return scale\n")
     found = flow(
         [step("a", "scale = 2\nmodel = M()"), step("b", "model.m()", "a")], prelude=prelude
     )
@@ -134,7 +135,7 @@ def test_instances_bring_the_needs_of_their_class_along() -> None:
 
 
 def test_parameters_and_the_prelude_pass_unless_made_anew() -> None:
-    prelude = split(1, "import pandas as pd\nCACHE = {}\nLIMIT = 1")
+    prelude = split_cell(1, "import pandas as pd\nCACHE = {}\nLIMIT = 1")
     steps = [
         step("a", "pd.x, C, seed, CACHE, LIMIT"),
         step("b", "C = 2\nCACHE['k'] = 1\nimport pandas as pd\nsum = 3", "a"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nbci.dataflow.prelude import Statement, named, reach, split
+from nbci.dataflow.prelude import Statement, reach, reached_names, split_cell
 
-IMPORTS = split(
+IMPORTS = split_cell(
     1,
     "from __future__ import annotations\n"
     "%matplotlib inline\n"
@@ -17,7 +17,7 @@ IMPORTS = split(
     "pd.set_option('x', LEVEL)\n"
     "LEVEL = 3",
 )
-FUNCTIONS = split(
+FUNCTIONS = split_cell(
     2,
     "# loads it\n"
     "@cache(SIZE)\n"
@@ -40,7 +40,7 @@ def texts(statements: tuple[Statement, ...]) -> list[str]:
 
 
 def reached(*mentions: str, all_mentions: tuple[str, ...] = ()) -> list[str]:
-    return texts(reach(ALL, frozenset(mentions), named(ALL, {*mentions, *all_mentions})))
+    return texts(reach(ALL, frozenset(mentions), reached_names(ALL, {*mentions, *all_mentions})))
 
 
 def test_statements_have_their_exact_text() -> None:
@@ -76,7 +76,7 @@ def test_the_text_runs_on_its_own() -> None:
 
 
 def test_statements_that_share_a_line() -> None:
-    assert texts(split(1, "import a; import b  # both\nx = 1;")) == [
+    assert texts(split_cell(1, "import a; import b  # both\nx = 1;")) == [
         "import a",
         "import b",
         "x = 1;",
@@ -84,14 +84,14 @@ def test_statements_that_share_a_line() -> None:
 
 
 def test_comments_in_strings_are_not_comments() -> None:
-    assert texts(split(1, 'x = """\n# no\n"""\n# yes\ny = 1')) == [
+    assert texts(split_cell(1, 'x = """\n# no\n"""\n# yes\ny = 1')) == [
         'x = """\n# no\n"""',
         "# yes\ny = 1",
     ]
 
 
 def test_a_cell_magic_is_one_statement() -> None:
-    (statement,) = split(1, "%%capture out\nimport a\nx = a")
+    (statement,) = split_cell(1, "%%capture out\nimport a\nx = a")
     assert statement.kind == "other"
     assert statement.binds == {"out", "a", "x"}
 
@@ -120,9 +120,9 @@ def test_imports_whose_names_nobody_uses_are_there_for_their_effect() -> None:
     ],
 )
 def test_a_plain_definition_that_nobody_names_is_left_out(source: str) -> None:
-    assert reach(split(1, source), frozenset(), frozenset()) == ()
-    assert texts(reach(split(1, source), frozenset(), frozenset(), complete=True)) == texts(
-        split(1, source)
+    assert reach(split_cell(1, source), frozenset(), frozenset()) == ()
+    assert texts(reach(split_cell(1, source), frozenset(), frozenset(), complete=True)) == texts(
+        split_cell(1, source)
     )
 
 
@@ -144,11 +144,13 @@ def test_a_plain_definition_that_nobody_names_is_left_out(source: str) -> None:
     ],
 )
 def test_a_definition_that_may_do_more_is_kept(source: str) -> None:
-    assert texts(reach(split(1, source), frozenset(), frozenset())) == texts(split(1, source))
+    assert texts(reach(split_cell(1, source), frozenset(), frozenset())) == texts(
+        split_cell(1, source)
+    )
 
 
 def test_a_subclass_of_what_a_step_names_is_kept() -> None:
-    statements = split(1, "class Plugin: pass\nclass One(Plugin): pass\nclass Two(One): pass")
+    statements = split_cell(1, "class Plugin: pass\nclass One(Plugin): pass\nclass Two(One): pass")
     assert reach(statements, frozenset({"Plugin"}), frozenset({"Plugin"})) == statements
 
 
@@ -167,7 +169,7 @@ def test_other_statements_pull_in_their_imports() -> None:
 
 
 def test_the_future_import_reaches_later_statements() -> None:
-    first, second = split(1, "from __future__ import annotations\ndef f(a: T) -> R: pass")
+    first, second = split_cell(1, "from __future__ import annotations\ndef f(a: T) -> R: pass")
     assert first.always
     assert second.names.needs == set()
     assert {"T", "R"} <= second.names.mentions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbci.dataflow.prelude import split
+from nbci.dataflow.prelude import split_cell
 from nbci.plan.definitions import definitions, reached
 
 CELL = """\
@@ -26,7 +26,7 @@ def other():
 
 LEVEL = other()
 """
-KNOWN = definitions(split(1, CELL), frozenset({"C", "D"}))
+KNOWN = definitions(split_cell(1, CELL), frozenset({"C", "D"}))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_what_names_lead_to(names: tuple[str, ...], parts: list[str], params: li
 
 def test_the_part_of_a_definition_is_its_code() -> None:
     changed = definitions(
-        split(1, CELL.replace("return helper(1)", "return helper(2)")), frozenset({"C"})
+        split_cell(1, CELL.replace("return helper(1)", "return helper(2)")), frozenset({"C"})
     )
-    moved = definitions(split(1, f"# more lines\n\n{CELL}"), frozenset({"C"}))
+    moved = definitions(split_cell(1, f"# more lines\n\n{CELL}"), frozenset({"C"}))
     digests = [
         [definition.part.digest for definition in found] for found in (KNOWN, changed, moved)
     ]
