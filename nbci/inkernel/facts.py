@@ -311,10 +311,11 @@ def finish(probes: list[str]) -> dict[str, Any]:
     import resource
 
     # the metrics first: threads that end meanwhile may change what the variables hold
-    answers = [probe(expression) for expression in probes]
+    answers = list(map(probe, probes))
     threads = await_threads()
     note_threads(threads)
-    asides.extend([None, text] for text in forgotten_tasks())
+    for text in forgotten_tasks():
+        asides.append([None, text])
 
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -326,7 +327,7 @@ def finish(probes: list[str]) -> dict[str, Any]:
         "warnings": asides,
         "threads": threads,
         "modules": sorted(set(top_levels()) - baseline),
-        "path": [str(entry) for entry in sys.path],
+        "path": list(map(str, sys.path)),
         "seen": sys.modules["_nbci.traces"].all_traces(),
         "gpu": gpu(),
         "cpu_seconds": own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime,

@@ -226,27 +226,32 @@ def raise_from_commands(shell: Any) -> None:
         if cmd.rstrip().endswith("&"):
             raise OSError("Background processes not supported.")
         expanded = expand(cmd, depth=depth + 1)
-        # what was printed before stands before what the command prints
-        sys.stdout.flush()
-        sys.stderr.flush()
-        done = subprocess.run(
-            expanded,
-            shell=True,
-            executable=os.environ.get("SHELL"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        text = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
-        shell.user_ns["_exit_code"] = done.returncode
-        raise_if_failed(done.returncode, expanded, text)
+        status, text = run_command(expanded)
+        shell.user_ns["_exit_code"] = status
+        raise_if_failed(status, expanded, text)
         if split:
             return SList(text.splitlines())
         return LSString(text)
 
     shell.system = system
     shell.getoutput = getoutput
+
+
+def run_command(command: str) -> tuple[int, str]:
+    """Run it in the user's shell; its status and what it printed, errors included."""
+    # what was printed before stands before what the command prints
+    sys.stdout.flush()
+    sys.stderr.flush()
+    done = subprocess.run(
+        command,
+        shell=True,
+        executable=os.environ.get("SHELL"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 def raise_if_failed(status: Any, command: str, output: str) -> None:

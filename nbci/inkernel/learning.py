@@ -9,8 +9,8 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from . import traces
 from .forms import Refused
+from .notes import unnoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,8 @@ def matrix_form(matrix: Any) -> tuple[Any, ...]:
     # the others hold an iterator or quantiles, which the file has not
     if kind.__name__ != "DMatrix":
         raise Refused(NOT_WRITTEN.format(name=kind.__name__))
-    settings = {name: value for name, value in vars(matrix).items() if name != "handle"}
+    settings = dict(vars(matrix))
+    settings.pop("handle", None)
     return (matrix_of, (kind, pickle.PickleBuffer(binary_of(matrix)), settings))
 
 
@@ -113,12 +114,10 @@ def matrix_of(kind: Any, binary: Any, settings: dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def temporary_path() -> Iterator[str]:
-    """A path for a moment; the traces do not take the file for one that the step read or wrote."""
-    before = getattr(traces.noting, "on", False)
-    traces.noting.on = True
-    folder = tempfile.mkdtemp(prefix="nbci-")
-    try:
-        yield os.path.join(folder, "matrix")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        traces.noting.on = before
+    """A path for a moment; its file is not noted as one that the step read or wrote."""
+    with unnoted():
+        folder = tempfile.mkdtemp(prefix="nbci-")
+        try:
+            yield os.path.join(folder, "matrix")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -6,15 +6,13 @@ values by their names: a new name needs the old one beside it.
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import gc
-import inspect
 import types
 from typing import Any
 
-from .definitions import CACHED, contents_of, is_importable
-from .forms import Refused
+from .reconstruction import is_pythons
+from .walks import CACHED, contents_of, is_importable
 
 
 def form_of(obj: Any) -> Any:
@@ -56,13 +54,21 @@ def content_of(cell: Any) -> tuple[Any, ...]:
 # functions with a cache
 
 
+def attributes_without(function: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The attributes of a function, but for those that Python itself sets."""
+    attributes = dict(vars(function))
+    for name in names:
+        attributes.pop(name, None)
+    return attributes
+
+
 def cached_form(function: Any) -> tuple[Any, ...]:
     """The function with what is in its cache, and how often that was asked.
 
     So a result is not computed again in a later step.
     """
     info = function.cache_info()
-    attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+    attributes = attributes_without(function, ("__wrapped__",))
     filled = (attributes, entries_of(function, info), info.hits, info.misses)
     arguments = (function.__wrapped__, info.maxsize, is_typed(function))
     return (cached, arguments, filled, None, None, fill_cache)
@@ -111,8 +117,10 @@ def entries_of(function: Any, info: Any) -> list[tuple[Any, ...]]:
 def table_of_cache(function: Any, held: list[Any], size: int) -> dict[Any, Any] | None:
     """The dict of the cache, among what the function holds; None if it cannot be told."""
     own = vars(function)
-    dicts = [one for one in held if type(one) is dict and one is not own]
-    tables = [one for one in dicts if len(one) == size]
+    tables = []
+    for one in held:
+        if type(one) is dict and one is not own and len(one) == size:
+            tables.append(one)
     if len(tables) != 1:
         return None
     return tables[0]
@@ -175,10 +183,14 @@ def fill_cache(function: Any, filled: tuple[Any, ...]) -> None:
     evicted = 0
     if len(entries) == function.cache_info().maxsize:
         evicted = misses - len(entries)
-    calls = [((fill_cache, number), {}, None) for number in range(evicted)] + entries
+    calls: list[tuple[Any, ...]] = []
+    for number in range(evicted):
+        calls.append(((fill_cache, number), {}, None))
+    calls += entries
     try:
         wrapped.__code__ = handing_out(len(code.co_freevars))
-        results.extend(result for _, _, result in reversed(calls))
+        for _, _, result in reversed(calls):
+            results.append(result)
         for positional, named, _ in calls + entries[-1:] * hits:
             function(*positional, **named)
     finally:
@@ -191,11 +203,11 @@ def handing_out(free: int) -> types.CodeType:
 
     `__code__` can be set only to code with as many free variables as the function's own has.
     """
-    names = ["v%d" % number for number in range(free)]
+    names = list(map("v{}".format, range(free)))
     lines = ["def outer():"]
-    lines += ["    " + name + " = None" for name in names]
+    lines += map("    {} = None".format, names)
     lines += ["    def inner(*positional, **named):"]
-    lines += ["        " + name for name in names]
+    lines += map("        {}".format, names)
     lines += ["        return __import__('sys').modules[" + repr(__name__) + "].results.pop()"]
     lines += ["    return inner"]
     space: dict[str, Any] = {}
@@ -211,7 +223,7 @@ def dispatch_form(function: Any) -> tuple[Any, ...]:
     """`functools.singledispatch`: the functions by type; what it remembers of calls is left out."""
     registry = dict(function.registry)
     noted = ("register", "dispatch", "registry", "_clear_cache", "__wrapped__")
-    attributes = {name: value for name, value in vars(function).items() if name not in noted}
+    attributes = attributes_without(function, noted)
     filled = (attributes, list(registry.items()))
     return (functools.singledispatch, (function.__wrapped__,), filled, None, None, fill_registry)
 
@@ -258,10 +270,6 @@ def first_base_in_c(kind: Any, method: str) -> Any:
     return object
 
 
-def is_pythons(method: Any) -> bool:
-    return isinstance(method, (types.FunctionType, staticmethod))
-
-
 def fill_exception(error: BaseException, filled: tuple[Any, ...]) -> None:
     attributes, (cause, context, suppressed) = filled
     vars(error).update(attributes)
@@ -277,16 +285,24 @@ def own_attributes(kind: Any) -> dict[str, Any]:
 
     The base may get another one later (`_extract_class_dict` in cloudpickle.py).
     """
-    bases = [vars(base) for base in kind.__mro__[1:]]
     found = {}
     for name, value in sorted(vars(kind).items()):
         if name.startswith("__"):
             continue
-        if any(name in base and base[name] is value for base in bases):
+        if is_inherited(kind, name, value):
             # A copy of the name: pickle writes the same object once, and whether a name is the
             # same object as another depends on interning.
             found["".join(name)] = value
     return found
+
+
+def is_inherited(kind: Any, name: str, value: Any) -> bool:
+    """Whether a base class has the very same object under this name."""
+    for base in kind.__mro__[1:]:
+        attributes = vars(base)
+        if name in attributes and attributes[name] is value:
+            return True
+    return False
 
 
 def class_without_effects(  # noqa: PLR0917  # called as cloudpickle's own function is
@@ -315,90 +331,23 @@ class Silenced:
     """For a while the hooks of the notebook's own base classes do nothing."""
 
     def __init__(self, bases: Any) -> None:
-        found = [one for base in bases for one in getattr(base, "__mro__", ())]
-        self.hooks = []
-        for one in dict.fromkeys(found):
-            if one.__module__ == "__main__" and "__init_subclass__" in vars(one):
-                self.hooks.append((one, vars(one)["__init_subclass__"]))
+        self.hooks: dict[Any, Any] = {}
+        for base in bases:
+            for one in getattr(base, "__mro__", ()):
+                if one.__module__ == "__main__" and "__init_subclass__" in vars(one):
+                    self.hooks[one] = vars(one)["__init_subclass__"]
 
     def __enter__(self) -> None:
-        for kind, _ in self.hooks:
+        for kind in self.hooks:
             type.__setattr__(kind, "__init_subclass__", classmethod(does_nothing))
 
     def __exit__(self, *error: Any) -> None:
-        for kind, hook in self.hooks:
+        for kind, hook in self.hooks.items():
             type.__setattr__(kind, "__init_subclass__", hook)
 
 
 def does_nothing(kind: Any, /, **settings: Any) -> None:
     """Stands for `__init_subclass__`."""
-
-
-# objects whose classes say how they are made again
-
-RECONSTRUCTION = ("__new__", "__reduce__", "__reduce_ex__", "__getattr__")
-"""Methods that, written in Python, may not go together with how a pickle is read."""
-
-
-def checked_form(obj: Any) -> Any:
-    """As the object says itself, once it is sure that this can be read.
-
-    Else the next step would fail, not this one. Nothing of the user's is called but what says how
-    the object is reduced: its constructor may count or register.
-    """
-    kind = type(obj)
-    if not any(is_pythons(getattr(kind, name, None)) for name in RECONSTRUCTION):
-        return None
-    reduced = obj.__reduce_ex__(5)
-    if isinstance(reduced, tuple) and len(reduced) > 1 and isinstance(reduced[1], tuple):
-        check_arguments(*reduced[:2])
-        if len(reduced) > 2 and reduced[2] is not None:
-            check_attributes(kind, reduced[0])
-    return reduced
-
-
-def check_arguments(maker: Any, arguments: tuple[Any, ...]) -> None:
-    """Refuse what is made again with other arguments than its maker takes."""
-    named: dict[str, Any] = {}
-    remedy = "let `__reduce__` return the arguments that it takes"
-    if getattr(maker, "__name__", "") in ("__newobj__", "__newobj_ex__") and arguments:
-        if maker.__name__ == "__newobj_ex__":
-            kind, arguments, named = arguments
-            arguments = (kind, *arguments)
-        maker = arguments[0].__new__
-        remedy = "let `__getnewargs__` return the arguments that it takes"
-        if not is_pythons(maker):
-            return
-    elif isinstance(maker, type) and type(maker) is not type:  # its metaclass makes it as it likes
-        return
-    try:
-        signature = inspect.signature(maker)
-    except (TypeError, ValueError):  # written in C, and says nothing
-        return
-    try:
-        signature.bind(*arguments, **named)
-    except TypeError as error:
-        label = getattr(maker, "__qualname__", type(maker).__name__)
-        raise Refused(
-            "it could not be loaded again: `%s`: %s; %s" % (label, error, remedy)
-        ) from None
-
-
-def check_attributes(kind: Any, maker: Any) -> None:
-    """Refuse a `__getattr__` that fails on an object without attributes: pickle calls it there."""
-    is_bare = maker is copyreg.__newobj__ and kind.__new__ is object.__new__  # type: ignore[attr-defined]  # not in typeshed
-    if not is_bare or hasattr(kind, "__setstate__"):
-        return
-    if not is_pythons(getattr(kind, "__getattr__", None)):
-        return
-    try:
-        getattr(kind.__new__(kind), "__setstate__", None)
-    except Exception as error:  # noqa: BLE001  # user code can raise anything
-        raise Refused(
-            "it could not be loaded again: `%s.__getattr__` raises %s on an object that has no "
-            "attributes yet; let it raise AttributeError for names that begin with two underscores"
-            % (kind.__qualname__, type(error).__name__)
-        ) from None
 
 
 # views

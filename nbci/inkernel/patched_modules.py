@@ -14,8 +14,9 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from . import process_state, traces
-from .process_state import ABSENT
+from .kernel_settings import pandas_classes
+from .notes import quietly
+from .process_state import ABSENT, cell_count, change_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ SEEN_OTHERWISE = {
     "ssl": ("_create_default_https_context",),
     "torch.backends.cudnn": ("benchmark", "deterministic"),
 }
-"""What `process_state` reads as a setting, by its module."""
+"""What `kernel_settings` reads, by its module."""
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 # What follows is this kernel's own, from `begin` to `finish`.
@@ -55,11 +56,11 @@ def begin() -> None:
 
 
 def before_cell(info: Any) -> None:
-    traces.quietly(picture, str(getattr(info, "raw_cell", "")))
+    quietly(picture, str(getattr(info, "raw_cell", "")))
 
 
 def after_cell(_: Any) -> None:
-    traces.quietly(compare)
+    quietly(compare)
 
 
 def picture(text: str) -> None:
@@ -84,7 +85,7 @@ def compare() -> None:
         if note_first(path) and path in set_at_once:
             first[path] = ABSENT
 
-    count = process_state.cell_count()
+    count = cell_count()
     for path, before in first.items():
         if path not in changed_in and differs(before, value_of(path)):
             changed_in[path] = count
@@ -172,10 +173,10 @@ def owner_of(path: Path) -> Any:
 
 
 def is_seen_otherwise(owner: Any, name: str) -> bool:
-    """Whether `process_state` tells of it."""
+    """Whether it is one of the settings that `process_state` tells of."""
     if isinstance(owner, type):
         pandas = sys.modules.get("pandas")
-        return pandas is not None and owner in process_state.pandas_classes(pandas)
+        return pandas is not None and owner in pandas_classes(pandas)
     return owner is builtins or name in SEEN_OTHERWISE.get(owner.__name__, ())
 
 
@@ -199,4 +200,4 @@ def finish() -> list[list[Any]]:
     for path, count in changed_in.items():
         if differs(first[path], value_of(path)):
             by_cell.setdefault(count, []).append("`%s`" % ".".join(path))
-    return process_state.change_lines(by_cell)
+    return change_lines(by_cell)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import definitions, forms, learning, objects
 from .forms import Refused
+from .reconstruction import checked_form
+from .walks import CELL, is_importable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,95 +67,117 @@ def set_function(function: Any, parts: tuple[Any, ...]) -> None:
     _function_setstate(function, (plain, slots))
 
 
+class Reductions:
+    """What a pickler that knows the notebook does otherwise than cloudpickle's, its other base.
+
+    `refs` are the names of what the notebook's cells made that is only named; `reads` the names
+    that functions in the value look up when they are called; `copied` the bytes of arrays that had
+    to be copied; `seen` the ids of what is not part of the value, such as what pandas tables share
+    among themselves; `held` those of the classes and functions that it holds.
+    """
+
+    dispatch_table: Any
+
+    def __init__(self, file: Any, buffers: Any, shared: Any, picture: Any) -> None:
+        # Protocol 5 is the first with buffers apart (PEP 574), so that arrays need not be copied.
+        super().__init__(file, protocol=5, buffer_callback=buffers)  # type: ignore[call-arg]  # cloudpickle's
+        self.shared = shared
+        self.picture = picture
+        self.refs: set[str] = set()
+        self.reads: set[str] = set()
+        self.copied = 0
+        self.seen: set[int] = set()
+        self.held: set[int] = set()
+        self.checked: set[type] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        address = definitions.addresses.get(id(obj))
+        if address is not None:
+            return definitions.find, self.note_address(address, obj)
+        if isinstance(obj, (type, types.FunctionType)):
+            return self.reduce_definition(obj)
+        if isinstance(obj, CELL):
+            return objects.empty_cell, ()
+        if isinstance(obj, types.CodeType) and obj.co_filename.startswith(CELL_FILES):
+            obj = obj.replace(co_filename="<step " + state["step"] + ">")
+            return self.dispatch_table[types.CodeType](obj)
+        # pickle says "cannot pickle '_io.TextIOWrapper' object", which helps nobody.
+        if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
+            raise Refused("an open file belongs to the process that opened it")
+        special = special_form(self, obj)
+        if special is not None:
+            return special
+        return super().reducer_override(obj)  # type: ignore[misc]  # cloudpickle's
+
+    def note_address(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
+        """Note that the object is only named; its address."""
+        if address[0] not in self.refs:
+            self.refs.add(address[0])
+            self.reads |= names_behind({address[0]})
+        self.seen.add(id(obj))
+        return address
+
+    def reduce_definition(self, obj: Any) -> Any:
+        from cloudpickle import cloudpickle as inner  # type: ignore[import-untyped]  # it has no types
+
+        special = objects.form_of_definition(obj)
+        if special is not None:
+            self.held.add(id(obj))
+            return special
+        if isinstance(obj, type) and obj.__module__ == "__main__":
+            repeatable_id(obj)
+        reduced = super().reducer_override(obj)  # type: ignore[misc]  # cloudpickle's
+        if not isinstance(reduced, tuple) or len(reduced) != 6:
+            return reduced
+        self.held.add(id(obj))
+        if isinstance(obj, types.FunctionType):
+            return self.reduce_function(obj, reduced)
+        if reduced[0] is inner._make_skeleton_class:
+            attributes, slots = reduced[2]
+            own = {**objects.own_attributes(obj), **attributes}
+            return (objects.class_without_effects, reduced[1], (own, slots), *reduced[3:])
+        return reduced
+
+    def reduce_function(self, function: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+        code, space, *settings, _ = reduced[1]
+        plain, slots = reduced[2]
+        slots = {**slots, "__closure__": None}
+        if function.__globals__ is main():
+            space = MainGlobals()
+            slots["__globals__"] = self.imported_globals(function, slots["__globals__"])
+        contents = tuple(map(objects.content_of, function.__closure__ or ()))
+        arguments = (code, space, *settings, function.__closure__)
+        return (reduced[0], arguments, (plain, slots, contents), None, None, set_function)
+
+    def imported_globals(self, function: Any, found: dict[str, Any]) -> dict[str, Any]:
+        """The globals that come with the function; others are values, or made in every step."""
+        names = names_read_by(function)
+        known = names & main().keys()
+        unknown = names - known - vars(builtins).keys()
+        imported = {name for name in known if is_imported(main()[name])}
+        self.reads |= unknown | (known - imported)
+        self.refs |= names & definitions.made.keys()
+        self.reads |= names_behind(names)
+        return {name: value for name, value in found.items() if name in imported}
+
+
 def pickler(
     file: Any, buffers: Any, shared: Any = (), picture: Any = None, named: bool = False
 ) -> Any:
-    """A cloudpickle pickler that knows the notebook.
+    """A cloudpickle pickler that knows the notebook; what it has afterwards says `Reductions`.
 
-    A function, since cloudpickle may arrive after this module. `shared` are ids of numpy base
-    arrays whose views keep sharing. `picture` takes note of the large arrays instead of writing
-    them, in a form that reading a table does not change. `named`: plain lists and the like that the
-    notebook's cells made are named, too.
-
-    What it has afterwards: `refs`, the names of what those cells made that is only named; `reads`,
-    the names that functions in it look up when they are called; `copied`, the bytes of arrays that
-    had to be copied; `seen`, the ids of what is not part of the value, such as what pandas tables
-    share among themselves; `held`, those of the classes and functions that it holds.
+    Its class is made here, since cloudpickle may arrive after this module. `shared` are ids of
+    numpy base arrays whose views keep sharing. `picture` takes note of the large arrays instead of
+    writing them, in a form that reading a table does not change. `named`: plain lists and the like
+    that the notebook's cells made are named, too.
     """
     # nbci imports it, not the step, so it is none of what the step was seen to use.
     if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
         sys.modules["_nbci.facts"].baseline.add("cloudpickle")
-    import cloudpickle  # type: ignore[import-untyped]  # it has no types
-    from cloudpickle import cloudpickle as inner
+    import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped
-        def reducer_override(self, obj: Any) -> Any:
-            address = definitions.addresses.get(id(obj))
-            if address is not None:
-                return definitions.find, self.note_address(address, obj)
-            if isinstance(obj, (type, types.FunctionType)):
-                return self.reduce_definition(obj)
-            if isinstance(obj, definitions.CELL):
-                return objects.empty_cell, ()
-            if isinstance(obj, types.CodeType) and obj.co_filename.startswith(CELL_FILES):
-                obj = obj.replace(co_filename="<step " + state["step"] + ">")
-                return cloudpickle.Pickler.dispatch_table[types.CodeType](obj)
-            # pickle says "cannot pickle '_io.TextIOWrapper' object", which helps nobody.
-            if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
-                raise Refused("an open file belongs to the process that opened it")
-            special = special_form(self, obj)
-            if special is not None:
-                return special
-            return cloudpickle.Pickler.reducer_override(self, obj)
-
-        def note_address(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
-            """Note that the object is only named; its address."""
-            if address[0] not in self.refs:
-                self.refs.add(address[0])
-                self.reads |= names_behind({address[0]})
-            self.seen.add(id(obj))
-            return address
-
-        def reduce_definition(self, obj: Any) -> Any:
-            special = objects.form_of_definition(obj)
-            if special is not None:
-                self.held.add(id(obj))
-                return special
-            if isinstance(obj, type) and obj.__module__ == "__main__":
-                repeatable_id(obj)
-            reduced = cloudpickle.Pickler.reducer_override(self, obj)
-            if not isinstance(reduced, tuple) or len(reduced) != 6:
-                return reduced
-            self.held.add(id(obj))
-            if isinstance(obj, types.FunctionType):
-                return self.reduce_function(obj, reduced)
-            if reduced[0] is inner._make_skeleton_class:
-                attributes, slots = reduced[2]
-                own = {**objects.own_attributes(obj), **attributes}
-                return (objects.class_without_effects, reduced[1], (own, slots), *reduced[3:])
-            return reduced
-
-        def reduce_function(self, function: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-            code, space, *settings, _ = reduced[1]
-            plain, slots = reduced[2]
-            slots = {**slots, "__closure__": None}
-            if function.__globals__ is main():
-                space = MainGlobals()
-                slots["__globals__"] = self.imported_globals(function, slots["__globals__"])
-            contents = tuple(map(objects.content_of, function.__closure__ or ()))
-            arguments = (code, space, *settings, function.__closure__)
-            return (reduced[0], arguments, (plain, slots, contents), None, None, set_function)
-
-        def imported_globals(self, function: Any, found: dict[str, Any]) -> dict[str, Any]:
-            """The globals that come with the function; others are values, or made in every step."""
-            names = set(inner._extract_code_globals(function.__code__))
-            known = names & main().keys()
-            unknown = {name for name in names - known if not hasattr(builtins, name)}
-            imported = {name for name in known if is_imported(main()[name])}
-            self.reads |= unknown | (known - imported)
-            self.refs |= names & definitions.made.keys()
-            self.reads |= names_behind(names)
-            return {name: value for name, value in found.items() if name in imported}
+    class Pickler(Reductions, cloudpickle.Pickler):  # type: ignore[misc]  # untyped
+        pass
 
     # Only then: with this method, pickle calls into Python for each object of the value.
     if named:
@@ -164,12 +188,7 @@ def pickler(
             return None
 
         Pickler.persistent_id = persistent_id
-
-    # Protocol 5 is the first with buffers apart (PEP 574), so that arrays need not be copied.
-    made = Pickler(file, protocol=5, buffer_callback=buffers)
-    made.refs, made.reads, made.copied, made.seen, made.held = set(), set(), 0, set(), set()
-    made.shared, made.picture, made.checked = shared, picture, set()
-    return made
+    return Pickler(file, buffers, shared, picture)
 
 
 def special_form(pickler: Any, obj: Any) -> Any:
@@ -186,14 +205,12 @@ def special_form(pickler: Any, obj: Any) -> Any:
     if special is None and pickler.picture is None and type(obj) not in pickler.checked:
         pickler.checked.add(type(obj))
         if type(obj) not in pickler.dispatch_table:
-            special = objects.checked_form(obj)
+            special = checked_form(obj)
     return special
 
 
 def names_behind(names: Iterable[str]) -> set[str]:
     """The names that functions read when called, behind names of the notebook's cells."""
-    from cloudpickle import cloudpickle as inner
-
     found: set[str] = set()
     pending, seen = list(names), set()
     while pending:
@@ -204,16 +221,25 @@ def names_behind(names: Iterable[str]) -> set[str]:
         seen.add(name)
         for obj in definitions.made[name].objects:
             if isinstance(obj, types.FunctionType) and obj.__globals__ is main():
-                reads = set(inner._extract_code_globals(obj.__code__))
-                found |= {one for one in reads & main().keys() if not is_imported(main()[one])}
+                reads = names_read_by(obj)
+                for one in reads & main().keys():
+                    if not is_imported(main()[one]):
+                        found.add(one)
                 pending += reads
     return found
+
+
+def names_read_by(function: Any) -> set[str]:
+    """The names that the function's code looks up among globals and builtins."""
+    from cloudpickle import cloudpickle as inner
+
+    return set(inner._extract_code_globals(function.__code__))
 
 
 def is_imported(value: Any) -> bool:
     """Whether the value is a module, or what every step can import from one."""
     if isinstance(value, (type, types.FunctionType)):
-        return definitions.is_importable(value)
+        return is_importable(value)
     return isinstance(value, (types.ModuleType, types.BuiltinFunctionType))
 
 

@@ -13,8 +13,9 @@ import pickle
 import sys
 from typing import Any
 
-from . import arrivals, traces
+from . import arrivals
 from .forms import Refused
+from .notes import is_own
 from .value_files import Files, Mapped, Stream
 
 PREFIX = "random state of "
@@ -59,11 +60,13 @@ class Random:
 
         rich does, for the ids of styles.
         """
-        imported = [module for name, module in list(sys.modules.items()) if name not in known]
-        drawers = [module for module in imported if holds(random, module)]
+        drawers = 0
+        for name, module in list(sys.modules.items()):
+            if name not in known and holds(random, module):
+                drawers += 1
         generator = random.Random()
         generator.setstate(pickle.loads(start))
-        for _ in range(WORDS_AN_IMPORT * len(drawers)):
+        for _ in range(WORDS_AN_IMPORT * drawers):
             generator.getrandbits(32)
             if pickle.dumps(generator.getstate(), 4) == state:
                 return True
@@ -145,7 +148,7 @@ class Torch:
 def holds(random: Any, module: Any) -> bool:
     """Whether an installed module has a function of the global generator among its names."""
     space = getattr(module, "__dict__", {})
-    if traces.is_own(str(space.get("__file__") or "<frozen")):
+    if is_own(str(space.get("__file__") or "<frozen")):
         return False
     functions = filter(callable, list(space.values()))
     return any(getattr(function, "__self__", None) is random._inst for function in functions)
@@ -168,7 +171,8 @@ def note_calls(module: str, holder: Any, name: str, seeds: bool) -> None:
     @functools.wraps(original)
     def call_and_note(*arguments: Any, **named: Any) -> Any:
         result = original(*arguments, **named)
-        has_seed = any(value is not None for value in [*arguments[:1], *named.values()])
+        given = (*arguments[:1], *named.values())
+        has_seed = any(value is not None for value in given)
         seeded[module] = has_seed or not seeds
         reseeded.add(module)
         return result

@@ -122,7 +122,10 @@ def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
             # others cannot be handed on whole: their arrays are copied, each for itself
             if (base.flags.c_contiguous or base.flags.f_contiguous) and base.flags.writeable:
                 by_base.setdefault(id(base), (base, set()))[1].add(id(array))
-    kept = {key: base for key, (base, arrays) in by_base.items() if len(arrays) > 1}
+    kept = {}
+    for key, (base, arrays) in by_base.items():
+        if len(arrays) > 1:
+            kept[key] = base
     return frozenset(kept), kept
 
 
@@ -145,7 +148,7 @@ class Groups:
 
     def _leaders(self) -> dict[str, str]:
         """For each name the first one of its group (union-find)."""
-        parent = {name: name for name in self.probes}
+        parent = dict(zip(self.probes, self.probes))
 
         def root(name: str) -> str:
             while parent[name] != name:
@@ -164,7 +167,8 @@ class Groups:
 
     def bases(self, name: str) -> set[int]:
         """The shared bases that arrays of this value look into."""
-        return {id(base_of(array)) for array in self.probes[name].arrays}.intersection(self.shared)
+        owners = map(base_of, self.probes[name].arrays)
+        return set(map(id, owners)) & self.shared
 
     def stream_of(self, names: tuple[str, ...], values: dict[str, Any]) -> Any:
         """The group's pickle and buffers: those of the trial, where they say all."""

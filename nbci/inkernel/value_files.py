@@ -75,7 +75,7 @@ class Stream:
     def laid_out(self) -> tuple[Any, ...]:
         """All bytes of the file one after the other, and their number."""
         self.flush()
-        raws = [buffer.raw() for buffer in self.buffers]
+        raws = self.raw_buffers()
         offset = HEAD.size + ENTRY.size * len(raws) + self.nbytes
         head = [HEAD.pack(NAMED if self.named else MAGIC, self.nbytes, len(raws))]
         body: list[Any] = []
@@ -87,14 +87,22 @@ class Stream:
             offset = start + raw.nbytes
         return [b"".join(head), *self.pieces, *body], offset
 
+    def raw_buffers(self) -> list[Any]:
+        """The bytes of the buffers, without copies of them."""
+        return [buffer.raw() for buffer in self.buffers]
+
     def holds(self, secrets: list[str]) -> bool:
         """Whether one of the secrets stands in it: as text, or as characters of any usual width."""
-        wanted = [word for secret in secrets for word in spellings(secret)]
+        wanted: set[bytes] = set()
+        for secret in secrets:
+            wanted |= spellings(secret)
         if not wanted:
             return False
         self.flush()
-        raws = [buffer.raw() for buffer in self.buffers]
-        return any(stands_in(wanted, memoryview(part).cast("B")) for part in [*self.pieces, *raws])
+        for view in views_of([*self.pieces, *self.raw_buffers()]):
+            if stands_in(wanted, view):
+                return True
+        return False
 
 
 def spellings(secret: str) -> set[bytes]:
@@ -112,7 +120,7 @@ def spellings(secret: str) -> set[bytes]:
     return words - {b""}
 
 
-def stands_in(wanted: list[bytes], view: memoryview) -> bool:
+def stands_in(wanted: set[bytes], view: memoryview) -> bool:
     # in pieces, so that nothing large is copied; they overlap, since a secret may lie across two
     overlap = max(map(len, wanted)) - 1
     for start in range(0, view.nbytes, PIECE):
@@ -198,7 +206,7 @@ def write_pieces(handle: int, pieces: list[Any], hasher: Any) -> str:
 
     Both let go of the interpreter's lock, so that they run side by side.
     """
-    views = [memoryview(piece).cast("B") for piece in pieces]
+    views = views_of(pieces)
     if hasher is None:
         write_views(handle, views)
         return ""
@@ -206,6 +214,11 @@ def write_pieces(handle: int, pieces: list[Any], hasher: Any) -> str:
         digest = thread.submit(digest_of, views, hasher)
         write_views(handle, views)
         return digest.result()
+
+
+def views_of(pieces: list[Any]) -> list[memoryview]:
+    """The pieces as bytes, whatever they are made of."""
+    return [memoryview(piece).cast("B") for piece in pieces]
 
 
 def digest_of(views: list[Any], hasher: Any) -> str:

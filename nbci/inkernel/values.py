@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .pickling import main, state
 from .sharing import Groups, Parts, Probe
 from .untouched import LoadedGroup, MappedFile, Picture
 from .value_files import Files, Mapped, has_file
+from .walks import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +28,7 @@ loaded: dict[tuple[str, ...], LoadedGroup] = {}
 `load` fills it for `save`: both are called in the same kernel, with the step's cells between them.
 """
 
-called_before: dict[str, definitions.Walk] = {}
+called_before: dict[str, Walk] = {}
 """Functions with a cache that only calls had changed when they came, and all that they lead to."""
 
 
@@ -71,7 +73,6 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
     definitions.remember(main(), by_reference if takes or gives else ())
     arrived: dict[str, Any] = {}
     loaded.clear()
-
     for digest, names in loading_order(takes):
         try:
             mapped = Mapped(folder, digest, digest in whole)
@@ -86,16 +87,22 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
 
     # all at once, when all are read: a step that cannot begin has none of them
     main().update(arrived)
-    called_before.clear()
-    for take in takes:
-        if take[2]:
-            called_before[take[0]] = definitions.Walk(arrived[take[0]])
+    remember_called(takes, arrived)
     for walk in definitions.made.values():
         walk.release_arrays()
     return {}
 
 
+def remember_called(takes: list[Any], arrived: dict[str, Any]) -> None:
+    """Remember the functions that only calls have changed: `save` looks what else did."""
+    called_before.clear()
+    for name, _, only_called, _ in takes:
+        if only_called:
+            called_before[name] = Walk(arrived[name])
+
+
 def pick(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The values of these names, which are all there."""
     return {name: values[name] for name in names}
 
 
@@ -126,8 +133,9 @@ def digests_without_pending_refs(
         file_of.update(dict.fromkeys(names[digest], digest))
     ready = []
     for digest in pending:
-        targets = {file_of.get(name, digest) for name in refers[digest]}
-        if targets <= {digest}:
+        targets = set(map(file_of.get, refers[digest]))
+        # None: what it refers to is loaded already, or was made by the notebook's cells
+        if targets <= {digest, None}:
             ready.append(digest)
     return ready
 
@@ -177,7 +185,7 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
 def save_to(
     files: Files, takes: list[Any], gives: list[str], optional: list[str], secrets: list[str]
 ) -> dict[str, Any]:
-    missing = [name for name in gives if name not in main()]
+    missing = list(itertools.filterfalse(main().__contains__, gives))
     if missing:
         return {"missing": missing}
     taken = {ref["name"]: ref for ref in takes}
@@ -189,12 +197,16 @@ def save_to(
     requested = different.intersection((*gives, *optional))
     sharing = definitions.names_sharing_objects(main(), requested, different)
     optional = sorted({*optional, *sharing} - {*gives})
-    wanted = [*gives, *(name for name in optional if name in taken or name not in as_made)]
+    wanted = list(gives)
+    for name in optional:
+        if name in taken or name not in as_made:
+            wanted.append(name)
     found = Collected(wanted, as_made, files.folder, taken)
 
-    lost = tolerable_problems(found.problems, set(optional), different, taken)
-    if len(lost) < len(found.problems):
-        return {"unsaveable": [one for one in found.problems if one not in lost]}
+    made_by_every_step = different | (definitions.bound_before - taken.keys())
+    lost, unsaveable = split_problems(found.problems, made_by_every_step.intersection(optional))
+    if unsaveable:
+        return {"unsaveable": unsaveable}
 
     refs, failure = write_groups(files, found, taken, secrets)
     if failure is not None:
@@ -207,12 +219,15 @@ def save_to(
     return {"gives": refs, "undigested": files.undigested, "lost": lost, "deleted": deleted}
 
 
-def tolerable_problems(
-    problems: list[Any], optional: set[str], different: set[str], taken: dict[str, Any]
-) -> list[Any]:
-    """The problems with optional names that the first cells make in every step."""
-    made_by_every_step = different | (definitions.bound_before - taken.keys())
-    return [one for one in problems if one["name"] in made_by_every_step & optional]
+def split_problems(problems: list[Any], tolerable: set[str]) -> tuple[list[Any], list[Any]]:
+    """The problems with names that a step can do without, and the others."""
+    lost, unsaveable = [], []
+    for problem in problems:
+        if problem["name"] in tolerable:
+            lost.append(problem)
+        else:
+            unsaveable.append(problem)
+    return lost, unsaveable
 
 
 def write_groups(
@@ -224,7 +239,7 @@ def write_groups(
     refs: list[Any] = []
     for names in groups.names:
         if is_one_unchanged_file(names, same):
-            refs.extend(taken[name] for name in names)
+            refs.extend(pick(taken, names).values())
             continue
         stream = groups.stream_of(names, values)
         # before anything is written: a file in the cache would outlive the refusal
@@ -243,7 +258,8 @@ def write_groups(
             "refs": stream.refs,
             "reads": stream.reads,
         }
-        refs.extend({"name": name, "type": type_name(values[name]), **common} for name in names)
+        for entry in names_and_types(names, values):
+            refs.append({**entry, **common})
     return refs, None
 
 
@@ -252,7 +268,7 @@ def is_one_unchanged_file(names: tuple[str, ...], same: dict[str, Parts]) -> boo
 
     `unchanged_values` gives the names of one file the very same `Parts`.
     """
-    if any(name not in same for name in names):
+    if not same.keys() >= set(names):
         return False
     return len(set(map(id, map(same.__getitem__, names)))) == 1
 
@@ -281,7 +297,7 @@ class Collected:
         self.probes: dict[str, Any] = {}
         self.problems: list[Any] = []
         while wanted:
-            found = pick(main(), [name for name in wanted if name in main()])
+            found = pick(main(), filter(main().__contains__, wanted))
             # The cache may have lost a file that is still mapped here: then it is written again.
             same = unchanged_values(found)
             for name in list(same):
@@ -321,7 +337,7 @@ def unchanged_values(values: dict[str, Any]) -> dict[str, Parts]:
     """
     same: dict[str, Parts] = {}
     for names, group in loaded.items():
-        if any(name not in values for name in names):
+        if not values.keys() >= set(names):
             continue
         # what cannot be dumped any more was changed; its probe says how
         with contextlib.suppress(Exception):

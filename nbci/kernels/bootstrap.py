@@ -12,19 +12,13 @@ if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
 PARTS = (
-    *(
-        "streams",
-        "failures",
-        "traces",
-        "facts",
-        "definitions",
-        "forms",
-        "learning",
-        "objects",
-        "pickling",
-    ),
+    *("streams", "failures"),
+    *("counted_paths", "notes", "file_traces", "import_traces", "variable_traces"),
+    *("network_traces", "native_traces", "traces", "facts"),
+    *("walks", "definitions", "forms", "learning", "reconstruction", "objects", "pickling"),
     *("value_files", "sharing", "untouched", "values"),
-    *("arrivals", "random_state", "process_state", "patched_modules", "boundary"),
+    *("arrivals", "random_state"),
+    *("kernel_settings", "process_state", "patched_modules", "boundary"),
 )
 """Modules of `inkernel`, in the order of their registration: each imports those before it only."""
 ANSWER = "text/x-nbci"

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from nbci.inkernel import traces
+from nbci.inkernel import network_traces
 
 
 @pytest.fixture(autouse=True)
 def _nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "network", set())
-    monkeypatch.setattr(traces, "ports", set())
-    monkeypatch.setattr(traces, "servers", [])
+    monkeypatch.setattr(network_traces, "network", set())
+    monkeypatch.setattr(network_traces, "ports", set())
+    monkeypatch.setattr(network_traces, "servers", [])
 
 
 def connected(family: int, address: Any) -> set[str]:
-    traces.note_address(SimpleNamespace(family=family), address)
-    return traces.network
+    network_traces.note_address(SimpleNamespace(family=family), address)
+    return network_traces.network
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_a_datagram_without_an_address_was_noted_when_its_socket_was_connected()
 @pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="families of Linux")
 def test_a_port_is_of_its_family() -> None:
     netlink: Any = SimpleNamespace(family=socket.AF_NETLINK)
-    traces.note_server(netlink, (0, 80))
+    network_traces.note_server(netlink, (0, 80))
     assert connected(socket.AF_INET, ("example.org", 80)) == {"example.org"}
 
 
 def test_what_the_step_serves_is_no_network() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
-        traces.note_server(server, ("127.0.0.1", 0))
+        network_traces.note_server(server, ("127.0.0.1", 0))
         assert connected(socket.AF_INET, server.getsockname()) == set()

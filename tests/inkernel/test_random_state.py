@@ -96,7 +96,7 @@ def test_numpy_knows_whether_anybody_seeded_it(fresh_numpy: Any) -> None:
 
 def test_what_an_import_draws_is_no_draw_of_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     installed: ModuleType = importlib.import_module("rich.style")
-    monkeypatch.setattr("nbci.inkernel.traces.foreign", [installed.__file__ or ""])
+    monkeypatch.setattr("nbci.inkernel.counted_paths.foreign", [installed.__file__ or ""])
     start = Random().read(random)
     random.getrandbits(24)  # as rich.style does, once
     assert Random().is_of_imports(random, start, Random().read(random))

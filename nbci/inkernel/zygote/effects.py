@@ -38,7 +38,7 @@ class Effects:
     def __init__(self) -> None:
         self._done: dict[str, list[tuple[int, Any]]] = {}
         self._count = 0
-        self._streams = {name: _Stream(name) for name in ("stdout", "stderr")}
+        self._streams = {"stdout": _Stream("stdout"), "stderr": _Stream("stderr")}
         warnings_module: Any = warnings
         self._add_filter = getattr(warnings_module, "_add_filter", None)
 
@@ -249,7 +249,7 @@ def _take_back_elements(elements: list[Any], before: list[Any]) -> Iterator[_Ele
 
     Elements are known by identity: some finders and handlers are equal to others.
     """
-    known = {id(element) for element in before}
+    known = set(map(id, before))
     new: list[tuple[int, Any]] = []
     first_known: int | None = None
     for place, element in enumerate(elements):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.machinery
+import itertools
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from _nbci_zygote.effects import Effects
+from _nbci_zygote.import_needs import ImportNeeds, with_packages
 from _nbci_zygote.installed import (
     THREADED,
     identity,
@@ -31,12 +33,11 @@ from _nbci_zygote.process_environment import (
     variables_set_by_kernels,
 )
 from _nbci_zygote.readings import FOLDER_KEPT, Readings
+from _nbci_zygote.restoring import HOOKS, RestoringLoader, is_compiled, spec_like
 from _nbci_zygote.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 
 
 class HiddenModules:
@@ -44,7 +45,7 @@ class HiddenModules:
 
     def __init__(self) -> None:
         self.modules: dict[str, Any] = {}
-        self.needs: dict[str, set[str]] = {}
+        self.needs = ImportNeeds()
         self.preloaded: list[str] = []
         self.refused: dict[str, str] = {}
         self.environment: dict[str, dict[str, str | None]] = {}
@@ -65,11 +66,6 @@ class HiddenModules:
         self._as_forked: dict[str, str] = {}
         self._raw_as_forked: dict[bytes, bytes] = {}
         self._approved: set[str] = set()
-        self._hooks = {
-            "matplotlib": _choose_backend,
-            "numpy": _reseed,
-            "multiprocessing": _alias_main,
-        }
 
     def install(self, folder: str, environment: Mapping[str, str]) -> None:
         """Take what is imported now as every kernel's; import from now on in `folder`.
@@ -87,8 +83,7 @@ class HiddenModules:
         """Take the environment of this kernel as it begins; the zygote compared it for `names`."""
         self._as_forked = dict(os.environ)
         self._raw_as_forked = raw_environment()
-        self._approved = {name.rstrip("?") for name in names}
-        self._approved |= {name.partition(".")[0] for name in self._approved}
+        self._approved = with_packages(names)
 
     def avoid(self, packages: list[str]) -> None:
         """Never preload these."""
@@ -131,7 +126,7 @@ class HiddenModules:
             reason = self._import_observed(name)
 
             # compiled code may import past `builtins.__import__`, which is what Watch replaces
-            self._attach(name, set(sys.modules) - before)
+            self.needs.attach(name, set(sys.modules) - before)
             hazard = self.hide_new_modules()
             if threading.active_count() > threads:
                 hazard = "it starts threads, which a fork does not carry over"
@@ -159,7 +154,7 @@ class HiddenModules:
         reason = None
         environment = dict(os.environ)
         with (
-            Watch(self.needs, self._unsure, self.modules),
+            Watch(self.needs.by_module, self._unsure, self.modules),
             self.effects.record(name),
             self.readings.record(),
         ):
@@ -178,23 +173,20 @@ class HiddenModules:
             self.environment[name] = changed
             set_environment(before)
 
-    def _attach(self, name: str, new: set[str]) -> None:
-        """Make `name` need those of the new modules that no import that was seen accounts for."""
-        needed = set(self._closure(name))
-        self.needs.setdefault(name, set()).update(new - needed)
-
     def hide_new_modules(self) -> str | None:
         """Take what was imported out of `sys.modules`; why no kernel can be forked now, or None."""
-        sys.modules.pop("__mp_main__", None)  # this process's: `_alias_main` sets a kernel's own
+        # this process's own: `restoring.alias_main` sets that of a kernel
+        sys.modules.pop("__mp_main__", None)
         imported: dict[str, Any] = {
             name: module for name, module in sys.modules.items() if name not in self._base
         }
-        new = {
-            name: module
-            for name, module in imported.items()
-            if module is not None and self.modules.get(name) is not module
-        }
-        foreign = self._unsure | {name for name, module in new.items() if not is_installed(module)}
+        new: set[str] = set()
+        foreign = set(self._unsure)
+        for name, module in imported.items():
+            if module is not None and self.modules.get(name) is not module:
+                new.add(name)
+                if not is_installed(module):
+                    foreign.add(name)
 
         for name, module in imported.items():
             del sys.modules[name]
@@ -211,47 +203,29 @@ class HiddenModules:
         process, as a forked kernel now would.
         """
         hazard = None
-        for name in {name for name in self.modules if foreign & set(self._closure(name))}:
-            if _is_compiled(self.modules.pop(name)):
+        for name in list(self.modules):
+            if foreign.isdisjoint(self.needs.closure(name)):
+                continue
+            if is_compiled(self.modules.pop(name)):
                 hazard = name + " imports what is no installed distribution's"
         return hazard
 
-    # ----------------------------------------------------------------- which module needs which
-
-    def _closure(self, name: str) -> list[str]:
-        """`name` and all that it needs, what is needed first."""
-        order: list[str] = []
-        seen: set[str] = set()
-        pending = [(name, False)]
-        while pending:
-            current, done = pending.pop()
-            if done:
-                order.append(current)
-            elif current not in seen:
-                seen.add(current)
-                pending.append((current, True))
-                parent = current.rpartition(".")[0]
-                needs = set(self.needs.get(current, ()))
-                if parent:
-                    needs.add(parent)
-                pending.extend((other, False) for other in needs - seen)
-        return order
+    # ------------------------------------------------------------- which modules come back together
 
     def _kept_closure(self, name: str) -> tuple[str, ...]:
-        return tuple(other for other in self._closure(name) if other in self.modules)
+        return tuple(filter(self.modules.__contains__, self.needs.closure(name)))
 
     def _compute_closures(self) -> None:
         """Work out here what comes back with what.
 
         In a kernel it would touch, and so copy, the memory pages of all modules that are looked at.
         """
-        names = {name.rstrip("?") for name in self.preloaded}
-        names |= {name.partition(".")[0] for name in names}
+        names = with_packages(self.preloaded)
         closures = {name: self._kept_closure(name) for name in names & self.modules.keys()}
         self._asked = dict(zip(closures, map(self.readings.of, closures.values())))
 
         # one copy of each name, all in few pages: a kernel changes the reference counts of those
-        near = adjacent_copies(name for closure in closures.values() for name in closure)
+        near = adjacent_copies(itertools.chain.from_iterable(closures.values()))
         self._closures = {}
         for name, closure in closures.items():
             self._closures[name] = tuple(map(near.__getitem__, closure))
@@ -263,9 +237,8 @@ class HiddenModules:
     ) -> dict[str, Any] | None:
         """What the kernel would find otherwise than the preloaded modules did; None: nothing."""
         asked = self.readings.of(self._base)
-        for name in {part.rstrip("?") for part in names}:
+        for name in with_packages(names):
             asked.add(self._readings_of(name))
-            asked.add(self._readings_of(name.partition(".")[0]))
 
         changed = self.readings.changed_variables({**environment, **self._set_by_kernels})
         variables = self.readings.differing_variables(asked, changed, changed)
@@ -301,7 +274,7 @@ class HiddenModules:
         if self._is_kernel() and not self._finds_the_same(name, closure):
             return None
         module = self.modules[name]
-        return _spec_like(module, name, _RestoringLoader(self, module, closure))
+        return spec_like(module, name, RestoringLoader(self, module, closure))
 
     def _is_still_found(self, name: str) -> bool:
         """Whether the path leads to the same file: the kernel may have put a folder before it."""
@@ -329,18 +302,21 @@ class HiddenModules:
         if not differences:
             return True
 
+        for other in self._modules_affected(closure):
+            if is_compiled(self.modules[other]):
+                self._warn_of(name, differences)
+                return True
+        return False
+
+    def _modules_affected(self, closure: tuple[str, ...]) -> list[str]:
+        """Those that found their surroundings otherwise, or need one that did; all if none is."""
         readers = set()
         for other in closure:
             if self._differences_now(self.readings.of([other]), is_approved=False):
                 readers.add(other)
-        affected = closure
-        if readers:
-            affected = tuple(other for other in closure if readers & set(self._closure(other)))
-
-        if not any(_is_compiled(self.modules[other]) for other in affected):
-            return False
-        self._warn_of(name, differences)
-        return True
+        if not readers:
+            return list(closure)
+        return [other for other in closure if not readers.isdisjoint(self.needs.closure(other))]
 
     def _differences_now(self, asked: Any, is_approved: bool) -> set[str]:
         """What of that which was asked for is different in this kernel, in words.
@@ -415,7 +391,7 @@ class HiddenModules:
 
         for name in FOLDER_KEPT.keys() & set(names):
             setattr(sys.modules[name], FOLDER_KEPT[name], os.getcwd())
-        for name, hook in self._hooks.items():
+        for name, hook in HOOKS.items():
             if name in names:
                 hook(sys.modules[name])
 
@@ -430,63 +406,6 @@ class HiddenModules:
     def _report_readings(self, names: tuple[str, ...]) -> None:
         """Show the traces of this kernel what its imports would have looked at."""
         self.readings.look_again(names)
-        traces = sys.modules.get("_nbci.traces")
+        traces = sys.modules.get("_nbci.variable_traces")
         if traces is not None:
             traces.note_variables_of(self.readings.packages_that_read_their_own(names))
-
-
-class _RestoringLoader:
-    """A loader that gives a module that was loaded before."""
-
-    def __init__(self, hidden: HiddenModules, module: Any, closure: tuple[str, ...]) -> None:
-        self._hidden = hidden
-        self._module = module
-        self._spec = getattr(module, "__spec__", None)
-        self._loader = getattr(module, "__loader__", None)
-        self._closure = closure
-        self._new: tuple[str, ...] = ()
-
-    def create_module(self, spec: Any) -> Any:
-        self._new = self._hidden.restore(self._closure)
-        return self._module
-
-    def exec_module(self, module: Any) -> None:
-        # the import system has just set these to this loader and its spec
-        module.__spec__ = self._spec
-        module.__loader__ = self._loader
-        self._hidden.redo_effects(self._new)
-
-
-def _spec_like(module: Any, name: str, loader: Any) -> Any:
-    """The spec that a finder would give for the module, but for the loader."""
-    known = getattr(module, "__spec__", None)
-    spec = importlib.machinery.ModuleSpec(name, loader, origin=getattr(known, "origin", None))
-    spec.has_location = getattr(known, "has_location", False)
-    if hasattr(module, "__path__"):
-        spec.submodule_search_locations = module.__path__
-    return spec
-
-
-def _is_compiled(module: Any) -> bool:
-    return str(getattr(module, "__file__", "")).endswith(EXTENSIONS)
-
-
-def _choose_backend(matplotlib: Any) -> None:
-    backend = os.environ.get("MPLBACKEND")
-    if backend:
-        matplotlib.rcParams["backend"] = backend
-
-
-def _alias_main(_: Any) -> None:
-    sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
-
-
-def _reseed(numpy: Any) -> None:
-    """Seed numpy's global generator as its import does: forks would all draw the same numbers.
-
-    Unlike `seed()`, this leaves the generator known for one that nobody seeded. `numpy.random` may
-    be reached as an attribute, without an import of its own.
-    """
-    random = vars(numpy).get("random")
-    if random is not None:
-        random.mtrand._rand.__init__()

@@ -8,7 +8,10 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 THREADED = frozenset("tensorflow jax jaxlib grpc ray pycuda cupy cudf cuml rmm torch_xla".split())
 """Start threads, or open a device, when they are imported: a fork has neither."""
@@ -19,9 +22,10 @@ GPU_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
 def installed_folders() -> list[str]:
     """Where installed distributions and the standard library lie."""
     paths = sysconfig.get_paths()
-    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    names = ("site-packages", "dist-packages")
-    folders += [folder for folder in sys.path if os.path.basename(folder) in names]
+    folders = [paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"]]
+    for folder in sys.path:
+        if os.path.basename(folder) in ("site-packages", "dist-packages"):
+            folders.append(folder)
     return list(dict.fromkeys(os.path.realpath(folder) + os.sep for folder in folders))
 
 
@@ -35,6 +39,10 @@ def _lies_in_installed(path: str) -> bool:
     return os.path.realpath(path).startswith(_known_folders())
 
 
+def _all_lie_in_installed(places: Iterable[Any]) -> bool:
+    return all(map(_lies_in_installed, map(str, places)))
+
+
 def is_installed(module: Any) -> bool:
     spec = getattr(module, "__spec__", None)
     origin = getattr(spec, "origin", None) or getattr(module, "__file__", None)
@@ -42,7 +50,7 @@ def is_installed(module: Any) -> bool:
         return _lies_in_installed(origin)
     places = getattr(spec, "submodule_search_locations", None)
     # a namespace package has folders instead of a file
-    return all(_lies_in_installed(str(place)) for place in places or ())
+    return _all_lie_in_installed(places or ())
 
 
 def import_obstacle(name: str) -> str | None:
@@ -60,7 +68,7 @@ def import_obstacle(name: str) -> str | None:
         places = [spec.origin]
     if not places and spec.origin not in ("built-in", "frozen"):
         return "nobody knows where it comes from"
-    if not all(_lies_in_installed(str(place)) for place in places):
+    if not _all_lie_in_installed(places):
         return "it is no installed distribution's"
     return None
 

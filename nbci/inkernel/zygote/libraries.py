@@ -31,9 +31,16 @@ WORD = frozenset((string.ascii_letters + string.digits + "_").encode())
 
 def loaded_libraries() -> set[str]:
     """The files of the libraries that this process has loaded."""
+    found = set()
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-        paths = {line.split(None, 5)[5].rstrip("\n") for line in maps if line.count(" /") == 1}
-    return {path for path in paths if ".so" in os.path.basename(path)}
+        for line in maps:
+            # five fields stand before the path: proc(5); other mappings have none
+            if line.count(" /") != 1:
+                continue
+            path = line.split(None, 5)[5].rstrip("\n")
+            if ".so" in os.path.basename(path):
+                found.add(path)
+    return found
 
 
 def names_in(libraries: Iterable[str], names: Iterable[str]) -> set[str]:
@@ -80,14 +87,22 @@ def _constants(content: Any) -> Iterator[tuple[int, int]]:
         yield 0, len(content)
         return
     sections = list(_sections(content))
-    strings = [place for kind, flags, *place in sections if kind == STRINGS and flags & LOADED]
-    if not any(content.find(b"getenv\0", start, end) >= 0 for start, end in strings):
+    if not _asks_for_variables(content, sections):
         return
     for kind, flags, start, end in sections:
         is_constant = flags & LOADED and not flags & (WRITABLE | EXECUTABLE)
         # the names of symbols are no constants, though `getenv` itself stands among them
         if is_constant and kind not in (STRINGS, WITHOUT_CONTENT):
             yield start, end
+
+
+def _asks_for_variables(content: Any, sections: list[tuple[int, int, int, int]]) -> bool:
+    """Whether `getenv` is among the names that the dynamic linker looks up for it."""
+    for kind, flags, start, end in sections:
+        is_of_linker = kind == STRINGS and flags & LOADED
+        if is_of_linker and content.find(b"getenv\0", start, end) >= 0:
+            return True
+    return False
 
 
 def _sections(content: Any) -> Iterator[tuple[int, int, int, int]]:

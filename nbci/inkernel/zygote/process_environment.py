@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def set_environment(wanted: Mapping[str, str]) -> None:
     """Make the environment `wanted`; a variable that has its value already is not written."""
-    for name in [name for name in os.environ if name not in wanted]:
+    for name in set(os.environ).difference(wanted):
         del os.environ[name]
     for name, value in wanted.items():
         # each write reaches `putenv`, which allocates: memory pages of the fork would be copied

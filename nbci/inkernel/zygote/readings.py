@@ -232,7 +232,7 @@ class Readings:
     def changed_variables(self, environment: Mapping[str, str]) -> set[str]:
         """Those that are not as they were, but for what is different in every kernel."""
         names = changed_names(self.environment, environment)
-        return {name for name in names if _counts(name)}
+        return set(filter(_counts, names))
 
     def differing_variables(
         self, asked: Asked, changed: set[str], since_fork: set[str]
@@ -244,7 +244,9 @@ class Readings:
         """
         differing = changed & asked.variables
         prefixes = tuple(asked.prefixes)
-        differing |= {name for name in changed if name.startswith(prefixes)}
+        for name in changed:
+            if name.startswith(prefixes):
+                differing.add(name)
         if asked.all_variables:
             differing |= since_fork - OF_ONE_SHELL
         return differing
@@ -262,12 +264,13 @@ class Readings:
 
     def named_in_libraries(self, names: set[str]) -> set[str]:
         """Those names that stand in a library that imports brought with them."""
-        unknown = [name for name in names - OF_ONE_SHELL if name not in self._named]
+        unknown = names - OF_ONE_SHELL - self._named.keys()
         if unknown:
             libraries = loaded_libraries() - self._base_libraries
             found = names_in(libraries, unknown)
-            self._named.update((name, name in found) for name in unknown)
-        return {name for name in names if self._named.get(name)}
+            self._named.update(dict.fromkeys(unknown, False))
+            self._named.update(dict.fromkeys(found, True))
+        return set(filter(self._named.get, names))
 
 
 def _counts(name: str) -> bool:

@@ -153,7 +153,7 @@ class Server:
             raise PermissionError
 
     def _do_status(self, connection: socket.socket, _: dict[str, Any]) -> None:
-        refused = self.hidden.refused.items()
+        refused = self.hidden.refused
         answer = {
             "pid": os.getpid(),
             "python": sys.executable,
@@ -163,8 +163,8 @@ class Server:
             "kernels": [kernel.pid for kernel in self.pool.owned],
             "spares": [kernel.pid for kernel in self.pool.spares],
             "served": self.pool.served,
-            "preloads": [name for name in self.hidden.preloaded if self._was_asked_for(name)],
-            "left_out": {name: why for name, why in refused if self._was_asked_for(name)},
+            "preloads": list(filter(self._was_asked_for, self.hidden.preloaded)),
+            "left_out": {name: refused[name] for name in filter(self._was_asked_for, refused)},
         }
         wire.send(connection, answer)
 

@@ -44,7 +44,8 @@ def main(settings: dict[str, Any], digest: str, source: str) -> None:
     """Import, write where this zygote is found, serve."""
     if sys.path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]  # `-c` puts it there; a module of the folder must not hide an installed one
-    folders = [folder for folder in sys.path if folder]
+    # an empty entry is the working folder, which is another one in each kernel
+    folders = list(filter(None, sys.path))
     facts = {
         "pid": os.getpid(),
         "paths": folders,
@@ -92,8 +93,10 @@ def prepare(digest: str, source: str) -> None:
     """Run nbci's first statement here, so that kernels need not, and hide the modules it makes."""
     before = set(sys.modules)
     exec(source, {})
-    ours = [name for name in set(sys.modules) - before if name.partition(".")[0] == "_nbci"]
-    prepared[digest] = {name: sys.modules.pop(name) for name in ours}
+    prepared[digest] = {}
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] == "_nbci":
+            prepared[digest][name] = sys.modules.pop(name)
 
 
 def give(digest: str) -> None:

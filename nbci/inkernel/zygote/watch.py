@@ -98,8 +98,9 @@ class Watch:
             needs = self._needs.setdefault(importer, set())
             needs.add(full)
             # `from package import part`: the part may be a module, or anything else in the package
-            parts = [full + "." + part for part in fromlist or ()]
-            needs.update(part for part in parts if part in sys.modules)
+            for part in fromlist or ():
+                if full + "." + part in sys.modules:
+                    needs.add(full + "." + part)
         return result
 
     def _import_and_note_module(self, name: str, package: Any = None) -> Any:

@@ -40,6 +40,8 @@ OF_THE_ZYGOTE = (
     "readings",
     "effects",
     "watch",
+    "restoring",
+    "import_needs",
     "hidden_modules",
     "child",
     "fork_pool",
