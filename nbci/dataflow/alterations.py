@@ -10,7 +10,13 @@ import builtins
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.outside import may_call
-from nbci.dataflow.syntax import are_constants, arguments_of, defaults_of, names_in
+from nbci.dataflow.syntax import (
+    are_constants,
+    arguments_of,
+    defaults_of,
+    names_in,
+    root_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +39,7 @@ _GIVING_NO_PARTS = frozenset(
     "str type".split()
 )
 READING_FUNCTIONS = frozenset(dir(builtins)) - _CHANGING_BUILTINS
+_GIVING_PARTS = READING_FUNCTIONS - _GIVING_NO_PARTS
 
 
 def altered_names(cell: ParsedCell, flat: frozenset[str] = frozenset()) -> frozenset[str]:
@@ -67,7 +74,7 @@ def _alterations(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
                 ast.Attribute(ctx=ast.Store() | ast.Del())
                 | ast.Subscript(ctx=ast.Store() | ast.Del())
             ):
-                yield from _roots(node)
+                yield from root_name(node)
             case ast.Call():
                 yield from _by_call(node, flat)
             case (
@@ -111,7 +118,7 @@ def classes_used(cell: ParsedCell, classes: frozenset[str]) -> list[str]:
 def _by_call(call: ast.Call, flat: frozenset[str]) -> Iterator[str]:
     function = call.func
     if isinstance(function, ast.Attribute) and function.attr not in READING_METHODS:
-        yield from _roots(function.value)
+        yield from root_name(function.value)
         yield from _passed_on(function.value, flat)
     if isinstance(function, ast.Name) and function.id in READING_FUNCTIONS:
         return
@@ -145,22 +152,13 @@ def _parts_of(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
     match value:
         case ast.Call(func=ast.Attribute(value=held)):
             yield from _parts_of(held, flat)
-        case ast.Call(func=ast.Name(id=name), args=arguments) if (
-            name in READING_FUNCTIONS - _GIVING_NO_PARTS
-        ):
+        case ast.Call(func=ast.Name(id=name), args=arguments) if name in _GIVING_PARTS:
             for argument in arguments:
                 yield from _parts_of(argument, flat)
         case ast.Attribute(value=held) | ast.Subscript(value=held):
             yield from _parts_of(held, flat)
         case ast.Name(id=name) if name not in flat:
             yield name
-
-
-def _roots(node: ast.expr) -> Iterator[str]:
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    if isinstance(node, ast.Name):
-        yield node.id
 
 
 def _by_definition(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:

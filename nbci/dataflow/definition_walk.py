@@ -11,7 +11,13 @@ from msgspec.structs import replace
 from nbci.dataflow import outside, scopes
 from nbci.dataflow.blocks import Blocks
 from nbci.dataflow.definition_effects import Body, has_class, without_certainty
-from nbci.dataflow.syntax import arguments_of, names_in, plain_names
+from nbci.dataflow.syntax import (
+    arguments_of,
+    defaults_of,
+    names_in,
+    parameters_of,
+    plain_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -162,7 +168,7 @@ class DefinitionWalk(Blocks):
 
     def _carry_from(self, name: str, sources: Iterable[ast.Name]) -> None:
         for source in sources:
-            if source.id != name and scopes.binding_scope(name, self.scopes) is None:
+            if source.id != name and self._at_module_level(name):
                 for body in without_certainty(self._bodies(source.id)):
                     self._keep(name, replace(body, kind="value"))
 
@@ -170,12 +176,11 @@ class DefinitionWalk(Blocks):
         return has_class(self._bodies(name))
 
     def _arguments(self, args: ast.arguments) -> None:
-        for default in (*args.defaults, *args.kw_defaults):
-            if default is not None:
-                self.visit(default)
-        for arg in (*args.posonlyargs, *args.args, args.vararg, *args.kwonlyargs, args.kwarg):
-            if arg is not None and arg.annotation is not None:
-                self._annotation(arg.annotation)
+        for default in defaults_of(args):
+            self.visit(default)
+        for parameter in parameters_of(args):
+            if parameter.annotation is not None:
+                self._annotation(parameter.annotation)
 
     def _annotation(self, node: ast.expr) -> None:
         # A text in an annotation is code of its own: `def f(x: "Model")`.

@@ -9,7 +9,7 @@ import ast
 import sys
 
 from nbci.dataflow.outside import BUILTIN_EXCEPTIONS
-from nbci.dataflow.syntax import consists_of, defaults_of, plain_names
+from nbci.dataflow.syntax import consists_of, defaults_of, parameters_of, plain_names
 
 WITHOUT_EFFECT = frozenset(
     "IPython PIL altair bokeh boto3 bs4 catboost cloudpickle cv2 dask datasets dill duckdb "
@@ -106,14 +106,7 @@ def _is_plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     for default in defaults_of(arguments):
         if not consists_of(default, _DISPLAYS):
             return False
-    named = (
-        *arguments.posonlyargs,
-        *arguments.args,
-        *arguments.kwonlyargs,
-        arguments.vararg,
-        arguments.kwarg,
-    )
-    for argument in named:
-        if argument is not None and not consists_of(argument.annotation, _ANNOTATIONS):
+    for parameter in parameters_of(arguments):
+        if not consists_of(parameter.annotation, _ANNOTATIONS):
             return False
     return consists_of(node.returns, _ANNOTATIONS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from nbci.dataflow.flow_analysis import FlowAnalysis
 from nbci.dataflow.flow_warnings import cut_warnings, join_warnings
+from nbci.dataflow.fresh import NONE_FRESH
 from nbci.dataflow.origin import NOTHING_BROUGHT, Brought, Origin
 from nbci.dataflow.step_code import StepGraph, names_of_steps
 from nbci.dataflow.undefined import Undefined, undefined_names
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from nbci.dataflow.names import Names
     from nbci.dataflow.prelude import Statement
     from nbci.dataflow.step_code import StepCode
-
-_NONE_FRESH: Mapping[str, str] = MappingProxyType({})
 
 
 class Take(Struct, frozen=True, kw_only=True):
@@ -85,7 +83,7 @@ def flow(
     *,
     settled: frozenset[str] = frozenset(),
     brought: Brought = NOTHING_BROUGHT,
-    fresh: Mapping[str, str] = _NONE_FRESH,
+    fresh: Mapping[str, str] = NONE_FRESH,
 ) -> Flow:
     """The values that pass between the steps of one notebook; their graph has no cycle.
 

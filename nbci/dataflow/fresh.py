@@ -7,6 +7,7 @@ functions. Every step runs these cells, while a notebook whose cells share a ker
 from __future__ import annotations
 
 import ast
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.dotted import dotted_name, meanings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import ParsedCell
 
+NONE_FRESH: Mapping[str, str] = MappingProxyType({})
 _NEVER_TWICE = frozenset(
     "datetime.date.today datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow "
     "os.getpid os.getppid os.times os.urandom pandas.Timestamp.now pandas.Timestamp.today "

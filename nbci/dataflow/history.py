@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.dataflow.scopes import SCOPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -20,7 +22,6 @@ _LAST = {"_": 1, "__": 2, "___": 3}
 """The values shown last, and how many must have been shown for there to be one."""
 _NUMBERED = re.compile(r"Out|_oh|_\d+")
 _MENTIONED = re.compile(r"\b(?:_{1,3}|Out|_oh|_\d+)\b")
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class Lost(Struct, frozen=True, kw_only=True):
@@ -116,7 +117,7 @@ def _module_level(tree: ast.AST) -> Iterator[ast.AST]:
     `_("text")` is left out: there `_` is a function for translations (gettext).
     """
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, _SCOPES):
+        if isinstance(node, SCOPES):
             continue
         yield node
         is_translation = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import repeat
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.alterations import altered_names, called_names, classes_used, is_flat
+from nbci.dataflow.fresh import NONE_FRESH
 from nbci.dataflow.origin import Origin
 from nbci.dataflow.prelude import codes_of
 from nbci.dataflow.shared_objects import Sharing, library_names, links, looked_up_names, loop_names
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
     from nbci.dataflow.step_code import StepCode
 
-_NONE_FRESH: Mapping[str, str] = MappingProxyType({})
-
 
 def order_from_flow(
     steps: Sequence[StepCode],
@@ -31,7 +29,7 @@ def order_from_flow(
     prelude: Sequence[Statement] = (),
     *,
     settled: frozenset[str] = frozenset(),
-    fresh: Mapping[str, str] = _NONE_FRESH,
+    fresh: Mapping[str, str] = NONE_FRESH,
 ) -> tuple[tuple[str, str], ...]:
     """The edges (earlier, later) that variables ask for, with the steps in notebook order.
 
@@ -46,12 +44,12 @@ def order_from_flow(
     uncertain_before = _uncertain_before(names, origin)
     order = _NameOrder(origin, fresh)
     for step, (found, read) in enumerate(zip(names, with_subclasses(names), strict=True)):
-        anew = (found.surely_binds | found.unbinds) - read
+        replaced = (found.surely_binds | found.unbinds) - read
         writes = altered[step] | found.binds | found.changes | found.unbinds
         order.edges[step].update(uncertain_before[step])
-        order.edges[step].update(sharing.before(step, read | writes, writes, anew))
+        order.edges[step].update(sharing.before(step, read | writes, writes, replaced))
         for name in sorted(read | writes):
-            order.use(name, step, found, writes=name in writes, anew=name in anew)
+            order.use(name, step, found, writes=name in writes, replaces=name in replaced)
 
     edges = []
     for step, later in enumerate(steps):
@@ -67,19 +65,19 @@ def _uncertain_before(names: Sequence[Names], origin: Origin) -> list[tuple[int,
     """
     bound = bound_names(names, origin)
     before: list[tuple[int, ...]] = []
-    uncertain: tuple[int, ...] = ()
+    uncertain: list[int] = []
     for step, found in enumerate(names):
         lacking = found.needs - bound
         lacks_name = not all(map(origin.has, lacking))
         if lacks_name:
-            before.append(uncertain)
+            before.append(tuple(uncertain))
         else:
             before.append(())
         if found.uncertain:
             # Where it comes after them itself, later steps need only come after this one.
             if lacks_name:
-                uncertain = ()
-            uncertain += (step,)
+                uncertain.clear()
+            uncertain.append(step)
     return before
 
 
@@ -96,8 +94,8 @@ class _NameOrder:
         # For each name and maker of a new value: the last user of the value before, and its maker.
         self._replaced: dict[tuple[str, int], tuple[int, int]] = {}
 
-    def use(self, name: str, step: int, found: Names, *, writes: bool, anew: bool) -> None:
-        """The step uses the name; `anew`: it makes a new value without a look at the old one."""
+    def use(self, name: str, step: int, found: Names, *, writes: bool, replaces: bool) -> None:
+        """The step uses the name; `replaces`: it makes a new value, and never reads the old one."""
         earlier = self._last.get(name)
         if earlier is None and name in self.fresh:
             self._last[name] = self._version[name] = step
@@ -112,7 +110,7 @@ class _NameOrder:
                 self._last[name] = self._version[name] = step
             return
 
-        if anew:
+        if replaces:
             self._replaced[name, step] = (earlier, self._version[name])
             self._version[name] = step
         else:
@@ -183,13 +181,13 @@ class _Sharers:
             self._join(links(code, self.libraries))
 
     def before(
-        self, step: int, used: frozenset[str], writes: frozenset[str], anew: frozenset[str]
+        self, step: int, used: frozenset[str], writes: frozenset[str], replaced: frozenset[str]
     ) -> set[int]:
         """The steps that it comes after, for the objects of the names that it uses."""
         cells = self.steps[step].cells
         loops = frozenset().union(*map(loop_names, cells)) - self.names[step].needs
         self.looked_up |= frozenset().union(*map(looked_up_names, cells))
-        for name in (anew | loops) - self.looked_up:
+        for name in (replaced | loops) - self.looked_up:
             self.sharing.leave(name)
         for name, bodies in self.names[step].definitions.items():
             group = {name}

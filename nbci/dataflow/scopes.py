@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
-from nbci.dataflow.syntax import defaults_of
+from nbci.dataflow.syntax import defaults_of, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+"""What has names of its own; comprehensions, which share `:=` with the code around, stand apart."""
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -78,9 +79,8 @@ def class_scope(node: ast.ClassDef, depth: int) -> Scope:
 
 def argument_names(args: ast.arguments) -> Iterator[str]:
     """The parameters of a function."""
-    for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
-        if arg is not None:
-            yield arg.arg
+    for parameter in parameters_of(args):
+        yield parameter.arg
 
 
 def type_parameter_names(node: ast.AST) -> frozenset[str]:
@@ -159,7 +159,7 @@ def _own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _children(node: ast.AST) -> Iterable[ast.AST]:
-    if not isinstance(node, _SCOPES):
+    if not isinstance(node, SCOPES):
         return ast.iter_child_nodes(node)
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]

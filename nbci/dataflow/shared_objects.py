@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nbci.dataflow.alterations import READING_FUNCTIONS, READING_METHODS
 from nbci.dataflow.scopes import target_names
-from nbci.dataflow.syntax import arguments_of, defaults_of, names_in
+from nbci.dataflow.syntax import arguments_of, defaults_of, names_in, root_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +25,7 @@ _GIVING_PARTS = frozenset(
     "sorted sum super tuple vars zip".split()
 )
 """Functions of Python's own that give what they were given, or parts of it."""
+_MAKING_NEW = READING_FUNCTIONS - _GIVING_PARTS
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -144,7 +145,7 @@ class _Links:
 
     def _names_behind_result(self, call: ast.Call, function: ast.expr) -> Iterator[str]:
         """The names that what the call gives may hold: what it was given, and who was called."""
-        if isinstance(function, ast.Name) and function.id in READING_FUNCTIONS - _GIVING_PARTS:
+        if isinstance(function, ast.Name) and function.id in _MAKING_NEW:
             return
         called = [*self.names_behind(function)]
         yield from called
@@ -154,11 +155,7 @@ class _Links:
     def _by_call(self, call: ast.Call) -> Iterator[str]:
         """What is called may keep what it is given."""
         match call.func:
-            case ast.Name(id=name) if name in READING_FUNCTIONS and name not in {
-                "setattr",
-                "exec",
-                "eval",
-            }:
+            case ast.Name(id=name) if name in READING_FUNCTIONS:
                 return
             case ast.Attribute(attr=method) if method in READING_METHODS:
                 return
@@ -184,14 +181,7 @@ def _changed_names(targets: Iterable[ast.expr]) -> Iterator[str]:
                 case ast.Name(ctx=ast.Store() | ast.Del(), id=name):
                     yield name
                 case ast.Attribute(value=held) | ast.Subscript(value=held):
-                    yield from _root(held)
-
-
-def _root(node: ast.expr) -> Iterator[str]:
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    if isinstance(node, ast.Name):
-        yield node.id
+                    yield from root_name(held)
 
 
 class _Group(Struct, eq=False):

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 def names_in(tree: ast.AST) -> set[str]:
@@ -17,6 +17,14 @@ def names_in(tree: ast.AST) -> set[str]:
 def plain_names(expressions: Iterable[ast.expr]) -> list[ast.Name]:
     """Those of the expressions that are names and nothing else."""
     return [node for node in expressions if isinstance(node, ast.Name)]
+
+
+def root_name(node: ast.expr) -> Iterator[str]:
+    """The variable with which `a.b[c].d` begins; nothing where it begins with something else."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
 
 
 def arguments_of(call: ast.Call) -> list[ast.expr]:
@@ -31,6 +39,17 @@ def defaults_of(arguments: ast.arguments) -> list[ast.expr]:
     """The defaults of a function's parameters, which Python computes where it is defined."""
     # The syntax tree has None for a keyword-only parameter without a default.
     return [*arguments.defaults, *filter(None, arguments.kw_defaults)]
+
+
+def parameters_of(arguments: ast.arguments) -> Iterator[ast.arg]:
+    """The parameters of a function, in the order in which Python evaluates their annotations."""
+    yield from arguments.posonlyargs
+    yield from arguments.args
+    if arguments.vararg is not None:
+        yield arguments.vararg
+    yield from arguments.kwonlyargs
+    if arguments.kwarg is not None:
+        yield arguments.kwarg
 
 
 def are_constants(nodes: Iterable[ast.AST | None]) -> bool:

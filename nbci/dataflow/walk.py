@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.dataflow import outside, scopes
 from nbci.dataflow.definition_walk import DefinitionWalk
 from nbci.dataflow.state import join
-from nbci.dataflow.syntax import is_star_import
+from nbci.dataflow.syntax import is_star_import, root_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,10 +106,9 @@ class Walk(DefinitionWalk):
         return not any(scope.kind == "function" for scope in self.scopes)
 
     def _change(self, node: ast.expr) -> None:
-        while isinstance(node, ast.Attribute | ast.Subscript):
-            node = node.value
-        if isinstance(node, ast.Name) and scopes.leads_to_module(node.id, self.scopes):
-            self.changes.add(node.id)
+        for name in root_name(node):
+            if scopes.leads_to_module(name, self.scopes):
+                self.changes.add(name)
 
     def _name_of_module(self, node: ast.Attribute, module: str) -> None:
         """Note what an attribute of a module means for names.
