@@ -7,10 +7,28 @@ from __future__ import annotations
 
 import graphlib
 import heapq
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+
+class Named(Protocol):
+    """Something with a name, such as a step."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Node(Named, Protocol):
+    """Something with a name that comes after others, which it names."""
+
+    @property
+    def after(self) -> tuple[str, ...]: ...
+
+
+N = TypeVar("N", bound=Named)
 
 
 class Cycle(Exception):
@@ -19,6 +37,32 @@ class Cycle(Exception):
     def __init__(self, path: tuple[str, ...]) -> None:
         super().__init__(" → ".join(path))
         self.path = path
+
+
+def by_name(named: Iterable[N]) -> dict[str, N]:
+    """The steps, or other things with names, by their names."""
+    return {one.name: one for one in named}
+
+
+def edges_of(nodes: Iterable[Node]) -> dict[str, tuple[str, ...]]:
+    """The graph of the nodes."""
+    return {node.name: node.after for node in nodes}
+
+
+def edges_within(nodes: Iterable[Node]) -> dict[str, tuple[str, ...]]:
+    """The graph of the nodes without edges to others."""
+    edges = edges_of(nodes)
+    for name, before in edges.items():
+        edges[name] = tuple(filter(edges.__contains__, before))
+    return edges
+
+
+def ends(nodes: Iterable[Node]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The nodes that come after none of the others, and those that none of them comes after."""
+    edges = edges_within(nodes)
+    waited_for = set(itertools.chain.from_iterable(edges.values()))
+    roots = tuple(name for name, before in edges.items() if not before)
+    return roots, tuple(name for name in edges if name not in waited_for)
 
 
 def topological(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

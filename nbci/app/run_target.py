@@ -20,7 +20,7 @@ from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
 from nbci.gates.judging import Judging
 from nbci.kernels.descriptors import kernels_at_once
-from nbci.plan.select import Selection, limited, named_steps, select
+from nbci.plan.select import Selection, named_steps, select, with_time_limits
 from nbci.project.sources import read_notebooks, read_target
 from nbci.runs.project_runs import find_run, new_run
 from nbci.trust.change import change_of
@@ -84,8 +84,8 @@ def _planned_work(request: RunRequest) -> _Work:
     target = read_target(request.target)
     plan = _plan(target, request)
     project = _project_for(target.project, plan)
-    plan = _selected(project, plan, request)
-    plan = limited(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
+    plan = _select_steps(project, plan, request)
+    plan = with_time_limits(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
     return _Work(project, plan, target.pipeline.notebooks)
 
 
@@ -105,7 +105,7 @@ def _plan(target: Target, request: RunRequest) -> Plan:
     )
 
 
-def _selected(project: Project, plan: Plan, request: RunRequest) -> Plan:
+def _select_steps(project: Project, plan: Plan, request: RunRequest) -> Plan:
     """Limit the plan to the steps that were asked for."""
     # DVC may ask for a stage when the steps before it have no results here: they run, too.
     if request.for_dvc and not (request.first or request.until):

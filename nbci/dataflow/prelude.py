@@ -109,6 +109,11 @@ def reach(
     return tuple(statements[index] for index in sorted(kept))
 
 
+def names_bound_by(statements: Iterable[Statement]) -> frozenset[str]:
+    """The names that the statements bind."""
+    return frozenset().union(*(statement.binds for statement in statements))
+
+
 def reached_names(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset[str]:
     """The names that steps with these mentions use.
 

@@ -63,6 +63,11 @@ class Declared(Struct, frozen=True, kw_only=True):
     cells: tuple[tuple[int, str], ...]
     statements: tuple[Statement, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
 
 class OverriddenCells(Struct, frozen=True, kw_only=True):
     """Parameters cells to run for given overrides: numbers and sources, then `injected`.

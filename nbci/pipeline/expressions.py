@@ -7,6 +7,7 @@ takes the value with its type.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -90,12 +91,18 @@ def fill(value: Any, metrics: Mapping[str, Any]) -> Any:
     The step may be a node that expanded into several, as long as one of its steps alone has such a
     metric.
     """
+    # Only here are escapes undone: the text was read once before, when the plan was made.
     if isinstance(value, MetricTemplate):
         return _join(_parts(value.text), lambda reference: _metric(reference, metrics))
-    if isinstance(value, list | tuple):
-        return type(value)(fill(item, metrics) for item in value)
+    return map_items(value, lambda item: fill(item, metrics))
+
+
+def map_items(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A list or mapping with each of its items changed; any other value as it is."""
     if isinstance(value, dict):
-        return {key: fill(item, metrics) for key, item in value.items()}
+        return {key: change(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(change, value))
     return value
 
 
@@ -114,8 +121,6 @@ def unknown(kind: str, name: str, known: Mapping[str, Any]) -> UsageError:
 
 def as_text(value: Any) -> str:
     """A value inside a text: True is `true` and None is `null`, as in YAML."""
-    import json
-
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
@@ -191,6 +196,7 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
+        # Keys are names, in which nothing is put.
         for item in value.values():
             yield from _texts(item)
     elif isinstance(value, list | tuple):
@@ -204,11 +210,7 @@ def _map_texts(value: Any, change: Callable[[str], Any]) -> Any:
         if "${" not in value:
             return value
         return change(value)
-    if isinstance(value, dict):
-        return {key: _map_texts(item, change) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_map_texts(item, change) for item in value)
-    return value
+    return map_items(value, lambda item: _map_texts(item, change))
 
 
 def _parts(text: str) -> list[Part]:

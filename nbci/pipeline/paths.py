@@ -38,6 +38,11 @@ def overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
+def overlaps_any(path: str, others: Iterable[str]) -> bool:
+    """Whether the path overlaps one of the others."""
+    return any(overlap(path, other) for other in others)
+
+
 def is_in(path: str, places: Iterable[str]) -> bool:
     """Whether a path is one of the places, or lies below one.
 
@@ -98,6 +103,7 @@ def check_out(path: str, step: str, sources: Iterable[str], where: Location) -> 
 
 
 def _no_out_reason(path: str, sources: Iterable[str]) -> str | None:
+    # An out is removed before each try of its step.
     if path == ".":
         return "is the whole project"
     if leaves_project(path):
@@ -127,6 +133,7 @@ def project_path(path: str, folder: str, where: Location | None = None) -> str:
     # A shortcut: a node of 10,000 combinations has each of its paths looked at as often.
     if folder == "." and _NORMAL.fullmatch(path):
         return path
+    # Links are not followed: where they lead is a matter of the machine that runs the step.
     joined = posixpath.normpath(posixpath.join(folder, path))
     if "\0" in path or posixpath.isabs(joined) or joined == ".." or joined.startswith("../"):
         raise UsageError(

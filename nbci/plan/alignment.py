@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ _MOST_PAIRS = 400
 _COMPARED_CHARACTERS = 1_000
 
 
-def aligned(before: Sequence[str], after: Sequence[str]) -> tuple[Pair, ...]:
+def align(before: Sequence[str], after: Sequence[str]) -> tuple[Pair, ...]:
     """Pairs of indexes in reading order, None where a text came or went.
 
     Texts that are equal belong together, and between them those that are most alike, in order.
 
-    >>> aligned(["import os", "fit(1)", "plot()"], ["import os", "load()", "fit(C=1)", "plot()"])
+    >>> align(["import os", "fit(1)", "plot()"], ["import os", "load()", "fit(C=1)", "plot()"])
     ((0, 0), (None, 1), (1, 2), (2, 3))
     """
     pairs: list[Pair] = []
@@ -43,8 +44,9 @@ def _pair_replaced(
 ) -> Iterator[Pair]:
     at_old, at_new = gone.start, come.start
     for old, new in [*_likely_pairs(before, after, gone, come), (gone.stop, come.stop)]:
-        yield from ((at, None) for at in range(at_old, old))
-        yield from ((None, at) for at in range(at_new, new))
+        # What lies between two pairs stands on one side only.
+        yield from zip(range(at_old, old), repeat(None))
+        yield from zip(repeat(None), range(at_new, new))
         if old < gone.stop:
             yield old, new
         at_old, at_new = old + 1, new + 1

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nbci.graph import by_name
 from nbci.pipeline.metric_names import meant_by
-from nbci.plan.alignment import aligned
+from nbci.plan.alignment import align
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -188,12 +189,15 @@ def _incomplete_steps(*runs: Compared) -> set[str]:
     """
     names: set[str] = set()
     for run in runs:
-        names.update(step.name for step in run.record.steps if not step.ended_well)
+        for step in run.record.steps:
+            if not step.ended_well:
+                names.add(step.name)
     return names
 
 
 def _environment(record: RunRecord, incomplete: set[str]) -> dict[str, str]:
     """Where the run ran and with what, packages under their own names."""
+    # The code first, then what it ran on: in this order people look for a cause.
     facts = {"nbci": record.nbci, "platform": record.platform}
     if record.git:
         facts = {"commit": record.git.commit, "branch": record.git.branch, **facts}
@@ -228,8 +232,8 @@ def _used_files(record: RunRecord) -> dict[str, str]:
 
 def code_changes(before: Plan, after: Plan) -> Iterator[CellChange]:
     """The cells that differ, step by step."""
-    old = {step.name: step for step in before.steps}
-    new = {step.name: step for step in after.steps}
+    old, new = by_name(before.steps), by_name(after.steps)
+    # As the later run has them; steps that it lacks stand at the end.
     for name in dict.fromkeys((*new, *old)):
         step = new.get(name) or old[name]
         yield from _cell_changes(step, _own_cells(old.get(name)), _own_cells(new.get(name)))
@@ -245,9 +249,7 @@ def _own_cells(step: PlannedStep | None) -> tuple[PlannedCell, ...]:
 def _cell_changes(
     step: PlannedStep, old: Sequence[PlannedCell], new: Sequence[PlannedCell]
 ) -> Iterator[CellChange]:
-    old_sources = [cell.source for cell in old]
-    new_sources = [cell.source for cell in new]
-    for at_old, at_new in aligned(old_sources, new_sources):
+    for at_old, at_new in align(_sources(old), _sources(new)):
         before = after = None
         if at_old is not None:
             before = old[at_old]
@@ -255,6 +257,10 @@ def _cell_changes(
             after = new[at_new]
         if before is None or after is None or before.source != after.source:
             yield _cell_change(step, before, after)
+
+
+def _sources(cells: Sequence[PlannedCell]) -> list[str]:
+    return [cell.source for cell in cells]
 
 
 def _cell_change(
@@ -317,7 +323,8 @@ def _files(record: RunRecord, role: Role, incomplete: set[str]) -> dict[str, Fil
     """What was read and not made by the run itself, or what it made."""
     made: set[str] = set()
     for step in record.steps:
-        made.update(ref.path for ref in step.outs)
+        for ref in step.outs:
+            made.add(ref.path)
     folders = tuple(f"{path}/" for path in made)
 
     files: dict[str, FileRef] = {}
@@ -325,9 +332,11 @@ def _files(record: RunRecord, role: Role, incomplete: set[str]) -> dict[str, Fil
         if step.name in incomplete:
             continue
         if role == "out":
-            files.update((ref.path, ref) for ref in step.outs)
+            for ref in step.outs:
+                files[ref.path] = ref
             continue
         for ref in step.deps:
+            # What the run made itself differs by its steps' code and data, which are listed.
             if ref.path not in made and not ref.path.startswith(folders):
                 files[ref.path] = ref
     return files

@@ -1,6 +1,7 @@
 """Definitions of imports and functions cells that values refer to, as parts of a step's key.
 
-Classes and functions of these cells travel by name, so bytes of a value do not change with them.
+Classes and functions of these cells are saved by name, so the bytes of a value stay the same when
+they change.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.dataflow.prelude import names_bound_by
 from nbci.plan.model import Definition
 from nbci.plan.parts import statement_part
 
@@ -32,11 +34,10 @@ def definitions(prelude: Iterable[Statement], params: frozenset[str]) -> tuple[D
     All other statements run in every step, so they count in its key anyway.
     """
     kept = [statement for statement in prelude if statement.kind != "other" and statement.binds]
-    known = set(params)
-    for statement in kept:
-        known |= statement.binds
+    known = params | names_bound_by(kept)
     found = []
     for statement in kept:
+        # Methods and recursive functions mention themselves, which leads nowhere.
         mentions = _mentions(statement, params) & known - statement.binds
         found.append(
             Definition(
@@ -53,13 +54,16 @@ def _mentions(statement: Statement, params: frozenset[str]) -> frozenset[str]:
     names = statement.names
     any_name = bool(names.any_name)
     for bodies in names.definitions.values():
-        any_name = any_name or any(body.any_name for body in bodies)
+        for body in bodies:
+            any_name = any_name or bool(body.any_name)
     if any_name:
         return statement.mentions | params
     return statement.mentions
 
 
-def reached(known: Sequence[Definition], names: Iterable[str], params: frozenset[str]) -> Reached:
+def reach_definitions(
+    known: Sequence[Definition], names: Iterable[str], params: frozenset[str]
+) -> Reached:
     """What the names lead to, directly or through other definitions."""
     binders: dict[str, list[int]] = {}
     for at, definition in enumerate(known):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from nbci.notebook.tags import read_tags
@@ -21,9 +22,10 @@ def left_out(
 ) -> Iterator[LeftOut]:
     """Every code cell of the notebooks that is in none of the steps."""
     # By notebook: with a composition, cells of several have one number.
-    run_cells: dict[str, set[int | None]] = {path: set() for path in notebooks}
+    run_cells: dict[str, set[int | None]] = defaultdict(set)
     for step in steps:
-        run_cells[step.notebook].update(cell.number for cell in step.cells)
+        for planned in step.cells:
+            run_cells[step.notebook].add(planned.number)
     for path, tagged in notebooks.items():
         for cell in tagged.notebook.cells:
             if cell.kind == "code" and cell.number not in run_cells[path]:

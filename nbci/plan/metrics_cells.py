@@ -45,7 +45,7 @@ def assign(
     for number in numbers:
         cell = notebook.cell(number)
         statements = split_cell(number, cell.source, where=notebook.where(cell))
-        wanted = _wanted(statements, given)
+        wanted = _wanted_names(statements, given)
         step = _last_mentioning(wanted, steps)
         # The last step that mentions any of them has all, if they lie on one path.
         if wanted <= reachable[step] or len(statements) < 2:
@@ -54,15 +54,16 @@ def assign(
 
         # Branches that never join: no step has the metrics of both.
         for statement in statements:
-            step = _last_mentioning(_wanted([statement], given), steps)
+            step = _last_mentioning(_wanted_names([statement], given), steps)
             parts.append(_part(step, number, statement.text, [statement]))
     return tuple(parts)
 
 
-def _wanted(statements: Sequence[Statement], given: frozenset[str]) -> frozenset[str]:
+def _wanted_names(statements: Sequence[Statement], given: frozenset[str]) -> frozenset[str]:
     made: set[str] = set()
     wanted: set[str] = set()
     for statement in statements:
+        # What the cell itself has made, such as a difference of two scores, no step has.
         wanted |= statement.names.needs - made - given
         made |= statement.names.binds
     return frozenset(wanted)
@@ -88,7 +89,7 @@ def _probes(statement: Statement, cell: int) -> Iterator[Probe]:
     for node in _python_nodes(statement.text):
         match node:
             case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=arguments)):
-                yield from _printed(arguments, cell)
+                yield from _printed_probes(arguments, cell)
             case ast.Expr(value=ast.Name(id=name)):
                 yield Probe(name=name, expression=name, cell=cell)
             case ast.Assign(targets=targets):
@@ -110,7 +111,7 @@ def _python_nodes(text: str) -> list[ast.stmt]:
         return []
 
 
-def _printed(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
+def _printed_probes(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
     """`print(name)`, `print("label:", value)` and `print(f"label: {value}")`."""
     # A text with two values in it names no single number.
     match arguments:

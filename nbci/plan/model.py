@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from nbci.graph import by_name, edges_of
 from nbci.pipeline.rules import DeclaredMetric, Gate
 from nbci.records.run_record import ParameterValue, Part
 
@@ -19,8 +20,9 @@ NOT_ASKED_FOR = "not asked for"
 Action = Literal["run", "reuse", "depends", "skip"]
 CellRole = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
 
-# All structs here have `gc=False`: none is ever part of a cycle, and a plan of 10,000 steps holds
-# so many that the garbage collector's passes over them showed in the time that planning takes.
+# All structs here leave out defaults: most steps have few settings, and each agent reads all steps.
+# All have `gc=False`: none is ever part of a cycle, and a plan of 10,000 steps holds so many that
+# the garbage collector's passes over them showed in the time that planning takes.
 
 
 class Take(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -173,8 +175,20 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     @property
     def required_metrics(self) -> tuple[str, ...]:
         """The declared metrics that a run must produce: all but those whose gate can do without."""
-        optional = {gate.metric for gate in self.gates if gate.missing != "fail"}
-        return tuple(name for name in self.metrics or {} if name not in optional)
+        required = dict.fromkeys(self.metrics or ())
+        for gate in self.gates:
+            if gate.metric is not None and gate.missing != "fail":
+                required.pop(gate.metric, None)
+        return tuple(required)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the steps, in their order."""
+        return tuple(by_name(self.steps))
+
+    def edges(self) -> dict[str, tuple[str, ...]]:
+        """For each step those that it comes after."""
+        return edges_of(self.steps)
 
     def step(self, name: str) -> PlannedStep:
         """The step of that name; KeyError when there is none."""

@@ -89,6 +89,7 @@ class NameChecks:
 
     def refuse_names_of_other_notebooks(self, step: StepFlow, elsewhere: frozenset[str]) -> None:
         """UsageError for names that only another notebook's cells of all steps make."""
+        # A step of the other notebook may have changed such a name: then it is a value that passes.
         taken = {take.name for take in step.takes}
         for name in sorted((step.names.surely_needs & elsewhere) - taken):
             position = step.names.first_use[name]
@@ -110,6 +111,7 @@ class NameChecks:
         if self._tagged.whole:
             return
         names = names_of([statement.code for statement in kept])
+        # A star import or `exec` may define what is missing.
         if names.uncertain:
             return
         missing = names.surely_needs - given - brought.surely - brought.perhaps.keys()
@@ -143,6 +145,7 @@ class NameChecks:
             return
         definitions: dict[str, list[Statement]] = {}
         for statement in kept:
+            # A second import of a module gives the same module.
             if statement.kind != "import":
                 for name in statement.binds:
                     definitions.setdefault(name, []).append(statement)
@@ -168,8 +171,10 @@ class NameChecks:
 
     def _numbers(self, step: str) -> list[int]:
         """The numbers of the cells that analysis saw of the step, in that order."""
-        metrics = (part.cell.number or 1 for part in self._metrics[step])
-        return [*self._steps[step].cells, *metrics]
+        numbers = list(self._steps[step].cells)
+        for part in self._metrics[step]:
+            numbers.append(part.cell.number or 1)
+        return numbers
 
 
 def _digest(statement: Statement) -> str:

@@ -99,7 +99,8 @@ def cell_parts(cells: Sequence[PlannedCell], parsed: Mapping[int, ParsedCell]) -
 def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:
     """Code in other languages: as it is, less the space at line ends."""
     for cell in cells:
-        lines = [line.rstrip() for line in cell.source.strip().splitlines()]
+        # Comments stay: where one begins, only the language's own parser knows.
+        lines = list(map(str.rstrip, cell.source.strip().splitlines()))
         yield Part(kind="cell", label=f"cell {cell.number}", digest=digest_of(lines))
 
 
@@ -117,6 +118,7 @@ def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
         parts.append(Part(kind="probe", label=probe.name, digest=digest))
     return (
         *parts,
+        # What later steps need decides what is saved; a result without it is none for them.
         Part(kind="gives", label="", digest=digest_of([step.gives, step.optional_gives])),
         Part(kind="environment", label="", digest=digest_of([step.environment, step.container])),
         Part(kind="cwd", label=step.cwd, digest=""),
@@ -133,14 +135,14 @@ def parameter_part(name: str, value: Any) -> Part:
 def parameter_digest(value: Any) -> str:
     """The value itself where it is short, so that a change can be shown; else a digest of it."""
     # The type counts: 1 and True, or 0.0 and -0.0, are differences that a cell can see.
-    kind, written = type(value).__name__, _written(value)
+    kind, written = type(value).__name__, _value_text(value)
     text = f"{kind} {written}"
     if len(text) <= _LONGEST_SHOWN:
         return text
     return _digest_of_text(f"[{json.dumps(kind)}, {written}]")
 
 
-def _written(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """The value as text: two values of which a cell may make different things have different texts.
 
     So the order of a dictionary counts, and what JSON cannot tell apart, such as keys 1 and "1", is
@@ -157,10 +159,13 @@ def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:
 
     Old and new value are in it where they are short.
     """
+    by_kind: dict[str, tuple[list[Part], list[Part]]] = {}
+    for side, parts in enumerate((before, now)):
+        for part in parts:
+            by_kind.setdefault(part.kind, ([], []))[side].append(part)
+
     texts: list[str] = []
-    for kind in dict.fromkeys(part.kind for part in (*before, *now)):
-        old = [part for part in before if part.kind == kind]
-        new = [part for part in now if part.kind == kind]
+    for kind, (old, new) in by_kind.items():
         if kind in _BY_POSITION:
             texts += _code_changes(old, new)
         else:
@@ -170,8 +175,7 @@ def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:
 
 def _code_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
     """Code is known by its content: what stands only on one side was changed, added or removed."""
-    before = {part.digest for part in old}
-    now = {part.digest for part in new}
+    before, now = _digests(old), _digests(new)
     removed = {part.label: part for part in old if part.digest not in now}
     for part in new:
         if part.digest in before:
@@ -186,9 +190,12 @@ def _code_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
         yield f"{_shown_name(part.kind, label)} is gone"
 
 
+def _digests(parts: Iterable[Part]) -> set[str]:
+    return {part.digest for part in parts}
+
+
 def _named_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
-    before = {part.label: part.digest for part in old}
-    now = {part.label: part.digest for part in new}
+    before, now = _digests_by_label(old), _digests_by_label(new)
     kind = (old or new)[0].kind
     for label in dict.fromkeys((*before, *now)):
         name = _shown_name(kind, label)
@@ -202,6 +209,10 @@ def _named_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
             yield f"{name} changed"
         else:
             yield f"{name}: {before[label]} → {now[label]}"
+
+
+def _digests_by_label(parts: Iterable[Part]) -> dict[str, str]:
+    return {part.label: part.digest for part in parts}
 
 
 def _shown_name(kind: str, label: str) -> str:

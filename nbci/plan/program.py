@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.dataflow.prelude import reach, split_cell
+from nbci.dataflow.prelude import names_bound_by, reach, split_cell
 from nbci.params import override_cells
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.model import Definition, PlannedCell, PlannedStep, Probe, Take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.dataflow.prelude import Statement
-    from nbci.notebook.cells import Cell
+    from nbci.notebook.cells import Cell, Notebook
     from nbci.params import OverriddenCells
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import CellRole
@@ -90,6 +90,19 @@ def _with_overrides(
 def planned_cell(role: CellRole, number: int | None, source: str) -> PlannedCell:
     """A cell of a program; `number` is None for one that nbci puts in."""
     return PlannedCell(role=role, number=number, source=source)
+
+
+def planned_cells(
+    notebook: Notebook, role: CellRole, numbers: Iterable[int]
+) -> Iterator[PlannedCell]:
+    """Cells of the notebook as they are written."""
+    for number in numbers:
+        yield planned_cell(role, number, notebook.cell(number).source)
+
+
+def number_of(cell: PlannedCell) -> int:
+    """Where a cell stands in its notebook; 0 for one that nbci puts in."""
+    return cell.number or 0
 
 
 def prelude_statements(tagged: TaggedNotebook) -> tuple[Statement, ...]:
@@ -168,8 +181,7 @@ def with_definitions(
     They are put among the step's imports and functions cells.
     """
     statements = prelude_statements(tagged)
-    every_name = frozenset[str]().union(*(statement.binds for statement in statements))
-    needed = reach(statements, also, every_name)
+    needed = reach(statements, also, names_bound_by(statements))
     # Statements of other kinds run in every step, so they are in its planned cells already.
     added = {(one.cell, one.line) for one in needed if one.kind != "other"}
     planned = _planned_statements(cells)
@@ -198,7 +210,8 @@ def _planned_statements(cells: Iterable[PlannedCell]) -> set[tuple[int, str]]:
     planned: set[tuple[int, str]] = set()
     for cell in cells:
         if cell.role in ("imports", "functions") and cell.number is not None:
-            planned.update((cell.number, one.text) for one in split_cell(cell.number, cell.source))
+            for statement in split_cell(cell.number, cell.source):
+                planned.add((cell.number, statement.text))
     return planned
 
 

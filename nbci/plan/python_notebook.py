@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,11 +14,11 @@ from nbci.dataflow.inherited_imports import has_future_annotations, inherited_im
 from nbci.dataflow.names import names_of
 from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.outside import finds_definitions
-from nbci.dataflow.prelude import reach, reached_names
+from nbci.dataflow.prelude import names_bound_by, reach, reached_names
 from nbci.dataflow.shape import shape_of
 from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
-from nbci.graph import Cycle, topological
+from nbci.graph import Cycle, by_name, edges_within, topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.definitions import definitions
 from nbci.plan.metrics_cells import MetricsPart, assign
@@ -28,15 +29,16 @@ from nbci.plan.program import (
     GroupProgram,
     StepProgram,
     inherited_import_cells,
+    number_of,
     order_by_role,
-    planned_cell,
+    planned_cells,
     prelude_cells,
     prelude_statements,
 )
 from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.origin import Brought
     from nbci.dataflow.prelude import Statement
     from nbci.pipeline.model import Step, TaggedNotebook
-    from nbci.plan.model import CellRole, Definition
+    from nbci.plan.model import Definition
 
 _IMMUTABLE = (bool, int, float, str, bytes, type(None))
 """Types of parameters whose objects nobody can change."""
@@ -79,14 +81,16 @@ class PythonNotebook:
     ) -> None:
         self._tagged = tagged
         self._brought = brought
-        self._steps = {step.name: step for step in steps}
+        self._steps = by_name(steps)
         self.prelude = prelude_statements(tagged)
-        self._prelude_names = _bound(self.prelude)
+        self._prelude_names = names_bound_by(self.prelude)
         # Keyed by wanted names: most steps want the same few, and a plan may have 10,000 steps.
         self._preludes: dict[tuple[frozenset[str], bool], _Prelude] = {}
 
         self._read_parameters()
-        self._cells = {step.name: self._parsed_cells(step.cells) for step in steps}
+        self._cells: dict[str, list[ParsedCell]] = {}
+        for step in steps:
+            self._cells[step.name] = self._parse_cells(step.cells)
         self._inside = self._edges(by_dataflow=by_dataflow)
         self._order = self._execution_order()
         self._outside: Mapping[str, tuple[str, ...]] = {}
@@ -97,29 +101,40 @@ class PythonNotebook:
     def _read_parameters(self) -> None:
         """What the parameters cells declare and use, and the names that each step has of them."""
         numbers = self._tagged.blocks.parameters
-        cells = self._parsed_cells(numbers)
+        cells = self._parse_cells(numbers)
         names = names_of(cells)
         declared = notebook_parameters(self._tagged)
-        self.parameter_names = names.binds | {one.name for one in declared.parameters}
+        self.parameter_names = names.binds.union(declared.names)
         immutable = []
         for parameter in declared.parameters:
             if isinstance(parameter.default, _IMMUTABLE):
                 immutable.append(parameter.name)
         self._immutable = frozenset(immutable)
-        self._parameter_statements = [one for one in declared.statements if not one.literals]
-        code = [parse_cell(one.text) for one in self._parameter_statements]
+
+        # Code in the parameters cells runs in every step; the literals count by their values.
+        code: list[ParsedCell] = []
+        self._parameter_code_parts: list[Part] = []
+        for statement in declared.statements:
+            if not statement.literals:
+                parsed = parse_cell(statement.text)
+                code.append(parsed)
+                label = f"a line of cell {statement.cell}"
+                part = Part(kind="statement", label=label, digest=digest_of(shape_of(parsed.tree)))
+                self._parameter_code_parts.append(part)
         self._parameter_code = names_of(code)
 
         # Code in a parameters cell may use what imports cells import: then those run first.
         self._wanted_by_parameters = _mentions(names) & self._prelude_names
         self._imports_first = bool(names.needs & self._prelude_names)
 
-        # What an import binds is found in its module, wherever a value refers to it.
-        definitions_and_others = [one for one in self.prelude if one.kind != "import"]
-        defined = self.parameter_names | _bound(definitions_and_others)
-        self._by_reference = tuple(sorted(defined))
         common = list(zip(numbers, cells, strict=True))
-        common += [(one.cell, one.code) for one in self.prelude]
+        by_reference = set(self.parameter_names)
+        for one in self.prelude:
+            common.append((one.cell, one.code))
+            # What an import binds is found in its module, wherever a value refers to it.
+            if one.kind != "import":
+                by_reference |= one.binds
+        self._by_reference = tuple(sorted(by_reference))
         self.fresh = fresh_names(common)
 
     def result(self) -> GroupProgram:
@@ -144,12 +159,12 @@ class PythonNotebook:
         self.parameter_names |= inherited
         outside = {}
         for name, before in after.items():
-            outside[name] = tuple(other for other in before if other not in self._steps)
+            outside[name] = tuple(filterfalse(self._steps.__contains__, before))
         self._outside = outside
 
     def codes(self) -> list[StepCode]:
         """The steps' code in an order in which they may run."""
-        return [self._code(name) for name in self._order]
+        return list(map(self._code, self._order))
 
     @property
     def given(self) -> frozenset[str]:
@@ -164,11 +179,13 @@ class PythonNotebook:
         undefined = [found for found in flowing.undefined if found.step in self._steps]
         self._checks.refuse_undefined(undefined)
         history_warnings = tuple(self._checks.history_warnings(self.given))
-        flowed = {step.name: step for step in flowing.steps if step.name in self._steps}
+        flowed: dict[str, StepFlow] = {}
         mentions = set(self._wanted_by_parameters)
-        for step in flowed.values():
-            self._checks.refuse_names_of_other_notebooks(step, elsewhere)
-            mentions |= _mentions(step.names)
+        for step in flowing.steps:
+            if step.name in self._steps:
+                self._checks.refuse_names_of_other_notebooks(step, elsewhere)
+                flowed[step.name] = step
+                mentions |= _mentions(step.names)
 
         named_by_steps = reached_names(self.prelude, mentions)
         return GroupProgram(
@@ -230,14 +247,14 @@ class PythonNotebook:
     def _defined_by_reference(self, flowed: StepFlow) -> tuple[str, ...]:
         if not flowed.makes:
             return self._by_reference
-        return tuple(name for name in self._by_reference if name not in flowed.makes)
+        return tuple(filterfalse(flowed.makes.__contains__, self._by_reference))
 
     def _prelude_of(self, flowed: StepFlow, named_by_steps: frozenset[str]) -> _Prelude:
         """The parameters, imports and functions that the step runs."""
-        cells = self._all_cells(flowed.name)
         # Pickles, test runners and dir() come upon definitions that the code does not name.
         complete = bool(flowed.names.any_name)
-        complete = complete or any(finds_definitions(cell.source) for cell in cells)
+        for cell in self._all_cells(flowed.name):
+            complete = complete or finds_definitions(cell.source)
         wanted = _mentions(flowed.names).union(give.name for give in flowed.gives)
         wanted &= self._prelude_names
         prelude = self._preludes.get((wanted, complete))
@@ -259,15 +276,16 @@ class PythonNotebook:
         # A notebook without step tags runs its cells as they are, in its own order.
         if self._tagged.whole:
             shown = self.prelude
-        cells = [self._planned(number, "parameters") for number in self._tagged.blocks.parameters]
+        blocks = self._tagged.blocks
+        parameter_cells = planned_cells(self._tagged.notebook, "parameters", blocks.parameters)
         mentions = set(_mentions(self._parameter_code))
         any_name = bool(self._parameter_code.any_name)
         for one in kept:
             mentions |= one.mentions
             any_name = any_name or bool(one.names.any_name)
         return _Prelude(
-            cells=(*cells, *prelude_cells(self._tagged, self.prelude, shown)),
-            parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
+            cells=(*parameter_cells, *prelude_cells(self._tagged, self.prelude, shown)),
+            parts=(*self._parameter_code_parts, *map(statement_part, kept)),
             mentions=frozenset(mentions),
             any_name=any_name,
             kept=kept,
@@ -276,33 +294,20 @@ class PythonNotebook:
     def _ordered_cells(
         self, name: str, prelude: tuple[PlannedCell, ...]
     ) -> tuple[PlannedCell, ...]:
-        cells = list(prelude)
-        for number in self._steps[name].cells:
-            cells.append(self._planned(number, "step"))
+        own = planned_cells(self._tagged.notebook, "step", self._steps[name].cells)
+        cells = [*prelude, *own]
         for part in self._metrics[name]:
             cells.append(part.cell)
         if self._tagged.whole:
-            return tuple(sorted(cells, key=lambda cell: cell.number or 0))
+            return tuple(sorted(cells, key=number_of))
         return order_by_role(cells, imports_first=self._imports_first)
-
-    def _planned(self, number: int, role: CellRole) -> PlannedCell:
-        return planned_cell(role, number, self._tagged.notebook.cell(number).source)
-
-    def _parameter_code_parts(self) -> list[Part]:
-        """Code in the parameters cells runs in every step; the literals count by their values."""
-        parts = []
-        for statement in self._parameter_statements:
-            digest = digest_of(shape_of(parse_cell(statement.text).tree))
-            label = f"a line of cell {statement.cell}"
-            parts.append(Part(kind="statement", label=label, digest=digest))
-        return parts
 
     # code and order of all steps
 
-    def _parsed_cells(self, numbers: Sequence[int]) -> list[ParsedCell]:
-        return [self._parsed(number) for number in numbers]
+    def _parse_cells(self, numbers: Sequence[int]) -> list[ParsedCell]:
+        return list(map(self._parse, numbers))
 
-    def _parsed(self, number: int) -> ParsedCell:
+    def _parse(self, number: int) -> ParsedCell:
         notebook = self._tagged.notebook
         cell = notebook.cell(number)
         may_fail = "raises-exception" in cell.tags
@@ -313,12 +318,13 @@ class PythonNotebook:
         declared: Edges = {}
         # Without `prev:` tags the edges are the notebook's order, which data flow replaces.
         if self._tagged.declares_edges or not by_dataflow:
-            for name, step in self._steps.items():
-                declared[name] = tuple(other for other in step.after if other in self._steps)
+            declared = edges_within(self._steps.values())
         if not by_dataflow:
             return declared
 
-        codes = [StepCode(name=name, cells=tuple(cells)) for name, cells in self._cells.items()]
+        codes = []
+        for name, cells in self._cells.items():
+            codes.append(StepCode(name=name, cells=tuple(cells)))
         # Dictionaries, since an edge may be declared and found: it stands once, at its first place.
         edges: dict[str, dict[str, None]] = {}
         for name in self._steps:
@@ -373,24 +379,17 @@ class PythonNotebook:
         if not numbers:
             return parts
 
-        asked = names_of(self._parsed_cells(numbers)).mentions - self.given
+        asked = names_of(self._parse_cells(numbers)).mentions - self.given
         steps: list[tuple[str, frozenset[str]]] = []
         # What a step mentions, or one that it comes after: those values can reach it.
         reachable: dict[str, frozenset[str]] = {}
         for name in self._order:
             mentions = names_of(self._cells[name]).mentions & asked
             steps.append((name, mentions))
-            reachable[name] = mentions.union(*(reachable[other] for other in self._inside[name]))
+            reachable[name] = mentions.union(*map(reachable.__getitem__, self._inside[name]))
         for part in assign(self._tagged.notebook, numbers, steps, reachable, self.given):
             parts[part.step].append(part)
         return parts
-
-
-def _bound(statements: Iterable[Statement]) -> frozenset[str]:
-    bound: set[str] = set()
-    for statement in statements:
-        bound |= statement.binds
-    return frozenset(bound)
 
 
 def _mentions(names: Names) -> frozenset[str]:

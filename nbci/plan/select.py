@@ -1,4 +1,8 @@
-"""`--from`, `--until`, `--only`: which steps of a plan run, are taken over, or are left out."""
+"""Which steps of a plan run, are taken over, or are left out.
+
+Conditions and what they rule out decide while the plan is made, `--from`, `--until` and `--only`
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,59 @@ from msgspec.structs import replace
 
 from nbci.errors import UsageError, spelling_hint
 from nbci.graph import followers_of, reachable
+from nbci.pipeline.paths import overlaps_any
 from nbci.plan.model import NOT_ASKED_FOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from nbci.plan.model import Plan, PlannedStep
+
+
+def with_skips(
+    planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str | None]
+) -> Iterator[PlannedStep]:
+    """Skip what `when` rules out, and what needs values or files of a skipped step.
+
+    `unwanted` has the conditions that do not hold, by step.
+    """
+    # The steps come in an order in which they can run: whom a step needs was looked at before it.
+    reasons: dict[str, str] = {}
+    for name, step in planned.items():
+        if name in unwanted:
+            reason: str | None = f"its condition `{unwanted[name]}` does not hold"
+        else:
+            reason = _lost_value(step, reasons) or _lost_file(step, planned, reasons)
+
+        if reason is None:
+            yield step
+        else:
+            reasons[name] = reason
+            yield replace(step, action="skip", reason=reason)
+
+
+def _lost_value(step: PlannedStep, skipped: Mapping[str, str]) -> str | None:
+    """Why the step cannot run: every giver of a value is skipped; None where it can."""
+    for take in step.takes:
+        # At a join, one giver that runs is enough.
+        if take.givers and skipped.keys() >= set(take.givers):
+            return f"it needs `{take.name}` of step {take.givers[0]}, which is skipped"
+    return None
+
+
+def _lost_file(
+    step: PlannedStep, planned: Mapping[str, PlannedStep], skipped: Collection[str]
+) -> str | None:
+    """Why the step cannot run: a file that a skipped step writes; None where there is none."""
+    # Of several such steps, the last is named.
+    for name in reversed(step.after):
+        if name not in skipped:
+            continue
+        writer = planned[name]
+        for out in (*writer.outs, *writer.metrics):
+            if overlaps_any(out, step.deps):
+                return f"it needs {out} of step {name}, which is skipped"
+    return None
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -35,7 +86,7 @@ def select(plan: Plan, selection: Selection) -> Plan:
     """
     if not selection:
         return plan
-    before = {step.name: step.after for step in plan.steps}
+    before = plan.edges()
     followers = followers_of(before)
     chosen = set(before)
     if selection.only:
@@ -60,7 +111,7 @@ def select(plan: Plan, selection: Selection) -> Plan:
     return replace(selected, warnings=(*plan.warnings, warning))
 
 
-def limited(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -> Plan:
+def with_time_limits(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -> Plan:
     """The plan with tighter times for the whole run, and for every cell, where they are given."""
     # A limit that the command gives only tightens: what the pipeline declares is never exceeded.
     if run_seconds is not None:
@@ -77,9 +128,8 @@ def limited(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -
 
 def step_named(plan: Plan, name: str) -> PlannedStep:
     """The step of that name; UsageError that names the nearest when there is none."""
-    names = [step.name for step in plan.steps]
-    if name not in names:
-        hint = spelling_hint(name, names, f"its steps are {', '.join(names)}")
+    if name not in plan.names:
+        hint = spelling_hint(name, plan.names, f"its steps are {', '.join(plan.names)}")
         raise UsageError(f"the plan has no step {name!r}", hint=hint)
     return plan.step(name)
 
@@ -97,8 +147,7 @@ def named_steps(plan: Plan, asked: Iterable[str]) -> list[str]:
     names: list[str] = []
     for name in asked:
         if name not in known:
-            steps = ", ".join(step.name for step in plan.steps)
-            hint = spelling_hint(name, known, f"the steps are {steps}")
+            hint = spelling_hint(name, known, f"the steps are {', '.join(plan.names)}")
             raise UsageError(f"there is no step {name!r}", hint=hint)
         names += known[name]
     return names

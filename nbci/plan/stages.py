@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from nbci.graph import followers_of, reachable
-from nbci.pipeline.paths import overlap
+from nbci.pipeline.paths import overlaps_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,7 +102,7 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
             chain_of[step.name] = len(chains)
             chains.append([step])
 
-    needed = _needed(plan)
+    needed = _needed_steps(plan)
     found = []
     for number, chain in enumerate(chains, start=1):
         found.append(_stage(number, chain, after, needed, chain_of))
@@ -130,28 +131,30 @@ def _stage(
     )
 
 
-def _needed(plan: Plan) -> dict[str, set[str]]:
+def _needed_steps(plan: Plan) -> dict[str, set[str]]:
     """For each step, the steps before it whose values, files or metrics it may take.
 
     A value may come by way of any step in between that takes something from where it comes from:
-    what shares objects travels together.
+    variables that share objects pass together.
     """
     writers: list[tuple[str, str]] = []
-    takers: dict[str, list[str]] = {step.name: [] for step in plan.steps}
+    takers: dict[str, list[str]] = defaultdict(list)
     for step in plan.steps:
         for path in (*step.outs, *step.metrics):
             writers.append((path, step.name))
         for giver in _givers(step):
             takers[giver].append(step.name)
 
-    before = {step.name: step.after for step in plan.steps}
+    before = plan.edges()
     needed = {}
     for step in plan.steps:
         names = _metric_steps(step, before)
         givers = _givers(step)
         if givers:
             names |= reachable(givers, takers) & reachable([step.name], before)
-        names.update(name for path, name in writers if _reads(step, path))
+        for path, writer in writers:
+            if overlaps_any(path, step.deps):
+                names.add(writer)
         needed[step.name] = names - {step.name}
     return needed
 
@@ -161,10 +164,6 @@ def _givers(step: PlannedStep) -> set[str]:
     for take in step.takes:
         givers.update(take.givers)
     return givers
-
-
-def _reads(step: PlannedStep, path: str) -> bool:
-    return any(overlap(dep, path) for dep in step.deps)
 
 
 def _metric_steps(step: PlannedStep, names: Iterable[str]) -> set[str]:
@@ -178,6 +177,7 @@ def _metric_steps(step: PlannedStep, names: Iterable[str]) -> set[str]:
 
 def _place(step: PlannedStep) -> tuple[object, ...]:
     """What two steps must share to run in one stage: where they run, and the secrets they see."""
+    # An agent, its container and its secrets are given to a stage of Jenkins as a whole.
     return step.agent, step.gpu, step.container, tuple(sorted(step.secrets))
 
 

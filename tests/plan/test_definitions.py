@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nbci.dataflow.prelude import split_cell
-from nbci.plan.definitions import definitions, reached
+from nbci.plan.definitions import definitions, reach_definitions
 
 CELL = """\
 import math, os
@@ -40,7 +40,7 @@ KNOWN = definitions(split_cell(1, CELL), frozenset({"C", "D"}))
     ],
 )
 def test_what_names_lead_to(names: tuple[str, ...], parts: list[str], params: list[str]) -> None:
-    found = reached(KNOWN, names, frozenset({"C", "D"}))
+    found = reach_definitions(KNOWN, names, frozenset({"C", "D"}))
     assert [part.label.partition(" (")[0] for part in found.parts] == parts
     assert sorted(found.params) == params
 

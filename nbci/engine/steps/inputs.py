@@ -14,9 +14,9 @@ from nbci.errors import StepError, UsageError
 from nbci.handoff.joins import resolve_join
 from nbci.params.types import MismatchError, conform_metric, type_named
 from nbci.pipeline.expressions import fill
-from nbci.plan.build import restored
-from nbci.plan.definitions import reached
+from nbci.plan.definitions import reach_definitions
 from nbci.plan.parts import parameter_part
+from nbci.plan.planned_step import restore_templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +79,7 @@ def reached_parts(
     # Most values refer to no definition: the walk over definitions is left out for them.
     if not names or plan.definitions is None:
         return ()
-    found = reached(plan.definitions.get(step.notebook, ()), names, frozenset(params))
+    found = reach_definitions(plan.definitions.get(step.notebook, ()), names, frozenset(params))
     return (*found.parts, *(parameter_part(name, params[name]) for name in sorted(found.params)))
 
 
@@ -204,7 +204,7 @@ def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict
     values = {}
     try:
         for name, value in (step.params or {}).items():
-            values[name] = fill(restored(value), known)
+            values[name] = fill(restore_templates(value), known)
     except UsageError as error:
         raise StepError(
             f"a parameter of step {step.name}: {error.message}", hint=error.hint

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import as_json, as_printed, joined_lines, without_ansi
-from nbci.plan.alignment import aligned
+from nbci.plan.alignment import align
 from nbci.report.html.pictures import SUFFIXES
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def compare_cells(before: ShownStep, after: ShownStep) -> tuple[CellComparison, 
         new = [cell for cell in new if cell.kind == "code"]
 
     comparisons = []
-    for at, to in aligned(_texts(old), _texts(new)):
+    for at, to in align(_texts(old), _texts(new)):
         if at is None:
             found = CellComparison(before=None, after=None if to is None else new[to])
         elif to is None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import short_line
-from nbci.plan.alignment import aligned
+from nbci.plan.alignment import align
 from nbci.report.data.view import build_shown_steps, cell_name, steps_by_name, steps_with_page
 from nbci.report.html.markup import Markup, element, fold, optional
 from nbci.report.html.page import section
@@ -187,7 +187,7 @@ def _earlier_cells(
 ) -> Mapping[int, ShownCell]:
     """The cell of the baseline that each cell was, by its index."""
     earlier = {}
-    for old, new in aligned(_sources(before), _sources(after)):
+    for old, new in align(_sources(before), _sources(after)):
         if old is not None and new is not None:
             earlier[new] = before[old]
     return earlier
