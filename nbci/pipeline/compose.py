@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from nbci.errors import Location, UsageError
 from nbci.formatting.durations import parse_duration
+from nbci.graph import by_name
 from nbci.params import Declared, Parameter, bind, declared_parameters
 from nbci.params.types import MismatchError, conform, type_named, type_of
 from nbci.pipeline.conditions import check_condition
@@ -56,7 +57,7 @@ def _check(document: Document, pipeline: Pipeline) -> None:
     steps = pipeline.steps
     refuse_cycle(steps, where)
     refuse_shared_outs(steps, where)
-    parameters = {parameter.name: parameter for parameter in pipeline.params}
+    parameters = by_name(pipeline.params)
     for step in steps:
         _check_references(document, step, parameters)
     # A dict keeps their order, which the hint of an error has.
@@ -82,6 +83,7 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = No
 
     def where(step: Step) -> Location:
         notebook = notebooks[step.notebook].notebook
+        # A notebook without step tags may have no code cell at all.
         if not step.cells:
             return Location(step.notebook)
         return notebook.where(notebook.cell(step.cells[0]))
@@ -100,7 +102,10 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = No
 
 
 def _warnings_of(notebooks: Mapping[str, TaggedNotebook]) -> tuple[str, ...]:
-    return tuple(warning for tagged in notebooks.values() for warning in tagged.warnings)
+    warnings: list[str] = []
+    for tagged in notebooks.values():
+        warnings += tagged.warnings
+    return tuple(warnings)
 
 
 def notebook_parameters(tagged: TaggedNotebook) -> Declared:
@@ -231,7 +236,7 @@ def _parameter(document: Document, name: str, spec: Any) -> Parameter:
                 "or for example float | None",
                 where=document.where("params", name, "type"),
             )
-        # `float` with the default null: whoever wrote that meant `float | None`.
+        # `float` with the default null: that can only mean `float | None`.
         kind = replace(named, optional=named.optional or default is None)
     try:
         choices = tuple(conform(choice, kind) for choice in declared.get("choices", ()))
@@ -260,6 +265,7 @@ def _with_edges(document: Document, group: Group, names: StepNames) -> tuple[Ste
         for reference in references(group.steps[0].params):
             if reference.step:
                 waited_for += names.steps_before(reference.step, group.node)
+    # Copies of 10,000 steps take time.
     if not waited_for:
         return group.steps
     steps = []

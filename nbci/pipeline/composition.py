@@ -1,6 +1,6 @@
 """A notebook that refers to others, with the steps of all of them, as Kale composes notebooks.
 
-What is ordered how stands in Kale's `link_composition_units`: whoever uses a variable comes after
+What is ordered how stands in Kale's `link_composition_units`: what uses a variable comes after
 the notebook that makes it; a step of the referring notebook's own comes after all above it and
 before all below it.
 """
@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.names import names_of
-from nbci.dataflow.prelude import split_cell
+from nbci.dataflow.prelude import names_bound_by, split_cell
 from nbci.errors import UsageError
-from nbci.graph import Cycle, topological
-from nbci.params import declared_parameters
+from nbci.graph import Cycle, by_name, ends, topological
+from nbci.pipeline.compose import notebook_parameters
 from nbci.pipeline.paths import project_path
 
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from nbci.dataflow.names import Names
     from nbci.dataflow.prelude import Statement
     from nbci.errors import Location
+    from nbci.graph import Named
     from nbci.notebook.tags import CellTags
     from nbci.pipeline.model import Reference, Step, TaggedNotebook
+
+    Ends = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class _Unit(Struct, frozen=True, kw_only=True):
@@ -44,20 +47,6 @@ class _Unit(Struct, frozen=True, kw_only=True):
     makes: frozenset[str]
     needs: frozenset[str]
     is_notebook: bool
-
-    @property
-    def first(self) -> tuple[str, ...]:
-        """The steps that wait for none of the unit's."""
-        here = {step.name for step in self.steps}
-        return tuple(step.name for step in self.steps if here.isdisjoint(step.after))
-
-    @property
-    def last(self) -> tuple[str, ...]:
-        """The steps that none of the unit's waits for."""
-        waited_for: set[str] = set()
-        for step in self.steps:
-            waited_for.update(step.after)
-        return tuple(step.name for step in self.steps if step.name not in waited_for)
 
 
 def references(tagged: TaggedNotebook) -> dict[str, Reference]:
@@ -81,23 +70,26 @@ def unfold(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> Tagg
     if not tagged.references:
         return tagged
     _refuse_unclear(tagged, others)
-    units = [_step_unit(tagged, step) for step in tagged.steps]
+    units = []
+    for step in tagged.steps:
+        units.append(_step_unit(tagged, step))
     for path, reference in references(tagged).items():
         units.append(_notebook_unit(others[path], reference, tagged))
     # In the order of their cells, which decides where nothing else does.
     units.sort(key=lambda unit: unit.cell)
 
     before = _order(tagged, units)
+    ends_of = {unit.name: ends(unit.steps) for unit in units}
     steps: list[Step] = []
     for unit in units:
-        steps += _with_edges(unit, before[unit.name], units)
+        steps += _with_edges(unit, before[unit.name], ends_of)
     return replace(tagged, steps=tuple(steps), parts=dict(others), declares_edges=True)
 
 
 def _refuse_unclear(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> None:
     """UsageError where names or references may mean two things, or nothing that can run."""
-    names = Counter(step.name for step in tagged.steps)
-    names.update(reference.name for reference in tagged.references)
+    named: list[Named] = [*tagged.steps, *tagged.references]
+    names = Counter(one.name for one in named)
     for reference in tagged.references:
         if names[reference.name] > 1:
             raise UsageError(
@@ -172,10 +164,10 @@ def _notebook_unit(tagged: TaggedNotebook, reference: Reference, root: TaggedNot
 
 def _with_defaults(step: Step, defaults: CellTags) -> Step:
     """What holds for every step of a composition holds where the step says nothing itself."""
-    open_keys = [key for key in defaults.settings if getattr(step, key) is None]
-    settings = {key: defaults.settings[key] for key in open_keys}
+    given = defaults.settings
+    settings = {key: value for key, value in given.items() if getattr(step, key) is None}
     # `report` is true or false, never None: false from either side is what somebody wrote.
-    if not step.report or defaults.settings.get("report") is False:
+    if not step.report or given.get("report") is False:
         settings["report"] = False
     return replace(
         step,
@@ -215,26 +207,24 @@ def _prelude_names(tagged: TaggedNotebook) -> frozenset[str]:
     """The names that the notebook's steps have from its imports and functions."""
     if tagged.notebook.language != "python":
         return frozenset()
-    return frozenset().union(*(statement.binds for statement in _prelude(tagged)))
+    return names_bound_by(_prelude(tagged))
 
 
 def _parameter_names(tagged: TaggedNotebook) -> frozenset[str]:
     """The names that the notebook's steps have from its parameters cells."""
-    notebook = tagged.notebook
-    if notebook.language != "python":
+    if tagged.notebook.language != "python":
         return frozenset()
-    cells = [(number, notebook.cell(number).source) for number in tagged.blocks.parameters]
-    declared = declared_parameters(cells, path=notebook.path, language="python")
-    names = {parameter.name for parameter in declared.parameters}
-    return frozenset(names.union(code.name for code in declared.code_names))
+    declared = notebook_parameters(tagged)
+    return frozenset((*declared.names, *by_name(declared.code_names)))
 
 
 def _order(tagged: TaggedNotebook, units: Sequence[_Unit]) -> dict[str, list[str]]:
     """For each unit those that it comes right after."""
     before: dict[str, list[str]] = {unit.name: [] for unit in units}
     for at, unit in enumerate(units):
+        # Sorted, since the order of a set differs from process to process, and a plan's may not.
         for name in sorted(unit.needs):
-            before[unit.name] += _makers(tagged, unit, name, units[:at], units)
+            before[unit.name] += _makers(tagged, units, at, name)
 
     # The referring notebook's own steps part it: all above before, all below after.
     barrier: list[str] = []
@@ -258,20 +248,27 @@ def _order(tagged: TaggedNotebook, units: Sequence[_Unit]) -> dict[str, list[str
     return before
 
 
-def _makers(
-    tagged: TaggedNotebook, unit: _Unit, name: str, above: Sequence[_Unit], units: Sequence[_Unit]
-) -> list[str]:
-    """Who makes the variable for this unit, and who above it makes another of it."""
-    others = [one for one in units if one is not unit]
-    # Who uses a name and binds it changes what another made.
-    makers = [one.name for one in others if name in one.makes and name not in one.needs]
+def _makers(tagged: TaggedNotebook, units: Sequence[_Unit], at: int, name: str) -> list[str]:
+    """Who makes the variable for the unit at that position, and who above it changes it."""
+    unit = units[at]
+    makers: list[str] = []
+    changers: list[str] = []
+    for position, other in enumerate(units):
+        if position == at or name not in other.makes:
+            continue
+        # Who uses a name and binds it changes what another made.
+        if name not in other.needs:
+            makers.append(other.name)
+        elif position < at:
+            changers.append(other.name)
+
+    # Neither comes first by itself, and values pass by name.
     if len(makers) > 1:
         raise UsageError(
             f"`{name}`, which {unit.name} uses, is made by {' and by '.join(makers)}",
             hint="give the variables different names",
             where=_where(tagged, unit.cell),
         )
-    changers = [one.name for one in above if name in one.makes and name in one.needs]
     return makers + changers
 
 
@@ -279,18 +276,17 @@ def _where(tagged: TaggedNotebook, cell: int) -> Location:
     return tagged.notebook.where(tagged.notebook.cell(cell))
 
 
-def _with_edges(unit: _Unit, before: Iterable[str], units: Sequence[_Unit]) -> list[Step]:
+def _with_edges(unit: _Unit, before: Iterable[str], ends_of: Mapping[str, Ends]) -> list[Step]:
     """The unit's steps, the first of them behind the last of those before."""
-    last = {other.name: other.last for other in units}
 
     def last_of(names: Iterable[str]) -> list[str]:
         steps: list[str] = []
         for name in names:
-            steps += last[name]
+            steps += ends_of[name][1]
         return steps
 
     waited_for = last_of(before)
-    first = unit.first
+    first, _ = ends_of[unit.name]
     steps = []
     for step in unit.steps:
         after: Sequence[str] = step.after

@@ -30,6 +30,7 @@ def check_condition(text: str, parameters: Mapping[str, Any], matrix: Mapping[st
 
 def _check_text(text: str, parameters: Mapping[str, Any], matrix: Mapping[str, Any]) -> None:
     """The same for `${...}` in a quoted text."""
+    # Texts in a condition have `${...}` put in, as everywhere else in the file.
     for reference in references(text):
         if reference.step:
             raise _waits_error(reference.text)

@@ -43,6 +43,7 @@ class Document(Struct, frozen=True, kw_only=True):
 
 def read_document(text: str, path: str) -> Document:
     """Read and validate a pipeline file; UsageErrors name path, line and column."""
+    # First, since YAML takes the marks of a half-done merge for a key whose colon is missing.
     refuse_conflict(text, path)
     document = read_yaml(text, path)
     if document.data is None:
@@ -90,6 +91,7 @@ def _as_error(document: YamlText, found: tuple[Violation, ...]) -> UsageError:
     placed = [(_where(document, violation), violation) for violation in found]
     placed.sort(key=_position)
     (where, first), *others = placed
+    # Several at once: who learns of one mistake at a time starts the command for each.
     more = []
     for place, violation in others[: SHOWN_VIOLATIONS - 1]:
         more.append(f"line {place.line}: {_message(violation)}")

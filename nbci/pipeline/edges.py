@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, nearest
-from nbci.graph import find_cycle
+from nbci.graph import by_name, edges_of, find_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +35,7 @@ class StepNames:
         """The steps that must have ended before `waiting`, which names `name`, starts."""
         if name in self._leaves:
             return self._leaves[name]
+        # Not itself: that would be a cycle, and no help.
         known = [candidate for candidate in self._leaves if candidate != waiting]
         meant = nearest(name, known) or _last_part_named(name, known)
         suggestion = ""
@@ -48,15 +49,18 @@ class StepNames:
 
 def _last_part_named(name: str, known: Sequence[str]) -> str | None:
     """The first step of that name in any node: people leave out the node's name."""
-    return next((candidate for candidate in known if candidate.endswith(f"/{name}")), None)
+    for candidate in known:
+        if candidate.endswith(f"/{name}"):
+            return candidate
+    return None
 
 
 def refuse_cycle(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:
     """UsageError that prints the cycle, where there is one."""
-    cycle = find_cycle({step.name: step.after for step in steps})
+    cycle = find_cycle(edges_of(steps))
     if cycle is None:
         return
-    first = next(step for step in steps if step.name == cycle[0])
+    first = by_name(steps)[cycle[0]]
     if len(cycle) == 2:
         raise UsageError(f"step {cycle[0]} comes after itself", where=where(first))
     raise UsageError(
@@ -73,6 +77,7 @@ def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location])
     """
     writers: dict[str, Step] = {}
     for step in steps:
+        # A metrics file may be declared as an out as well.
         for path in dict.fromkeys((*step.outs, *step.metrics)):
             if path in step.deps:
                 raise UsageError(

@@ -144,6 +144,7 @@ def parse(text: str, kind: str = "condition") -> Formula:
         with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(reader.plain, mode="eval").body
         return reader.formula(tree)
+    # Which of these nesting too deep raises differs between versions of Python.
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UsageError(f"{text!r} is no {kind}", hint=ALLOWED) from error
 
@@ -252,11 +253,11 @@ def evaluate(
         case Name(name=name):
             return value_of(name)
         case Listing(items=items):
-            return [value(item) for item in items]
+            return list(map(value, items))
         case Combination(op="and", operands=operands):
-            return all(value(operand) for operand in operands)
+            return all(map(value, operands))
         case Combination(operands=operands):
-            return any(value(operand) for operand in operands)
+            return any(map(value, operands))
         case Unary(op="not", operand=operand):
             return not value(operand)
         case Unary(op="-", operand=operand):
@@ -317,6 +318,7 @@ def names(formula: Formula) -> tuple[str, ...]:
 
 def is_yes_or_no(formula: Formula) -> bool:
     """Whether the formula is true or false whatever its names are, and no number or text."""
+    # A gate that is a number would hold for every number but 0.
     match formula:
         case Comparison() | Unary(op="not") | Constant(value=bool()):
             return True

@@ -59,8 +59,7 @@ def read_gates(document: Document, declared: Mapping[str, DeclaredMetric]) -> tu
                 where=document.where("gates", index),
             )
         gates.append(gate)
-    places = gate_places(document)
-    refuse_contradictions(gates, places, {})
+    refuse_contradictions(gates, gate_places(document), {})
     return tuple(gates)
 
 
@@ -120,7 +119,7 @@ def refuse_contradictions(
             # Gates under different conditions may never be judged together.
             if gate.when != other.when or not _same_metric(gate, other, full):
                 continue
-            if _is_empty(*_interval(gate, other)):
+            if _exclude_all(gate, other):
                 raise UsageError(
                     f"no value of {gate.metric} passes both gate {before + 1} ({other.asked}) "
                     f"and gate {at + 1} ({gate.asked})",
@@ -131,6 +130,7 @@ def refuse_contradictions(
 
 
 def _same_metric(gate: Gate, other: Gate, full: Mapping[str, str]) -> bool:
+    # An `expr` has no bounds that could be compared.
     if gate.metric is None or other.metric is None:
         return False
     return full.get(gate.metric, gate.metric) == full.get(other.metric, other.metric)
@@ -237,6 +237,7 @@ class _Reader:
         return _with_name(gate)
 
     def _check_expression(self, text: str) -> None:
+        # The schema takes each of these keys by itself.
         for key in ("metric", *_BOUNDS, "baseline", "first_run"):
             if key in self.fields:
                 raise self._error(f"`{key}` does not go with `expr`", key, "write two gates")
@@ -251,30 +252,34 @@ class _Reader:
                 )
 
     def _check_bounds(self, gate: Gate) -> None:
-        bounds = {key: self.fields[key] for key in _BOUNDS if key in self.fields}
-        if not bounds:
+        fields = self.fields
+        keys = self._given_keys(_BOUNDS)
+        if not keys:
             raise self._error(
                 f"the gate asks nothing of {gate.metric}",
                 "metric",
                 f"add one of {', '.join(_BOUNDS)}",
             )
-        for key, value in bounds.items():
-            if not _is_finite(value):
-                raise self._error(f"{key}: {value} is no bound", key, "write a finite number")
-        if "between" in bounds and bounds["between"][0] > bounds["between"][1]:
-            low, high = map(number_text, bounds["between"])
+        for key in keys:
+            if not _is_finite(fields[key]):
+                raise self._error(f"{key}: {fields[key]} is no bound", key, "write a finite number")
+        if "between" in fields and fields["between"][0] > fields["between"][1]:
+            low, high = map(number_text, fields["between"])
             raise self._error(
                 f"between: {low} is more than {high}", "between", f"write [{high}, {low}]"
             )
         # A gate that no value can pass is a mistake, and a build of hours would find it.
-        if _is_empty(*_interval(gate)):
-            *_, last = bounds
-            shown = ", ".join(f"{key} {value}" for key, value in bounds.items())
-            raise self._error(f"no value of {gate.metric} is all of this: {shown}", last, None)
+        if _exclude_all(gate):
+            shown = ", ".join(f"{key} {fields[key]}" for key in keys)
+            raise self._error(f"no value of {gate.metric} is all of this: {shown}", keys[-1], None)
+
+    def _given_keys(self, keys: Iterable[str]) -> list[str]:
+        """Those of the keys that the gate has."""
+        return list(filter(self.fields.__contains__, keys))
 
     def _check_baseline(self, gate: Gate) -> None:
         """A rule about a move needs a baseline, and a baseline such a rule."""
-        comparing = [key for key in ("max_drop", "max_rise", "within") if key in self.fields]
+        comparing = self._given_keys(("max_drop", "max_rise", "within"))
         if comparing and gate.baseline is None:
             raise self._error(
                 f"`{comparing[0]}` compares with a baseline",
@@ -293,7 +298,7 @@ class _Reader:
 
     def _check_direction(self, gate: Gate) -> None:
         """A rule for one direction only needs to be the rule for the bad direction."""
-        moves = [key for key in _GOOD_DIRECTION if key in self.fields]
+        moves = self._given_keys(_GOOD_DIRECTION)
         # With both, the metric stays within a band, whichever way is better.
         if len(moves) != 1:
             return
@@ -363,8 +368,9 @@ def _with_name(gate: Gate) -> Gate:
     return replace(gate, name=f"{gate.metric} {gate.asked}")
 
 
-def _interval(*gates: Gate) -> tuple[float, float]:
-    """What is left of the numbers when all the gates' fixed bounds hold."""
+def _exclude_all(*gates: Gate) -> bool:
+    """Whether no number is within the fixed bounds of all the gates."""
+    # Rules about a baseline leave everything: what it is shows when the run is judged.
     low, high = -math.inf, math.inf
     for gate in gates:
         for bound in (gate.at_least, gate.equals):
@@ -373,10 +379,6 @@ def _interval(*gates: Gate) -> tuple[float, float]:
         for bound in (gate.at_most, gate.equals):
             if bound is not None:
                 high = min(high, bound)
-    return low, high
-
-
-def _is_empty(low: float, high: float) -> bool:
     return low > high
 
 

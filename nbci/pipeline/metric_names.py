@@ -27,6 +27,7 @@ def meant_by(name: str, known: Iterable[str]) -> tuple[str, ...]:
     These are itself, that metric of a node's steps, or that metric of any step.
     """
     listed = tuple(known)
+    # A short name may be declared for all steps, and then is known as it is.
     if name in listed:
         return (name,)
     step, short = step_of(name), short_name(name)

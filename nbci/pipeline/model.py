@@ -46,6 +46,7 @@ class Step(Struct, frozen=True, kw_only=True):
     cells: tuple[int, ...]
     node: str = ""
     after: tuple[str, ...] = ()
+    # None: the notebook is a pipeline by itself, and has the pipeline's
     params: Mapping[str, Any] | None = None
     matrix: Mapping[str, Any] | None = None
     deps: tuple[str, ...] = ()
@@ -63,6 +64,7 @@ class Step(Struct, frozen=True, kw_only=True):
     when: str | None = None
     cwd: Literal["notebook", "project"] = "notebook"
     folder: str | None = None
+    # None: not declared, which is True unless the step used the network
     cache: bool | None = None
     report: bool = True
     annotations: Mapping[str, str] | None = None
@@ -126,6 +128,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     notebooks: Mapping[str, TaggedNotebook]
     metrics: Mapping[str, DeclaredMetric]
     gates: tuple[Gate, ...] = ()
+    # beside the gates, which a plan has, too, without their places
     gate_places: tuple[Location, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None

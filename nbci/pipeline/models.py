@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from nbci.errors import UsageError
@@ -48,6 +49,7 @@ class Tensor(Struct, frozen=True, kw_only=True):
         if len(self.shape) != len(other.shape):
             return False
         for one, two in zip(self.shape, other.shape, strict=True):
+            # A name stands for a size that differs from call to call.
             if isinstance(one, int) and isinstance(two, int) and one != two:
                 return False
         return True
@@ -90,6 +92,7 @@ def models_of(declared: Mapping[str, Mapping[str, Any]] | None) -> tuple[Model, 
 
 
 def _model(name: str, fields: Mapping[str, Any]) -> Model:
+    # The schema asks for one of the two.
     paths = tuple(fields.get("paths") or (fields["path"],))
     signature = fields.get("signature")
     # A text is the path of a file that is read when the model is promoted.
@@ -119,8 +122,6 @@ def _framework(paths: Sequence[str]) -> str | None:
 
 def signature_of(data: Any, model: str) -> Signature:
     """The signature that the mapping describes; where it is none, a UsageError shows the form."""
-    import msgspec
-
     try:
         return msgspec.convert(data, Signature)
     except msgspec.ValidationError as error:

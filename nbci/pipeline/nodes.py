@@ -9,6 +9,7 @@ import itertools
 import math
 import posixpath
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from nbci.errors import UsageError
 from nbci.formatting.durations import parse_duration
+from nbci.graph import ends
 from nbci.pipeline.expressions import as_text, escape, substitute_matrix
 from nbci.pipeline.paths import project_path
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.document import Document
     from nbci.pipeline.model import Step, TaggedNotebook
 
+# A matrix grows with every key: beyond this it is a mistake, which would fill the memory.
 MAX_COMBINATIONS = 10_000
 
 _NAME_PART = re.compile(r"[a-z0-9_][a-z0-9_-]*")
@@ -69,6 +72,9 @@ def expand(document: Document, node: str, tagged: TaggedNotebook) -> tuple[Group
     """The node's steps, in one group for each combination of its matrix (a single one without)."""
     entry = document.data["steps"][node]
     steps = _steps_of(document, node, tagged)
+    roots, leaves = ends(steps)
+    # Once for all combinations, of which there may be 10,000.
+    notebook = _NotebookSteps(steps, roots, leaves, tagged.whole)
     groups = []
     for suffix, matrix in combinations(document, node, entry.get("matrix")):
         name = node
@@ -76,7 +82,7 @@ def expand(document: Document, node: str, tagged: TaggedNotebook) -> tuple[Group
             name = f"{node}/{suffix}"
         settings = _with_matrix(document, node, entry, matrix)
         combination = _Combination(node, name, settings, matrix)
-        groups.append(_group(document, combination, steps, tagged.whole))
+        groups.append(_group(document, combination, notebook))
     return tuple(groups)
 
 
@@ -128,6 +134,18 @@ def _name_part(document: Document, node: str, key: str, index: int, value: Any) 
         hint="use lower-case letters, digits, - and _, and map the name to the value in `params`",
         where=document.where("steps", node, "matrix", key, index),
     )
+
+
+class _NotebookSteps(Struct, frozen=True):
+    """The steps of a node's notebook, and those of them that come first and last.
+
+    `whole`: the notebook has no step tags, so it is one step.
+    """
+
+    steps: list[Step]
+    roots: tuple[str, ...]
+    leaves: tuple[str, ...]
+    whole: bool
 
 
 class _Combination(Struct, frozen=True):
@@ -185,11 +203,12 @@ def paths_from_root(step: Step, folder: str, where: Location) -> Step:
     """
     if not step.deps and not step.outs:
         return step
-    return replace(
-        step,
-        deps=tuple(project_path(path, folder, where) for path in step.deps),
-        outs=tuple(project_path(path, folder, where) for path in step.outs),
-    )
+
+    def from_root(path: str) -> str:
+        return project_path(path, folder, where)
+
+    deps, outs = map(from_root, step.deps), map(from_root, step.outs)
+    return replace(step, deps=tuple(deps), outs=tuple(outs))
 
 
 def _with_escaped_paths(step: Step) -> Step:
@@ -199,18 +218,15 @@ def _with_escaped_paths(step: Step) -> Step:
     return replace(step, deps=tuple(map(escape, step.deps)), outs=tuple(map(escape, step.outs)))
 
 
-def _group(document: Document, combination: _Combination, steps: list[Step], whole: bool) -> Group:
-    roots, leaves = _ends(steps)
-    steps = _with_files(document, combination, steps, roots, leaves)
-
+def _group(document: Document, combination: _Combination, notebook: _NotebookSteps) -> Group:
     def full(name: str) -> str:
         # A notebook without step tags is one step, which has the node's name.
-        if whole:
+        if notebook.whole:
             return combination.name
         return f"{combination.name}/{name}"
 
     named = []
-    for step in steps:
+    for step in _with_files(document, combination, notebook):
         settings = _settings(document, combination, step)
         after = tuple(map(full, step.after))
         named.append(replace(step, name=full(step.name), after=after, **settings))
@@ -218,20 +234,10 @@ def _group(document: Document, combination: _Combination, steps: list[Step], who
         name=combination.name,
         node=combination.node,
         steps=tuple(named),
-        roots=tuple(map(full, roots)),
-        leaves=tuple(map(full, leaves)),
+        roots=tuple(map(full, notebook.roots)),
+        leaves=tuple(map(full, notebook.leaves)),
         nodes_after=tuple(combination.settings.get("after", ())),
     )
-
-
-def _ends(steps: list[Step]) -> tuple[list[str], list[str]]:
-    """The steps that wait for none of the others, and those that none waits for."""
-    waited_for: set[str] = set()
-    for step in steps:
-        waited_for.update(step.after)
-    roots = [step.name for step in steps if not step.after]
-    leaves = [step.name for step in steps if step.name not in waited_for]
-    return roots, leaves
 
 
 def _settings(document: Document, combination: _Combination, step: Step) -> dict[str, Any]:
@@ -239,6 +245,7 @@ def _settings(document: Document, combination: _Combination, step: Step) -> dict
     settings = combination.settings
     changed: dict[str, Any] = {}
     for key in ("agent", "retries", "environment", "container", "cwd"):
+        # A matrix may put null in: then the notebook's tags decide.
         if settings.get(key) is not None:
             changed[key] = settings[key]
     for key in ("timeout", "cell_timeout"):
@@ -252,6 +259,7 @@ def _settings(document: Document, combination: _Combination, step: Step) -> dict
         changed["env"] = {name: as_text(value) for name, value in settings["env"].items()}
     if "when" in settings:
         changed["when"] = as_text(settings["when"])
+    # Never None, which is for a notebook that is a pipeline by itself.
     changed["params"] = dict(settings.get("params", {}))
     changed["matrix"] = combination.matrix
     changed["secrets"] = _secrets(document, combination, step)
@@ -279,11 +287,7 @@ def _secrets(document: Document, combination: _Combination, step: Step) -> tuple
 
 
 def _with_files(
-    document: Document,
-    combination: _Combination,
-    steps: list[Step],
-    roots: list[str],
-    leaves: list[str],
+    document: Document, combination: _Combination, notebook: _NotebookSteps
 ) -> list[Step]:
     """The steps with the files that the node declares.
 
@@ -291,24 +295,27 @@ def _with_files(
     leaf.
     """
     deps = _paths(document, combination, "deps")
-    written = {key: _paths(document, combination, key) for key in ("outs", "metrics")}
-    if not deps and not any(written.values()):
-        return steps
+    outs = _paths(document, combination, "outs")
+    metrics = _paths(document, combination, "metrics")
+    if not deps and not outs and not metrics:
+        return notebook.steps
 
-    files: dict[str, dict[str, list[str]]] = {}
-    for step in steps:
-        files[step.name] = {"deps": [*step.deps], "outs": [*step.outs], "metrics": [*step.metrics]}
-    for name in roots:
-        files[name]["deps"] += deps
-    for key, paths in written.items():
+    added: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in notebook.roots:
+        added[name, "deps"] += deps
+    for key, paths in (("outs", outs), ("metrics", metrics)):
         for path in paths:
-            writer = _writer(document, combination, path, steps, leaves, key=key)
-            files[writer][key].append(path)
+            writer = _writer(document, combination, path, notebook, key=key)
+            added[writer, key].append(path)
 
     bound = []
-    for step in steps:
-        unique = {key: tuple(dict.fromkeys(paths)) for key, paths in files[step.name].items()}
-        bound.append(replace(step, **unique))
+    for step in notebook.steps:
+        changed = {}
+        for key in ("deps", "outs", "metrics"):
+            # A tag of the notebook may name the same path as the node.
+            every_path = (*getattr(step, key), *added[step.name, key])
+            changed[key] = tuple(dict.fromkeys(every_path))
+        bound.append(replace(step, **changed))
     return bound
 
 
@@ -324,12 +331,12 @@ def _writer(
     document: Document,
     combination: _Combination,
     path: str,
-    steps: list[Step],
-    leaves: list[str],
+    notebook: _NotebookSteps,
     *,
     key: str,
 ) -> str:
     """The step that writes what the node declares as its own."""
+    steps, leaves = notebook.steps, notebook.leaves
     for step in steps:
         if path in step.outs:
             return step.name

@@ -55,7 +55,7 @@ def step_parameters(
 
     A value that waits for a metric is a MetricTemplate.
     """
-    known = {parameter.name for parameter in declared.parameters}
+    known = frozenset(declared.names)
     if step.params is None:
         # In a composition, a notebook gets only those parameters that concern it.
         if not step.composition:
@@ -90,6 +90,7 @@ def _source(pipeline: Pipeline, given: Any, bound: Sequence[BoundParameter]) -> 
     """Where a handed value comes from: the source of a parameter that alone is handed down."""
     if not isinstance(given, str):
         return pipeline.target
+    # With text around it, or a second reference, the value is what the file makes of it.
     named = references(given)
     if len(named) != 1 or given.strip() != f"${{{named[0].text}}}":
         return pipeline.target

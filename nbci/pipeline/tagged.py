@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.errors import Location, UsageError, spelling_hint
+from nbci.graph import by_name
 from nbci.notebook.tags import DEFAULTS, CellTags, is_default, read_defaults, read_tags
 from nbci.pipeline.model import Blocks, Reference, Step, TaggedNotebook
 
@@ -147,7 +148,7 @@ def _is_taken_apart(notebook: Notebook, collected: _Collected, cell: Cell, tags:
         return True
     if collected.behind_reference is None or tags.role is not None:
         return False
-    # An empty cell runs nothing, and nobody wants to be told of it.
+    # An empty cell runs nothing: refusing it would help nobody.
     if cell.source.strip():
         collected.behind_reference.append((cell, tags))
     return True
@@ -237,6 +238,7 @@ def _step(
     outs: list[str] = []
     secrets = list(default.secrets)
     for cell, tags in cells:
+        # These count on every cell: the cell that reads or writes a file is where one tags it.
         ins += tags.ins
         outs += tags.outs
         secrets += tags.secrets
@@ -286,12 +288,11 @@ def _ignored_tags(tags: CellTags, first: CellTags) -> Iterator[str]:
 
 def _check_edges(notebook: Notebook, steps: list[Step], collected: _Collected) -> None:
     """UsageError where `prev:` names neither a step nor a notebook that is referred to."""
-    names = [step.name for step in steps]
-    names += [reference.name for reference in collected.references]
-    known = set(names)
+    # A dictionary: a notebook of 10,000 steps would look through as many names for each edge.
+    names = {**by_name(steps), **by_name(collected.references)}
     for step in steps:
         for after in step.after:
-            if after in known and after != step.name:
+            if after in names and after != step.name:
                 continue
             message = f"prev:{after}: there is no such step"
             if after == step.name:
