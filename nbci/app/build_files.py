@@ -12,13 +12,14 @@ from nbci.errors import ExitCode
 from nbci.formatting.numbers import number
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import file_names, short_line, text_of_lines
+from nbci.graph import by_name
 from nbci.report.data.wording import headline
 from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
 from nbci.runs.folder import NOTEBOOK
 from nbci.store.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from nbci.plan.model import Plan
@@ -52,20 +53,20 @@ def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gate
         _copy_notebooks(place / "notebooks", folder, record)
         _archive(place, place / "report.zip")
 
-    lines = _ending(record, exit_code(record, gates=gates))
+    lines = _ending_lines(record, exit_code(record, gates=gates))
     write_atomic(place / "ending.txt", text_of_lines(lines))
 
 
 def _copy_notebooks(place: Path, folder: RunFolder, record: RunRecord) -> None:
     place.mkdir()
-    for name, stem in file_names(step.name for step in record.steps).items():
+    for name, stem in file_names(by_name(record.steps)).items():
         executed = folder.step(name) / NOTEBOOK
         # A step that was skipped, or reused without its notebook being brought here, has none.
         if executed.is_file():
             shutil.copyfile(executed, place / f"{stem}.ipynb")
 
 
-def _ending(record: RunRecord, code: ExitCode) -> Iterator[str]:
+def _ending_lines(record: RunRecord, code: ExitCode) -> Iterator[str]:
     """The lines of `ending.txt`."""
     result, conclusion = _RESULTS.get(code, ("failure", "FAILURE"))
     title = f"{record.pipeline}: {headline(record)}"
@@ -77,7 +78,7 @@ def _ending(record: RunRecord, code: ExitCode) -> Iterator[str]:
     reason = _reason(record, code)
     explained = f"{title}: {reason}" if reason else title
     parts = (f"{badge} {title}", _metrics(record), _first_failure(record))
-    description = ", ".join(part for part in parts if part)
+    description = ", ".join(filter(None, parts))
 
     yield _FORMAT
     yield _fields("result", result, explained)
@@ -92,18 +93,20 @@ def _fields(*fields: str) -> str:
 
 def _archive(place: Path, archive: Path) -> None:
     """Put all files of a folder into one, under the names that they have there."""
-    files = sorted(file for file in place.rglob("*") if file.is_file())
+    # Listed before the archive begins, which lies in the same folder.
+    found = sorted(place.rglob("*"))
     # Not strict: no archive can hold a time before 1980, and such a file is no reason to have no
     # report.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
-        for file in files:
-            packed.write(file, file.relative_to(place))
+        for file in found:
+            if file.is_file():
+                packed.write(file, file.relative_to(place))
 
 
 def write_shown_outputs(place: Path, folder: RunFolder, plan: Plan) -> None:
     """Put each picture and each HTML output into a file of its own, numbered as they were shown."""
     for at, data in enumerate(_shown_data(folder, plan), 1):
-        mime = next((mime for mime in (*SUFFIXES, "text/html") if mime in data), None)
+        mime = _shown_mime(data)
         if mime is None:
             continue
         # A picture that cannot be decoded is left out, and its number with it.
@@ -124,6 +127,14 @@ def _shown_data(folder: RunFolder, plan: Plan) -> Iterator[dict[str, Any]]:
                     yield data
 
 
+def _shown_mime(data: Mapping[str, Any]) -> str | None:
+    """The type to show the output in: a picture before HTML; None where it has neither."""
+    for mime in (*SUFFIXES, "text/html"):
+        if mime in data:
+            return mime
+    return None
+
+
 def _content(mime: str, text: str) -> bytes:
     if mime == "text/html":
         return text.encode("utf-8", "replace")
@@ -132,11 +143,13 @@ def _content(mime: str, text: str) -> bytes:
 
 def _reason(record: RunRecord, code: ExitCode) -> str:
     """Which gates refused, or which steps failed and why."""
-    if code == ExitCode.GATE_REFUSED and record.verdict is not None:
-        refused = [gate for gate in record.verdict.gates if gate.refuses]
-        return "; ".join(f"{gate.gate}: {gate.explanation}" for gate in refused)
-
     reasons = []
+    if code == ExitCode.GATE_REFUSED and record.verdict is not None:
+        for gate in record.verdict.gates:
+            if gate.refuses:
+                reasons.append(f"{gate.gate}: {gate.explanation}")
+        return "; ".join(reasons)
+
     if code == ExitCode.INFRASTRUCTURE:
         reasons.append(_INFRASTRUCTURE)
     for step in record.steps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import filterfalse
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.data.repository import project_cache
@@ -54,10 +55,10 @@ def clean_up(project: Project, request: CleanRequest) -> Cleaned:
     """Remove what no kept or promoted run needs; with `dry_run` only say what that is."""
     known = known_runs(project, promoted_runs(project.root))
     unneeded = _unneeded_runs(project, known, request)
-    displaced = _displaced(project, unneeded)
+    displaced = _displaced_files(project, unneeded)
     if not request.displaced_too:
         # These files are kept nowhere else: they go only where somebody says so.
-        unneeded = [run for run in unneeded if run not in displaced]
+        unneeded = list(filterfalse(displaced.__contains__, unneeded))
 
     cache = project_cache(project, os.environ)
     going = set(unneeded)
@@ -87,7 +88,7 @@ def _unneeded_runs(
     return [*beyond, *never_begun(project, time.time() - YOUNGEST_SECONDS)]
 
 
-def _displaced(project: Project, runs: Sequence[str]) -> dict[str, Sequence[str]]:
+def _displaced_files(project: Project, runs: Sequence[str]) -> dict[str, Sequence[str]]:
     found: dict[str, Sequence[str]] = {}
     for run in runs:
         files = displaced_files(project, run)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.records.manifest import Manifest
-    from nbci.registry.events import ModelState
-    from nbci.registry.lineage import Lineage
+    from nbci.registry.events import ModelState, Version
+    from nbci.registry.lineage import Lineage, Node
     from nbci.runs.folder import RunFolder
 
 # A shorter beginning of a run's id may well be the name of a file.
@@ -68,8 +68,13 @@ def _lineage_of_results(folder: RunFolder) -> FoundLineage:
 
 
 def _file_nodes(lineage: Lineage, name: str) -> list[str]:
-    files = [node for node in lineage.nodes.values() if node.kind in ("file", "code")]
-    return [node.id for node in files if node.name == name]
+    # A step or a model may have the name of a file; these are asked for in other ways.
+    found = filter(_is_file, lineage.nodes.values())
+    return [node.id for node in found if node.name == name]
+
+
+def _is_file(node: Node) -> bool:
+    return node.kind in ("file", "code")
 
 
 def _lineage_of_model(git: Git, models: Sequence[ModelState], name: str) -> FoundLineage:
@@ -91,7 +96,9 @@ def _lineages_of_files(
     for folder in all_runs(project):
         yield _lineage_of_run(folder)
 
-    versions = [version for model in models for version in model.versions]
+    versions: list[Version] = []
+    for model in models:
+        versions += model.versions
     versions.sort(key=lambda version: version.registered.seconds, reverse=True)
     for version in versions:
         manifest = read_manifest(git, version.commit)

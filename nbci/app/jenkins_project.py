@@ -11,12 +11,12 @@ from nbci.jenkins.place import job_name
 from nbci.project.sources import read_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from nbci.config import Project
     from nbci.health_check import Check
     from nbci.jenkins.controller import Controller
-    from nbci.pipeline.model import Pipeline
+    from nbci.pipeline.model import Pipeline, Step
     from nbci.project.sources import Target
 
 JENKINSFILE = "Jenkinsfile"
@@ -128,8 +128,11 @@ def read_text(path: Path) -> str | None:
 
 def _node_labels(pipeline: Pipeline) -> tuple[str, ...]:
     """The labels that one node can carry; `a && b` is an expression, which no node is named by."""
-    labels = {step.agent for step in pipeline.steps if step.agent}
-    return tuple(sorted(filter(str.isidentifier, labels)))
+    return tuple(filter(str.isidentifier, _agents(pipeline.steps)))
+
+
+def _agents(steps: Iterable[Step]) -> list[str]:
+    return sorted({step.agent for step in steps if step.agent})
 
 
 def _asked_labels(project: Project) -> tuple[list[str], str]:
@@ -146,7 +149,7 @@ def _asked_labels(project: Project) -> tuple[list[str], str]:
     if _MARK not in text:
         return [], text
     steps = read_target(str(project.root / target_of(text))).pipeline.steps
-    return sorted({step.agent for step in steps if step.agent}), text
+    return _agents(steps), text
 
 
 def _examine_agents(controller: Controller, job: str, command: str) -> Iterator[Check]:

@@ -58,12 +58,12 @@ def judge_again(run: str, override: AskedOverride | None) -> JudgedRun:
             folder.check_seal(project.signers_file)
         if not found.can_be_judged:
             return found
-        return _judged(project, folder, found, override)
+        return _judge_run(project, folder, found, override)
     finally:
         folder.release()
 
 
-def _judged(
+def _judge_run(
     project: Project, folder: RunFolder, found: JudgedRun, asked: AskedOverride | None
 ) -> JudgedRun:
     judging = Judging(project, found.plan, os.environ)

@@ -147,7 +147,9 @@ def _poll_imports(planned: PlannedTarget, seen: str | None) -> PlannedTarget:
     # Imported only here: DVC takes a second, and few plans are made by a timer.
     from nbci.data.dvc_imports import poll, seen_in
 
-    deps = [dep for step in plan.steps for dep in step.deps]
+    deps: list[str] = []
+    for step in plan.steps:
+        deps += step.deps
     polled = poll(project, deps, seen_in(seen))
     if polled.texts:
         plan = replace(plan, imports=polled.texts)

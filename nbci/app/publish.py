@@ -127,11 +127,15 @@ def render_files(project: Project, material: Material) -> Mapping[str, bytes]:
     mask = mask_for(project, material.run.plan, os.environ)
     if not mask.longest:
         return files
-    return {
-        path: content if path.endswith(_PIXELS) else _masked(content, mask)
-        for path, content in files.items()
-    }
+    masked = {}
+    for path, content in files.items():
+        # Pixels are compressed: what looks like a secret in them is none, and masking breaks them.
+        if path.endswith(_PIXELS):
+            masked[path] = content
+        else:
+            masked[path] = _mask_content(content, mask)
+    return masked
 
 
-def _masked(content: bytes, mask: Mask) -> bytes:
+def _mask_content(content: bytes, mask: Mask) -> bytes:
     return mask.text(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")

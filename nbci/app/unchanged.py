@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nbci.app.request import RunRequest
     from nbci.engine.context import RunContext
     from nbci.gates.judging import Judging
-    from nbci.records.run_record import RunRecord, StepRecord
+    from nbci.records.run_record import Part, RunRecord, StepRecord
 
 _REMOTE_SECONDS = 10
 
@@ -72,7 +72,7 @@ def reuse_last_run(request: RunRequest) -> UnchangedRun | None:
 
 
 def _may_reuse_all(request: RunRequest) -> bool:
-    """Whether a run of this kind can be told without a plan."""
+    """Whether a run of this kind can be recognised as unchanged without a plan."""
     names_steps = bool(request.force_steps or request.first or request.only)
     if request.force or names_steps or request.for_dvc or request.resume:
         return False
@@ -126,7 +126,7 @@ def remember_run(
         *(str(Path(name).resolve()) for name in request.files),
     ]
     folder = context.folder.path
-    observed = [part for step in record.steps for part in step.observed]
+    observed = _observed_parts(record)
     with contextlib.suppress(OSError):  # it only spares the next run some time
         remember(
             _state_path(root, request),
@@ -141,7 +141,7 @@ def remember_run(
 
 def _can_stand(record: RunRecord) -> bool:
     """Whether a later run may take all results of this one."""
-    return record.result == "passed" and all(_is_kept(step) for step in record.steps)
+    return record.result == "passed" and all(map(_is_kept, record.steps))
 
 
 def _is_kept(step: StepRecord) -> bool:
@@ -162,7 +162,9 @@ def _summary(
     # the file, not the record: a run with nothing to do copies JSON, and decodes no record
     header = json.loads((context.folder.path / RUN_FILE).read_bytes())
     skipped = sum(step.result == "skipped" for step in record.steps)
-    made = [path for step in context.plan.steps for path in (*step.outs, *step.metrics)]
+    made: list[str] = []
+    for planned in context.plan.steps:
+        made += (*planned.outs, *planned.metrics)
     return {
         "run": record.run,
         "header": {**header, "same_as": record.run},
@@ -239,7 +241,7 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
         yield str(root / source)
     yield os.path.realpath(sys.executable)  # what a step's own environment is made with
 
-    parts = tuple(part for step in record.steps for part in step.observed)
+    parts = tuple(_observed_parts(record))
     yield from files_of(
         Surroundings(root=root, index=context.index, environ=context.environ, parts=parts)
     )
@@ -251,6 +253,14 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
             yield str(place)
             if place.is_dir():
                 yield from map(str, place.rglob("*"))
+
+
+def _observed_parts(record: RunRecord) -> list[Part]:
+    """What all steps of the run were seen to use."""
+    parts: list[Part] = []
+    for step in record.steps:
+        parts += step.observed
+    return parts
 
 
 def _record(folder: Path, source: Path, summary: Mapping[str, Any], started: float) -> str | None:
