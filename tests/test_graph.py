@@ -7,7 +7,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from nbci.graph import Cycle, find_cycle, followers_of, reachable, topological
+from nbci.graph import (
+    Cycle,
+    edges_within,
+    ends,
+    find_cycle,
+    followers_of,
+    reachable,
+    topological,
+)
+from nbci.pipeline.model import Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,3 +121,13 @@ def test_a_cycle_is_found_exactly_when_there_is_one(after: dict[str, list[str]])
 
 def test_a_long_chain_is_no_cycle() -> None:
     assert find_cycle({str(number): [str(number + 1)] for number in range(20_000)}) is None
+
+
+def _step(name: str, *after: str) -> Step:
+    return Step(name=name, notebook="n.ipynb", cells=(), after=after)
+
+
+def test_ends_are_the_nodes_without_others_before_or_behind_them() -> None:
+    steps = [_step("a", "elsewhere"), _step("b", "a"), _step("c", "a", "b"), _step("d", "a")]
+    assert edges_within(steps) == {"a": (), "b": ("a",), "c": ("a", "b"), "d": ("a",)}
+    assert ends(steps) == (("a",), ("c", "d"))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -14,9 +13,6 @@ from nbci.plan.parts import changes, key_of
 from nbci.records.codec import from_json, to_json
 from tests.plan.plans import plan_of, planned
 from tests.support.notebooks import write_notebook
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _GOLDEN = Path(__file__).parent / "golden"
 _SCHEMA = Path(__file__).resolve().parents[2] / "schemas/plan.schema.json"
@@ -172,56 +168,6 @@ def test_a_statement_of_an_imports_cell_keeps_its_line(tmp_path: Path) -> None:
     assert sources["c"].index("import json") == 4
 
 
-def _actions(plan: Plan) -> Mapping[str, tuple[str, str]]:
-    return {step.name: (step.action, step.reason) for step in plan.steps}
-
-
-def _pipeline(folder: Path, steps: str, notebooks: Mapping[str, list[Any]]) -> Plan:
-    for name, cells in notebooks.items():
-        write_notebook(folder / f"{name}.ipynb", cells)
-    (folder / "p.yaml").write_text(f"pipeline: p\nparams: {{go: false}}\nsteps:\n{steps}")
-    return planned(folder / "p.yaml")
-
-
-def test_what_needs_a_skipped_step_is_skipped_and_what_only_waits_runs(tmp_path: Path) -> None:
-    plan = _pipeline(
-        tmp_path,
-        "  make: {notebook: make.ipynb, outs: [made], when: go}\n"
-        "  reads: {notebook: plain.ipynb, deps: [made/rows.csv], outs: [read.txt]}\n"
-        "  reads_more: {notebook: plain.ipynb, deps: [read.txt]}\n"
-        "  waits: {notebook: plain.ipynb, after: [make, reads]}\n",
-        {"make": ["x = 1"], "plain": ["y = 1"]},
-    )
-    actions = _actions(plan)
-    assert actions["make"] == ("skip", "its condition `go` does not hold")
-    assert actions["reads"][0] == "skip"
-    assert "step make, which is skipped" in actions["reads"][1]
-    assert actions["reads_more"][0] == "skip"
-    assert actions["waits"] == ("run", "")
-
-
-def test_a_folder_of_which_a_skipped_step_makes_a_part_is_needed_too(tmp_path: Path) -> None:
-    plan = _pipeline(
-        tmp_path,
-        (
-            "  make: {notebook: plain.ipynb, outs: [data/made.csv], when: go}\n"
-            "  reads: {notebook: plain.ipynb, deps: [data]}\n"
-        ),
-        {"plain": ["y = 1"]},
-    )
-    assert _actions(plan)["reads"][0] == "skip"
-
-
-def test_an_expanded_node_is_skipped_whole(tmp_path: Path) -> None:
-    plan = _pipeline(
-        tmp_path,
-        "  make: {notebook: chain.ipynb, when: go}\n"
-        "  waits: {notebook: plain.ipynb, after: [make]}\n",
-        {"chain": [("step:a", "x = 1"), ("step:b", "x")], "plain": ["y = 1"]},
-    )
-    assert [action for action, _ in _actions(plan).values()] == ["skip", "skip", "run"]
-
-
 @pytest.mark.parametrize(
     ("source", "nearest"),
     [("accuracy = score(modle)", "model"), ("def f():\n    return modle\naccuracy = f()", "model")],
@@ -245,12 +191,6 @@ def test_a_syntax_error_names_cell_and_line(tmp_path: Path) -> None:
     assert "line 2" in str(caught.value.where)
 
 
-def test_an_aliased_default_is_no_override(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, [("parameters", "C = 1.0\nn = 1"), "print(C, n)"], "C=1.0", "n=2")
-    assert plan.steps[0].overrides == ("n",)
-    assert plan.steps[0].params == {"C": 1.0, "n": 2}
-
-
 @pytest.mark.parametrize(
     ("default", "other"),
     [
@@ -270,14 +210,6 @@ def test_what_a_cell_can_tell_apart_are_two_values(
         for value in (default, default, other)
     ]
     assert keys[0] == keys[1] != keys[2]
-
-
-@pytest.mark.parametrize("value", ['{"b": 2, "a": 1}', '{"a": true, "b": 2}'])
-def test_a_default_in_another_order_or_of_another_type_is_an_override(
-    tmp_path: Path, value: str
-) -> None:
-    plan = plan_of(tmp_path, [("parameters", "C = {'a': 1, 'b': 2}"), "print(C)"], f"C={value}")
-    assert plan.steps[0].overrides == ("C",)
 
 
 def _parameters(plan: Plan, step: str) -> list[str]:
@@ -401,20 +333,6 @@ def test_what_a_run_here_ignores_is_said_once(tmp_path: Path) -> None:
     )
     ignored = " is for agents: a run on this machine ignores it, and uses the kernel it finds"
     assert planned(tmp_path / "p.yaml").warnings == ("`container` of step a and 1 more" + ignored,)
-
-
-def test_a_parameter_that_waits_for_a_metric_keeps_its_type(tmp_path: Path) -> None:
-    write_notebook(
-        tmp_path / "n.ipynb", [("parameters", "epochs = 3\nany = None"), "x = epochs, any"]
-    )
-    handed = 'params: {epochs: "${a:m}", any: "${a:m}"}'
-    (tmp_path / "p.yaml").write_text(
-        f"pipeline: p\nsteps:\n  a: {{notebook: n.ipynb}}\n"
-        f"  b: {{notebook: n.ipynb, after: [a], {handed}}}\n"
-    )
-    plan = planned(tmp_path / "p.yaml")
-    assert plan.step("b").param_types == {"epochs": "int"}
-    assert plan.step("a").param_types is None
 
 
 def test_what_a_file_says_of_defaults_is_written_as_it_is_read(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nbci.errors import UsageError
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.select import Selection, named_steps, select
+from tests.plan.plans import planned
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from nbci.plan.model import Action
 
 
@@ -115,3 +120,53 @@ def test_steps_are_named_by_node_or_step_in_the_order_asked_for() -> None:
     assert named_steps(plan, ("train", "load")) == ["train/svm", "train/tree", "load"]
     with pytest.raises(UsageError, match="there is no step 'trian'"):
         named_steps(plan, ("trian",))
+
+
+def _action_reasons(plan: Plan) -> Mapping[str, tuple[str, str]]:
+    return {step.name: (step.action, step.reason) for step in plan.steps}
+
+
+def _pipeline(folder: Path, steps: str, notebooks: Mapping[str, list[Any]]) -> Plan:
+    for name, cells in notebooks.items():
+        write_notebook(folder / f"{name}.ipynb", cells)
+    (folder / "p.yaml").write_text(f"pipeline: p\nparams: {{go: false}}\nsteps:\n{steps}")
+    return planned(folder / "p.yaml")
+
+
+def test_what_needs_a_skipped_step_is_skipped_and_what_only_waits_runs(tmp_path: Path) -> None:
+    plan = _pipeline(
+        tmp_path,
+        "  make: {notebook: make.ipynb, outs: [made], when: go}\n"
+        "  reads: {notebook: plain.ipynb, deps: [made/rows.csv], outs: [read.txt]}\n"
+        "  reads_more: {notebook: plain.ipynb, deps: [read.txt]}\n"
+        "  waits: {notebook: plain.ipynb, after: [make, reads]}\n",
+        {"make": ["x = 1"], "plain": ["y = 1"]},
+    )
+    actions = _action_reasons(plan)
+    assert actions["make"] == ("skip", "its condition `go` does not hold")
+    assert actions["reads"][0] == "skip"
+    assert "step make, which is skipped" in actions["reads"][1]
+    assert actions["reads_more"][0] == "skip"
+    assert actions["waits"] == ("run", "")
+
+
+def test_a_folder_of_which_a_skipped_step_makes_a_part_is_needed_too(tmp_path: Path) -> None:
+    plan = _pipeline(
+        tmp_path,
+        (
+            "  make: {notebook: plain.ipynb, outs: [data/made.csv], when: go}\n"
+            "  reads: {notebook: plain.ipynb, deps: [data]}\n"
+        ),
+        {"plain": ["y = 1"]},
+    )
+    assert _action_reasons(plan)["reads"][0] == "skip"
+
+
+def test_an_expanded_node_is_skipped_whole(tmp_path: Path) -> None:
+    plan = _pipeline(
+        tmp_path,
+        "  make: {notebook: chain.ipynb, when: go}\n"
+        "  waits: {notebook: plain.ipynb, after: [make]}\n",
+        {"chain": [("step:a", "x = 1"), ("step:b", "x")], "plain": ["y = 1"]},
+    )
+    assert [action for action, _ in _action_reasons(plan).values()] == ["skip", "skip", "run"]
