@@ -48,8 +48,10 @@ def code(text: str, limit: int = 300) -> str:
 
 
 def fenced(text: str, language: str = "") -> str:
-    """Text as a block of code behind a fence that is longer than any in it."""
+    """Text as a block of code."""
     shown = clean(without_ansi(text)).rstrip("\n")
+    # A fence ends at the first one that is at least as long:
+    # https://spec.commonmark.org/0.31.2/#fenced-code-blocks
     longest = max(map(len, re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{shown}\n{fence}"

@@ -28,6 +28,7 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     """
     record, plan = material.run.record, material.run.plan
     steps = build_shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
+    # Once for the index, the summary and the steps' pages: matplotlib takes longer than all else.
     charts = figures_of(material)
     result = {
         **index_page(material, steps, charts),

@@ -88,7 +88,7 @@ def _plan(names: tuple[str, ...]) -> Plan:
 
 def _run(names: tuple[str, ...], notebooks: list[Any]) -> RunRecord:
     steps = [
-        _step(name, notebook, failed=at == 0)
+        _step(name, _attempt(notebook, failed=at == 0))
         for at, (name, notebook) in enumerate(zip(names, notebooks, strict=True))
     ]
     return samples.run(
@@ -113,9 +113,20 @@ def _run(names: tuple[str, ...], notebooks: list[Any]) -> RunRecord:
     )
 
 
-def _step(name: str, notebook: Any, *, failed: bool) -> StepRecord:
+def _attempt(notebook: Any, *, failed: bool) -> Attempt:
     count = sum(cell["cell_type"] == "code" for cell in notebook["cells"])
-    cells = tuple(samples.ran(at, _SCRIPT, result="passed") for at in range(1, count + 1))
+    cells = [samples.ran(at, _SCRIPT, result="passed") for at in range(1, count + 1)]
+    attempt = Attempt(
+        number=1,
+        result="passed",
+        started_utc=_SCRIPT,
+        seconds=1.5,
+        cells=tuple(cells),
+        notebook="../../../escaped.ipynb",
+        log=_SCRIPT,
+    )
+    if not failed:
+        return attempt
     failure = Failure(
         kind="exception",
         message=_SCRIPT,
@@ -127,30 +138,21 @@ def _step(name: str, notebook: Any, *, failed: bool) -> StepRecord:
         traceback=f"</pre>{_SCRIPT}",
         log=f"</pre>{_SCRIPT}",
     )
+    cells[0] = replace(cells[0], result="failed")
+    return replace(attempt, result="failed", failure=failure, cells=tuple(cells))
+
+
+def _step(name: str, attempt: Attempt) -> StepRecord:
     return StepRecord(
         name=name,
-        result="failed" if failed else "passed",
+        result=attempt.result,
         reason=_SCRIPT,
         seconds=1.5,
         host=_HANDLER,
         kernel=_SCRIPT,
         kernel_version=_HANDLER,
         params={_SCRIPT: _SCRIPT},
-        attempts=(
-            Attempt(
-                number=1,
-                result="failed" if failed else "passed",
-                started_utc=_SCRIPT,
-                seconds=1.5,
-                failure=failure if failed else None,
-                cells=tuple(
-                    replace(cell, result="failed") if failed and cell.number == 1 else cell
-                    for cell in cells
-                ),
-                notebook="../../../escaped.ipynb",
-                log=_SCRIPT,
-            ),
-        ),
+        attempts=(attempt,),
         metrics=(Metric(name=f"{name}/{_SCRIPT}", value=float("nan"), source=_SCRIPT),),
         deps=(FileRef(path=f"../../{_SCRIPT}", digest=_HANDLER, bytes=1),),
         outs=(

@@ -60,9 +60,12 @@ class Page(HTMLParser):
         assert len(found) == len(attrs), attrs
         assert found.keys() <= ATTRIBUTES, attrs
         self.tags.append(tag)
-        self.ids += [found["id"]] if "id" in found else []
-        self.links += [found["href"]] if "href" in found else []
-        self.images += [found] if tag == "img" else []
+        if "id" in found:
+            self.ids.append(found["id"])
+        if "href" in found:
+            self.links.append(found["href"])
+        if tag == "img":
+            self.images.append(found)
         if tag not in VOID:
             self._open.append(tag)
 
@@ -103,7 +106,9 @@ def _check_link(
     if link.startswith(("https://", "http://", "mailto:")):
         return
     target, _, anchor = link.partition("#")
-    where = _resolved(path, target) if target else path
+    where = path
+    if target:
+        where = _resolved(path, target)
     assert where in files, link
     assert where.endswith((".html", ".css", ".txt")), link
     if anchor:

@@ -27,9 +27,13 @@ def failed(failure: Failure, *cells: object, name: str = "models/train") -> Step
     return StepRecord(name=name, result="failed", attempts=(attempt,))
 
 
+def tags_in(case: ElementTree.Element) -> list[str]:
+    return [child.tag for child in case]
+
+
 def test_case_for_each_code_cell_with_its_result() -> None:
     suite = suites(samples.FAILED, **{"models/train": samples.FAILED_NOTEBOOK})["models/train"]
-    cases = [(case.get("name"), case.get("time"), [child.tag for child in case]) for case in suite]
+    cases = [(case.get("name"), case.get("time"), tags_in(case)) for case in suite]
     assert cases == [
         ("injected parameters", "0.001", []),
         ("cell 2: import numpy as np", "0.410", []),
@@ -154,7 +158,7 @@ def test_each_gate_is_a_case_that_fails_where_it_refuses() -> None:
         ),
     )
     suite = suites(samples.run(verdict=verdict))["gates"]
-    assert [(case.get("name"), [child.tag for child in case]) for case in suite] == [
+    assert [(case.get("name"), tags_in(case)) for case in suite] == [
         ("a", ["failure"]),
         ("b", ["system-out"]),
         ("c", ["skipped"]),

@@ -28,6 +28,7 @@ def compared_of_manifest(manifest: Manifest) -> Compared:
         run=manifest.run,
         pipeline=manifest.pipeline,
         target=manifest.target,
+        # What has not passed is not promoted.
         result="passed",
         nbci=manifest.nbci,
         platform=manifest.platform,
@@ -48,6 +49,7 @@ def compared_of_manifest(manifest: Manifest) -> Compared:
 
 
 def _planned_step(step: EvidenceStep) -> PlannedStep:
+    # A manifest has no cells: changed_code reads them from the notebooks at the release's commit.
     return PlannedStep(
         name=step.name, notebook=step.notebook, kernel=step.kernel or "", language="", cells=()
     )

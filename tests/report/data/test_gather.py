@@ -69,13 +69,12 @@ def write(project: Project, record: RunRecord, plan: Plan | None = None) -> RunF
 
 
 def verdict(baseline: BaselineUsed | None = None, *, refused: bool = False) -> Verdict:
-    gate = GateResult(
-        gate="g", asked="at least 1", result="failed" if refused else "passed", reason="r"
-    )
-    baselines = () if baseline is None else (baseline,)
-    return Verdict(
-        result="failed" if refused else "passed", judged_utc="", gates=(gate,), baselines=baselines
-    )
+    result: Any = "passed"
+    if refused:
+        result = "failed"
+    gate = GateResult(gate="g", asked="at least 1", result=result, reason="r")
+    baselines = tuple(filter(None, (baseline,)))
+    return Verdict(result=result, judged_utc="", gates=(gate,), baselines=baselines)
 
 
 def gathered(
@@ -86,7 +85,9 @@ def gathered(
 
 
 def title(material: Material) -> str | None:
-    return material.baseline.title if material.baseline else None
+    if material.baseline is None:
+        return None
+    return material.baseline.title
 
 
 def test_the_last_run_that_passed_on_the_target_branch(project: Project) -> None:
@@ -147,12 +148,17 @@ def test_a_first_run_has_none_and_says_so(project: Project) -> None:
     assert not material.problems
 
 
-@pytest.mark.parametrize("name", ["run.json", "plan.json", "steps/train/record.json"])
-def test_a_damaged_baseline_is_passed_over_and_named(project: Project, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("run.json", '{"format": 0}'), ("plan.json", "{"), ("steps/train/record.json", "{")],
+)
+def test_a_damaged_baseline_is_passed_over_and_named(
+    project: Project, name: str, text: str
+) -> None:
     write(project, record_of(1))
     damaged = write(project, record_of(2))
     gathered(project, record_of(3))  # the index knows both
-    (damaged.path / name).write_text('{"format": 0}' if name == "run.json" else "{")
+    (damaged.path / name).write_text(text)
     material = gathered(project, record_of(3))
     assert (title(material) or "").startswith("run 20261121-000001")
     if name.startswith(

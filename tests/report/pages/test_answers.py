@@ -37,9 +37,11 @@ def gate(result: Any = "passed", **more: Any) -> GateResult:
 
 
 def judged(*gates: GateResult, **more: Any) -> RunRecord:
-    result: Any = (
-        "failed" if any(gate.refuses for gate in gates) else "warned" if more else "passed"
-    )
+    result: Any = "passed"
+    if more:
+        result = "warned"
+    if any(gate.refuses for gate in gates):
+        result = "failed"
     return samples.run(
         git=CLEAN, verdict=Verdict(result=result, judged_utc="", gates=gates, **more)
     )

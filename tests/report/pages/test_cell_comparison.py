@@ -125,13 +125,13 @@ def test_step_that_the_baseline_has_not_is_new() -> None:
     assert "This step is new: it is not in the last run." in pages(files)[PAGE].text
 
 
+def numbered_lines(word: str) -> str:
+    return "".join(f"{word} {number}\n" for number in range(3000))
+
+
 def test_outputs_too_long_to_be_compared_are_said_to_differ() -> None:
     before, after = (
-        samples.notebook(
-            samples.code_cell(
-                "log()", samples.stream("".join(f"{word} {n}\n" for n in range(3000)))
-            )
-        )
+        samples.notebook(samples.code_cell("log()", samples.stream(numbered_lines(word))))
         for word in ("epoch", "step")
     )
     assert "they are too long to be compared" in shown(before, after)[0]
