@@ -92,7 +92,7 @@ def _chosen_steps(plan: Plan, arguments: argparse.Namespace) -> tuple[PlannedSte
     from nbci.plan.stages import stages
 
     if arguments.stage is None:
-        names = arguments.steps or [step.name for step in plan.steps]
+        names = arguments.steps or plan.names
         return tuple(step_named(plan, name) for name in dict.fromkeys(names))
     for stage in stages(plan):
         if stage.number == arguments.stage:

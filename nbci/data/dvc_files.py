@@ -73,7 +73,7 @@ def dvc_stages(
     also stands in for what the record says of a file. `taken` are names that stages of others have,
     `params` is added to each command.
     """
-    names = stage_names([step.name for step in plan.steps], taken)
+    names = stage_names(plan.names, taken)
     stages: dict[str, dict[str, Any]] = {}
     locked: dict[str, dict[str, Any]] = {}
     for planned in plan.steps:

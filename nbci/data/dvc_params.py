@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.data.dvc_files import PARAMS_FILE, section_of
 from nbci.errors import Location, UsageError
+from nbci.graph import by_name
 from nbci.params.merge import Assignment
 from nbci.params.yaml_text import read_yaml
 from nbci.pipeline.expressions import references
@@ -54,7 +55,7 @@ def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[st
     Parameters count that reach the step through values that it took, too.
     """
     section, values = section_of(plan.pipeline), section_values(record)
-    steps = {step.name: step for step in pipeline.steps}
+    steps = by_name(pipeline.steps)
     recorded = {step.name: step.parts for step in record.steps}
     found = {}
     for planned in plan.steps:

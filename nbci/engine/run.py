@@ -16,6 +16,7 @@ from nbci.engine.interruption import interruptible
 from nbci.engine.schedule import Schedule
 from nbci.engine.steps.step import break_off, look, reuse_result, run_step
 from nbci.formatting.durations import now_utc
+from nbci.graph import by_name
 from nbci.records.metrics import missing_metrics
 from nbci.records.run_record import Failure, RunRecord, StepRecord
 from nbci.store.files import lock_path, try_lock
@@ -78,7 +79,7 @@ class _Run:
         self.context = context
         self.record = header
         self.options = options
-        self.steps = {step.name: step for step in _steps_to_run(context, options)}
+        self.steps = by_name(_steps_to_run(context, options))
         self.tasks: dict[asyncio.Task[StepRecord], str] = {}
         self.reused: list[StepRecord] = []
         self.looks_first = False

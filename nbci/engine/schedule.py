@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from nbci.graph import followers_of, reachable
+from nbci.graph import edges_of, followers_of, reachable
 from nbci.records.run_record import lets_followers_run
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Schedule:
         keep_going: bool = False,
     ) -> None:
         """`steps` in the plan's order; `ended` are those that need not run, with their results."""
-        after = {step.name: step.after for step in steps}
+        after = edges_of(steps)
         self._keep_going = keep_going
         self._names = list(after)
         self._position = dict(zip(self._names, range(len(after)), strict=True))

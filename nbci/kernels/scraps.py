@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbci.graph import by_name
 from nbci.records.run_record import Scrap
 
 if TYPE_CHECKING:
@@ -28,4 +29,4 @@ def scrap_of(content: Mapping[str, Any], cell: int | None) -> Scrap | None:
 
 def last_of_each_name(scraps: Iterable[Scrap]) -> tuple[Scrap, ...]:
     """Scraps without those that a later one of the same name replaces."""
-    return tuple({scrap.name: scrap for scrap in scraps}.values())
+    return tuple(by_name(scraps).values())

@@ -180,7 +180,7 @@ def hidden_names(facts: NotebookFacts) -> Iterator[Hit]:
         return
     blocks = facts.tagged.blocks
     shared = facts.parsed((*blocks.imports, *blocks.functions))
-    parameters = {parameter.name for parameter in facts.declared.parameters}
+    parameters = set(facts.declared.names)
     for step in facts.steps:
         found = facts.flow_of(step).names
         hidden = sorted(parameters - found.mentions - found.in_text)
@@ -219,7 +219,7 @@ def overwritten_parameters(facts: NotebookFacts) -> Iterator[Hit]:
         or facts.tagged.whole
     ):
         return
-    parameters = {parameter.name for parameter in facts.declared.parameters}
+    parameters = set(facts.declared.names)
     for step in facts.steps:
         bound = facts.flow_of(step).names.binds & parameters
         for name in sorted(bound):

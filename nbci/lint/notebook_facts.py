@@ -21,7 +21,7 @@ from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
-from nbci.graph import Cycle, followers_of, reachable, topological
+from nbci.graph import Cycle, by_name, edges_of, followers_of, reachable, topological
 from nbci.notebook.tags import read_tags
 from nbci.pipeline.compose import notebook_parameters, notebook_pipeline
 from nbci.pipeline.tagged import understand
@@ -75,8 +75,8 @@ class NotebookFacts(Struct, frozen=True, kw_only=True, dict=True):
             return ()
         if self.flowing is None:
             return self.tagged.steps
-        by_name = {step.name: step for step in self.tagged.steps}
-        return tuple(by_name[step.name] for step in self.flowing.steps)
+        tagged = by_name(self.tagged.steps)
+        return tuple(tagged[step.name] for step in self.flowing.steps)
 
     def own_cells(self, step: Step) -> tuple[tuple[int, ParsedCell], ...]:
         """Return the step's own cells that parse, with their numbers.
@@ -110,7 +110,7 @@ class NotebookFacts(Struct, frozen=True, kw_only=True, dict=True):
     def _flows(self) -> dict[str, StepFlow]:
         if self.flowing is None:
             return {}
-        return {step.name: step for step in self.flowing.steps}
+        return by_name(self.flowing.steps)
 
     @functools.cached_property
     def _followers(self) -> dict[str, list[str]]:
@@ -289,7 +289,7 @@ def _with_flow(facts: NotebookFacts) -> NotebookFacts:
     if facts.by_dataflow:
         edges = order_from_flow(steps, names, prelude, fresh=fresh)
         steps = _with_edges(tagged, steps, edges)
-    after = {step.name: step.after for step in steps}
+    after = edges_of(steps)
     try:
         order = topological(after)
     except Cycle:
@@ -299,11 +299,11 @@ def _with_flow(facts: NotebookFacts) -> NotebookFacts:
     # `from __future__ import annotations` of one step holds in those after it, as in a notebook
     own_cells = {step.name: facts.own_cells(step) for step in tagged.steps}
     imports = inherited_imports(own_cells, after, order)
-    by_name = {step.name: step for step in steps}
+    code_of = by_name(steps)
     in_order: list[StepCode] = []
     for name in order:
         has_future = has_future_annotations(imports.get(name, ()))
-        in_order.append(replace(by_name[name], future_annotations=has_future))
+        in_order.append(replace(code_of[name], future_annotations=has_future))
     flowing = flow(in_order, names, prelude, brought=facts.brought, fresh=fresh)
     return replace(facts, flowing=flowing)
 
@@ -315,7 +315,7 @@ def _parameter_names(
     bound = names_of([cell for _, cell in cells]).binds
     if facts.declared is None:
         return bound
-    return bound | {parameter.name for parameter in facts.declared.parameters}
+    return bound.union(facts.declared.names)
 
 
 def _code_of_steps(facts: NotebookFacts, tagged: TaggedNotebook) -> list[StepCode]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.errors import Location, UsageError, spelling_suffix
+from nbci.graph import by_name
 from nbci.params.parameter import BoundParameter
 from nbci.params.types import MismatchError, conform, parse_text
 from nbci.params.yaml_text import read_yaml
@@ -45,7 +46,7 @@ def bind(
     too. `code_names` make the error for a name that is bound by code in the parameters cells say
     so.
     """
-    known = {parameter.name: parameter for parameter in parameters}
+    known = by_name(parameters)
     bound = {name: _default_of(parameter) for name, parameter in known.items()}
     for layer in layers:
         for assignment in layer:

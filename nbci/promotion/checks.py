@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest, spelling_hint
 from nbci.git.branches import champions_branch
 from nbci.git.process import paths_without
+from nbci.graph import by_name
 from nbci.pipeline.models import models_of
 from nbci.registry.champion import champion
 
@@ -51,7 +52,7 @@ def _possible_file(plan: Plan) -> str:
 
 def pick_model(plan: Plan, name: str | None) -> Model:
     """The model of that name; without one, the only one there is."""
-    models = {model.name: model for model in models_of(plan.models)}
+    models = by_name(models_of(plan.models))
     if name is None and len(models) == 1:
         name = next(iter(models))
     if name is not None and name in models:
@@ -130,7 +131,7 @@ def check_baselines(
 
 def _champion(git: Git, plan: Plan, used: BaselineUsed, branch: str | None) -> str | None:
     """What is the champion now, as `MODEL@VERSION COMMIT`; None without one."""
-    models = {model.name: model for model in models_of(plan.models)}
+    models = by_name(models_of(plan.models))
     name = used.asked.partition(":")[2]
     if not name:
         # `champion` alone is of the model named like the pipeline, else of the first

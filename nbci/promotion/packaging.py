@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError
+from nbci.graph import by_name
 from nbci.pipeline.models import Signature, Tensor, signature_of
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _compare(model: Model, declared: Signature, found: Signature) -> None:
 
     It may leave out outputs, but no input.
     """
-    known = {tensor.name: tensor for tensor in (*found.inputs, *found.outputs)}
+    known = by_name((*found.inputs, *found.outputs))
     for tensor in (*declared.inputs, *declared.outputs):
         actual = known.get(tensor.name)
         if actual is None or not tensor.fits(actual):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, UsageError
 from nbci.git.process import open_git
+from nbci.graph import by_name
 from nbci.records.manifest import EvidenceStep
 from nbci.registry.read import read_manifest, read_models
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def evidence_steps(plan: Plan, record: RunRecord) -> tuple[EvidenceStep, ...]:
     """The steps that have a result, in the plan's order."""
-    planned = {step.name: step for step in plan.steps}
+    planned = by_name(plan.steps)
     evidence = []
     for step in record.steps:
         if step.name in planned and step.ended_well:

@@ -72,7 +72,7 @@ class _Forecast:
         self._settled = Ended(plan)
         self._undecided = _Undecided(plan)
         self._planned = self._settled.planned
-        self._edges = {step.name: step.after for step in plan.steps}
+        self._edges = plan.edges()
 
     def step(self, step: PlannedStep) -> PlannedStep:
         """The step with its action and the reason for it."""

@@ -165,21 +165,16 @@ def decide_before(
 
 def _before(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
     names = _names(steps)
-    return reachable(names, _edges(plan)) - names
+    return reachable(names, plan.edges()) - names
 
 
 def _behind(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
     names = _names(steps)
-    return reachable(names, followers_of(_edges(plan))) - names
+    return reachable(names, followers_of(plan.edges())) - names
 
 
 def _names(steps: Iterable[PlannedStep]) -> set[str]:
     return {step.name for step in steps}
-
-
-def _edges(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """For each step, the steps that it comes after."""
-    return {step.name: step.after for step in plan.steps}
 
 
 def _records_before(

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import CHANGED
-from nbci.pipeline.paths import is_in, overlap
+from nbci.pipeline.paths import is_in, overlaps_any
 from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def note_changes(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
     """The record with these changes: its result is not kept, and says why, once for each file."""
     known = [part.label for part in record.observed if part.kind == CHANGED]
     for change in changes:
-        if any(overlap(change.path, path) for path in known):
+        if overlaps_any(change.path, known):
             continue
         known.append(change.path)
         part = Part(kind=CHANGED, label=change.path, digest="while it ran")
@@ -108,7 +108,7 @@ def changed_deps(
     outs = (*step.outs, *step.metrics)
     for path, digest in before.items():
         # What the step itself writes again, as a file that it updates in place, is its own doing.
-        if now.get(path) != digest and not any(overlap(path, out) for out in outs):
+        if now.get(path) != digest and not overlaps_any(path, outs):
             yield Change(path, _sentence(step, path, by_itself=False))
 
 
@@ -127,7 +127,7 @@ def changed_outs(deps: Iterable[FileRef], earlier: Iterable[StepRecord]) -> Iter
 
 
 def _sentence(step: PlannedStep, label: str, *, by_itself: bool) -> str:
-    if by_itself and any(overlap(label, dep) for dep in step.deps):
+    if by_itself and overlaps_any(label, step.deps):
         return (
             f"the step wrote {label}, which it declares as its input, "
             "so run again it may give something else"

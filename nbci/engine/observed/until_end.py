@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nbci.engine.observed.kinds import BY_NAME, surroundings_of
 from nbci.errors import StepError
+from nbci.graph import by_name
 from nbci.project.sources import source_digest
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
     """
     root, index = context.project.root, context.index
     began_ns = int(datetime.fromisoformat(record.started_utc or "").timestamp() * 1e9)
-    planned = {step.name: step for step in context.plan.steps}
+    planned = by_name(context.plan.steps)
     try:
         for name, digest in (record.sources or {}).items():
             if source_digest((root / name).read_bytes()) != digest:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.graph import followers_of, reachable
+from nbci.graph import by_name, followers_of, reachable
 from nbci.handoff.values import RANDOM_STATE
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Ended(dict[str, "StepRecord"]):
 
     def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
         super().__init__()
-        self.planned = {step.name: step for step in plan.steps}
+        self.planned = by_name(plan.steps)
         self.along: dict[str, list[str]] = {}
         self.lending: dict[str, list[ValueRef]] = {}
         self.outs: dict[str, FileRef] = {}
@@ -103,7 +103,7 @@ def companions(
 
 def _names_wanted_later(step: PlannedStep, plan: Plan, records: Ended) -> set[str]:
     """The names that steps behind this one take, or look up by what they take."""
-    followers = followers_of(_edges(plan))
+    followers = followers_of(plan.edges())
     later = reachable([step.name], followers) - {step.name}
     wanted: set[str] = set()
     for other in plan.steps:
@@ -171,18 +171,13 @@ def _of_same_node(step: PlannedStep, names: Iterable[str], plan: Plan) -> list[s
     return list(filter(planned.__contains__, names))
 
 
-def _edges(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """For each step, the steps that it comes after."""
-    return {step.name: step.after for step in plan.steps}
-
-
 def _ancestors(step: PlannedStep, plan: Plan) -> set[str]:
-    return reachable(step.after, _edges(plan))
+    return reachable(step.after, plan.edges())
 
 
 def _last(steps: Iterable[str], plan: Plan) -> tuple[str, ...]:
     """The steps that none of the others comes after."""
-    edges = _edges(plan)
+    edges = plan.edges()
     candidates = tuple(dict.fromkeys(steps))
     behind_others: set[str] = set()
     for name in candidates:

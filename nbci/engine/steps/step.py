@@ -16,7 +16,7 @@ from nbci.engine.steps.attempts import run_attempts, why_stopped
 from nbci.engine.steps.inputs import Inputs, inputs_for
 from nbci.errors import IntegrityError, StepError, UsageError
 from nbci.formatting.durations import now_utc
-from nbci.pipeline.paths import overlap
+from nbci.pipeline.paths import overlaps_any
 from nbci.records.run_record import Attempt, Failure, StepRecord
 from nbci.runs.folder import NOTEBOOK
 
@@ -116,7 +116,7 @@ def _put_back_outs_before(context: RunContext, step: PlannedStep) -> None:
     needed = []
     for record in context.records.values():
         for ref in record.outs:
-            if any(overlap(dep, ref.path) for dep in step.deps):
+            if overlaps_any(ref.path, step.deps):
                 needed.append(ref)
     context.put_back(needed, context.cache.artifacts)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from nbci.graph import by_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -59,7 +61,7 @@ class Curves:
         # A model may have been renamed since: two single lines are compared whatever their names.
         if len(self.lines) == len(baseline.lines) == 1:
             return {self.lines[0].name: baseline.lines[0]}
-        return {line.name: line for line in baseline.lines}
+        return by_name(baseline.lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted, number
 from nbci.gates.bounds import bounds_of
+from nbci.graph import by_name
 from nbci.pipeline.rules import declared_for
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _bounds(material: Material, metric: str) -> tuple[tuple[Bound, ...], float |
     if record.verdict is None:
         return (), None
 
-    gates = {gate.name: gate for gate in material.run.plan.gates}
+    gates = by_name(material.run.plan.gates)
     # Two gates may ask for the same, which is one line in the picture.
     found: dict[tuple[str, float], Bound] = {}
     judged_with = None

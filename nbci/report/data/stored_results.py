@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import NbciError
+from nbci.graph import by_name
 from nbci.runs.folder import NOTEBOOK, RunFolder, parse_executed
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class StoredNotebooks(Mapping[str, Mapping[str, Any]]):
 
     def __init__(self, store: ResultStore, folder: RunFolder, record: RunRecord) -> None:
         self._store, self._folder = store, folder
-        self._records = {step.name: step for step in record.steps}
+        self._records = by_name(record.steps)
         self._found: dict[str, Mapping[str, Any] | None] = {}
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.text import file_names, joined_lines, outputs_text
+from nbci.graph import by_name
 from nbci.records.run_record import CellRun, StepRecord
 
 if TYPE_CHECKING:
@@ -144,8 +145,7 @@ def build_shown_steps(
 
     One without a record has not been reached.
     """
-    planned = {step.name: step for step in plan.steps}
-    recorded = {step.name: step for step in record.steps}
+    planned, recorded = by_name(plan.steps), by_name(record.steps)
 
     steps: list[ShownStep] = []
     for name, stem in step_stems(record, plan).items():
