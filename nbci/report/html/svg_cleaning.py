@@ -27,6 +27,7 @@ _ASKS = re.compile(
     r"\\|@import|@namespace|@font-face|expression\s*\(|javascript:|image-set\s*\(|-moz-binding",
     re.IGNORECASE,
 )
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _URL = re.compile(r"url\s*\(", re.IGNORECASE)
 _TELLING = re.compile(r"[\\(:@]")
 
@@ -97,9 +98,16 @@ def _is_harmless(text: str) -> bool:
     # Most values hold none of these characters, and without them CSS can name no address.
     if not _TELLING.search(text):
         return True
-    # Comments are removed because one inside a rule would hide it from the patterns.
-    bare = "".join(
-        [text.partition("/*")[0], *(part.partition("*/")[2] for part in text.split("/*")[1:])]
-    )
-    asked = [part.partition(")")[0].strip(" \t\n'\"") for part in _URL.split(bare)[1:]]
-    return not _ASKS.search(bare) and all(_INSIDE.fullmatch(address) for address in asked)
+    # As it is, since a string may hold what begins a comment elsewhere; without comments, since one
+    # inside a rule would hide it from the patterns.
+    return _asks_nothing(text) and _asks_nothing(_COMMENT.sub("", text))
+
+
+def _asks_nothing(text: str) -> bool:
+    if _ASKS.search(text):
+        return False
+    for part in _URL.split(text)[1:]:
+        address = part.partition(")")[0].strip(" \t\n'\"")
+        if not _INSIDE.fullmatch(address):
+            return False
+    return True

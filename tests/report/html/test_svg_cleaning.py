@@ -53,6 +53,8 @@ def test_what_drawings_are_made_of_is_kept(inside: str) -> None:
         '<rect fill="url(https://example.org/#a)"/>',
         '<rect style="fill: u\\72l(https://example.org/)"/>',
         '<rect style="fill: ur/**/l(https://example.org/)"/>',
+        '<rect style="/*/*/ fill: url(https://example.org/)"/>',
+        "<style>a {b: '/*'} rect {fill: url(https://example.org/)} c {d: '*/'}</style>",
         "<style>@import 'https://example.org/a.css';</style>",
         "<style>.a {background: url( 'https://example.org/a.png' )}</style>",
         "<style>@font-face {src: url(#a)}</style>",
