@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from nbci.git.process import Git
-from nbci.records.codec import to_json
-from nbci.records.manifest import Manifest, Promoter
 from tests.e2e.shown import document, run_folder
 from tests.support.console import Console
+from tests.support.releases import tag_release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -226,32 +225,6 @@ models: {judged: {path: model.bin, stage: production, branches: [main]}}
 """
 
 
-def released(repository: Path, version: str, number: int, accuracy: float) -> None:
-    """A release with its tags, on a commit of no branch."""
-    git = Git(repository)
-    manifest = Manifest(
-        model="judged",
-        version=version,
-        run="R",
-        pipeline="judged",
-        target="p.yaml",
-        commit="x",
-        branch="main",
-        promoted_utc="2026-01-01T00:00:00Z",
-        by=Promoter(name="A", email="a@b.c"),
-        nbci="0",
-        metrics={"train:accuracy": accuracy},
-    )
-    git("checkout", "-q", "--detach")
-    (repository / ".nbci").mkdir(exist_ok=True)
-    (repository / ".nbci/release.json").write_text(to_json(manifest))
-    git("add", "-f", ".nbci/release.json")
-    git("commit", "-qm", f"release {version}")
-    git("tag", "-a", "-m", "m", f"judged@{version}")
-    git("tag", "-a", "-m", "m", f"judged#production#{number}")
-    git("checkout", "-q", "main")
-
-
 def test_a_clone_of_one_commit_is_judged_against_the_champion(
     tmp_path: Path, make_notebook: MakeNotebook
 ) -> None:
@@ -272,13 +245,13 @@ def test_a_clone_of_one_commit_is_judged_against_the_champion(
     assert first.returncode == 0, first.stderr
     assert "first run: no version of judged was promoted on main yet" in first.stdout
     assert "from run" in nbci("run", "p.yaml", "-q").stdout.partition("gates passed")[0]
-    released(origin, "v1.0.0", 1, 0.905)
+    tag_release(Git(origin), "v1.0.0", 1, accuracy=0.905, model="judged")
     passed = nbci("run", "p.yaml")
     assert passed.returncode == 0, passed.stderr
     assert "0.905 passed 0.005 to spare; baseline: judged@v1.0.0 in production" in words(
         passed.stdout
     )
-    released(origin, "v1.1.0", 2, 0.95)
+    tag_release(Git(origin), "v1.1.0", 2, accuracy=0.95, model="judged")
     refused = nbci("run", "p.yaml")
     assert refused.returncode == 3
     assert "0.95 FAILED misses by 0.04; baseline: judged@v1.1.0 in production" in words(

@@ -17,11 +17,10 @@ from nbci.gates.baselines import FoundBaseline, Search, find_baseline, target_br
 from nbci.git.process import Git
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.model import Plan, PlannedStep
-from nbci.records.codec import to_json
 from nbci.records.git_state import GitState
-from nbci.records.manifest import Manifest, Promoter
 from nbci.records.run_record import Metric, RunRecord, StepRecord
 from nbci.runs.folder import RunFolder
+from tests.support.releases import tag_release
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,30 +76,6 @@ def commit(git: Git, name: str, text: str) -> str:
     return git("rev-parse", "HEAD")
 
 
-def release(git: Git, number: int, accuracy: float, branch: str = "main") -> None:
-    """A released version in production, on a commit of no branch."""
-    version = f"v1.{number}.0"
-    manifest = Manifest(
-        model="digits",
-        version=version,
-        run="R",
-        pipeline="p",
-        target="p.yaml",
-        commit="x",
-        branch=branch,
-        promoted_utc="2026-01-01T00:00:00Z",
-        by=Promoter(name="A", email="a@b.c"),
-        nbci="0",
-        metrics={"train:accuracy": accuracy},
-        declared={"accuracy": {"direction": "up", "unit": "ratio"}},
-    )
-    git("checkout", "-q", "--detach")
-    commit(git, ".nbci/release.json", to_json(manifest))
-    git("tag", "-a", "-m", "m", f"digits@{version}")
-    git("tag", "-a", "-m", "m", f"digits#production#{number}")
-    git("checkout", "-q", "main")
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Git:
     git = Git(tmp_path_factory.mktemp("baselines") / "work")
@@ -116,9 +91,9 @@ def origin(work: Git) -> Path:
     folder = work.folder.parent / "released"
     subprocess.run(["git", "clone", "-q", work.folder, folder], check=True)
     git = Git(folder)
-    release(git, 1, 0.9)
-    release(git, 2, 0.95)
-    release(git, 3, 0.99, branch="next")
+    tag_release(git, "v1.1.0", 1, accuracy=0.9)
+    tag_release(git, "v1.2.0", 2, accuracy=0.95)
+    tag_release(git, "v1.3.0", 3, accuracy=0.99, branch="next")
     subprocess.run(
         ["git", "clone", "-q", "--bare", folder, folder.with_name("origin.git")], check=True
     )

@@ -9,38 +9,11 @@ import pytest
 
 from nbci.errors import IntegrityError
 from nbci.git.process import Git
-from nbci.records.codec import to_json
-from nbci.records.manifest import Manifest, Promoter
 from nbci.registry.champion import champion
+from tests.support.releases import tag_release
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def release(git: Git, version: str, number: int, *, branch: str = "main", accuracy: float) -> None:
-    """A release of `digits` as tags and a commit on no branch, put into production."""
-    manifest = Manifest(
-        model="digits",
-        version=version,
-        run="R",
-        pipeline="p",
-        target="p.yaml",
-        commit="x",
-        branch=branch,
-        promoted_utc=f"2026-01-0{number}T00:00:00Z",
-        by=Promoter(name="A", email="a@b.c"),
-        nbci="0",
-        metrics={"train:accuracy": accuracy},
-    )
-    place = git.folder / ".nbci/release.json"
-    place.parent.mkdir(exist_ok=True)
-    place.write_text(to_json(manifest))
-    git("checkout", "-q", "--detach")
-    git("add", "-f", ".nbci/release.json")
-    git("commit", "-qm", f"release {version}")
-    git("tag", "-a", "-m", "m", f"digits@{version}")
-    git("tag", "-a", "-m", "m", f"digits#production#{number}")
-    git("checkout", "-q", "main")
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +26,9 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (work.folder / "a.txt").write_text(str(n))
         work("add", "a.txt")
         work("commit", "-qm", f"commit {n}")
-    release(work, "v1.0.0", 1, accuracy=0.9)
-    release(work, "v1.1.0", 2, accuracy=0.95)
-    release(work, "v1.2.0", 3, branch="next", accuracy=0.99)
+    tag_release(work, "v1.0.0", 1, accuracy=0.9)
+    tag_release(work, "v1.1.0", 2, accuracy=0.95)
+    tag_release(work, "v1.2.0", 3, branch="next", accuracy=0.99)
     subprocess.run(["git", "clone", "-q", "--bare", work.folder, folder / "origin.git"], check=True)
     return folder / "origin.git"
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbci.git.process import Git
+from nbci.records.codec import to_json
+from nbci.records.manifest import MANIFEST_PATH, Manifest, Promoter
 from tests.support.console import Console
 from tests.support.notebooks import write_notebook
 
@@ -143,6 +145,44 @@ def released(_built: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ).unlink()  # the project's DVC configuration, which is committed, names this place
     (_built.root / "linked").symlink_to(copied.remote)
     return copied
+
+
+def tag_release(
+    git: Git,
+    version: str,
+    number: int,
+    *,
+    accuracy: float,
+    model: str = "digits",
+    branch: str = "main",
+) -> None:
+    """Commit the evidence of a release on no branch, tag it, and put it into production.
+
+    As `nbci promote` does, without a run; `number` counts what was put into production.
+    """
+    manifest = Manifest(
+        model=model,
+        version=version,
+        run="R",
+        pipeline="p",
+        target="p.yaml",
+        commit="x",
+        branch=branch,
+        promoted_utc=f"2026-01-0{number}T00:00:00Z",
+        by=Promoter(name="A", email="a@b.c"),
+        nbci="0",
+        metrics={"train:accuracy": accuracy},
+        declared={"accuracy": {"direction": "up", "unit": "ratio"}},
+    )
+    place = git.folder / MANIFEST_PATH
+    place.parent.mkdir(exist_ok=True)
+    git("checkout", "-q", "--detach")
+    place.write_text(to_json(manifest))
+    git("add", "-f", MANIFEST_PATH)
+    git("commit", "-qm", f"release {version}")
+    git("tag", "-a", "-m", "m", f"{model}@{version}")
+    git("tag", "-a", "-m", "m", f"{model}#production#{number}")
+    git("checkout", "-q", "main")
 
 
 def copy_of(built: Released, place: Path) -> Released:
