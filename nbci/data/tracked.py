@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError
+from nbci.params.yaml_quick import yaml_loader
 from nbci.records.run_record import FileRef
 
 if TYPE_CHECKING:
@@ -31,10 +32,8 @@ def tracked(root: Path, path: str) -> tuple[FileRef, ...]:
 
     where = Location(path)
     try:
-        # libyaml parses faster, but not every build of PyYAML has it
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         text = (root / path).read_bytes()
-        document = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
+        document = yaml.load(text, Loader=yaml_loader())  # noqa: S506 - it makes plain data only
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"this .dvc file cannot be read: {error}", where=where) from error
     outs = None

@@ -18,11 +18,19 @@ class Unusual(Exception):
     """The text is no YAML, or YAML that must be read with care: nothing is known of it."""
 
 
+def yaml_loader() -> Any:
+    """PyYAML's loader of plain data, the one of libyaml where there is one."""
+    import yaml
+
+    # Wheels of PyYAML have libyaml; a build without it reads the same, but slowly.
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def quick_data(text: str) -> Any:
     """What the text says; an empty one is None. Raises Unusual."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    loader = yaml_loader()(text)
     try:
         return _Reader(loader).document()
     except yaml.YAMLError as error:

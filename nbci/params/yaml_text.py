@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.errors import Location, UsageError
-from nbci.params.yaml_quick import MAX_DEPTH, MAX_NODES, Unusual, quick_data
+from nbci.params.yaml_quick import MAX_DEPTH, MAX_NODES, Unusual, quick_data, yaml_loader
 from nbci.params.yaml_scalars import core_scalar
 
 if TYPE_CHECKING:
@@ -137,10 +137,8 @@ class _Composer:
     def _parse(self, text: str) -> Iterator[Event]:
         import yaml
 
-        # Wheels of PyYAML have libyaml; a build without it reads the same, but slowly.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            yield from yaml.parse(text, Loader=loader)
+            yield from yaml.parse(text, Loader=yaml_loader())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise self._error(_syntax_message(error), mark, hint=_hint(error, text)) from error

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.sizes import size
+from nbci.params.yaml_quick import yaml_loader
 from nbci.report.charts.chart import Unusable
 from nbci.report.charts.dvc_plots import Plot, plots_of
 from nbci.report.charts.kubeflow import (
@@ -293,9 +294,8 @@ def _dvc_document(content: bytes | None) -> Any:
         return None
     try:
         # Not params.read_yaml: files of DVC are YAML 1.1 for their users (decision 0032), and what
-        # is wrong with one stops no report. libyaml is faster, but not part of every build.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(content, Loader=loader)  # noqa: S506 - both are safe
+        # is wrong with one stops no report.
+        return yaml.load(content, Loader=yaml_loader())  # noqa: S506 - it makes plain data only
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
 
