@@ -68,7 +68,7 @@ _SLOW_MODULES = frozenset(
         "kernels/test_zygote_parity",
         "kernels/test_zygote_surroundings",
         "lint/test_check",
-        "records/test_replayed",
+        "records/test_journal_replay",
         "report/test_in_chromium",
         "runs/test_signature",
         "test_commands",

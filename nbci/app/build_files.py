@@ -145,9 +145,8 @@ def _reason(record: RunRecord, code: ExitCode) -> str:
     """Which gates refused, or which steps failed and why."""
     reasons = []
     if code == ExitCode.GATE_REFUSED and record.verdict is not None:
-        for gate in record.verdict.gates:
-            if gate.refuses:
-                reasons.append(f"{gate.gate}: {gate.explanation}")
+        for gate in record.verdict.refusing_gates:
+            reasons.append(f"{gate.gate}: {gate.explanation}")
         return "; ".join(reasons)
 
     if code == ExitCode.INFRASTRUCTURE:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 def to_json(value: object) -> str:
     """Canonical JSON text of a record: keys in declaration order."""
-    text = _encoded(value)
+    text = _encode(value)
     if text is not None:
         return msgspec.json.format(text, indent=1).decode() + "\n"
     return json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n"
@@ -29,7 +29,7 @@ def to_json(value: object) -> str:
 
 def to_json_line(value: object) -> bytes:
     """The same on one line, for what a run writes with every step; lone surrogates pass."""
-    text = _encoded(value)
+    text = _encode(value)
     if text is None:
         text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode(
             "utf-8", "surrogatepass"
@@ -37,8 +37,8 @@ def to_json_line(value: object) -> bytes:
     return text + b"\n"
 
 
-def _encoded(value: object) -> bytes | None:
-    """The record as msgspec writes it; None where that could be another.
+def _encode(value: object) -> bytes | None:
+    """The record as msgspec writes it; None where that would not be all that it holds.
 
     msgspec's JSON has no NaN and no lone surrogates.
     """
@@ -46,7 +46,10 @@ def _encoded(value: object) -> bytes | None:
         text = msgspec.json.encode(value)
     except UnicodeEncodeError:
         return None
-    return None if b"null" in text else text  # which may be what became of NaN
+    # It may be what msgspec made of NaN: fields that are None are left out as their default.
+    if b"null" in text:
+        return None
+    return text
 
 
 def plain(value: object) -> Any:
@@ -64,7 +67,8 @@ def from_json(text: str | bytes, kind: type[T], path: str) -> T:
     """
     with suppress(ValueError, msgspec.MsgspecError):
         return msgspec.json.decode(text, type=kind)
-    try:  # slower; it knows NaN, and tells what is wrong with the rest
+    # Slower, but it knows NaN, and tells what is wrong with the rest.
+    try:
         return msgspec.convert(json.loads(text), kind)
     except (ValueError, msgspec.ValidationError) as error:
         raise IntegrityError(

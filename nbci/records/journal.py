@@ -9,8 +9,10 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from msgspec import convert
 from msgspec.structs import replace
 
+from nbci.formatting.text import as_printed
 from nbci.records.codec import plain
 from nbci.records.run_record import CellRun
 
@@ -22,7 +24,7 @@ Output = dict[str, Any]
 
 CUT_SHORT = "[nbci] nbci was killed while this cell ran\n"
 
-# what strange JSON can raise in code that expects the events below
+# What strange JSON can raise in code that expects the events below.
 _DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError)
 
 
@@ -57,29 +59,43 @@ class ExecutedNotebook:
     @property
     def pieces(self) -> int:
         """How many outputs the cell has."""
-        return 0 if self.current is None else len(self.notebook["cells"][self.current]["outputs"])
+        if self.current is None:
+            return 0
+        return len(self._cell["outputs"])
 
     @property
     def open_stream(self) -> str | None:
         """The stream to whose output more text is added."""
-        return None if self._open is None else str(self._open[0]["name"])
+        if self._open is None:
+            return None
+        output, _ = self._open
+        return str(output["name"])
 
     def begin(self) -> Event:
         """The event that makes the notebook as it is now."""
         self._join()
-        cells = self.notebook["cells"]
-        # Displays are told by places, since the JSON of two references would be two outputs.
-        places = {
-            id(output): (at, n)
-            for at, cell in enumerate(cells)
-            for n, output in enumerate(cell["outputs"])
+        return {
+            "do": "begin",
+            "notebook": self.notebook,
+            "cells": plain(self.runs),
+            "current": self.current,
+            "displays": self._places_of_displays(),
+            "open": self._open is not None,
         }
-        displays = {
-            name: [places[id(output)] for output in shown if id(output) in places]
-            for name, shown in self._displays.items()
-        }
-        state = {"current": self.current, "displays": displays, "open": self._open is not None}
-        return {"do": "begin", "notebook": self.notebook, "cells": plain(self.runs), **state}
+
+    def _places_of_displays(self) -> dict[str, list[tuple[int, int]]]:
+        """For each display its outputs, by the index of the cell and of the output in it."""
+        # By places, since the JSON of two references to one output would be two outputs.
+        places: dict[int, tuple[int, int]] = {}
+        for at, cell in enumerate(self.notebook["cells"]):
+            for number, output in enumerate(cell["outputs"]):
+                places[id(output)] = at, number
+
+        displays = {}
+        for name, shown in self._displays.items():
+            # Outputs that were cleared since have no place any more.
+            displays[name] = [places[id(output)] for output in shown if id(output) in places]
+        return displays
 
     def apply(self, event: Event) -> None:
         """Let the event happen."""
@@ -107,9 +123,9 @@ class ExecutedNotebook:
                 self._end(event["run"], event["metadata"])
 
     def cut_short(self) -> CellRun | None:
-        """The engine was killed: mark and give the cell that was running, if one was."""
+        """Mark the cell that was running when the engine was killed, and return it, if one was."""
         # The last cell that began, unless a thread of an earlier one printed since.
-        running = self._running()
+        running = self._running_cell()
         if running is None:
             return None
         self._turn(running)
@@ -118,7 +134,7 @@ class ExecutedNotebook:
         self._end(plain(run), self._cell["metadata"])
         return run
 
-    def _running(self) -> int | None:
+    def _running_cell(self) -> int | None:
         """The cell that has started and not ended."""
         if self.current is not None and not _has_ended(self._cell):
             return self.current
@@ -150,20 +166,16 @@ class ExecutedNotebook:
     def _text(self, stream: str, text: str) -> None:
         if self._open is None or self._open[0]["name"] != stream:
             self.settle()
-            self._open = self._reopened(stream)
+            self._open = self._reopen(stream)
         self._open[1].append(str(text))
 
-    def _reopened(self, stream: str) -> tuple[Output, list[str]]:
+    def _reopen(self, stream: str) -> tuple[Output, list[str]]:
         """The cell's last output if it is of this stream, else a new one.
 
         It is of this stream after a turn to another cell, too.
         """
         outputs: list[Output] = self._cell["outputs"]
-        if (
-            outputs
-            and outputs[-1].get("output_type") == "stream"
-            and outputs[-1].get("name") == stream
-        ):
+        if outputs and _is_stream(outputs[-1]) and outputs[-1].get("name") == stream:
             return outputs[-1], [outputs[-1]["text"]]
         outputs.append({"output_type": "stream", "name": stream, "text": ""})
         return outputs[-1], []
@@ -190,8 +202,8 @@ class ExecutedNotebook:
 
     def _tidy(self) -> None:
         for output in self._cell["outputs"]:
-            if output.get("output_type") == "stream":
-                output["text"] = without_overwritten(output["text"])
+            if _is_stream(output):
+                output["text"] = as_printed(output["text"])
 
     def _note(self, **changes: Any) -> None:
         if self.current is not None:
@@ -216,7 +228,7 @@ class ExecutedNotebook:
             self._tidy()
 
     def take_state(self, event: Event) -> None:
-        """Go on from what `begin` told beside the notebook."""
+        """Go on from the state that a `begin` event has beside the notebook."""
         self.current = event.get("current")
         for name, places in event.get("displays", {}).items():
             self._displays[name] = [
@@ -227,7 +239,7 @@ class ExecutedNotebook:
             self._open = (output, [output["text"]])
 
 
-def replayed(lines: Iterable[bytes]) -> ExecutedNotebook | None:
+def replay(lines: Iterable[bytes]) -> ExecutedNotebook | None:
     """The notebook that a journal's lines make; what is torn or strange is left out.
 
     None without a beginning.
@@ -238,7 +250,7 @@ def replayed(lines: Iterable[bytes]) -> ExecutedNotebook | None:
         with suppress(*_DAMAGED):
             event = json.loads(line)
             if event["do"] == "begin":
-                executed = _begun(event)
+                executed = _begin(event)
             elif executed is not None:
                 executed.apply(event)
     if executed is not None:
@@ -252,22 +264,9 @@ def event_line(event: Event) -> bytes:
     return (json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
-def without_overwritten(text: str) -> str:
-    """`text` as a terminal leaves it: of a line with carriage returns, what was written last."""
-    # Most text has none, and splitting it costs time.
-    if "\r" not in text:
-        return text
-    return "\n".join(_last_written(line) for line in text.split("\n"))
-
-
-def _last_written(line: str) -> str:
-    body = line.rstrip("\r")
-    return body[body.rfind("\r") + 1 :]
-
-
-def _begun(event: Event) -> ExecutedNotebook:
+def _begin(event: Event) -> ExecutedNotebook:
     notebook = event["notebook"]
-    runs = [_cell_run(cell) for cell in event["cells"]]
+    runs = list(map(_cell_run, event["cells"]))
     for cell in notebook["cells"]:
         cell["metadata"] = {**cell["metadata"]}
         # Copies, since updates of displays write into them.
@@ -279,11 +278,13 @@ def _begun(event: Event) -> ExecutedNotebook:
     return executed
 
 
+def _is_stream(output: Output) -> bool:
+    return output.get("output_type") == "stream"
+
+
 def _has_ended(cell: dict[str, Any]) -> bool:
     return "result" in cell["metadata"].get("nbci", {})
 
 
 def _cell_run(document: dict[str, Any]) -> CellRun:
-    import msgspec
-
-    return msgspec.convert(document, CellRun)
+    return convert(document, CellRun)

@@ -94,4 +94,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     def step(self, name: str) -> EvidenceStep | None:
         """The step of that name."""
-        return next((step for step in self.steps if step.name == name), None)
+        for step in self.steps:
+            if step.name == name:
+                return step
+        return None

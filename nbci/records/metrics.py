@@ -1,9 +1,10 @@
-"""Metrics: numbers out of scraps and JSON files."""
+"""Find metrics, which are numbers in scraps and JSON files, and those that are missing."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, StepError, spelling_hint
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 def of_scraps(scraps: Iterable[Scrap]) -> tuple[Metric, ...]:
     """The scraps that are numbers."""
-    return tuple(
-        Metric(name=scrap.name, value=number, source="scrap")
-        for scrap in scraps
-        if (number := as_number(scrap.data)) is not None
-    )
+    found = []
+    for scrap in scraps:
+        number = as_number(scrap.data)
+        if number is not None:
+            found.append(Metric(name=scrap.name, value=number, source="scrap"))
+    return tuple(found)
 
 
 def of_json(text: str | bytes, path: str) -> tuple[Metric, ...]:
@@ -37,9 +39,17 @@ def of_json(text: str | bytes, path: str) -> tuple[Metric, ...]:
             where=Location(path),
             hint='write for example {"accuracy": 0.97}',
         )
-    return tuple(
-        Metric(name=name, value=value, source=path) for name, value in _numbers(document, "")
-    )
+    return tuple(_metrics_in(document, "", path))
+
+
+def _metrics_in(document: dict[str, Any], prefix: str, path: str) -> Iterator[Metric]:
+    for key, value in document.items():
+        number = as_number(value)
+        if isinstance(value, dict):
+            yield from _metrics_in(value, f"{prefix}{key}.", path)
+        # Texts and lists stand beside numbers in many metrics files, DVC's own among them.
+        elif number is not None:
+            yield Metric(name=f"{prefix}{key}", value=number, source=path)
 
 
 def as_number(value: Any) -> float | None:
@@ -59,18 +69,21 @@ def as_number(value: Any) -> float | None:
     return None
 
 
-def merged(*sources: Iterable[Metric]) -> tuple[Metric, ...]:
+def merge_metrics(*sources: Iterable[Metric]) -> tuple[Metric, ...]:
     """All of them, each name once; a later source wins over an earlier."""
-    by_name = {metric.name: metric for source in sources for metric in source}
+    by_name = {metric.name: metric for metric in chain(*sources)}
     return tuple(by_name.values())
 
 
 def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | None:
     """The failure of a run whose steps ended well, but without a metric that is declared."""
+    # What has failed already says more than that its metrics are missing.
     if any(not step.ended_well for step in record.steps):
         return None
-    # Declared with or without the step.
-    known = {name for full in record.metrics for name in (full, full.rpartition(":")[2])}
+    known = set(record.metrics)
+    for full_name in record.metrics:
+        # A pipeline may declare a metric without its step.
+        known.add(full_name.rpartition(":")[2])
     gone = [name for name in declared if name not in known]
     if not gone:
         return None
@@ -80,11 +93,3 @@ def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | Non
         message=f"the pipeline declares the metric {', '.join(gone)}, which no step produced",
         hint=spelling_hint(gone[0], known, listing),
     )
-
-
-def _numbers(document: dict[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
-    for key, value in document.items():
-        if isinstance(value, dict):
-            yield from _numbers(value, f"{prefix}{key}.")
-        elif (number := as_number(value)) is not None:
-            yield f"{prefix}{key}", number

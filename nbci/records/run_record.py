@@ -187,19 +187,23 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     @property
     def failure(self) -> Failure | None:
         """The failure of the last attempt, when the step failed."""
-        return self.attempts[-1].failure if self.result == "failed" and self.attempts else None
+        # An attempt of a step that passed later failed, too, and is no failure of the step.
+        if self.result != "failed" or not self.attempts:
+            return None
+        return self.attempts[-1].failure
 
     @property
     def outcome(self) -> StepOutcome:
         """What people are told that became of it: a step that was stopped did not fail."""
-        stopped = self.failure is not None and self.failure.kind == "interrupted"
-        return "interrupted" if stopped else self.result
+        if self.failure is not None and self.failure.kind == "interrupted":
+            return "interrupted"
+        return self.result
 
 
 class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A parameter as the run had it; `source` says where the value came from, e.g.
+    """A parameter as the run had it.
 
-    `-p` or a file's path.
+    `source` says where the value came from: `-p`, a file's path, a build's parameter.
     """
 
     name: str
@@ -242,25 +246,29 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 
     def step(self, name: str) -> StepRecord | None:
         """The record of that step, or None."""
-        return next((step for step in self.steps if step.name == name), None)
+        for step in self.steps:
+            if step.name == name:
+                return step
+        return None
 
     @property
     def failures(self) -> tuple[Failure, ...]:
         """The failures of its steps, and the one that belongs to no step."""
-        found = (*(step.failure for step in self.steps), self.failure)
-        return tuple(failure for failure in found if failure is not None)
+        of_steps = (step.failure for step in self.steps)
+        return tuple(filter(None, (*of_steps, self.failure)))
 
     @property
     def outcome(self) -> RunOutcome:
         """What people are told that became of it: a run that a gate refused did not pass."""
-        refused = self.result == "passed" and self.verdict is not None and self.verdict.refuses
-        return "refused" if refused else self.result
+        if self.result == "passed" and self.verdict is not None and self.verdict.refuses:
+            return "refused"
+        return self.result
 
     @property
     def metrics(self) -> dict[str, float]:
         """Every metric of the run by its full name, `step:metric`."""
-        return {
-            f"{step.name}:{metric.name}": metric.value
-            for step in self.steps
-            for metric in step.metrics
-        }
+        values = {}
+        for step in self.steps:
+            for metric in step.metrics:
+                values[f"{step.name}:{metric.name}"] = metric.value
+        return values

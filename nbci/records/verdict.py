@@ -55,7 +55,9 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     @property
     def answer(self) -> str:
         """The result in a word; `overridden` where somebody let the run pass."""
-        return "overridden" if self.override is not None else self.result
+        if self.override is not None:
+            return "overridden"
+        return self.result
 
     @property
     def title(self) -> str:
@@ -70,7 +72,7 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
             parts.append(f"baseline: {self.baseline_source}")
         if self.override is not None:
             parts.append(f"overridden by {self.override.by}: {self.override.reason}")
-        return "; ".join(part for part in parts if part)
+        return "; ".join(filter(None, parts))
 
 
 class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -98,3 +100,8 @@ class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     def refuses(self) -> bool:
         """Whether nothing may be promoted."""
         return self.result == "failed"
+
+    @property
+    def refusing_gates(self) -> tuple[GateResult, ...]:
+        """The gates that refused the run and that nobody overrode."""
+        return tuple(gate for gate in self.gates if gate.refuses)

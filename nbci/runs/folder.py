@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nbci.errors import IntegrityError, Location
 from nbci.pipeline.paths import is_outside
 from nbci.records.codec import from_json, refuse_other_format, to_json, to_json_line
-from nbci.records.journal import replayed
+from nbci.records.journal import replay
 from nbci.records.run_record import FORMAT, RunRecord, StepRecord
 from nbci.runs.interrupted import interrupted_step
 from nbci.runs.plan_file import read_own_plan
@@ -293,7 +293,7 @@ class RunFolder:
     def _read_journal(self, name: str) -> ExecutedNotebook | None:
         try:
             with (self.step(name) / JOURNAL).open("rb") as lines:
-                return replayed(lines)
+                return replay(lines)
         except FileNotFoundError:
             return None
 

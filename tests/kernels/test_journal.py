@@ -13,7 +13,7 @@ import pytest
 from nbci.errors import InfrastructureError
 from nbci.kernels import journal as journals
 from nbci.kernels.journal import Journal
-from nbci.records.journal import ExecutedNotebook, replayed
+from nbci.records.journal import ExecutedNotebook, replay
 from nbci.records.run_record import CellRun
 from tests.kernels.real_kernels import run
 
@@ -40,7 +40,7 @@ def begun(path: Path) -> Journal:
 
 
 def printed(path: Path) -> str:
-    executed = replayed(path.read_bytes().splitlines())
+    executed = replay(path.read_bytes().splitlines())
     return "" if executed is None or not executed.outputs else str(executed.outputs[0]["text"])
 
 
@@ -106,7 +106,7 @@ def test_a_full_disk_ends_a_cell_that_prints_without_end(
     )
     with pytest.raises(InfrastructureError, match="cannot write what the cells print"):
         run(job)
-    executed = replayed((tmp_path / "outputs.jsonl").read_bytes().splitlines())
+    executed = replay((tmp_path / "outputs.jsonl").read_bytes().splitlines())
     assert executed is not None
     assert executed.runs[0].result == "passed"
     assert "xxx" in json.dumps(executed.notebook["cells"][1])

@@ -13,9 +13,10 @@ import nbformat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbci.formatting.text import as_printed
 from nbci.kernels.journal import Journal
 from nbci.kernels.outputs import CellOutputs
-from nbci.records.journal import ExecutedNotebook, replayed, without_overwritten
+from nbci.records.journal import ExecutedNotebook, replay
 from nbci.records.run_record import CellRun
 from nbci.secrets import Mask
 from tests.kernels.real_kernels import Recorder, printed, run, run_all
@@ -151,7 +152,7 @@ def outputs_of(
             capture.text(name, text)
         capture.finish()
         journal.close()
-        again = replayed((folder / "outputs.jsonl").read_bytes().splitlines())
+        again = replay((folder / "outputs.jsonl").read_bytes().splitlines())
         assert again is not None
         assert again.outputs == executed.outputs
         assert again.runs == executed.runs
@@ -183,6 +184,6 @@ def test_what_is_printed_is_kept_or_spilled(chunks: list[tuple[str, str]], cap_b
 
 
 def test_carriage_returns_leave_what_a_terminal_would_show() -> None:
-    assert without_overwritten("1%\r50%\r100%\ndone\n") == "100%\ndone\n"
-    assert without_overwritten("a\r\nb\r\n") == "a\nb\n"
-    assert without_overwritten("half\r") == "half"
+    assert as_printed("1%\r50%\r100%\ndone\n") == "100%\ndone\n"
+    assert as_printed("a\r\nb\r\n") == "a\nb\n"
+    assert as_printed("half\r") == "half"

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.records.journal import CUT_SHORT, Event, ExecutedNotebook, event_line, replayed
+from nbci.records.journal import CUT_SHORT, Event, ExecutedNotebook, event_line, replay
 from nbci.records.run_record import CellRun
 
 CELLS = 3
@@ -96,7 +96,7 @@ def test_a_journal_makes_the_notebook_again(
     at = data.draw(st.integers(0, len(events)))
     lines = [event_line(empty().begin()), *map(event_line, events)]
     rewritten = [event_line(happened(events[:at]).begin()), *map(event_line, events[at:])]
-    assert seen(replayed(lines)) == seen(replayed(rewritten)) == seen(happened(events))
+    assert seen(replay(lines)) == seen(replay(rewritten)) == seen(happened(events))
 
 
 @given(cells, st.data())
@@ -107,7 +107,7 @@ def test_a_torn_journal_makes_what_came_before(
     lines = [event_line(empty().begin()), *map(event_line, events)]
     torn = data.draw(st.integers(1, len(lines) - 1))
     kept = data.draw(st.integers(0, len(lines[torn]) - 2))
-    assert seen(replayed([*lines[:torn], lines[torn][:kept]])) == seen(happened(events[: torn - 1]))
+    assert seen(replay([*lines[:torn], lines[torn][:kept]])) == seen(happened(events[: torn - 1]))
 
 
 anything = st.recursive(
@@ -145,8 +145,8 @@ garbage = st.one_of(
 
 @given(st.lists(garbage, max_size=12))
 def test_garbage_is_left_out(lines: list[bytes]) -> None:
-    replayed(lines)
-    executed = replayed([event_line(empty().begin()), *lines])
+    replay(lines)
+    executed = replay([event_line(empty().begin()), *lines])
     assert executed is not None
     executed.cut_short()
     json.dumps(executed.notebook)

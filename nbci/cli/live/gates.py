@@ -40,7 +40,7 @@ def gates_word(verdict: Verdict | None) -> str:
     """What is appended to the line with the result of a run: the verdict, the gates that refuse."""
     if verdict is None:
         return ""
-    refusing = [one_line(gate.title) for gate in verdict.gates if gate.refuses]
+    refusing = [one_line(gate.title) for gate in verdict.refusing_gates]
     if not refusing:
         return f"; gates {verdict.result}"
     count = f"{len(refusing)} of {counted(len(verdict.gates), 'gate')}"

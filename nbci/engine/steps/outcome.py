@@ -53,7 +53,7 @@ def add_outcome(
         observed_version=VERSION,
         gives=outcome.gives,
         deleted=outcome.deleted,
-        metrics=metrics.merged(metrics.of_scraps(outcome.scraps), outcome.probes),
+        metrics=metrics.merge_metrics(metrics.of_scraps(outcome.scraps), outcome.probes),
         scraps=outcome.scraps,
         distributions=outcome.distributions,
         kernel_version=outcome.kernel_version,
@@ -83,7 +83,9 @@ def add_files(
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
 
-    record = replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps)
+    record = replace(
+        record, metrics=metrics.merge_metrics(record.metrics, found), outs=outs, deps=deps
+    )
     # A resumed or repeated step has a record already, whose outs it has just replaced.
     earlier = (done for name, done in context.records.items() if name != step.name)
     changes = (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))

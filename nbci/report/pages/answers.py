@@ -107,7 +107,7 @@ def _why_not_judged(material: Material) -> str:
 
 
 def _answer_of_gates(verdict: Verdict, releases: tuple[Point, ...]) -> Answer:
-    refusing = [gate for gate in verdict.gates if gate.refuses]
+    refusing = verdict.refusing_gates
     warning = [gate for gate in verdict.gates if gate.answer in ("warned", "overridden")]
     total = counted(len(verdict.gates), "gate")
 
