@@ -1,4 +1,4 @@
-"""Finds the commit that this nbci was built from, for `nbci --version` and for bug reports."""
+"""Find the commit that this nbci was built from, for `nbci --version` and for bug reports."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ def build_commit() -> str | None:
     commit = _git(root, "rev-parse", f"--short={_LENGTH}", "HEAD")
     if commit is None:
         return None
-    return f"{commit}+" if _git(root, "status", "--porcelain", "--", "nbci") else commit
+    if _git(root, "status", "--porcelain", "--", "nbci"):
+        return f"{commit}+"
+    return commit
 
 
 def _git(root: Path, *words: str) -> str | None:
+    # Not with `nbci.git`, which lies above: it masks secrets, for which `--version` has no need.
     try:
-        done = subprocess.run(
+        ended = subprocess.run(
             ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
         )
     except OSError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    if ended.returncode != 0:
+        return None
+    return ended.stdout.strip()

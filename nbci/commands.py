@@ -1,4 +1,4 @@
-"""Builds command lines of other programs, in which names from outside are never options."""
+"""Build command lines of other programs, in which names from outside are never options."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def git_command(
     command = ["git", "-C", str(folder), *words]
     if operands and words[0] != _WITHOUT_IT:
         command.append(_END_OF_OPTIONS)
-    command += [checked_operand(operand) for operand in operands]
+    command += map(checked_operand, operands)
     if paths:
         command += ["--", *paths]
     return command
@@ -66,7 +66,9 @@ def without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     # git numbers such settings from 0: those that the environment has already keep theirs.
     known = environ.get("GIT_CONFIG_COUNT", "")
-    first = int(known) if known.isdecimal() else 0
+    first = 0
+    if known.isdecimal():
+        first = int(known)
     settings = {"required": "false", "clean": "", "smudge": "", "process": ""}
     given = {"GIT_CONFIG_COUNT": str(first + len(settings))}
     for number, (name, value) in enumerate(settings.items(), first):

@@ -64,7 +64,9 @@ class Project(Struct, frozen=True, kw_only=True):
     @property
     def signers_file(self) -> Path | None:
         """Who may sign runs that are promoted; None where they need no signature."""
-        return self.root / self.signers if self.signers is not None else None
+        if self.signers is None:
+            return None
+        return self.root / self.signers
 
     @property
     def runs_folder(self) -> Path:
@@ -111,9 +113,11 @@ def find_project(target: Path) -> Project:
     own folder.
     """
     # Resolved: a link into a project belongs to the project that it leads to.
-    start = target.resolve() if target.is_dir() else target.resolve().parent
+    start = target.resolve()
+    if not start.is_dir():
+        start = start.parent
     for folder in (start, *start.parents):
-        table = _table(folder / "pyproject.toml")
+        table = _read_table(folder / "pyproject.toml")
         if table is not None or (folder / ".git").exists():
             return _project(folder, table or {})
     return Project(root=start)
@@ -121,19 +125,22 @@ def find_project(target: Path) -> Project:
 
 def project_of(root: Path, settings: str | None) -> Project:
     """The project at a root whose `pyproject.toml` is this text; None: it has none."""
-    path = root / "pyproject.toml"
-    return _project(root, (_parsed(settings, path) if settings is not None else None) or {})
+    table = None
+    if settings is not None:
+        table = _parse_table(settings, root / "pyproject.toml")
+    return _project(root, table or {})
 
 
-def _table(path: Path) -> dict[str, Any] | None:
+def _read_table(path: Path) -> dict[str, Any] | None:
     try:
         text = path.read_text(encoding="utf-8")
+    # Many folders on the way up have no such file, and other tools say what is wrong with one.
     except (OSError, UnicodeDecodeError):
         return None
-    return _parsed(text, path)
+    return _parse_table(text, path)
 
 
-def _parsed(text: str, path: Path) -> dict[str, Any] | None:
+def _parse_table(text: str, path: Path) -> dict[str, Any] | None:
     # Most projects have no such table: then neither the import nor the parsing is needed.
     if "[tool.nbci" not in text:
         return None
@@ -143,7 +150,9 @@ def _parsed(text: str, path: Path) -> dict[str, Any] | None:
         table = tomllib.loads(text).get("tool", {}).get("nbci")
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"this is not TOML: {error}", where=Location(str(path))) from error
-    return table if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        return None
+    return table
 
 
 def _project(root: Path, table: dict[str, Any]) -> Project:
@@ -165,8 +174,8 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
             raise UsageError(f"[tool.nbci] {key}: {value} is not at least 1", where=where)
     return Project(
         root=root,
-        secrets=tuple(str(name) for name in table.get("secrets", ())),
-        names=tuple(str(name) for name in table.get("names", ())),
+        secrets=tuple(map(str, table.get("secrets", ()))),
+        names=tuple(map(str, table.get("names", ()))),
         jobs=table.get("jobs"),
         output_cap_bytes=table.get("output_cap_bytes", 1 << 20),
         keep=table.get("keep", 20),

@@ -1,4 +1,4 @@
-"""Computes the digest (BLAKE3) by which nbci identifies contents.
+"""Compute the digest (BLAKE3) by which nbci identifies contents.
 
 The contents are values, notebooks and the files that steps were seen to read.
 """

@@ -58,14 +58,14 @@ class Location:
     @property
     def line(self) -> int | None:
         """The line in the file or cell."""
-        return self._found()[0]
+        return self._line_and_column()[0]
 
     @property
     def column(self) -> int | None:
         """The column in that line."""
-        return self._found()[1]
+        return self._line_and_column()[1]
 
-    def _found(self) -> tuple[int | None, int | None]:
+    def _line_and_column(self) -> tuple[int | None, int | None]:
         # To find them may mean to parse the file again: once, and only for messages that are shown.
         if self._find is not None:
             self._mark, self._find = self._find(), None

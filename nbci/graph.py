@@ -1,4 +1,4 @@
-"""Orders graphs, and finds cycles and reachable nodes in them.
+"""Order graphs, and find cycles and reachable nodes in them.
 
 A graph is a mapping from each node to those that it comes after.
 """
@@ -73,13 +73,17 @@ def topological(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     >>> topological({"report": ["train"], "load": [], "train": ["load"]})
     ('load', 'train', 'report')
     """
-    position = {name: at for at, name in enumerate(after)}
-    waiting = {name: len(set(before)) for name, before in after.items()}
-    followers = followers_of(after)
-    ready = [position[name] for name, count in waiting.items() if count == 0]
-    # A heap of positions, since graphlib's order of nodes that are ready is not the mapping's.
-    heapq.heapify(ready)
     names = list(after)
+    position = {name: at for at, name in enumerate(names)}
+    waiting: dict[str, int] = {}
+    # A heap of positions, since graphlib's order of nodes that are ready is not the mapping's.
+    ready: list[int] = []
+    for name, before in after.items():
+        waiting[name] = len(set(before))
+        if not before:
+            heapq.heappush(ready, position[name])
+
+    followers = followers_of(after)
     order: list[str] = []
     while ready:
         name = names[heapq.heappop(ready)]
@@ -127,7 +131,7 @@ def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
     except graphlib.CycleError as error:
         # graphlib's second argument is the cycle, its first node repeated at the end.
         cycle = error.args[1][:-1]
-        position = {name: at for at, name in enumerate(after)}
-        start = min(range(len(cycle)), key=lambda at: position[cycle[at]])
+        nodes = set(cycle)
+        start = cycle.index(next(name for name in after if name in nodes))
         return (*cycle[start:], *cycle[:start], cycle[start])
     return None

@@ -1,4 +1,4 @@
-"""Makes a home folder for users who have none, as is often so in containers."""
+"""Make a home folder for users who have none, as is often so in containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports libraries without those of their own imports that nbci does not need."""
+"""Import libraries without those of their own imports that nbci does not need."""
 
 from __future__ import annotations
 

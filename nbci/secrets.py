@@ -1,4 +1,4 @@
-"""Removes the values of secrets from everything that is written or shown."""
+"""Remove the values of secrets from everything that is written or shown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import html
 import json
 import re
 import urllib.parse
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.visible import begun, between, has_codes, merged, views
+from nbci.formatting.visible import has_codes, merge_spans, unfinished_code_length, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,17 +24,20 @@ Users who declare a shorter one are warned.
 STARS = "***"
 
 _SHORTEST_ENCODED = 6
+# Of what is shown already or still held back, so much is looked at again with each chunk.
 _LINE_CHARACTERS = 1024
 _TAIL_CHARACTERS = 4096
 _SHORT_CODES = "\x1b&%\\"
 _KEPT_CODES = re.compile(r"\x1b\[[\d;:]*m|</?[a-zA-Z][^<>]*>")
 _CREDENTIAL = re.compile(
-    r"(^|_)(api_?key|auth|credentials?|passw(or)?d|passphrase|pass|pat|pwd|secret|token)($|_)|(access|account|private|signing)_?key($|_)",
+    r"(^|_)(api_?key|auth|credentials?|passw(or)?d|passphrase|pass|pat|pwd|secret|token)($|_)"
+    r"|(access|account|private|signing)_?key($|_)",
     re.IGNORECASE,
 )
 # Such names (TOKEN_URL, PASSWORD_FILE) are of what belongs to a credential, not of one.
 _NO_CREDENTIAL = re.compile(
-    r"_(dir|endpoint|enabled|expir\w*|file|home|host|id|method|mode|name|path|sock|ttl|type|uri|url|user|username)$",
+    r"_(dir|endpoint|enabled|expir\w*|file|home|host|id|method|mode|name|path|sock|ttl|type|uri"
+    r"|url|user|username)$",
     re.IGNORECASE,
 )
 _URL_PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/@:]*:([^\s/@]+)@", re.IGNORECASE)
@@ -48,17 +52,22 @@ def credentials(environ: Mapping[str, str]) -> dict[str, str]:
     """
     found = {}
     for name, value in environ.items():
-        in_url = _URL_PASSWORD.match(value)
-        if in_url:
-            found[name] = urllib.parse.unquote(in_url[1])
-        elif (
-            _CREDENTIAL.search(name)
-            and not _NO_CREDENTIAL.search(name)
-            # The path of the file that has the credential.
-            and not value.startswith("/")
-        ):
-            found[name] = value
-    return {name: value for name, value in found.items() if not _ORDINARY.fullmatch(value)}
+        credential = _credential(name, value)
+        if credential is not None and not _ORDINARY.fullmatch(credential):
+            found[name] = credential
+    return found
+
+
+def _credential(name: str, value: str) -> str | None:
+    in_url = _URL_PASSWORD.match(value)
+    if in_url:
+        return urllib.parse.unquote(in_url[1])
+    if not _CREDENTIAL.search(name) or _NO_CREDENTIAL.search(name):
+        return None
+    # The path of the file that has the credential.
+    if value.startswith("/"):
+        return None
+    return value
 
 
 class Mask:
@@ -72,23 +81,30 @@ class Mask:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """`secrets` are the values; those shorter than four characters are left out."""
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        forms: set[str] = set()
+        for secret in secrets:
+            if len(secret) >= SHORTEST:
+                forms |= _forms(secret)
         # The longest first, so that a form within another does not leave the rest of it visible.
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
-        self._plain_forms = [form for form in self._forms if not has_codes(form)]
-        self._inner_characters = {character for form in self._forms for character in form[:-1]}
+        self._plain_forms = list(filterfalse(has_codes, self._forms))
+        self._inner_characters: set[str] = set()
+        for form in self._forms:
+            self._inner_characters.update(form[:-1])
 
     @property
     def longest(self) -> int:
         """The number of characters of the longest form."""
-        return len(self._forms[0]) if self._forms else 0
+        if not self._forms:
+            return 0
+        return len(self._forms[0])
 
     def text(self, text: str) -> str:
         """`text` without secrets."""
         if not self._forms:
             return text
         text = self._without_plain(text)
-        return _starred(text, self.hidden(text))
+        return _with_stars(text, self.find_hidden(text))
 
     def json(self, document: Any) -> Any:
         """A copy of a JSON document, every string in it masked, keys too."""
@@ -97,7 +113,7 @@ class Mask:
         if isinstance(document, dict):
             return {self.text(str(key)): self.json(value) for key, value in document.items()}
         if isinstance(document, (list, tuple)):
-            return [self.json(item) for item in document]
+            return list(map(self.json, document))
         return document
 
     def stream(self) -> StreamMask:
@@ -111,9 +127,9 @@ class Mask:
         """
         begin = len(shown)
         new = [(max(start, begin) - begin, end - begin) for start, end in hidden if end > begin]
-        return self._without_plain(_starred(text, new))
+        return self._without_plain(_with_stars(text, new))
 
-    def unfinished(self, text: str) -> int:
+    def unfinished_length(self, text: str) -> int:
         """How many characters at the end of `text` may be the beginning of a secret."""
         if text[-1:] not in self._inner_characters:
             return 0
@@ -130,21 +146,28 @@ class Mask:
                 start = tail.find(form[0], start + 1)
         return longest
 
-    def cut(self, text: str, hidden: Sequence[tuple[int, int]]) -> int:
+    def find_cut(self, text: str, hidden: Sequence[tuple[int, int]]) -> int:
         """Where `text` may be cut.
 
         That is before a secret's possible beginning, and never within a whole secret.
         """
-        end = len(text) - self.unfinished(text)
-        whole = len(text) - begun(text)
+        end = len(text) - self.unfinished_length(text)
+        # Where a code begins that the next chunk may complete.
+        whole = len(text) - unfinished_code_length(text)
         if whole < len(text):
-            end = min(end, whole - self.unfinished(text[:whole]))
-            end = min(end, whole) if text[whole] in _SHORT_CODES else end
+            end = min(end, whole - self.unfinished_length(text[:whole]))
+            # A tag that has begun, `<`, is not held back: it may never end.
+            if text[whole] in _SHORT_CODES:
+                end = min(end, whole)
+
         start = max(0, whole - _TAIL_CHARACTERS)
         for view in views(text[start:whole]):
-            for length in {len(view.text), len(view.text) - begun(view.text)}:
-                held = self.unfinished(view.text[:length])
-                end = min(end, start + view.span(length - held, length)[0]) if held else end
+            seen = view.text
+            for length in {len(seen), len(seen) - unfinished_code_length(seen)}:
+                held = self.unfinished_length(seen[:length])
+                if held:
+                    begin, _ = view.span(length - held, length)
+                    end = min(end, start + begin)
         return self._before_whole_ones(text, end, hidden)
 
     def _before_whole_ones(self, text: str, end: int, hidden: Sequence[tuple[int, int]]) -> int:
@@ -162,11 +185,13 @@ class Mask:
                     end, moved = start, True
         return end
 
-    def hidden(self, text: str) -> list[tuple[int, int]]:
+    def find_hidden(self, text: str) -> list[tuple[int, int]]:
         """Where people see secrets that are not in the text as they are."""
-        return merged(
-            view.span(start, end) for view in views(text) for start, end in self._found(view.text)
-        )
+        spans = []
+        for view in views(text):
+            for start, end in self._find(view.text):
+                spans.append(view.span(start, end))
+        return merge_spans(spans)
 
     def _without_plain(self, text: str) -> str:
         for form in self._forms_for(text):
@@ -176,9 +201,11 @@ class Mask:
 
     def _forms_for(self, text: str) -> list[str]:
         """The forms that can be in the text: those with codes need a text with codes."""
-        return self._forms if has_codes(text) else self._plain_forms
+        if has_codes(text):
+            return self._forms
+        return self._plain_forms
 
-    def _found(self, text: str) -> Iterator[tuple[int, int]]:
+    def _find(self, text: str) -> Iterator[tuple[int, int]]:
         for form in self._forms_for(text):
             start = text.find(form)
             while start >= 0:
@@ -202,17 +229,17 @@ class StreamMask:
         if not self._mask.longest:
             return chunk
         text = self._line + self._held + chunk
-        hidden = self._mask.hidden(text)
-        end = max(self._mask.cut(text, hidden), len(self._line))
+        hidden = self._mask.find_hidden(text)
+        end = max(self._mask.find_cut(text, hidden), len(self._line))
         self._held = text[end:]
-        return self._shown(text[:end], hidden)
+        return self._show(text[:end], hidden)
 
     def flush(self) -> str:
         """What was held back, when nothing follows."""
         text, self._held = self._line + self._held, ""
-        return self._shown(text, self._mask.hidden(text))
+        return self._show(text, self._mask.find_hidden(text))
 
-    def _shown(self, text: str, hidden: Sequence[tuple[int, int]]) -> str:
+    def _show(self, text: str, hidden: Sequence[tuple[int, int]]) -> str:
         """The new part of the text, masked.
 
         The end of the line shown so far is kept: text that moves within the line, as after a
@@ -224,18 +251,17 @@ class StreamMask:
         return masked
 
 
-def _starred(text: str, hidden: Sequence[tuple[int, int]]) -> str:
-    """The text with stars for what is hidden.
+def _with_stars(text: str, hidden: Sequence[tuple[int, int]]) -> str:
+    """The text with stars for what is hidden, which is in order.
 
     Terminal codes and tags within stay, since they affect the text that follows.
     """
-    if not hidden:
-        return text
-    kept = [text[start:end] for start, end in between(hidden, len(text))]
-    codes = ["".join(_KEPT_CODES.findall(text[start:end])) for start, end in hidden]
-    return kept[0] + "".join(
-        f"{STARS}{code}{after}" for code, after in zip(codes, kept[1:], strict=True)
-    )
+    parts: list[str] = []
+    at = 0
+    for start, end in hidden:
+        parts += [text[at:start], STARS, *_KEPT_CODES.findall(text[start:end])]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def too_short(secrets: Iterable[tuple[str, str]]) -> list[str]:
@@ -244,38 +270,55 @@ def too_short(secrets: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _forms(secret: str) -> set[str]:
+    """The texts by which programs may print the secret."""
+    escaped = _escaped_forms(secret)
+    forms = {secret, *escaped, *_quoted_forms(secret), *_lines_of_several(secret)}
+    for view in views(secret):
+        # What is left of a secret may be so short that it is met by chance.
+        if len(view.text) >= max(2 * SHORTEST, len(secret) // 2):
+            forms.add(view.text)
+    for form in (secret, *escaped):
+        forms |= _encoded_forms(_as_bytes(form))
+    return forms
+
+
+def _lines_of_several(secret: str) -> Iterator[str]:
     # Logs may show a private key, or another secret of several lines, line by line.
-    lines = {
-        line.strip()
-        for line in secret.splitlines()
-        if "\n" in secret.strip() and len(line.strip()) >= 2 * SHORTEST
-    }
-    escaped = {
+    if "\n" not in secret.strip():
+        return
+    for line in secret.splitlines():
+        if len(line.strip()) >= 2 * SHORTEST:
+            yield line.strip()
+
+
+def _escaped_forms(secret: str) -> set[str]:
+    return {
         json.dumps(secret)[1:-1],
-        repr(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        ascii(secret)[1:-1],
+        repr(_as_bytes(secret))[2:-1],
+        html.escape(secret),
+        html.escape(secret, quote=False),
     }
-    escaped |= {ascii(secret)[1:-1], repr(secret.encode(errors="surrogateescape"))[2:-1]}
-    escaped |= {html.escape(secret), html.escape(secret, quote=False)}
+
+
+def _quoted_forms(secret: str) -> set[str]:
     quoted = {
         urllib.parse.quote(secret, safe=""),
         urllib.parse.quote(secret),
         urllib.parse.quote_plus(secret),
     }
     # Python writes `%2F`, other programs `%2f`.
-    quoted |= {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
-    seen = {
-        view.text for view in views(secret) if len(view.text) >= max(2 * SHORTEST, len(secret) // 2)
-    }
-    encoded = {
-        code
-        for form in {secret} | escaped
-        for code in _encoded(form.encode(errors="surrogateescape"))
-    }
-    return {secret} | lines | escaped | quoted | seen | encoded
+    return quoted | {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
 
 
-def _encoded(secret: bytes) -> set[str]:
+def _as_bytes(text: str) -> bytes:
+    # Variables of an environment that are no UTF-8 have surrogates for their bytes (PEP 383).
+    return text.encode(errors="surrogateescape")
+
+
+def _encoded_forms(secret: bytes) -> set[str]:
     """Base64 and hexadecimal, where they are long enough not to be met by chance."""
     found = {secret.hex(), secret.hex().upper(), base64.encodebytes(secret).decode().strip()}
     # base64 encodes three bytes at a time, so how many come before it matters up to three.

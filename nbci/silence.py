@@ -1,4 +1,4 @@
-"""Silences libraries that log the exceptions that they raise.
+"""Silence libraries that log the exceptions that they raise.
 
 The silence lasts as long as any thread asks for it.
 """
@@ -21,6 +21,7 @@ _asking: list[int] = []
 @contextlib.contextmanager
 def without_logs() -> Iterator[None]:
     """Log nothing meanwhile; logging is as before once no thread asks for silence any more."""
+    # `logging.disable` holds for all threads: the last that asks for silence ends it.
     with _lock:
         _asking.append(logging.root.manager.disable)
         logging.disable(logging.CRITICAL)

@@ -15,8 +15,12 @@ def current_umask() -> int:
     """
     try:
         with open(_STATUS, encoding="utf-8", errors="replace") as status:
-            return next(int(line.split()[1], 8) for line in status if line.startswith("Umask:"))
-    except (OSError, StopIteration):
-        umask = os.umask(0o077)
-        os.umask(umask)
-        return umask
+            for line in status:
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+    # macOS has no /proc, and Linux before 4.7 does not say it there.
+    except OSError:
+        pass
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask

@@ -24,8 +24,10 @@ def number(value: float) -> str:
     """
     if math.isnan(value):
         return "NaN"
-    if math.isinf(value):
-        return "infinity" if value > 0 else "-infinity"
+    if value == math.inf:
+        return "infinity"
+    if value == -math.inf:
+        return "-infinity"
     if float(value).is_integer() and abs(value) < _LARGEST_WHOLE:
         return str(int(value))
     return f"{value:.6g}"

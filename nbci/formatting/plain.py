@@ -1,4 +1,4 @@
-"""Quick looks at text: whether it needs any cleaning, and whether git left it half merged."""
+"""Quick looks at text: whether it needs cleaning, and whether git left it half merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes plain tables for terminals, whose columns are aligned with wide characters too."""
+"""Plain tables for terminals, whose columns are aligned with wide characters too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def width(text: str) -> int:
     """How many columns of a terminal the text takes."""
     if text.isascii():
         return len(text)
-    return sum(_character_width(character) for character in text)
+    return sum(map(_character_width, text))
 
 
 def _character_width(character: str) -> int:
@@ -30,17 +30,17 @@ def _character_width(character: str) -> int:
 
 def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
     """The rows as aligned lines; the columns numbered in `right` are flush right."""
-    all_rows = [tuple(row) for row in rows]
+    all_rows = list(map(tuple, rows))
     widths = [max(map(width, column)) for column in zip(*all_rows, strict=True)]
 
     lines = []
     for row in all_rows:
-        cells = [_padded(cell, widths[at], at in right) for at, cell in enumerate(row)]
+        cells = [_pad(cell, widths[at], at in right) for at, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     return lines
 
 
-def _padded(text: str, columns: int, flush_right: bool) -> str:
+def _pad(text: str, columns: int, flush_right: bool) -> str:
     # str.ljust counts characters, of which some take two columns or none.
     space = " " * (columns - width(text))
     if flush_right:

@@ -40,13 +40,22 @@ def without_ansi(text: str) -> str:
     return _ESCAPE_SEQUENCES.sub("", text)
 
 
-def joined_lines(value: object) -> str:
-    """A multiline string of nbformat: a string or a list of strings; anything else as JSON."""
+def multiline_string(value: object) -> str | None:
+    """A multiline string of nbformat 4: a string or a list of strings; None for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "".join(value)
-    return as_json(value)
+    return None
+
+
+def joined_lines(value: object) -> str:
+    """A multiline string of nbformat as text; anything else as JSON."""
+    text = multiline_string(value)
+    if text is None:
+        # Outputs come from kernels of all kinds: what is no text must not stop a report.
+        return as_json(value)
+    return text
 
 
 def text_of_lines(lines: Iterable[str]) -> str:
@@ -66,6 +75,7 @@ def as_json(value: object, *, indent: int | None = None) -> str:
 
 def as_printed(text: str) -> str:
     """What a terminal shows of each line once carriage returns (progress bars) overwrote it."""
+    # Most text has none, and splitting it costs time.
     if "\r" not in text:
         return text
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))

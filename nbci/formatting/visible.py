@@ -1,4 +1,4 @@
-"""Finds what a person sees of a text without terminal codes, markup and escapes.
+"""Find what a person sees of a text without terminal codes, markup and escapes.
 
 Each view of a text knows where in the text its parts come from.
 """
@@ -9,6 +9,7 @@ import codecs
 import html
 import re
 from bisect import bisect_right
+from itertools import product
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -39,7 +40,7 @@ _ESCAPED = re.compile(
 )
 _QUOTED = re.compile("%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*")
 _BREAK = re.compile(r"\n(?=[A-Za-z0-9+/=]|\Z)")
-_BEGUN = re.compile(
+_UNFINISHED = re.compile(
     r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b\n]*)?"
     r"|&#?\w{0,31}|\\[uUx]?\w{0,8}|%[0-9a-fA-F]?|<[^<>]*)\Z"
 )
@@ -55,9 +56,11 @@ _PLAIN_ESCAPES = {
 }
 _WRAPPED = frozenset({64, 65, 76, 77})
 """Lengths of base64's lines in PEM (RFC 7468) and MIME (RFC 2045), also with a carriage return."""
-_CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
+_ESCAPE = "\x1b"
+# All control characters of ASCII but for tabs, newlines and the escape that begins codes.
+_CONTROLS = tuple(map(chr, {*range(32), 127} - set(b"\t\n\x1b")))
 _CODE_CHARACTERS = ("\\", "<", "&", "%")
-_LONGEST_BEGUN = 4096
+_LONGEST_CODE = 4096
 _DEEPEST = 4
 _MOST = 24
 
@@ -68,41 +71,49 @@ class View:
     It knows where each part of it is in the original text, or in the view that it was made from.
     """
 
-    __slots__ = ("_at", "_made", "_pieces", "_under", "text")
+    __slots__ = ("_at", "_make_pieces", "_pieces", "_under", "text")
 
     def __init__(
-        self, text: str, under: View | None = None, made: Callable[[], list[Piece]] | None = None
+        self,
+        text: str,
+        under: View | None = None,
+        make_pieces: Callable[[], list[Piece]] | None = None,
     ) -> None:
-        """Note the text; `made` gives the pieces, and is called only when a place is asked for.
+        """Note the text; `make_pieces` is called only when a place is asked for.
 
         A piece is where it begins in this view, and where it begins and ends in the view below.
         """
         self.text = text
         self._under = under
-        self._made = made
+        self._make_pieces = make_pieces
         self._pieces: list[Piece] | None = None
         self._at: list[int] = []
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where in the original text that begins and ends which is seen from `start` to `end`.
-
-        `end` is after `start`.
-        """
-        if self._under is None or self._made is None:
+        """The part of the original text that is seen from `start` to `end`, which is after it."""
+        if self._under is None or self._make_pieces is None:
             return start, end
         if self._pieces is None:
-            self._pieces = self._made()
+            self._pieces = self._make_pieces()
             self._at = [seen for seen, _, _ in self._pieces]
         first, last = bisect_right(self._at, start) - 1, bisect_right(self._at, end - 1) - 1
-        begin = min(self._place(number, start)[0] for number in range(first, last + 1))
-        finish = max(self._place(number, end - 1)[1] for number in range(first, last + 1))
-        return self._under.span(begin, finish)
+        begins: list[int] = []
+        ends: list[int] = []
+        # Cursor movements mix the order: any of the pieces may be the first below.
+        for number in range(first, last + 1):
+            begins.append(self._place(number, start)[0])
+            ends.append(self._place(number, end - 1)[1])
+        return self._under.span(min(begins), max(ends))
 
     def _place(self, number: int, at: int) -> tuple[int, int]:
         """Where the character stands if it is in this piece; else where the whole piece does."""
         pieces = self._pieces or []
         seen, begin, finish = pieces[number]
-        length = (pieces[number + 1][0] if number + 1 < len(pieces) else len(self.text)) - seen
+        next_seen = len(self.text)
+        if number + 1 < len(pieces):
+            next_seen = pieces[number + 1][0]
+        length = next_seen - seen
+        # A piece of the same length is unchanged; a decoded one has no places within it.
         if length == finish - begin and 0 <= at - seen < length:
             return begin + at - seen, begin + at - seen + 1
         return begin, finish
@@ -119,7 +130,8 @@ def views(text: str) -> Iterator[View]:
     last = [View(text)]
     for _ in range(_DEEPEST):
         following = []
-        for found in (way(view) for view in last for way in _WAYS):
+        for view, way in product(last, _WAYS):
+            found = way(view)
             if found is None or found.text in known:
                 continue
             known.add(found.text)
@@ -131,9 +143,9 @@ def views(text: str) -> Iterator[View]:
         last = following
 
 
-def begun(text: str) -> int:
+def unfinished_code_length(text: str) -> int:
     """How many characters at the end of the text may be the beginning of a code."""
-    found = _BEGUN.search(text, max(0, len(text) - _LONGEST_BEGUN))
+    found = _UNFINISHED.search(text, max(0, len(text) - _LONGEST_CODE))
     if found is None:
         return 0
     return len(text) - found.start()
@@ -141,17 +153,20 @@ def begun(text: str) -> int:
 
 def has_codes(text: str) -> bool:
     """Whether the text may have escapes of strings, URLs or markup."""
-    return any(character in text for character in _CODE_CHARACTERS)
+    return _contains_any(text, _CODE_CHARACTERS)
 
 
 def _is_special(text: str) -> bool:
-    return has_codes(text) or _has_invisible(text) or "\x1b" in text or _is_wrapped(text)
+    return has_codes(text) or _has_invisible(text) or _ESCAPE in text or _is_wrapped(text)
 
 
 def _has_invisible(text: str) -> bool:
-    return not text.isascii() or any(
-        character in text for character in _CONTROLS if character != "\x1b"
-    )
+    return not text.isascii() or _contains_any(text, _CONTROLS)
+
+
+def _contains_any(text: str, characters: Iterable[str]) -> bool:
+    # As many scans in C as there are characters: quicker than one look at each character.
+    return any(character in text for character in characters)
 
 
 def _is_wrapped(text: str) -> bool:
@@ -159,51 +174,51 @@ def _is_wrapped(text: str) -> bool:
 
 
 def _without_codes(view: View) -> View | None:
-    if "\x1b" not in view.text:
+    if _ESCAPE not in view.text:
         return None
-    return _replaced(view, _CODES, _nothing)
+    return _replace(view, _CODES, _as_nothing)
 
 
 def _without_invisible(view: View) -> View | None:
     if not _has_invisible(view.text):
         return None
-    return _replaced(view, _INVISIBLE, _nothing)
+    return _replace(view, _INVISIBLE, _as_nothing)
 
 
 def _without_markup(view: View) -> View | None:
     if "<" not in view.text and "&" not in view.text:
         return None
-    return _replaced(view, _MARKUP, _marked)
+    return _replace(view, _MARKUP, _text_of_markup)
 
 
 def _without_escapes(view: View) -> View | None:
     if "\\" not in view.text:
         return None
-    return _replaced(view, _ESCAPED, _unescaped)
+    return _replace(view, _ESCAPED, _unescape)
 
 
 def _without_quotes(view: View) -> View | None:
     if "%" not in view.text:
         return None
-    return _replaced(view, _QUOTED, _unquoted)
+    return _replace(view, _QUOTED, _unquote)
 
 
 def _without_breaks(view: View) -> View | None:
     if not _is_wrapped(view.text):
         return None
-    return _replaced(view, _BREAK, _nothing)
+    return _replace(view, _BREAK, _as_nothing)
 
 
-def _replaced(
+def _replace(
     view: View, pattern: re.Pattern[str], seen: Callable[[re.Match[str]], str]
 ) -> View | None:
     """The view with each match of the pattern replaced by what is seen of it.
 
     None where the pattern finds nothing.
     """
-    # with a text in place of a function, `re` calls no Python for each match
+    # With a text in place of a function, `re` calls no Python for each match.
     replacement: str | Callable[[re.Match[str]], str] = seen
-    if seen is _nothing:
+    if seen is _as_nothing:
         replacement = ""
     shown, count = pattern.subn(replacement, view.text)
     if not count:
@@ -229,22 +244,22 @@ def _replaced(
     return View(shown, view, pieces)
 
 
-def _nothing(found: re.Match[str]) -> str:
+def _as_nothing(found: re.Match[str]) -> str:
     return ""
 
 
-def _marked(found: re.Match[str]) -> str:
+def _text_of_markup(found: re.Match[str]) -> str:
     word = found[0]
     if word[0] == "<":
         return ""
     return html.unescape(word)
 
 
-def _unquoted(found: re.Match[str]) -> str:
+def _unquote(found: re.Match[str]) -> str:
     return unquote(found[0])
 
 
-def _unescaped(found: re.Match[str]) -> str:
+def _unescape(found: re.Match[str]) -> str:
     """The characters that an escape of JSON, Python's strings or its bytes (UTF-8) means."""
     word = found[0]
     if len(word) == 2:
@@ -350,10 +365,10 @@ _WAYS = (
 )
 
 
-def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def merge_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The spans in order, those that touch or overlap made one.
 
-    >>> merged([(4, 6), (0, 2), (5, 9)])
+    >>> merge_spans([(4, 6), (0, 2), (5, 9)])
     [(0, 2), (4, 9)]
     """
     found: list[tuple[int, int]] = []
@@ -363,9 +378,3 @@ def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             found.append((start, end))
     return found
-
-
-def between(spans: Iterable[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
-    """The parts before, between and after spans that are in order: one more than the spans."""
-    edges = [0, *(edge for span in spans for edge in span), length]
-    return ((edges[at], edges[at + 1]) for at in range(0, len(edges), 2))
