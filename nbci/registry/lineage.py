@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import posixpath
 from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from nbci.graph import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,10 +58,14 @@ class Lineage:
     def around(self, start: Iterable[str]) -> Lineage:
         """The part that leads to these nodes or comes of them."""
         begin = list(start)
-        kept = self._reached(begin, up=True) | self._reached(begin, up=False)
+        kept = self.causes_of(begin) | self._reached(begin, up=False)
         nodes = {name: node for name, node in self.nodes.items() if name in kept}
         edges = [edge for edge in self.edges if edge.source in kept and edge.target in kept]
         return Lineage(nodes=nodes, edges=tuple(edges))
+
+    def causes_of(self, start: Iterable[str]) -> set[str]:
+        """These nodes and everything that leads to them."""
+        return self._reached(start, up=True)
 
     def next_to(self, name: str, *, up: bool) -> tuple[Edge, ...]:
         """The edges from the causes of a node (`up`), or to its effects."""
@@ -70,20 +77,13 @@ class Lineage:
         return tuple(found)
 
     def _reached(self, start: Iterable[str], *, up: bool) -> set[str]:
-        ends: dict[str, list[str]] = {}
+        ends: dict[str, list[str]] = defaultdict(list)
         for edge in self.edges:
             here, there = edge.source, edge.target
             if up:
                 here, there = there, here
-            ends.setdefault(here, []).append(there)
-
-        found, waiting = set(start), list(start)
-        while waiting:
-            for name in ends.get(waiting.pop(), ()):
-                if name not in found:
-                    found.add(name)
-                    waiting.append(name)
-        return found
+            ends[here].append(there)
+        return reachable(start, ends)
 
 
 def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]]) -> Lineage:

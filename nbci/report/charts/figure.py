@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +38,8 @@ class Figure:
     height: int = 0
     numbers: Numbers | None = None
     note: str | None = None
+
+
+def figure_files(figures: Iterable[Figure]) -> dict[str, bytes]:
+    """The files of those figures that have a picture, by their paths in the report."""
+    return {figure.path: figure.content for figure in figures if figure.path}

@@ -128,6 +128,12 @@ def steps_with_page(steps: Iterable[ShownStep]) -> list[ShownStep]:
     return [step for step in steps if step.page is not None]
 
 
+def kernels_of(steps: Iterable[ShownStep]) -> set[str]:
+    """The kernels that the steps ran in, each by its name and version."""
+    # A step that has not run has none, and names it by an empty text.
+    return {step.kernel for step in steps} - {""}
+
+
 def steps_with_result(steps: Iterable[ShownStep], result: StepResult) -> list[ShownStep]:
     """The steps whose records have this result."""
     return [step for step in steps if step.record.result == result]

@@ -57,7 +57,10 @@ _NAMED = {
     "yellow": "#ffff00",
 }
 _TRANSLUCENT = re.compile(r"#(?:[0-9a-fA-F]{4}|[0-9a-fA-F]{8})|rgba.*(?<!, 1)(?<!,1)(?<!1\.0)\)")
-_NO_BACKGROUND = (None, "transparent", "none", "inherit", "initial", "unset")
+_NO_BACKGROUND = ("transparent", "none", "inherit", "initial", "unset")
+_LONG_HEX = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})(?:[0-9a-fA-F]{2})?")
+_SHORT_HEX = re.compile("#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])")
+_RGB = re.compile(r"rgba?\((\d+), ?(\d+), ?(\d+)")
 # Where each hue ends, in degrees, and the style sheet's own colour for it.
 _OWN = (
     (20, "var(--bad)"),
@@ -70,30 +73,55 @@ _OWN = (
 _BLACK, _WHITE = "#000000", "#ffffff"
 
 
-def renamed(html: str, taken: Container[str]) -> str:
-    """Rename the table that Styler made if the page already has a table with that name."""
+def rename_taken_table(html: str, taken: Container[str]) -> str:
+    """Rename the table that Styler made if the page already has a table with that name.
+
+    `taken` are the ids of untrusted markup on the page, which begin with `u-`.
+    """
     found = _TABLE.search(html[:_LIMIT])
-    if found is None or f"u-{found[1]}" not in taken:
+    if found is None:
         return html
-    names = (f"{found[1]}-{number}" for number in count(2))
-    return html.replace(found[1], next(name for name in names if f"u-{name}" not in taken))
+    name = new_name = found[1]
+    numbers = count(2)
+    # The name is random, unless the notebook sets it with `Styler.set_uuid`.
+    while f"u-{new_name}" in taken:
+        new_name = f"{name}-{next(numbers)}"
+    return html.replace(name, new_name)
 
 
 def colour_rules(html: str) -> tuple[str, ...]:
     """Return CSS rules for the cells of Styler's table, whose ids begin with `u-` on the page."""
     if len(html) > _LIMIT:
         return ()
-    sheets = [part.partition("</style")[0] for part in _STYLE.split(html)[1:]]
-    return tuple(rule for sheet in sheets for rule in _rules(sheet))
+    rules: list[str] = []
+    for part in _STYLE.split(html)[1:]:
+        sheet = part.partition("</style")[0]
+        rules += _rules(sheet)
+    return tuple(rules)
 
 
 def _rules(sheet: str) -> Iterator[str]:
     for part in sheet.split("}")[:-1]:
         before, _, declarations = part.rpartition("{")
-        cells = [selector.strip() for selector in before.rpartition("{")[2].split(",")]
+        # A rule within `@media` has the query and its brace before it.
+        selectors = _cell_selectors(before.rpartition("{")[2])
         kept = look(declarations)
-        if kept and all(_CELL.fullmatch(cell) for cell in cells):
-            yield rule(", ".join(f"#u-{cell[1:]}" for cell in cells), kept)
+        if kept and selectors:
+            yield rule(", ".join(selectors), kept)
+
+
+def _cell_selectors(text: str) -> list[str]:
+    """The selectors with the ids that the page has.
+
+    None of them where one selects something else than a cell of Styler's table.
+    """
+    selectors = []
+    for part in text.split(","):
+        cell = part.strip()
+        if not _CELL.fullmatch(cell):
+            return []
+        selectors.append(f"#u-{cell[1:]}")
+    return selectors
 
 
 @lru_cache(1024)
@@ -101,7 +129,7 @@ def look(declarations: str) -> Mapping[str, str]:
     """Keep the declarations that set colours, adjusted to be readable on light and dark pages."""
     kept: dict[str, str] = {}
     for declaration in declarations.split(";"):
-        name, _, value = (part.strip() for part in declaration.partition(":"))
+        name, _, value = map(str.strip, declaration.partition(":"))
         if name in _ALLOWED and _ALLOWED[name].fullmatch(value):
             # In CSS the last declaration wins, and a dict keeps the place of the first.
             kept.pop(name, None)
@@ -109,13 +137,17 @@ def look(declarations: str) -> Mapping[str, str]:
     background, text = _background(kept), kept.pop("color", None)
     if background:
         return {**kept, "color": _text_on(background, text)}
-    own = _own_colour(text) if text else None
-    return {**kept, "color": own} if own else kept
+    if text:
+        own = _own_colour(text)
+        if own:
+            kept["color"] = own
+    return kept
 
 
 def rule(selector: str, kept: Mapping[str, str]) -> str:
-    """The rule in CSS."""
-    return f"{selector} {{ {'; '.join(f'{name}: {value}' for name, value in kept.items())}; }}"
+    """A rule of CSS."""
+    declarations = "; ".join(f"{name}: {value}" for name, value in kept.items())
+    return f"{selector} {{ {declarations}; }}"
 
 
 def _background(kept: Mapping[str, str]) -> str | None:
@@ -124,12 +156,8 @@ def _background(kept: Mapping[str, str]) -> str | None:
     Gradients, which bars are made of, and translucent colours leave the page's own background
     visible too.
     """
-    found = kept.get("background-color") or kept.get("background")
-    if (
-        found in _NO_BACKGROUND
-        or "gradient" in (found or "")
-        or _TRANSLUCENT.fullmatch(found or "")
-    ):
+    found = kept.get("background-color") or kept.get("background") or "none"
+    if found in _NO_BACKGROUND or "gradient" in found or _TRANSLUCENT.fullmatch(found):
         return None
     return found
 
@@ -142,7 +170,7 @@ def _text_on(background: str, text: str | None) -> str:
     behind = _parts(background)
     if behind is None:
         return text or _BLACK
-    asked = _parts(text) if text else None
+    asked = _parts(text or "")
     if text and asked and _contrast(behind, asked) >= 4.5:
         return text
     return max((_BLACK, _WHITE), key=lambda colour: _contrast(behind, _parts(colour) or behind))
@@ -155,10 +183,14 @@ def _contrast(one: _Parts, other: _Parts) -> float:
 
 
 def _luminance(parts: _Parts) -> float:
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
+    red, green, blue = map(_linear, parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(part: float) -> float:
+    if part <= 0.04045:
+        return part / 12.92
+    return float(((part + 0.055) / 1.055) ** 2.4)
 
 
 def _own_colour(text: str) -> str | None:
@@ -179,14 +211,16 @@ def _own_colour(text: str) -> str | None:
 def _parts(colour: str) -> _Parts | None:
     """Red, green and blue from 0 to 1; None for a name that is not known here."""
     text = _NAMED.get(colour.lower(), colour)
-    if found := re.fullmatch(
-        "#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})(?:[0-9a-fA-F]{2})?", text
-    ):
-        red, green, blue = (int(part, 16) / 255 for part in found.groups())
-    elif found := re.fullmatch("#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])", text):
-        red, green, blue = (int(part, 16) / 15 for part in found.groups())
-    elif found := re.match(r"rgba?\((\d+), ?(\d+), ?(\d+)", text):
-        red, green, blue = (min(int(part), 255) / 255 for part in found.groups())
-    else:
-        return None
+    if found := _LONG_HEX.fullmatch(text):
+        return _scale(found, base=16, most=255)
+    if found := _SHORT_HEX.fullmatch(text):
+        return _scale(found, base=16, most=15)
+    if found := _RGB.match(text):
+        return _scale(found, base=10, most=255)
+    return None
+
+
+def _scale(found: re.Match[str], *, base: int, most: int) -> _Parts:
+    # Browsers take a part above the largest for the largest.
+    red, green, blue = (min(int(part, base), most) / most for part in found.groups())
     return red, green, blue

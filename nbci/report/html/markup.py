@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from nbci.formatting.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+# Of HTML's void elements, which have no end tag, those that nbci writes.
 _VOID = frozenset({"br", "hr", "img", "link", "meta"})
 
 
@@ -31,10 +34,11 @@ def escape(text: str) -> Markup:
 
 def fragment(*parts: str | None) -> Markup:
     """The parts one after another, escaped where they are no markup; None is left out."""
-    return Markup("".join(_written(parts)))
+    return Markup("".join(_escape_all(parts)))
 
 
-def _written(parts: Iterable[str | None]) -> list[str]:
+def _escape_all(parts: Iterable[str | None]) -> list[str]:
+    # A list, not a generator: `join` would make one of it, and pages have thousands of elements.
     return [escape(part) for part in parts if part is not None]
 
 
@@ -49,7 +53,7 @@ def element(tag: str, *children: str | None, **attributes: str | int | bool | No
     # A parser drops the first newline of a <pre>, so one more keeps the text as it was.
     if tag == "pre":
         start += "\n"
-    return Markup("".join([start, *_written(children), f"</{tag}>"]))
+    return Markup("".join([start, *_escape_all(children), f"</{tag}>"]))
 
 
 def _attributes_text(attributes: Mapping[str, str | int | bool | None]) -> str:
@@ -72,7 +76,7 @@ def optional(tag: str, content: str | None, **attributes: str | int | bool | Non
 
 def item_list(items: Iterable[str], *, class_: str | None = None) -> Markup:
     """A list with a bullet for each item."""
-    return element("ul", *[element("li", item) for item in items], class_=class_)
+    return element("ul", *map(partial(element, "li"), items), class_=class_)
 
 
 def table(
@@ -88,41 +92,47 @@ def table(
     It scrolls in a box of its own when the page is narrow; with `is_stacked`, a phone shows each
     cell on a line.
     """
-    titles, kept = _with_content(list(heads), [list(row) for row in rows])
+    titles, kept = _without_empty_columns(list(heads), list(map(list, rows)))
     if is_stacked:
-        inner = _stacked(caption, titles, kept, f"stacked {class_ or ''}".strip())
+        inner = _stacked_table(caption, titles, kept, f"stacked {class_ or ''}".strip())
     else:
-        head = element("tr", *(element("th", text, scope="col") for text in titles))
         inner = element(
             "table",
             element("caption", caption, class_="unseen"),
-            element("thead", head),
-            element("tbody", *(_row(*row) for row in kept)),
+            element("thead", _head_row(titles)),
+            element("tbody", *map(_row, kept)),
             class_=class_,
         )
     return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
-def _with_content(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    empty = {at for at in range(1, len(heads)) if rows and not any(row[at] for row in rows)}
-    if not empty:
+def _without_empty_columns(
+    heads: list[str], rows: list[list[str]]
+) -> tuple[list[str], list[list[str]]]:
+    if not rows:
         return heads, rows
+    wanted = list(map(any, zip(*rows, strict=True)))
+    # The first cell heads its row, also where all of them are empty.
+    wanted[:1] = [True]
+    if all(wanted):
+        return heads, rows
+    return list(compress(heads, wanted)), [list(compress(row, wanted)) for row in rows]
 
-    def without_empty(row: list[str]) -> list[str]:
-        return [text for at, text in enumerate(row) if at not in empty]
 
-    return without_empty(heads), list(map(without_empty, rows))
+def _head_row(
+    heads: Iterable[str], *, row_role: str | None = None, cell_role: str | None = None
+) -> Markup:
+    cell = partial(element, "th", scope="col", role=cell_role)
+    return element("tr", *map(cell, heads), role=row_role)
 
 
-def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str) -> Markup:
+def _stacked_table(caption: str, heads: list[str], rows: list[list[str]], class_: str) -> Markup:
     """Write out the roles of a table that can be stacked.
 
     Cells that the style sheet does not display as table cells would lose their roles otherwise.
     """
-    head = element(
-        "tr", *(element("th", text, scope="col", role="columnheader") for text in heads), role="row"
-    )
-    body = [_stacked_row(heads, row) for row in rows]
+    head = _head_row(heads, row_role="row", cell_role="columnheader")
+    body = map(partial(_stacked_row, heads), rows)
     return element(
         "table",
         element("caption", caption, class_="unseen"),
@@ -142,8 +152,9 @@ def _stacked_row(heads: list[str], row: list[str]) -> Markup:
     return element("tr", *cells, role="row")
 
 
-def _row(first: str, *cells: str) -> Markup:
+def _row(row: Sequence[str]) -> Markup:
     # Written out instead of by `element`, since a table may have thousands of rows.
+    first, *cells = row
     others = "".join([f"<td>{escape(cell)}</td>" for cell in cells])
     return Markup(f'<tr><th scope="row">{escape(first)}</th>{others}</tr>')
 

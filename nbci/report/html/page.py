@@ -44,22 +44,9 @@ def page(
     `root` leads from the page to the report's folder, `contents` links to the page's own parts.
     `sheet` is the address of a style sheet for this page alone.
     """
-    own_sheet = None
-    if sheet:
-        own_sheet = element("link", rel="stylesheet", href=sheet)
     class_ = None
     if contents:
         class_ = "with-contents"
-
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("title", title),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("link", rel="stylesheet", href=f"{root}style.css"),
-        own_sheet,
-    )
     body = element(
         "body",
         # The first thing that the keyboard reaches (WCAG 2.4.1, "Bypass Blocks").
@@ -70,7 +57,23 @@ def page(
         element("footer", element("p", footer)),
         class_=class_,
     )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode()
+    html = element("html", _head(title, root, sheet), body, lang="en")
+    return f"<!doctype html>\n{html}\n".encode()
+
+
+def _head(title: str, root: str, sheet: str | None) -> Markup:
+    own_sheet = None
+    if sheet:
+        own_sheet = element("link", rel="stylesheet", href=sheet)
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("title", title),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("link", rel="stylesheet", href=f"{root}style.css"),
+        own_sheet,
+    )
 
 
 def verdict(result: str) -> Markup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -43,7 +42,7 @@ def picture(mime: str, data: str) -> bytes:
             raise BrokenPicture(str(error)) from error
     try:
         content = base64.b64decode(re.sub(r"\s+", "", data), validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise BrokenPicture("it is no base64") from error
     if not content:
         raise BrokenPicture("it is empty")
@@ -122,9 +121,8 @@ _CHECKS = {
 class Album:
     """The files that a page shows or links to, by their path in the report.
 
-    `root` leads there from the page.
-
-    `rules` are those of a style sheet of its own, `looks` the classes in it by their declarations.
+    `root` leads from the page to the report's folder. `rules` are those of a style sheet for this
+    page alone, `looks` the classes in it by their declarations.
     """
 
     root: str
@@ -157,4 +155,6 @@ class Album:
 
     def keep_sheet(self, path: str) -> str | None:
         """Keep the style sheet as a file and give its address; None if there are no rules."""
-        return self.keep_file(path, "\n".join([*self.rules, ""]).encode()) if self.rules else None
+        if not self.rules:
+            return None
+        return self.keep_file(path, "\n".join([*self.rules, ""]).encode())

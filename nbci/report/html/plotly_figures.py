@@ -39,14 +39,15 @@ def with_plotly_drawn(cells: Iterable[ShownCell]) -> dict[Place, dict[str, Any]]
             figure = _figure(output)
             if figure is not None:
                 figures[cell.anchor, at], outputs[cell.anchor, at] = figure, output
-    drawn = _drawn(figures) if figures else {}
-    return {
-        place: {
-            **outputs[place],
-            "data": {**outputs[place]["data"], "image/png": base64.b64encode(png).decode()},
-        }
-        for place, png in drawn.items()
-    }
+    if not figures:
+        return {}
+
+    with_pictures: dict[Place, dict[str, Any]] = {}
+    for place, png in _draw(figures).items():
+        output = outputs[place]
+        data = {**output["data"], "image/png": base64.b64encode(png).decode()}
+        with_pictures[place] = {**output, "data": data}
+    return with_pictures
 
 
 def _figure(output: object) -> Mapping[str, Any] | None:
@@ -56,40 +57,45 @@ def _figure(output: object) -> Mapping[str, Any] | None:
         case _:
             return None
     layout = rest.get("layout")
-    if any(mime in SUFFIXES for mime in forms) or not isinstance(layout, dict):
+    # With a picture beside it, the output can be shown already.
+    if not SUFFIXES.keys().isdisjoint(forms) or not isinstance(layout, dict):
         return None
-    if any(not isinstance(trace, dict) or trace.get("type") in _FROM_NETWORK for trace in traces):
+    if not all(map(_is_drawn_offline, traces)):
         return None
     template = layout.get("template")
-    # `images` of a layout are fetched from their addresses.
-    kept = {name: value for name, value in layout.items() if name not in ("images", "template")}
+    kept = _without(layout, "images", "template")
     if isinstance(template, dict):
         kept["template"] = {
             "data": template.get("data") or {},
-            "layout": _without_images(template.get("layout")),
+            "layout": _without(template.get("layout"), "images"),
         }
     return {"data": traces, "layout": kept}
 
 
-def _without_images(layout: object) -> dict[str, Any]:
+def _is_drawn_offline(trace: object) -> bool:
+    return isinstance(trace, dict) and trace.get("type") not in _FROM_NETWORK
+
+
+def _without(layout: object, *unwanted: str) -> dict[str, Any]:
+    """The layout without these keys; `images` of a layout are fetched from their addresses."""
     if not isinstance(layout, dict):
         return {}
-    return {name: value for name, value in layout.items() if name != "images"}
+    return {name: value for name, value in layout.items() if name not in unwanted}
 
 
-def _drawn(figures: Mapping[Place, Mapping[str, Any]]) -> dict[Place, bytes]:
-    """One browser draws them all; a figure that it cannot draw is left out."""
+def _draw(figures: Mapping[Place, Mapping[str, Any]]) -> dict[Place, bytes]:
+    """The figures as PNG, drawn by one browser; without those that it cannot draw."""
     try:
         import kaleido
         import plotly  # noqa: F401 - without its plotly.js, kaleido would take one from the network
     except ImportError:
         return {}
     with tempfile.TemporaryDirectory() as name:
-        paths = {place: Path(name) / f"{at}.png" for at, place in enumerate(figures)}
-        wanted = [
-            {"fig": figures[place], "path": str(path), "opts": {"format": "png"}}
-            for place, path in paths.items()
-        ]
+        paths: dict[Place, Path] = {}
+        wanted = []
+        for at, (place, figure) in enumerate(figures.items()):
+            paths[place] = Path(name) / f"{at}.png"
+            wanted.append({"fig": figure, "path": str(paths[place]), "opts": {"format": "png"}})
         try:
             # MathJax would be loaded from the network.
             kaleido.write_fig_from_object_sync(wanted, kopts={"mathjax": False})

@@ -11,7 +11,7 @@ from nbci.formatting.numbers import counted
 from nbci.report.html.markup import Markup, element, fragment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _LINES = 400
 _LONGEST = 2_000
@@ -38,7 +38,7 @@ def diff_block(lines: Sequence[str], *, label: str = "Difference") -> Markup:
 
 
 def counts(lines: Iterable[str]) -> tuple[int, int]:
-    """How many lines came, and how many went."""
+    """How many lines of a unified diff were added, and how many were removed."""
     signs = [line[:1] for line in lines]
     return signs.count("+"), signs.count("-")
 
@@ -49,54 +49,65 @@ def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
         block = list(group)
         # Only added lines directly behind removed ones count as their replacement.
         if sign != "+":
-            yield from _changed(gone, [])
+            yield from _compare_lines(gone, [])
             gone = []
         match sign:
             case "-":
                 gone = block
             case "+":
-                yield from _changed(gone, block)
+                yield from _compare_lines(gone, block)
                 gone = []
             case "@":
                 yield from filter(None, map(_hunk, block))
             case _:
-                yield fragment(*(f"{_cut(line)}\n" for line in block))
-    yield from _changed(gone, [])
+                yield fragment(*(f"{_shorten(line)}\n" for line in block))
+    yield from _compare_lines(gone, [])
 
 
-def _changed(gone: Sequence[str], come: Sequence[str]) -> Iterator[Markup]:
+def _compare_lines(gone: Sequence[str], come: Sequence[str]) -> Iterator[Markup]:
     """Removed lines and the lines that replaced them.
 
     The words of lines that are alike are compared.
     """
-    pairs = _alike([line[1:] for line in gone], [line[1:] for line in come])
-    back = {new: old for old, new in pairs.items()}
-    for at, line in enumerate(gone):
+    old, new = _without_signs(gone), _without_signs(come)
+    pairs = _pairs_of_lines(old, new)
+    yield from _marked_lines("del", "-", old, new, pairs)
+    pairs_from_new = {after: before for before, after in pairs.items()}
+    yield from _marked_lines("ins", "+", new, old, pairs_from_new)
+
+
+def _without_signs(lines: Iterable[str]) -> list[str]:
+    return [line[1:] for line in lines]
+
+
+def _marked_lines(
+    tag: str, sign: str, lines: Sequence[str], others: Sequence[str], pairs: Mapping[int, int]
+) -> Iterator[Markup]:
+    """The lines as elements; `pairs` has the index of the counterpart of a line among `others`."""
+    for at, line in enumerate(lines):
+        shown = _shorten(line)
         if at in pairs:
-            yield _line("del", line, _with_words_marked(line[1:], come[pairs[at]][1:]))
-        else:
-            yield _line("del", line, _cut(line[1:]))
-    for at, line in enumerate(come):
-        if at in back:
-            yield _line("ins", line, _with_words_marked(line[1:], gone[back[at]][1:]))
-        else:
-            yield _line("ins", line, _cut(line[1:]))
+            shown = _with_words_marked(line, others[pairs[at]])
+        yield element(tag, sign, shown, "\n")
 
 
-def _alike(gone: Sequence[str], come: Sequence[str]) -> dict[int, int]:
-    """Which line became which, in order."""
+def _pairs_of_lines(gone: Sequence[str], come: Sequence[str]) -> dict[int, int]:
+    """Which line became which, by their indexes, in order."""
     if not gone or not come or len(gone) * len(come) > _PAIRS:
         return {}
     found: dict[int, int] = {}
     begin = 0
     for at, old in enumerate(gone):
-        # The negative number makes max() prefer the first of equally similar lines.
-        ratios = [(_ratio(old, new), -number) for number, new in enumerate(come[begin:], begin)]
-        best, where = max(ratios, default=(0.0, 0))
+        best, where = 0.0, 0
+        for number in range(begin, len(come)):
+            ratio = _ratio(old, come[number])
+            # Of equally similar lines, the first.
+            if ratio > best:
+                best, where = ratio, number
         if best >= _ALIKE:
-            found[at] = -where
+            found[at] = where
             # Later lines may only match behind this one, so that the pairs stay in order.
-            begin = -where + 1
+            begin = where + 1
     return found
 
 
@@ -108,10 +119,6 @@ def _ratio(old: str, new: str) -> float:
     ).ratio()
 
 
-def _line(tag: str, line: str, content: str) -> Markup:
-    return element(tag, line[:1], content, "\n")
-
-
 def _hunk(line: str) -> Markup | None:
     """Where a later part of the text begins; nothing for a text's beginning."""
     found = _HUNK.match(line)
@@ -120,7 +127,7 @@ def _hunk(line: str) -> Markup | None:
     return element("span", f"line {found[3]}\n", class_="hunk")
 
 
-def _cut(line: str) -> str:
+def _shorten(line: str) -> str:
     if len(line) <= _LONGEST:
         return line
     return f"{line[:_LONGEST]} … {len(line) - _LONGEST:,} characters more"

@@ -45,20 +45,15 @@ _VALUES = {
     "th": {"scope": {"row", "col", "rowgroup", "colgroup"}},
     "details": {"open": {"", "open"}},
 }
-_CLASSES = {
-    "alert",
-    "alert-info",
-    "alert-warning",
-    "alert-danger",
-    "alert-success",
-    "to-right",
-    "to-center",
-}
+_CLASSES = set(
+    "alert alert-info alert-warning alert-danger alert-success to-right to-center".split()
+)
 _LOOK = re.compile(r"u-look-[0-9]+")
 _STYLED = re.compile(rf' style="({_LOOK.pattern})"')
 _WEB = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\\^`{|}]+", re.IGNORECASE)
 _DATA = re.compile(r"\s*data:(image/[a-z+]+)(?:;[\w=-]+)*;base64,(.*)", re.IGNORECASE | re.DOTALL)
 _SVG_START = re.compile(r"<svg[\s>]", re.IGNORECASE)
+_SVG_TITLE = re.compile(r"<title[^>]*>([^<]*)</title>")
 _SVG_END = re.compile(r"</svg\s*>", re.IGNORECASE)
 # Void elements and those that close implicitly are left out: they need no end tag.
 _NESTED = re.compile(
@@ -107,7 +102,7 @@ class Surroundings:
 
 def from_html(source: str, around: Surroundings | None = None) -> Markup | None:
     """Return the HTML without anything that acts or loads; None if nothing visible is left."""
-    shown = _sanitised(clean(source), around, [])
+    shown = _sanitise(clean(source), around, [])
     if not _says_something(shown):
         return None
     return shown
@@ -119,12 +114,18 @@ def from_markdown(source: str, around: Surroundings | None = None) -> Markup:
     parser = _parser()
     tokens = parser.parse(clean(source))
     _prepare(tokens, formulas)
-    return _sanitised(parser.renderer.render(tokens, parser.options, {}), around, formulas)
+    return _sanitise(parser.renderer.render(tokens, parser.options, {}), around, formulas)
 
 
 def without_dead_links(page: str, ids: set[str]) -> str:
     """Return the page without links to parts of it that do not exist."""
-    return _FRAGMENT.sub(lambda found: found[0] if found[1] in ids else "", page)
+
+    def keep_live(found: re.Match[str]) -> str:
+        if found[1] in ids:
+            return found[0]
+        return ""
+
+    return _FRAGMENT.sub(keep_live, page)
 
 
 def _says_something(shown: str) -> bool:
@@ -134,27 +135,20 @@ def _says_something(shown: str) -> bool:
     )
 
 
-def _title(svg: str) -> str:
-    found = re.search(r"<title[^>]*>([^<]*)</title>", svg)
-    if found is None:
-        return ""
-    return short_line(found[1])
-
-
-def _sanitised(source: str, around: Surroundings | None, parts: list[Markup]) -> Markup:
-    """Sanitised until nothing changes any more, so that a browser reads it just as it was left.
+def _sanitise(source: str, around: Surroundings | None, parts: list[Markup]) -> Markup:
+    """Sanitise until nothing changes any more, so that a browser reads what was written.
 
     `parts` are put in at their places afterwards; drawings that stand within the markup join them.
     """
     source = _with_drawings_placed(source, around, parts)
     if _is_deep(source):
         return element("pre", source)
-    shown = _cleaned(source, lambda _tag, name, value: _attribute(name, clean(value), around))
+    shown = _clean_tags(source, lambda _tag, name, value: _attribute(name, clean(value), around))
     shown = _STYLED.sub(r' class="\1"', shown)
     for _ in range(_MOST_PASSES):
-        again = _cleaned(shown, lambda _tag, name, value: value if _is_ours(name, value) else None)
+        again = _clean_tags(shown, _keep_ours)
         if again == shown:
-            return _finished(shown, parts)
+            return _finish(shown, parts)
         shown = again
     return element("pre", source)
 
@@ -180,7 +174,10 @@ def _drawing_file(svg: str, around: Surroundings | None) -> Markup:
         address = around.picture("image/svg+xml", svg)
     if not address:
         return Markup()
-    return element("img", src=address, alt=_title(svg) or "Drawing")
+    title = _SVG_TITLE.search(svg)
+    if title is None or not title[1].strip():
+        return element("img", src=address, alt="Drawing")
+    return element("img", src=address, alt=short_line(title[1]))
 
 
 def _is_deep(source: str) -> bool:
@@ -200,7 +197,7 @@ def _is_deep(source: str) -> bool:
     return False
 
 
-def _cleaned(source: str, keep: Keep) -> str:
+def _clean_tags(source: str, keep: Keep) -> str:
     import nh3
 
     return nh3.clean(
@@ -213,6 +210,12 @@ def _cleaned(source: str, keep: Keep) -> str:
         url_schemes={"http", "https", "mailto", "data", "attachment"},
         link_rel=None,
     )
+
+
+def _keep_ours(_tag: str, name: str, value: str) -> str | None:
+    if _is_ours(name, value):
+        return value
+    return None
 
 
 def _is_ours(name: str, value: str) -> bool:
@@ -292,21 +295,21 @@ def _source(value: str, around: Surroundings | None) -> str | None:
             data = _svg_text(data)
         return around.picture(mime, data)
     if value.startswith("attachment:"):
-        return _attached(value.removeprefix("attachment:"), around)
+        return _attached_picture(value.removeprefix("attachment:"), around)
     return None
 
 
 def _svg_text(data: str) -> str:
     import base64
-    import binascii
 
     try:
         return base64.b64decode(data).decode()
-    except (binascii.Error, ValueError):
+    # binascii.Error and UnicodeDecodeError are ValueErrors.
+    except ValueError:
         return ""
 
 
-def _attached(name: str, around: Surroundings) -> str | None:
+def _attached_picture(name: str, around: Surroundings) -> str | None:
     from urllib.parse import unquote
 
     forms = around.attachments.get(unquote(name), around.attachments.get(name))
@@ -323,17 +326,21 @@ def _attached(name: str, around: Surroundings) -> str | None:
     return None
 
 
-def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
+def _finish(shown: str, parts: Sequence[Markup]) -> Markup:
     """Lower headings below the page's own, name unavailable pictures in text, insert formulas."""
     # The page's own headings take the levels above.
     shown = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", shown)
     shown = _IMG.sub(_image, shown)
     # A box that scrolls must be reachable with the keyboard, hence the tabindex.
     shown = _EMPTY_LINK.sub("", shown).replace("<pre>", '<pre tabindex="0">')
-    shown = _OWN_PART.sub(
-        lambda found: parts[int(found[1])] if int(found[1]) < len(parts) else "", shown
-    )
-    return Markup(clean(shown))
+
+    def drawing_or_formula(found: re.Match[str]) -> str:
+        number = int(found[1])
+        if number < len(parts):
+            return parts[number]
+        return ""
+
+    return Markup(clean(_OWN_PART.sub(drawing_or_formula, shown)))
 
 
 def _image(found: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from nbci.formatting.text import (
     without_ansi,
 )
 from nbci.report.html.ansi import ansi_to_html
-from nbci.report.html.colours import colour_rules, renamed
+from nbci.report.html.colours import colour_rules, rename_taken_table
 from nbci.report.html.interactive import (
     interactive_kinds,
     is_better_plain,
@@ -196,7 +196,7 @@ class _Output:
             return self._long_html(source, joined_lines(data.get("text/plain", "")))
 
         # Two Styler tables may have the same ids, and with them each other's colours.
-        source = renamed(source, self.place.ids)
+        source = rename_taken_table(source, self.place.ids)
         shown = self._sanitized(source, self._surroundings())
         if shown is None:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.report.charts.figure import figure_files
 from nbci.report.data.wording import gates_sentence, headline, outcome_sentence
 from nbci.report.html.markup import Markup, element, fragment, item_list
 from nbci.report.html.page import page, time, verdict
@@ -17,7 +18,7 @@ from nbci.report.pages.index.about import (
     environment_section,
     parameters_section,
 )
-from nbci.report.pages.index.gallery import gallery
+from nbci.report.pages.index.gallery import gallery_section
 from nbci.report.pages.index.metrics_table import metrics_section
 from nbci.report.pages.index.models_section import lineage_section, models_section
 from nbci.report.pages.index.steps_table import steps_section, warnings_section
@@ -44,7 +45,7 @@ def index_page(
     """
     record, plan = material.run.record, material.run.plan
     metrics, histories = metrics_section(material, steps)
-    figures, pictures = gallery(material, steps)
+    figures, pictures = gallery_section(material, steps)
     # In the order of a reviewer's questions: may it go out, why, what changed, what is it.
     parts = {
         "Failure": failures_section(record, steps),
@@ -73,8 +74,7 @@ def index_page(
         main=fragment(*shown.values()),
         footer=f"Run {record.run}, nbci {record.nbci}",
     )
-    drawn = {chart.path: chart.content for chart in charts if chart.path is not None}
-    return {"index.html": content, **histories, **pictures, **drawn}
+    return {"index.html": content, **histories, **pictures, **figure_files(charts)}
 
 
 def _graph(material: Material, steps: Sequence[ShownStep]) -> Markup | None:

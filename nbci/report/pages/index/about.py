@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import as_json, short_line
+from nbci.report.data.view import kernels_of
 from nbci.report.data.wording import commit_text, run_again
 from nbci.report.html.markup import Markup, element, fold, item_list, table
 from nbci.report.html.page import facts, section, table_section, time, verdict
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord
     from nbci.report.data.view import ShownStep
 
+# In characters: a parameter may be a whole table, and the message of a problem a traceback.
 _PROBLEM_LENGTH = 500
 _VALUE_LENGTH = 300
+# A package that more steps import is named with their number: NumPy is in nearly all of them.
 _STEPS_NAMED = 5
 
 
@@ -61,9 +64,10 @@ def parameters_section(record: RunRecord) -> Markup | None:
 
 
 def again_section(record: RunRecord) -> Markup:
-    """The exact commands."""
+    """The commands that run the same again, or go on with a run that did not end well."""
     parts = [element("pre", element("code", run_again(record)), tabindex=0)]
     git = record.git
+    # The commands check out the commit, and so run something else than this run did.
     if git is not None and git.dirty and git.commit is not None:
         words = "The working tree held changes that are not in this commit."
         parts.append(element("p", words, class_="note"))
@@ -89,8 +93,9 @@ def environment_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup
 
 
 def _kernel(steps: Sequence[ShownStep]) -> Markup | None:
-    """The kernel of all steps; where they differ, the table of the steps says which had which."""
-    kernels = {step.kernel for step in steps} - {""}
+    """The kernel of all steps; None where they differ or no step has run."""
+    kernels = kernels_of(steps)
+    # Where they differ, the table of the steps says which had which.
     if len(kernels) != 1:
         return None
     return element("p", f"Kernel: {kernels.pop()}")
@@ -106,7 +111,7 @@ def _packages(steps: Sequence[ShownStep]) -> Markup | None:
 
     rows = []
     for name in sorted(versions, key=str.lower):
-        # Two versions are two environments: kernels are installed apart from each other.
+        # Steps may run in kernels of different environments, which have different versions.
         for version, users in versions[name].items():
             rows.append((name, version, _list_users(users, len(steps))))
     heads = ("Package", "Version", "Steps")

@@ -6,7 +6,7 @@ Figures that look the same are folded away.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, islice, zip_longest
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -23,6 +23,8 @@ from nbci.report.pages.cell_comparison import find_pictures, looks_same
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from nbci.plan.model import PlannedStep
+    from nbci.records.run_record import StepRecord
     from nbci.report.data.material import Baseline, Material
     from nbci.report.data.view import ShownCell, ShownStep
     from nbci.report.pages.cell_comparison import Picture
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 # The page is the first that a reviewer loads; the steps' pages have all figures.
 _UNFOLDED = 12
 _MOST = 60
+# Each pair compares the data of two pictures, which may be megabytes of base64.
 _LOOKED_AT = 300
 
 
@@ -58,7 +61,7 @@ class _Pair:
         return f"images/{self.step.stem}/{self.cell.anchor}"
 
 
-def gallery(
+def gallery_section(
     material: Material, steps: Sequence[ShownStep]
 ) -> tuple[Markup | None, dict[str, bytes]]:
     """The part of the page, and the files of the pictures that it shows."""
@@ -73,6 +76,7 @@ def gallery(
             same.append(pair)
         else:
             differing.append(pair)
+    # What differs is what a reviewer looks for: the others get the places that are left.
     differing = differing[:_MOST]
     same = same[: _MOST - len(differing)]
 
@@ -81,8 +85,8 @@ def gallery(
     more, others = differing[_UNFOLDED:], counted(len(differing) - _UNFOLDED, "more figure")
     parts = [
         _figures(differing[:_UNFOLDED], album, compared=compared),
-        _folded(others, more, album, compared=compared),
-        _folded(f"{counted(len(same), 'figure')} as before", same, album, compared=False),
+        _fold(others, more, album, compared=compared),
+        _fold(f"{counted(len(same), 'figure')} as before", same, album, compared=False),
     ]
     if len(pairs) > len(differing) + len(same) or len(pairs) == _LOOKED_AT:
         words = "There are more figures on the steps' pages."
@@ -90,7 +94,7 @@ def gallery(
     return section("Figures", *parts, anchor="figures"), album.files
 
 
-def _folded(title: str, pairs: Sequence[_Pair], album: Album, *, compared: bool) -> Markup | None:
+def _fold(title: str, pairs: Sequence[_Pair], album: Album, *, compared: bool) -> Markup | None:
     if not pairs:
         return None
     return fold(title, _figures(pairs, album, compared=compared))
@@ -157,6 +161,7 @@ def _pairs(baseline: Baseline | None, steps: Iterable[ShownStep]) -> Iterator[_P
         if step.record.name in before:
             earlier = _earlier_cells(before[step.record.name].cells, step.cells)
         for at, cell in enumerate(step.cells):
+            # Pictures of one cell are paired by their order: they have no names.
             old: Iterable[Picture] = ()
             if at in earlier:
                 old = find_pictures(earlier[at].outputs)
@@ -165,19 +170,26 @@ def _pairs(baseline: Baseline | None, steps: Iterable[ShownStep]) -> Iterator[_P
 
 
 def _draws(step: ShownStep) -> bool:
-    # One picture is enough to know it: the others of a notebook are not looked for.
-    outputs = chain.from_iterable(cell.outputs for cell in step.cells)
-    return any(find_pictures(outputs))
+    return any(map(_has_picture, step.cells))
+
+
+def _has_picture(cell: ShownCell) -> bool:
+    # One is enough to know it: the others are not looked for.
+    return any(find_pictures(cell.outputs))
 
 
 def _baseline_steps(baseline: Baseline, drawing: Iterable[ShownStep]) -> Mapping[str, ShownStep]:
     """Return the baseline's steps of those names; others would cost reading their notebooks."""
     names = steps_by_name(drawing)
+
+    def is_drawing(step: StepRecord | PlannedStep) -> bool:
+        return step.name in names
+
     record, plan = baseline.run.record, baseline.run.plan
-    recorded = tuple(step for step in record.steps if step.name in names)
-    planned = tuple(step for step in plan.steps if step.name in names)
     steps = build_shown_steps(
-        replace(record, steps=recorded), replace(plan, steps=planned), baseline.run.notebooks
+        replace(record, steps=tuple(filter(is_drawing, record.steps))),
+        replace(plan, steps=tuple(filter(is_drawing, plan.steps))),
+        baseline.run.notebooks,
     )
     return steps_by_name(steps)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted, measured_or_dash
 from nbci.pipeline.metric_names import short_name, step_of
+from nbci.report.charts.figure import figure_files
 from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.charts.metric_history import histories
 from nbci.report.data.change_wording import describe_metric_change
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from nbci.report.data.material import Material, PastRun
     from nbci.report.data.view import ShownStep
 
+# More columns than these are wider than a screen.
 _COLUMNS = 8
+# The end of a run waits for the page: with hundreds of metrics, for as many pictures.
 _DRAWN = 12
 _UNFOLDED = 20
 _DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
@@ -55,8 +58,7 @@ def metrics_section(
         more = rows[_UNFOLDED:]
         parts.append(fold(counted(len(more), "more metric"), _table(more)))
     past = _past_runs(material, changes, figures)
-    files = {figure.path: figure.content for figure in figures if figure.path}
-    return section("Metrics", *parts, past, anchor="metrics"), files
+    return section("Metrics", *parts, past, anchor="metrics"), figure_files(figures)
 
 
 def _in_order(material: Material, changes: Sequence[MetricChange]) -> Sequence[MetricChange]:
@@ -69,7 +71,8 @@ def _in_order(material: Material, changes: Sequence[MetricChange]) -> Sequence[M
     judged: set[str | None] = set()
     verdict = material.run.record.verdict
     if verdict is not None:
-        judged.update(gate.metric for gate in verdict.gates)
+        for gate in verdict.gates:
+            judged.add(gate.metric)
     return sorted(
         changes, key=lambda change: (change.name not in judged, change.better is not False)
     )
@@ -120,7 +123,9 @@ def _past_runs(
 ) -> Markup | None:
     """The runs before as pictures and in numbers, the newest first."""
     runs = material.history
-    known = set().union(*(run.metrics for run in runs))
+    known: set[str] = set()
+    for run in runs:
+        known.update(run.metrics)
     names = [change.name for change in changes if change.name in known][:_COLUMNS]
     if not names:
         return None
@@ -128,11 +133,11 @@ def _past_runs(
     if figures:
         pictures = figure_grid(figures, root="")
     heads = ("Run", "Started", "Result", *map(short_name, names))
-    rows = [_past_row(run, names) for run in reversed(runs)]
     title = f"The {counted(len(runs), 'run')} before"
-    return fold(title, pictures, table("The runs before", heads, rows))
+    return fold(title, pictures, table("The runs before", heads, _past_rows(runs, names)))
 
 
-def _past_row(run: PastRun, names: Sequence[str]) -> tuple[str, ...]:
-    values = [measured_or_dash(run.metrics.get(name)) for name in names]
-    return element("code", run.run), time(run.started_utc), verdict(run.result), *values
+def _past_rows(runs: Sequence[PastRun], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for run in reversed(runs):
+        values = [measured_or_dash(run.metrics.get(name)) for name in names]
+        yield element("code", run.run), time(run.started_utc), verdict(run.result), *values

@@ -10,6 +10,7 @@ from nbci.formatting.sizes import size
 from nbci.formatting.text import as_json, short_line
 from nbci.git.branches import allows
 from nbci.pipeline.models import models_of
+from nbci.pipeline.paths import is_in
 from nbci.registry.evidence import evidence_steps
 from nbci.registry.lineage import lineage_of
 from nbci.report.data.view import steps_by_name
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nbci.report.data.material import Material, Release
     from nbci.report.data.view import ShownStep
 
+# The index page is the first that a reviewer loads: `nbci lineage` has everything.
 _NAMED = 8
 _OUTS = 20
 _STEPS = 50
@@ -58,16 +60,22 @@ def _files_of(model: Model, record: RunRecord) -> Iterator[FileRef]:
     # A later step may write an out that an earlier one wrote: it is the last that counts.
     outs: dict[str, FileRef] = {}
     for step in record.steps:
-        outs.update((ref.path, ref) for ref in step.outs)
+        for ref in step.outs:
+            outs[ref.path] = ref
     for path in model.paths:
         for ref in outs.values():
-            if _is_within(path, ref.path):
+            if is_in(path, [ref.path]):
                 yield ref
 
 
 def _releases_of(model: Model, material: Material) -> list[Release]:
-    # GTO writes an artifact of a folder as `folder:name`.
-    return [it for it in material.releases if it.model.rpartition(":")[2] == model.name]
+    found = []
+    for release in material.releases:
+        # GTO writes an artifact of a folder as `folder:name`.
+        _, _, name = release.model.rpartition(":")
+        if name == model.name:
+            found.append(release)
+    return found
 
 
 def _model(
@@ -106,7 +114,7 @@ def _version_and_stage(release: Release) -> str:
 
 
 def _may_be_released(model: Model, record: RunRecord) -> bool:
-    """As far as the record tells: `nbci promote` asks for more."""
+    """Whether nothing in the record stands against a release: `nbci promote` asks for more."""
     git, verdict = record.git, record.verdict
     if record.result != "passed" or git is None or git.dirty:
         return False
@@ -119,7 +127,7 @@ def _tensors(
     model: Model, side: Literal["inputs", "outputs"], verb: str
 ) -> Iterator[tuple[str, str]]:
     signature = model.signature
-    # A string is the path of a file that has the signature.
+    # A string is the path of a file that has the signature, which `nbci promote` reads.
     if signature is None or isinstance(signature, str):
         return
     for tensor in getattr(signature, side):
@@ -153,16 +161,16 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
 
     lineage = lineage_of(evidence, models)
     starts = _models_with_causes(lineage) or [f"file:{path}" for path in written[:_OUTS]]
-    causes = _causes_of(lineage, starts)
+    causes = lineage.causes_of(starts)
     used = [step for step in evidence if f"step:{step.name}" in causes]
     if not used:
         return None
 
-    pages = steps_by_name(steps)
     names = ", ".join(lineage.nodes[start].name for start in starts[:_NAMED])
     heads = ("Step", "Took", "Read", "Wrote", "With", "Made in")
+    row = partial(_step_row, lineage=lineage, pages=steps_by_name(steps), this_run=run.record.run)
     # The last steps are those nearest to the model.
-    rows = [_step_row(step, lineage, pages, run.record.run) for step in used[-_STEPS:]]
+    rows = map(row, used[-_STEPS:])
     parts = [
         element("p", f"What {short_line(names, 200)} was made from.", class_="since"),
         table("The steps behind it", heads, rows, is_stacked=True),
@@ -174,27 +182,17 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
 
 
 def _models_with_causes(lineage: Lineage) -> list[str]:
-    models = [node for node in lineage.nodes if node.startswith("model:")]
-    return list(filter(partial(lineage.next_to, up=True), models))
-
-
-def _causes_of(lineage: Lineage, starts: Sequence[str]) -> set[str]:
-    """Everything that leads to these nodes."""
-    causes: dict[str, list[str]] = {}
-    for edge in lineage.edges:
-        causes.setdefault(edge.target, []).append(edge.source)
-
-    found, waiting = set(starts), list(starts)
-    while waiting:
-        for name in causes.get(waiting.pop(), ()):
-            if name not in found:
-                found.add(name)
-                waiting.append(name)
+    """The models whose files a step of the run wrote, as nodes of the graph."""
+    found = []
+    for node in lineage.nodes:
+        # A model that the run did not make has a node, too, but nothing leads to it.
+        if node.startswith("model:") and lineage.next_to(node, up=True):
+            found.append(node)
     return found
 
 
 def _step_row(
-    step: EvidenceStep, lineage: Lineage, pages: Mapping[str, ShownStep], this_run: str
+    step: EvidenceStep, *, lineage: Lineage, pages: Mapping[str, ShownStep], this_run: str
 ) -> tuple[str, ...]:
     name_or_link: str = step.name
     if step.name in pages:
@@ -233,7 +231,7 @@ def _outside_data(used: Sequence[EvidenceStep], written: Sequence[str]) -> Marku
     found: dict[str, FileRef] = {}
     for step in used:
         for ref in step.deps:
-            if not any(_is_within(ref.path, out) for out in written):
+            if not is_in(ref.path, written):
                 found[ref.path] = ref
     if not found:
         return None
@@ -244,10 +242,6 @@ def _outside_data(used: Sequence[EvidenceStep], written: Sequence[str]) -> Marku
         rows.append((name, size(ref.bytes), str(ref.files), digest))
     shown = table("Data from outside", ("Path", "Size", "Files", "MD5"), rows[:_DATA])
     return fragment(element("h3", "Data from outside"), shown, left_out_note(len(rows), _DATA))
-
-
-def _is_within(path: str, out: str) -> bool:
-    return path == out or path.startswith(f"{out}/")
 
 
 def _list_names(names: Iterable[str]) -> str:

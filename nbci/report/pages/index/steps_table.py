@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
 from nbci.formatting.sizes import size
-from nbci.report.data.view import steps_with_result
+from nbci.report.data.view import kernels_of, steps_with_result
 from nbci.report.data.wording import warnings
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
 from nbci.report.html.page import section, step_link, verdict
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord
     from nbci.report.data.view import ShownStep
 
+# A sweep or a node of many combinations has hundreds of steps, most of them uninteresting.
 _UNFOLDED = 60
 _FIRST = 10
 _HEADS = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
@@ -28,8 +29,7 @@ _HEADS = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
 def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     """Each step with its state, time and why; of very many, first those that are worth a look."""
     # Where all steps have the same kernel, the environment's part of the page names it.
-    kernels = {step.kernel for step in steps} - {""}
-    row = partial(_row, with_kernel=len(kernels) > 1)
+    row = partial(_row, with_kernel=len(kernels_of(steps)) > 1)
     shown = table("Steps", _HEADS, map(row, steps), class_="steps")
     if len(steps) > _UNFOLDED:
         first = map(row, _worth_a_look(steps))
@@ -42,6 +42,7 @@ def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
 
 
 def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
+    # Only those that passed: a reused step took no time, and a failed one is listed already.
     failed = steps_with_result(steps, "failed")
     passed = steps_with_result(steps, "passed")
     slowest = heapq.nlargest(_FIRST, passed, key=lambda step: step.record.seconds or 0.0)
@@ -50,6 +51,7 @@ def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
 
 def _row(step: ShownStep, *, with_kernel: bool) -> tuple[str, ...]:
     record = step.record
+    # Columns without content in any row are left out of the table.
     attempts, memory, kernel = "", "", ""
     if len(record.attempts) > 1:
         attempts = str(len(record.attempts))

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 # The colours of the answers only repeat the signs.
 _SIGNS: dict[Sign, str] = {"good": "✓", "bad": "✗", "look": "!", "plain": "·"}
+# How `gates.judge` ends or begins a reason that says only the margin.
 _ROOM = " to spare"
 _MISSED = "misses by "
+# In characters: names and reasons are texts of the pipeline file, of any length.
 _LONGEST = 500
 
 
@@ -51,13 +53,14 @@ def gates_section(record: RunRecord) -> Markup | None:
     """What each gate asked, found and compared with, by how much, and what it answered."""
     if record.verdict is None or not record.verdict.gates:
         return None
-    gates = record.verdict.gates
     heads = ("Gate", "Verdict", "Asked", "Found", "Baseline", "Margin")
-    shown = table("Gates", heads, map(_gate_row, gates), class_="gates", is_stacked=True)
-    refusing = next((gate for gate in gates if gate.refuses), None)
-    if refusing is None:
+    rows = map(_gate_row, record.verdict.gates)
+    shown = table("Gates", heads, rows, class_="gates", is_stacked=True)
+    refusing = record.verdict.refusing_gates
+    if not refusing:
         return section("Gates", shown, anchor="gates")
-    note = _how_to_override(record, refusing)
+    # One command is enough as an example: each gate is overridden on its own.
+    note = _how_to_override(record, refusing[0])
     return section("Gates", shown, note, anchor="gates", class_="failed")
 
 
@@ -72,7 +75,7 @@ def _gate_row(gate: GateResult) -> tuple[str, ...]:
         short_line(gate.title, _LONGEST),
         _with_note(verdict(gate.answer), _why(gate)),
         short_line(gate.asked, _LONGEST),
-        _found(gate),
+        _found_value(gate),
         _baseline(gate),
         _margin(gate.margin),
     )
@@ -90,8 +93,8 @@ def _why(gate: GateResult) -> str:
     return "; ".join(filter(None, (reason, override)))
 
 
-def _found(gate: GateResult) -> Markup:
-    """The value; of an expression, those of its metrics."""
+def _found_value(gate: GateResult) -> Markup:
+    """The value; of an expression that has none, those of its metrics."""
     if gate.found is not None:
         return element("strong", measured(gate.found, gate.unit))
     values = [f"{name} = {number(value)}" for name, value in (gate.values or {}).items()]
