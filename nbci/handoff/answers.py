@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -133,7 +134,8 @@ def decode_lost(answer: Mapping[str, Any], consumers: Mapping[str, str]) -> tupl
 
     The changes are those to what parameters, imports and functions cells made.
     """
-    return tuple(_describe_lost(change, consumers) for change in answer.get("lost", ()))
+    describe = partial(_describe_lost, consumers=consumers)
+    return tuple(map(describe, answer.get("lost", ())))
 
 
 def _describe_lost(change: Mapping[str, str], consumers: Mapping[str, str]) -> str:

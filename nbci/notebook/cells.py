@@ -28,6 +28,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     @property
     def first_line(self) -> str:
         """The first line that is not blank, to recognise the cell by."""
+        # JupyterLab shows no numbers of cells: people find one by how it begins.
         for line in self.source.splitlines():
             if line.strip():
                 return line.strip()

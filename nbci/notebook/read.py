@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import PurePosixPath
-from typing import Any, Literal, cast
+from typing import Any, Literal, NoReturn, cast
 
 from nbci.errors import Location, UsageError
 from nbci.formatting.plain import conflict_line
+from nbci.formatting.text import multiline_string
 from nbci.light_imports import lean_import
 from nbci.notebook.cells import Cell, Notebook
 
 SUFFIXES = (".ipynb", ".py", ".md")
 
+# Languages by the names that their kernels' installers give to kernels, as patterns.
 _KERNELS = {
     "ir": "r",
     "bash": "bash",
@@ -61,7 +63,7 @@ def _parse_json(text: str, path: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         refuse_conflict(text, path)
         what = f"this is not JSON ({error.msg})"
-        # where the text ends too early, the parser's words mislead
+        # Where the text ends too early, the parser's words mislead.
         if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
             what = "the file is cut off"
         raise UsageError(
@@ -97,7 +99,7 @@ def _as_version_4(document: object, path: str) -> dict[str, Any]:
     version = None
     if isinstance(document, dict):
         version = document.get("nbformat")
-    # bool is a subclass of int in Python, and JSON may hold true here
+    # bool is a subclass of int in Python, and JSON may hold true here.
     if not isinstance(document, dict) or not isinstance(version, int) or isinstance(version, bool):
         raise UsageError(
             "this is JSON, but not a notebook: it has no `nbformat`",
@@ -119,7 +121,7 @@ def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
     nbformat = lean_import("nbformat")
     try:
         node = nbformat.reads(json.dumps(document), as_version=4)
-    # nbformat's converters raise whatever an odd old notebook makes them raise
+    # nbformat's converters raise whatever an odd old notebook makes them raise.
     except Exception as error:
         raise UsageError(
             f"nbformat {document['nbformat']} could not be upgraded to 4: {error}",
@@ -133,9 +135,9 @@ def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
     jupytext = lean_import("jupytext")
 
     try:
-        # only the suffix is given: which of its formats for it this is, jupytext guesses
+        # Only the suffix is given: which of its formats for it this is, jupytext guesses.
         node = jupytext.reads(text, fmt=suffix.removeprefix("."))
-    # jupytext raises several kinds, from YAML's to its own
+    # jupytext raises several kinds, from YAML's to its own.
     except Exception as error:
         raise UsageError(
             f"jupytext cannot read this as a notebook: {error}", where=Location(path)
@@ -147,10 +149,10 @@ def _from_document(document: dict[str, Any], path: str) -> Notebook:
     cells = document.get("cells")
     if not isinstance(cells, list) or not isinstance(document.get("metadata", {}), dict):
         _explain_invalid(document, path)
-    numbered = enumerate(cast("list[Any]", cells), start=1)
+    numbered = enumerate(cells, start=1)
     metadata = document.get("metadata", {})
-    spec = _mapping(metadata, "kernelspec")
-    info = _mapping(metadata, "language_info")
+    spec = _mapping_at(metadata, "kernelspec")
+    info = _mapping_at(metadata, "language_info")
     # Jupyter writes language_info when a notebook is run: other programs leave it out.
     language = info.get("name") or spec.get("language") or _language(str(spec.get("name")))
     return Notebook(
@@ -162,7 +164,7 @@ def _from_document(document: dict[str, Any], path: str) -> Notebook:
     )
 
 
-def _mapping(metadata: dict[str, Any], key: str) -> dict[str, Any]:
+def _mapping_at(metadata: dict[str, Any], key: str) -> dict[str, Any]:
     """What the metadata says under this key; nothing where it is no mapping."""
     found = metadata.get(key)
     if isinstance(found, dict):
@@ -196,23 +198,20 @@ def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell
         or not isinstance(raw.get("metadata", {}), dict)
     ):
         _explain_invalid(document, path, number)
-    raw = cast("dict[str, Any]", raw)
-    source = raw.get("source", "")
-    if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        source = "".join(source)
-    tags = raw.get("metadata", {}).get("tags", [])
-    if (
-        not isinstance(source, str)
-        or not isinstance(tags, list)
-        or not all(isinstance(tag, str) for tag in tags)
-    ):
+    source = multiline_string(raw.get("source", ""))
+    metadata = raw.get("metadata", {})
+    tags = metadata.get("tags", [])
+    is_list_of_texts = isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
+    if source is None or not is_list_of_texts:
         _explain_invalid(document, path, number)
     return Cell(
         number=number,
         kind=cast("Literal['code', 'markdown', 'raw']", raw["cell_type"]),
+        # Some editors on Windows write these: it is the same cell all the same.
         source=source.replace("\r\n", "\n"),
-        tags=tuple(tag.strip() for tag in tags if tag.strip()),
-        notebook_path=_notebook_path(raw.get("metadata", {})),
+        # People type tags by hand, with spaces around them.
+        tags=tuple(filter(None, map(str.strip, tags))),
+        notebook_path=_notebook_path(metadata),
     )
 
 
@@ -223,7 +222,7 @@ def _notebook_path(metadata: dict[str, Any]) -> str | None:
     return path.strip() or None
 
 
-def _explain_invalid(document: dict[str, Any], path: str, number: int | None = None) -> None:
+def _explain_invalid(document: dict[str, Any], path: str, number: int | None = None) -> NoReturn:
     """Raise what nbformat's own validation says.
 
     It is slow to import, so it is asked only when something is wrong.

@@ -83,12 +83,16 @@ class _Reading:
                 "split the cell, or write one tag `block:a;b` where the cell belongs to both",
             )
         # Kale's older dialect: one cell in several steps.
-        self.steps.extend(self.name(part) for part in value.split(";") if part)
+        self.steps += self.names(value)
 
     def prev(self, value: str) -> None:
         if not value:
             self.wrong("`prev:` names no step", "write `prev:NAME`")
-        self.after.extend(self.name(part) for part in value.split(";") if part)
+        self.after += self.names(value)
+
+    def names(self, value: str) -> list[str]:
+        """The names between semicolons, each checked."""
+        return list(map(self.name, filter(None, value.split(";"))))
 
     def name(self, value: str) -> str:
         value = value.strip()
@@ -217,7 +221,7 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
     for tag in cell.tags:
         before = dict(reading.settings)
         _read_tag(reading, tag)
-        # the last tag that sets a setting is the one that messages about it name
+        # The last tag that sets a setting is the one that messages about it name.
         for key, value in reading.settings.items():
             if before.get(key) != value:
                 reading.written[key] = tag
@@ -250,8 +254,8 @@ def _check_reference(reading: _Reading, cell: Cell) -> None:
             "a cell that refers to a notebook is no step", "give the step a cell of its own"
         )
     # Kale does not run the cell's own code, so code in it would be lost without a word.
-    lines = [line.strip() for line in cell.source.splitlines()]
-    if any(line and not line.startswith("#") for line in lines):
+    lines = filter(None, map(str.strip, cell.source.splitlines()))
+    if not all(line.startswith("#") for line in lines):
         reading.wrong(
             f"this cell refers to the notebook {cell.notebook_path}, "
             "and holds code of its own, which would not run",
@@ -286,6 +290,7 @@ def _read_tag(reading: _Reading, tag: str) -> None:
         reading.settings["agent"] = "gpu"
     elif colon and prefix in _PREFIXES:
         _PREFIXES[prefix](reading, value.strip())
+    # Tags are free text, and other tools have theirs: papermill, nbgrader, jupyter-book.
     elif tag not in _SPELLINGS:
         _refuse_misspelt(reading, tag)
 

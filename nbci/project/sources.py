@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 class Target(Struct, frozen=True, kw_only=True):
     """What a command works on.
 
-    `sources` maps each file read, relative to the root, to the digest of its bytes.
-
-    `linked`: a link in the project led to it.
+    `sources` maps each file read, relative to the root, to the digest of its bytes. `linked`: a
+    link in the project led to it.
     """
 
     project: Project
@@ -52,7 +51,7 @@ def read_target(name: str, folder: str | None = None) -> Target:
     """
     path = Path(name)
     if path.is_dir():
-        raise UsageError("this is a folder", hint=_inside(path), where=Location(name))
+        raise UsageError("this is a folder", hint=_hint_inside(path), where=Location(name))
     if not path.exists():
         raise UsageError("there is no such file", hint=did_you_mean(name), where=Location(name))
     place: str | None = None
@@ -62,30 +61,30 @@ def read_target(name: str, folder: str | None = None) -> Target:
         project = find_project(Path(folder))
         place = project.relative(Path(folder))
     relative = project.relative(path)
-    read_file = project_reader(project)
+    read_other_file = project_reader(project)
 
-    def read(file: str) -> bytes | None:
+    def read_file(file: str) -> bytes | None:
         # The target exists: where it is no regular file, reading it says what is wrong.
         if file == relative:
-            return _read(project.root / file, file)
-        return read_file(file)
+            return _read_bytes(project.root / file, file)
+        return read_other_file(file)
 
-    pipeline, sources = read_pipeline(relative, read, folder=place)
+    pipeline, sources = read_pipeline(relative, read_file, folder=place)
     return Target(
         project=project, pipeline=pipeline, sources=sources, linked=_is_linked(path, project.root)
     )
 
 
 def project_reader(project: Project) -> Callable[[str], bytes | None]:
-    """Gives the content of files by their paths from the project's root; None if not there."""
+    """A function that gives the content of a file by its path from the root; None if not there."""
 
-    def read(file: str) -> bytes | None:
+    def read_file(file: str) -> bytes | None:
         place = project.root / file
         if not place.is_file():
             return None
-        return _read(place, file)
+        return _read_bytes(place, file)
 
-    return read
+    return read_file
 
 
 def _is_linked(path: Path, root: Path) -> bool:
@@ -114,7 +113,7 @@ def read_pipeline(
         raise UsageError("there is no such file", where=Location(path))
     sources = {path: source_digest(data)}
     if suffix in SUFFIXES:
-        tagged = _unfolded(_understood(data, path, read, folder), read, sources)
+        tagged = _with_references(_read_tagged(data, path, read, folder), read, sources)
         return notebook_pipeline(tagged, path, folder), sources
     if folder is not None:
         raise UsageError(
@@ -122,6 +121,13 @@ def read_pipeline(
             hint="`cwd: project` in a pipeline file says it",
             where=Location(path),
         )
+    return _read_pipeline_file(data, path, read, sources), sources
+
+
+def _read_pipeline_file(
+    data: bytes, path: str, read: Callable[[str], bytes | None], sources: dict[str, str]
+) -> Pipeline:
+    """The pipeline; the digests of its notebooks are put into `sources`."""
     try:
         # Editors on Windows may begin a file with a byte order mark, which YAML need not see.
         text = data.decode("utf-8-sig")
@@ -130,17 +136,19 @@ def read_pipeline(
             f"this is not UTF-8 text (byte {error.start})", where=Location(path)
         ) from error
     document = read_document(text, path)
+
     notebooks = {}
     for notebook, where in notebook_paths(document):
         content = read(notebook)
         if content is None:
             raise UsageError(f"there is no notebook {notebook}", where=where)
         sources[notebook] = source_digest(content)
-        notebooks[notebook] = _unfolded(_understood(content, notebook, read), read, sources)
-    return compose(document, notebooks), sources
+        tagged = _read_tagged(content, notebook, read)
+        notebooks[notebook] = _with_references(tagged, read, sources)
+    return compose(document, notebooks)
 
 
-def _understood(
+def _read_tagged(
     data: bytes, path: str, read: Callable[[str], bytes | None], folder: str | None = None
 ) -> TaggedNotebook:
     """The notebook, with what its star imports of the project's own modules bind."""
@@ -151,7 +159,7 @@ def _understood(
     return replace(tagged, stars=stars)
 
 
-def _unfolded(
+def _with_references(
     tagged: TaggedNotebook, read: Callable[[str], bytes | None], sources: dict[str, str]
 ) -> TaggedNotebook:
     """The notebook with those that it refers to; their digests are put into `sources`."""
@@ -162,7 +170,7 @@ def _unfolded(
             where = tagged.notebook.where(tagged.notebook.cell(reference.cell))
             raise UsageError(f"there is no notebook {path}", hint=did_you_mean(path), where=where)
         sources[path] = source_digest(data)
-        others[path] = _understood(data, path, read)
+        others[path] = _read_tagged(data, path, read)
     return unfold(tagged, others)
 
 
@@ -190,18 +198,19 @@ def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, Ta
     for relative, digest in sources.items():
         path = project.root / relative
         where = Location(relative)
+        # No file of a plan is empty: the digest of nothing is never the one in the plan.
         data, problem = b"", "the file has gone"
         if path.exists():
-            data = _read(path, relative)
+            data = _read_bytes(path, relative)
             problem = "the file has changed since the plan was made"
         if source_digest(data) != digest:
             raise UsageError(problem, hint="plan and run again", where=where)
         if path.suffix in SUFFIXES:
-            notebooks[relative] = _understood(data, relative, project_reader(project))
+            notebooks[relative] = _read_tagged(data, relative, project_reader(project))
     return notebooks
 
 
-def _read(path: Path, shown: str) -> bytes:
+def _read_bytes(path: Path, shown: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
@@ -209,11 +218,12 @@ def _read(path: Path, shown: str) -> bytes:
 
 
 def source_digest(data: bytes) -> str:
-    """What tells one state of a notebook or pipeline file from another."""
+    """The digest (BLAKE2b) by which a notebook or pipeline file is seen to have changed."""
+    # Of Python itself, not the BLAKE3 of values: the files are few and small, imports cost more.
     return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
-def _inside(folder: Path) -> str:
+def _hint_inside(folder: Path) -> str:
     found: list[str] = []
     for pattern in ("*.yaml", "*.yml", "*.ipynb", "pipelines/*.yaml", "notebooks/*.ipynb"):
         found.extend(map(str, sorted(folder.glob(pattern))))

@@ -38,7 +38,7 @@ def targets_of(project: Project) -> list[str]:
 
 def did_you_mean(name: str) -> str | None:
     """The hint for a target that is not there: the one that was meant, or some that are there."""
-    # the name may lead into another project than the one that the command was typed in
+    # The name may lead into another project than the one that the command was typed in.
     here, there = find_project(Path.cwd()).root, find_project(Path(name)).root
     known = list(dict.fromkeys([*_all_targets(here), *_all_targets(there)]))
 
@@ -62,30 +62,38 @@ def did_you_mean(name: str) -> str | None:
 
 def _all_targets(root: Path) -> list[str]:
     """All pipelines and notebooks, in whatever form, as typed from the current folder."""
-    files = [*sorted(root.glob("*")), *sorted((root / "notebooks").glob("*"))]
-    texts = [path for path in files if path.suffix in SUFFIXES]
-    found = [*pipelines_in(root / "pipelines"), *notebooks_in(root), *texts]
+    found = [
+        *pipelines_in(root / "pipelines"),
+        *notebooks_in(root),
+        # Any .py or .md may be a notebook of jupytext: only where notebooks usually are.
+        *_files_in(root, SUFFIXES),
+        *_files_in(root / "notebooks", SUFFIXES),
+    ]
     return list(map(os.path.relpath, found))
 
 
 def pipelines_in(folder: Path) -> list[Path]:
     """The pipeline files in the folder."""
+    return _files_in(folder, PIPELINE_SUFFIXES)
+
+
+def _files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     found: list[Path] = []
     for path in folder.glob("*"):
-        if path.suffix in PIPELINE_SUFFIXES and path.is_file():
+        if path.suffix in suffixes and path.is_file():
             found.append(path)
     return sorted(found)
 
 
 def tagged_notebooks_in(folder: Path) -> list[Path]:
     """The notebooks in the folder and below it that have step tags."""
-    return [path for path in notebooks_in(folder) if _may_have_steps(path)]
+    return list(filter(_may_have_steps, notebooks_in(folder)))
 
 
 def notebooks_in(folder: Path) -> Iterator[Path]:
     """The notebooks in the folder and below it, but for those of tools and environments."""
     for top, folders, files in os.walk(folder):
-        # changed in place: os.walk goes down into the folders that are left in its list
+        # Changed in place: os.walk goes down into the folders that are left in its list.
         folders[:] = sorted(name for name in folders if not _is_skipped(top, name))
         for name in sorted(files):
             if name.endswith(".ipynb") and not name.startswith("."):
@@ -112,9 +120,11 @@ def _may_have_steps(path: Path) -> bool:
     if not any(f'"{prefix}' in text for prefix in _FIRST_CELL_PREFIXES):
         return False
     try:
-        tags: list[object] = []
         for cell in json.loads(text)["cells"]:
-            tags.extend(cell["metadata"].get("tags", ()))
+            for tag in cell["metadata"].get("tags", ()):
+                if str(tag).startswith(_FIRST_CELL_PREFIXES):
+                    return True
+    # It is damaged or half merged: whoever names it is told what is wrong with it.
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return True
-    return any(str(tag).startswith(_FIRST_CELL_PREFIXES) for tag in tags)
+    return False

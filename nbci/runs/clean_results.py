@@ -118,7 +118,7 @@ def _unneeded_in(
         results=tuple(results),
         values=(*_unneeded(cache.values, needed, before), *_left_behind(cache, before)),
         artifacts=tuple(_unneeded(cache.own.root, needed | _in_folders(cache.own, needed), before)),
-        environments=_environments(cache).unused(before),
+        environments=_environments(cache).find_unused(before),
     )
 
 

@@ -60,8 +60,9 @@ class Artifacts(Struct, frozen=True):
                     if not self.seen.holds(self.objects, ref.digest):
                         self.objects.add_bytes(ref.digest, listing_bytes(listing))
                         self.seen.trust(self.objects, ref.digest)
-                if self.objects.links[0] in ("hardlink", "symlink"):  # the files are links now
-                    index.placed(root / path, ref, listing)
+                # The files are links now, and so have other times than when they were digested.
+                if self.objects.links[0] in ("hardlink", "symlink"):
+                    index.note_placed(root / path, ref, listing)
                 return ref
         raise StepError(
             "the file changes while it is read",
@@ -75,8 +76,9 @@ class Artifacts(Struct, frozen=True):
         That it is whole is seen when it is used.
         """
         # Looked at only: a plan asks this of all steps, and reading models would take minutes.
-        if any(objects.path(ref.digest).is_file() for objects in (self.objects, *self.others)):
-            return True
+        for objects in (self.objects, *self.others):
+            if objects.path(ref.digest).is_file():
+                return True
         return self.elsewhere is not None and self.elsewhere.offers("files/md5", [ref.digest])
 
     def listing(self, digest: str) -> dict[str, str] | None:
@@ -86,15 +88,18 @@ class Artifacts(Struct, frozen=True):
         return read_listing(self.objects.path(digest))
 
     def lacking(self, digest: str) -> list[str]:
-        """The objects of an artifact that are not there, or damaged: those are removed.
+        """The objects of an artifact that are neither here nor to be had from elsewhere.
 
-        Others' are taken over.
+        Damaged ones are removed; those of other checkouts on this machine are taken over.
         """
         # The listing first, since without it nobody knows the files.
-        gone = self._lacking([digest])
-        if not gone and (listing := self.listing(digest)) is not None:
-            gone = self._lacking(dict.fromkeys(listing.values()))
-        return gone
+        gone = self._find_missing([digest])
+        if gone:
+            return gone
+        listing = self.listing(digest)
+        if listing is None:
+            return []
+        return self._find_missing(dict.fromkeys(listing.values()))
 
     def restore(self, root: Path, ref: FileRef, index: FileIndex) -> None:
         """Put an artifact whose objects are all here in its place.
@@ -114,7 +119,7 @@ class Artifacts(Struct, frozen=True):
                 self._update(place, listing, index.listing(place))
             else:
                 self._fill(place, listing)
-        index.placed(place, ref, listing)
+        index.note_placed(place, ref, listing)
 
     def _keep_file(self, digest: str, source: Path, quiet_since: int) -> None:
         if self.seen.holds(self.objects, digest):
@@ -134,20 +139,18 @@ class Artifacts(Struct, frozen=True):
             self.objects.remove(digest)
             raise Altered
 
-    def _lacking(self, digests: Iterable[str]) -> list[str]:
-        gone = [
-            digest
-            for digest in digests
-            if not self.seen.holds(self.objects, digest) and not self._taken(digest)
-        ]
-        return (
-            self.elsewhere.take_artifacts(self.objects, gone)
-            if gone and self.elsewhere is not None
-            else gone
-        )
+    def _find_missing(self, digests: Iterable[str]) -> list[str]:
+        missing = []
+        for digest in digests:
+            if not self.seen.holds(self.objects, digest) and not self._take_over(digest):
+                missing.append(digest)
+        # All at once: a remote answers many questions as quickly as one.
+        if missing and self.elsewhere is not None:
+            return self.elsewhere.take_artifacts(self.objects, missing)
+        return missing
 
-    def _taken(self, digest: str) -> bool:
-        """Take an object over from other checkouts of this machine."""
+    def _take_over(self, digest: str) -> bool:
+        """Whether one of the other checkouts of this machine had the object, which then is here."""
         # What is there under this name is damaged, or it would not be asked for.
         self.objects.remove(digest)
         for other in self.others:

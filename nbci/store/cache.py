@@ -84,9 +84,10 @@ class Cache:
         self.seen = Seen(root / "seen")
         self.elsewhere: Elsewhere | None = None
         self.own = Objects(root / "files" / "md5")
-        self.artifacts = Artifacts(
-            objects or self.own, self.seen, ((self.own,) if objects else ()) + others
-        )
+        if objects is None:
+            self.artifacts = Artifacts(self.own, self.seen, others)
+        else:
+            self.artifacts = Artifacts(objects, self.seen, (self.own, *others))
 
     @property
     def object_folders(self) -> tuple[Path, ...]:
@@ -108,7 +109,7 @@ class Cache:
 
     def artifacts_of(self, record: StepRecord) -> Artifacts:
         """Where the outs of a record lie: here, or where the checkout that made them keeps them."""
-        made = self._kept(record).get("objects")
+        made = self._read_kept(record).get("objects")
         if made is None or Path(made) == self.artifacts.objects.root:
             return self.artifacts
         return replace(self.artifacts, others=(*self.artifacts.others, Objects(Path(made))))
@@ -135,9 +136,10 @@ class Cache:
 
         What has changed since is seen.
         """
-        self._recent = {
-            record.key: (record, text) for record, text in results if record.key is not None
-        }
+        self._recent = {}
+        for record, text in results:
+            if record.key is not None:
+                self._recent[record.key] = record, text
         self._recent_ns = taken_ns
 
     def _is_settled(self, key: str) -> bool:
@@ -192,7 +194,7 @@ class Cache:
 
     def notebook_digest(self, record: StepRecord) -> str | None:
         """The digest of the executed notebook of a record that was kept."""
-        return self._kept(record).get("notebook")
+        return self._read_kept(record).get("notebook")
 
     def notebook_of(self, record: StepRecord, index: FileIndex) -> Path | None:
         """The executed notebook of a record that was kept, as it was then."""
@@ -202,7 +204,12 @@ class Cache:
             return None
         self.bring_values([digest])
         path = self.value_path(digest)
-        return path if path.is_file() and index.digest(path)[0] == digest else None
+        if not path.is_file():
+            return None
+        found, _ = index.digest(path)
+        if found != digest:
+            return None
+        return path
 
     def entry(self, record: StepRecord) -> Path:
         """The file of a record; names sort by time."""
@@ -217,7 +224,7 @@ class Cache:
         """Keep what was learnt of the objects for the next process."""
         self.seen.save()
 
-    def _kept(self, record: StepRecord) -> dict[str, str]:
+    def _read_kept(self, record: StepRecord) -> dict[str, str]:
         try:
             kept: dict[str, str] = json.loads(self.entry(record).with_suffix(".kept").read_bytes())
         except (OSError, ValueError):
@@ -235,6 +242,9 @@ def _cache_folder(environ: Mapping[str, str]) -> Path:
 
     Without a home that can be written to, in a private folder for temporary files.
     """
+    named = environ.get("NBCI_CACHE")
+    if named:
+        return Path(named)
     base = environ.get("XDG_CACHE_HOME")
     if base:
         return Path(base) / "nbci"
@@ -248,8 +258,7 @@ def _cache_folder(environ: Mapping[str, str]) -> Path:
 
 def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Cache:
     """The user's cache: `NBCI_CACHE`, else in the XDG cache folder; `objects` as in `Cache`."""
-    named = environ.get("NBCI_CACHE")
-    folder = Path(named) if named else _cache_folder(environ)
+    folder = _cache_folder(environ)
     if folder.exists() and not folder.is_dir():
         raise UsageError(
             "the cache is no folder", where=Location(str(folder)), hint="NBCI_CACHE names a folder"

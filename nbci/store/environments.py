@@ -1,4 +1,4 @@
-"""Python environments made from lock files: their keys, their places, which may go."""
+"""Keep the Python environments made from lock files: find them by key, remove the unused."""
 
 from __future__ import annotations
 
@@ -52,27 +52,26 @@ def environment_key(root: Path, name: str) -> str:
     Where the lock names folders, it also counts where these are, and the archives in them. Raises
     OSError when the lock cannot be read.
     """
-    digest = hashlib.blake2b(digest_size=16)
     facts = [platform.python_implementation(), platform.python_version(), sysconfig.get_platform()]
     for path in lock_files(root, name):
-        content = path.read_bytes()
-        facts.append(hashlib.blake2b(content, digest_size=16).hexdigest())
+        facts.append(_digest(path.read_bytes()))
         for option, value in _entries(path):
             if option in ("", *_PLACES) and "://" not in value and (root / value).is_dir():
                 facts += [str((root / value).resolve()), *_archives(root / value)]
-    digest.update(json.dumps(facts).encode())
-    return digest.hexdigest()
+    return _digest(json.dumps(facts).encode())
 
 
 def _archives(folder: Path) -> list[str]:
     """The wheels and source archives that lie in it, with their digests."""
-    found = sorted(
-        path for path in folder.iterdir() if path.is_file() and path.name.endswith(_ARCHIVES)
-    )
-    return [
-        f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}"
-        for path in found
-    ]
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name.endswith(_ARCHIVES):
+            found.append(f"{path.name} {_digest(path.read_bytes())}")
+    return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
@@ -83,17 +82,18 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
         return
     # Hashes stand on lines of their own, each behind a backslash.
     for line in text.replace("\\\n", " ").splitlines():
-        words = (
-            line.partition(" #")[0].replace("=", " ", 1).split()
-            if line.startswith("-")
-            else line.split()
-        )
+        words = line.split()
+        # `--find-links=DIR` is the same as `--find-links DIR`.
+        if line.startswith("-"):
+            words = line.partition(" #")[0].replace("=", " ", 1).split()
         if not words or words[0].startswith("#"):
             continue
-        if words[0].startswith("-"):
-            yield words[0], words[1] if len(words) > 1 else ""
-        else:
+        if not words[0].startswith("-"):
             yield "", words[0]
+        elif len(words) == 1:
+            yield words[0], ""
+        else:
+            yield words[0], words[1]
 
 
 class Environments:
@@ -113,7 +113,9 @@ class Environments:
             return None
         # The interpreter that it was made of may have been removed or replaced since.
         folder = self.root / key / str(name)
-        return folder if interpreter_of(folder).exists() else None
+        if not interpreter_of(folder).exists():
+            return None
+        return folder
 
     def try_hold(self, key: str, *, alone: bool) -> int | None:
         """Hold the environment so that it stays, or `alone`, to make or remove it.
@@ -123,22 +125,21 @@ class Environments:
         return try_lock(self.root / "locks" / key, shared=not alone)
 
     def begin(self, key: str) -> Path:
-        """A new folder to make it in.
+        """A new folder to make the environment in, which the caller holds alone.
 
-        Whoever asks holds it alone; what others left unfinished goes.
+        What others left unfinished is removed.
         """
         place = self.root / key
         with disk_errors(place):
             place.mkdir(parents=True, exist_ok=True)
             (place / _MADE).unlink(missing_ok=True)
-            for (
-                left
-            ) in place.iterdir():  # an installer that outlived its nbci may still write there
-                shutil.rmtree(left, ignore_errors=True)
+            for unfinished in place.iterdir():
+                # An installer that outlived its nbci may still write there.
+                shutil.rmtree(unfinished, ignore_errors=True)
             return Path(tempfile.mkdtemp(dir=place, prefix="env-"))
 
     def complete(self, key: str, folder: Path, lock: str) -> None:
-        """From now on it is used."""
+        """Let the environment be found from now on."""
         # The last thing written: an installation that was cut off has no such file.
         write_atomic(self.root / key / _MADE, json.dumps({"folder": folder.name, "lock": lock}))
 
@@ -147,7 +148,7 @@ class Environments:
         with suppress(OSError):
             os.utime(self.root / key / _MADE)
 
-    def unused(self, before: float) -> tuple[Path, ...]:
+    def find_unused(self, before: float) -> tuple[Path, ...]:
         """Those that were last made or used before that time, and that nobody holds."""
         found = []
         for place in sorted(self.root.glob("*")):
@@ -160,8 +161,8 @@ class Environments:
         return tuple(found)
 
     def remove_unused(self, before: float) -> None:
-        """Remove them."""
-        for place in self.unused(before):
+        """Remove those that `find_unused` finds."""
+        for place in self.find_unused(before):
             descriptor = self.try_hold(place.name, alone=True)
             if descriptor is None:
                 continue

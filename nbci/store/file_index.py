@@ -84,9 +84,8 @@ class FileIndex:
             if _signature(os.stat(path)) == before:
                 self._learn(self._path, name, (*before, read_at, digest))
                 return digest, size
-        return file_digest(
-            path
-        )  # it is being written all the time: this is what it was at some moment
+        # It is being written all the time: this is what it was at some moment.
+        return file_digest(path)
 
     def trust(self, path: Path, digest: str) -> None:
         """Remember the digest of a file that is named by it, and never changes.
@@ -114,7 +113,9 @@ class FileIndex:
                 return FileRef(path=path, digest=digest, bytes=found.st_size)
             digest, files = self._folder(place)
         except OSError as error:
-            shown = path if error.filename is None else os.path.relpath(error.filename, root)
+            shown = path
+            if error.filename is not None:
+                shown = os.path.relpath(error.filename, root)
             raise StepError(f"cannot be read: {error.strerror}", where=Location(shown)) from error
         return FileRef(
             path=path,
@@ -127,22 +128,21 @@ class FileIndex:
         """The MD5 of each file of a folder, by its path in it."""
         return {name: entry[5] for name, entry in self._folder(folder)[1].items()}
 
-    def placed(self, place: Path, ref: FileRef, listing: Mapping[str, str] | None) -> None:
+    def note_placed(self, place: Path, ref: FileRef, listing: Mapping[str, str] | None) -> None:
         """Remember an artifact just put into the workspace, which is what it should be."""
         if listing is None:
-            self._learn(self._path, f"md5:{place}", _written(place, ref.digest))
+            self._learn(self._path, f"md5:{place}", _entry_of(place, ref.digest))
             return
         path = self._table_of(place)
-        entries = {name: _written(place / name, digest) for name, digest in listing.items()}
+        entries = {name: _entry_of(place / name, digest) for name, digest in listing.items()}
         self._tables[path] = _Table(entries, ref.digest)
         self._changed.add(path)
 
     def save(self) -> None:
         """Keep what was learnt for the next process."""
         for path in self._changed:
-            with suppress(
-                UnicodeEncodeError
-            ):  # names that are no UTF-8 are looked at again each time
+            # Files whose names are no UTF-8 are read again each time.
+            with suppress(UnicodeEncodeError):
                 write_atomic(path, msgspec.json.encode(self._tables[path]))
         self._changed.clear()
 
@@ -213,7 +213,8 @@ def listing_digest(files: Mapping[str, str]) -> str:
 
 def listing_bytes(files: Mapping[str, str]) -> bytes:
     """A folder's listing to the byte as DVC writes it."""
-    return json.dumps([{"md5": files[name], "relpath": name} for name in sorted(files)]).encode()
+    entries = [{"md5": files[name], "relpath": name} for name in sorted(files)]
+    return json.dumps(entries).encode()
 
 
 def _stands(known: _Entry, now: tuple[int, int, int, int]) -> bool:
@@ -221,11 +222,13 @@ def _stands(known: _Entry, now: tuple[int, int, int, int]) -> bool:
 
     Two changes within one tick of the clock look alike: https://git-scm.com/docs/racy-git
     """
-    # HFS+, FAT and some network file systems have no fractions.
-    whole_seconds = now[2] % 1_000_000_000 == 0
-    return (
-        known[:4] == now and max(now[2:]) + (_COARSE_NS if whole_seconds else SETTLED_NS) < known[4]
-    )
+    if known[:4] != now:
+        return False
+    settled_ns = SETTLED_NS
+    # HFS+, FAT and some network file systems have no fractions of seconds.
+    if now[2] % 1_000_000_000 == 0:
+        settled_ns = _COARSE_NS
+    return max(now[2:]) + settled_ns < known[4]
 
 
 def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
@@ -235,17 +238,21 @@ def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
     """
     # A read-only file with links (an object in a workspace) gets a new time with each further link,
     # and would be read again after every run.
-    changed = found.st_ctime_ns if found.st_mode & 0o222 else 0
-    return found.st_ino, found.st_size, found.st_mtime_ns, changed
+    changed_ns = 0
+    if found.st_mode & 0o222:
+        changed_ns = found.st_ctime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns, changed_ns
 
 
-def _written(place: Path, digest: str) -> _Entry:
+def _entry_of(place: Path, digest: str) -> _Entry:
     """The state of a file that nbci put there.
 
     When its own time is old enough, whatever is written to it later shows.
     """
     now, signature = time.time_ns(), _signature(place.stat())
-    read_at = max(signature[2:]) + _COARSE_NS + 1 if signature[2] + _COARSE_NS < now else now
+    read_at = now
+    if signature[2] + _COARSE_NS < now:
+        read_at = max(signature[2:]) + _COARSE_NS + 1
     return (*signature, read_at, digest)
 
 

@@ -35,14 +35,15 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
     InfrastructureError when the disk refuses; the old content then stands.
     """
-    content = data.encode("utf-8", errors="surrogatepass") if isinstance(data, str) else data
+    if isinstance(data, str):
+        data = data.encode("utf-8", errors="surrogatepass")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder: a rename is atomic only within a file system.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.write(data)
             # mkstemp lets only the owner read, and a CI serves reports as another user.
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
@@ -66,7 +67,8 @@ def link_or_copy(source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, target)
-        except FileExistsError:  # another process was quicker
+        # Another process was quicker.
+        except FileExistsError:
             return
         except OSError:
             shutil.copyfile(source, target)
@@ -100,8 +102,11 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The file stays: removing it would let two processes lock two files of one name.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    kind = fcntl.LOCK_EX
+    if shared:
+        kind = fcntl.LOCK_SH
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -71,7 +71,7 @@ class Objects(Struct, frozen=True):
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Keep these bytes, whose digest the caller knows."""
-        with self._writing(name) as temporary:
+        with self._new_object(name) as temporary:
             temporary.write_bytes(data)
 
     def add_file(self, name: str, source: Path) -> bool:
@@ -83,23 +83,27 @@ class Objects(Struct, frozen=True):
         place as a link.
         """
         # A link to a link would depend on the file that the first leads to.
-        wanted = self.links[0] if not source.is_symlink() else "copy"
-        with self._writing(name) as temporary:
+        wanted = self.links[0]
+        if source.is_symlink():
+            wanted = "copy"
+        with self._new_object(name) as temporary:
             # For symlinks, too: the file itself becomes the object, without a copy of its bytes.
-            linked = wanted in ("hardlink", "symlink") and _tried(os.link, source, temporary)
-            copied = not linked and not (wanted == "reflink" and _tried(_clone, source, temporary))
+            linked = wanted in ("hardlink", "symlink") and _try_link(os.link, source, temporary)
+            copied = not linked and not (
+                wanted == "reflink" and _try_link(_clone, source, temporary)
+            )
             if copied:
                 _copy(source, temporary, name)
         if wanted == "symlink":
             with disk_errors(source):
-                _put(source, lambda place: os.symlink(self.path(name), place))
+                _replace(source, lambda place: os.symlink(self.path(name), place))
         return copied
 
     def adopt(self, name: str, source: Path) -> None:
         """Keep the file of another such folder."""
-        with self._writing(name) as temporary:
+        with self._new_object(name) as temporary:
             # Its bytes may be large, and the other checkout keeps them read-only.
-            if not (_tried(_clone, source, temporary) or _tried(os.link, source, temporary)):
+            if not (_try_link(_clone, source, temporary) or _try_link(os.link, source, temporary)):
                 shutil.copyfile(source, temporary)
 
     def place(self, name: str, target: Path, *, fresh: bool = False) -> None:
@@ -114,7 +118,7 @@ class Objects(Struct, frozen=True):
             if fresh:
                 self._link(source, target)
             else:
-                _put(target, lambda place: self._link(source, place))
+                _replace(target, lambda place: self._link(source, place))
 
     def remove(self, name: str) -> None:
         """Forget an object."""
@@ -123,7 +127,7 @@ class Objects(Struct, frozen=True):
 
     def _link(self, source: Path, place: Path) -> None:
         for kind in self.links:
-            if kind != "copy" and not _tried(_MAKE[kind], source, place):
+            if kind != "copy" and not _try_link(_MAKE[kind], source, place):
                 continue
             if kind == "copy":
                 shutil.copyfile(source, place)
@@ -139,7 +143,7 @@ class Objects(Struct, frozen=True):
         )
 
     @contextlib.contextmanager
-    def _writing(self, name: str) -> Iterator[Path]:
+    def _new_object(self, name: str) -> Iterator[Path]:
         """A place to write an object to.
 
         It gets its name when that went well, and else leaves nothing.
@@ -151,9 +155,8 @@ class Objects(Struct, frozen=True):
                 self._make_folder(target.parent)
             try:
                 yield temporary
-                with contextlib.suppress(
-                    PermissionError
-                ):  # another user's file, linked: it is whole all the same
+                # Of another user's file, linked: it is whole all the same.
+                with contextlib.suppress(PermissionError):
                     os.chmod(temporary, OBJECT_MODE)
                 os.replace(temporary, target)
             except BaseException:
@@ -168,7 +171,7 @@ class Objects(Struct, frozen=True):
                 folder.chmod(0o2775)
 
 
-def _tried(link: Callable[[Path, Path], None], source: Path, place: Path) -> bool:
+def _try_link(link: Callable[[Path, Path], None], source: Path, place: Path) -> bool:
     """Whether the file systems let one be made; a full disk is no such answer."""
     try:
         link(source, place)
@@ -212,8 +215,8 @@ def _copy(source: Path, place: Path, name: str) -> None:
         raise Altered
 
 
-def _put(target: Path, make: Callable[[Path], None]) -> None:
-    """Replace what stands there as a whole."""
+def _replace(target: Path, make: Callable[[Path], None]) -> None:
+    """Replace what stands at a place as a whole, with what `make` makes beside it."""
     temporary = _beside(target)
     try:
         make(temporary)

@@ -90,9 +90,9 @@ def test_what_is_held_stays(tmp_path: Path) -> None:
     held = environments.try_hold("held", alone=False)
     assert held is not None
     assert environments.try_hold("held", alone=True) is None
-    assert environments.unused(time.time() - 1000) == ()
+    assert environments.find_unused(time.time() - 1000) == ()
     environments.remove_unused(SOON)
     assert environments.find("held") is not None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["held", "locks"]
     os.close(held)
-    assert [path.name for path in environments.unused(SOON)] == ["held"]
+    assert [path.name for path in environments.find_unused(SOON)] == ["held"]
