@@ -304,10 +304,11 @@ def _escaped_forms(secret: str) -> set[str]:
 
 
 def _quoted_forms(secret: str) -> set[str]:
+    as_bytes = _as_bytes(secret)
     quoted = {
-        urllib.parse.quote(secret, safe=""),
-        urllib.parse.quote(secret),
-        urllib.parse.quote_plus(secret),
+        urllib.parse.quote(as_bytes, safe=""),
+        urllib.parse.quote(as_bytes),
+        urllib.parse.quote_plus(as_bytes),
     }
     # Python writes `%2F`, other programs `%2f`.
     return quoted | {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}

@@ -86,6 +86,13 @@ def test_a_secret_within_base64_is_masked_whole_and_in_two_chunks(
     assert "***" in shown
 
 
+def test_a_secret_that_is_no_utf_8_is_masked() -> None:
+    """As `os.environ` has the value of a variable that holds such bytes."""
+    mask = Mask(["pass\udcffword"])
+
+    assert mask.text("pass\udcffword, pass%FFword") == "***, ***"
+
+
 def test_other_encodings() -> None:
     mask = Mask(['p<ss>/w"rd+1'])
 
