@@ -9,7 +9,7 @@ _CONFLICT = re.compile(r"^<<<<<<< .*$(?=[\s\S]*^=======$[\s\S]*^>>>>>>> )", re.M
 
 def conflict_line(text: str) -> int | None:
     """The line, from 1, of the first merge conflict; None where no whole conflict is."""
-    # The pattern looks ahead to the end at every line of "<<<<<<<": not where it cannot match.
+    # For each "<<<<<<<" the pattern searches to the end of the text: only where it may match.
     if "\n>>>>>>> " not in text:
         return None
     match = _CONFLICT.search(text.replace("\r\n", "\n"))

@@ -61,13 +61,13 @@ _RESTORE_HINT = (
 )
 
 
-def decode_load(answer: Mapping[str, Any], givers: Mapping[str, str]) -> Refusal | None:
+def decode_load(answer: Mapping[str, Any], sources: Mapping[str, str]) -> Refusal | None:
     """Return why values were not loaded, or None when all were.
 
-    `givers` maps names to the steps that gave them. Raises IntegrityError when a file is missing
+    `sources` maps names to the steps that gave them. Raises IntegrityError when a file is missing
     or altered.
     """
-    names = ", ".join(_name_with_giver(name, givers) for name in answer.get("names", ()))
+    names = ", ".join(_name_with_source(name, sources) for name in answer.get("names", ()))
 
     # A file that is not what its digest says is no fault of the notebook's code: it is an error of
     # integrity, not a refusal of the step.
@@ -193,7 +193,7 @@ def _consumer_clause(name: str, consumers: Mapping[str, str]) -> str:
     return f", which step `{consumers[name]}` needs"
 
 
-def _name_with_giver(name: str, givers: Mapping[str, str]) -> str:
-    if name not in givers:
+def _name_with_source(name: str, sources: Mapping[str, str]) -> str:
+    if name not in sources:
         return f"`{name}`"
-    return f"`{name}` (from step `{givers[name]}`)"
+    return f"`{name}` (from step `{sources[name]}`)"

@@ -13,9 +13,9 @@ class ValueRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     `object` is the digest of the file that holds it, together with its alias `group`. `refs` are
     names of what the notebook's parameters, imports and functions cells made and the bytes only
-    name: whoever loads the value must have run their definitions. `reads` are names that functions
-    in it look up when they are called. `called`: it differs from what those cells made only in how
-    often cached functions were called. `type` is the qualified type name, for people.
+    name: a kernel that loads the value must have run their definitions. `reads` are names that
+    functions in it look up when they are called. `called`: it differs from what those cells made
+    only in how often cached functions were called. `type` is the qualified type name, for people.
     """
 
     name: str

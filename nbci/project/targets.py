@@ -124,7 +124,7 @@ def _may_have_steps(path: Path) -> bool:
             for tag in cell["metadata"].get("tags", ()):
                 if str(tag).startswith(_FIRST_CELL_PREFIXES):
                     return True
-    # It is damaged or half merged: whoever names it is told what is wrong with it.
+    # It is damaged or half merged: the command that reads it will say what is wrong.
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return True
     return False

@@ -56,14 +56,14 @@ class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A release.
+    """A release: what was promoted, made by which run of which commit, and how it was judged.
 
     `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of
     the run's records, which `seal_signature` signs (an SSH signature) where the run was signed.
-    `metrics` are those of the run by full name, `declared` what the pipeline said of them (unit,
-    direction), `verdict` what the gates said. `details` is what was found out when the model was
-    tried: its framework, signature, how it answered.
+    `metrics` are those of the run by full name, `declared` their units and directions as the
+    pipeline has them, `verdict` what the gates answered. `details` is what was found when the
+    model was tried: its framework, signature, how it answered.
     """
 
     model: str

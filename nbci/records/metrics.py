@@ -84,12 +84,12 @@ def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | Non
     for full_name in record.metrics:
         # A pipeline may declare a metric without its step.
         known.add(full_name.rpartition(":")[2])
-    gone = [name for name in declared if name not in known]
-    if not gone:
+    missing = [name for name in declared if name not in known]
+    if not missing:
         return None
     listing = f"the run's metrics are: {', '.join(record.metrics) or 'none'}"
     return Failure(
         kind="missing",
-        message=f"the pipeline declares the metric {', '.join(gone)}, which no step produced",
-        hint=spelling_hint(gone[0], known, listing),
+        message=f"the pipeline declares the metric {', '.join(missing)}, which no step produced",
+        hint=spelling_hint(missing[0], known, listing),
     )

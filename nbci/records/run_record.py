@@ -181,7 +181,7 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
     @property
     def ended_well(self) -> bool:
-        """Whether the step has a result to build on: of its own, or an earlier one."""
+        """Whether the step has a result to build on: it passed, or an earlier one was reused."""
         return self.result in _ENDED_WELL
 
     @property
@@ -194,7 +194,7 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
     @property
     def outcome(self) -> StepOutcome:
-        """What people are told that became of it: a step that was stopped did not fail."""
+        """The result as people are shown it: a step that was stopped did not fail."""
         if self.failure is not None and self.failure.kind == "interrupted":
             return "interrupted"
         return self.result
@@ -259,7 +259,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 
     @property
     def outcome(self) -> RunOutcome:
-        """What people are told that became of it: a run that a gate refused did not pass."""
+        """The result as people are shown it: a run that a gate refused did not pass."""
         if self.result == "passed" and self.verdict is not None and self.verdict.refuses:
             return "refused"
         return self.result

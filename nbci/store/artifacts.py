@@ -93,9 +93,9 @@ class Artifacts(Struct, frozen=True):
         Damaged ones are removed; those of other checkouts on this machine are taken over.
         """
         # The listing first, since without it nobody knows the files.
-        gone = self._find_missing([digest])
-        if gone:
-            return gone
+        missing = self._find_missing([digest])
+        if missing:
+            return missing
         listing = self.listing(digest)
         if listing is None:
             return []

@@ -181,7 +181,7 @@ class Cache:
         link_or_copy(notebook, self.value_path(digest))
         place = self.entry(record)
         kept = {"notebook": digest, "objects": str(self.artifacts.objects.root)}
-        # The record comes last: whoever finds it finds all that belongs to it.
+        # The record comes last, so that what belongs to it is there once it is found.
         write_atomic(place.with_suffix(".kept"), json.dumps(kept))
         write_atomic(place, to_json_line(record))
 

@@ -19,7 +19,7 @@ def place_inside(root: Path, path: str) -> Path:
 
     IntegrityError where that is not in the project, or leaves it through a link.
     """
-    # The last part may be a link: it is replaced. The folders above it are gone through.
+    # The last part may be a link, which is replaced. Links among the folders above are followed.
     place = root / path
     if leaves_project(path) or not _is_within(
         os.path.realpath(place.parent), os.path.realpath(root)

@@ -41,8 +41,8 @@ _NEEDS_MORE = re.compile(
 )
 _HIDES = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|grid-template", re.IGNORECASE)
 # What Python's `repr` says of an object that has no text of its own.
-_NO_WORDS = re.compile(r"\s*<[\w.]+(?: (?:object|size|at)\b[^>]*)?>\s*")
-_TELLS = re.compile(r"<(?:table|img|pre|ul|ol|p|h[1-6])\b")
+_NAME_OF_OBJECT = re.compile(r"\s*<[\w.]+(?: (?:object|size|at)\b[^>]*)?>\s*")
+_HAS_CONTENT = re.compile(r"<(?:table|img|pre|ul|ol|p|h[1-6])\b")
 
 
 def interactive_kinds(data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -85,8 +85,8 @@ def needs_more(html: str) -> bool:
 
 
 def is_readable_alone(shown: str) -> bool:
-    """Whether sanitised HTML still tells something where the script in it was left out."""
-    return bool(_TELLS.search(shown))
+    """Whether sanitised HTML has content to read although the script in it was left out."""
+    return bool(_HAS_CONTENT.search(shown))
 
 
 def is_better_plain(data: Mapping[str, Any]) -> bool:
@@ -108,4 +108,4 @@ def is_better_plain(data: Mapping[str, Any]) -> bool:
 
 def is_wordless(text: str) -> bool:
     """Whether the text is only the name of an object, as `<IPython.core.display.HTML object>`."""
-    return not text.strip() or bool(_NO_WORDS.fullmatch(text))
+    return not text.strip() or bool(_NAME_OF_OBJECT.fullmatch(text))

@@ -44,32 +44,32 @@ def counts(lines: Iterable[str]) -> tuple[int, int]:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
-    gone: list[str] = []
+    removed: list[str] = []
     for sign, group in groupby(lines, key=lambda line: line[:1]):
         block = list(group)
         # Only added lines directly behind removed ones count as their replacement.
         if sign != "+":
-            yield from _compare_lines(gone, [])
-            gone = []
+            yield from _compare_lines(removed, [])
+            removed = []
         match sign:
             case "-":
-                gone = block
+                removed = block
             case "+":
-                yield from _compare_lines(gone, block)
-                gone = []
+                yield from _compare_lines(removed, block)
+                removed = []
             case "@":
                 yield from filter(None, map(_hunk, block))
             case _:
                 yield fragment(*(f"{_shorten(line)}\n" for line in block))
-    yield from _compare_lines(gone, [])
+    yield from _compare_lines(removed, [])
 
 
-def _compare_lines(gone: Sequence[str], come: Sequence[str]) -> Iterator[Markup]:
+def _compare_lines(removed: Sequence[str], added: Sequence[str]) -> Iterator[Markup]:
     """Removed lines and the lines that replaced them.
 
     The words of lines that are alike are compared.
     """
-    old, new = _without_signs(gone), _without_signs(come)
+    old, new = _without_signs(removed), _without_signs(added)
     pairs = _pairs_of_lines(old, new)
     yield from _marked_lines("del", "-", old, new, pairs)
     pairs_from_new = {after: before for before, after in pairs.items()}
@@ -91,16 +91,16 @@ def _marked_lines(
         yield element(tag, sign, shown, "\n")
 
 
-def _pairs_of_lines(gone: Sequence[str], come: Sequence[str]) -> dict[int, int]:
+def _pairs_of_lines(removed: Sequence[str], added: Sequence[str]) -> dict[int, int]:
     """Which line became which, by their indexes, in order."""
-    if not gone or not come or len(gone) * len(come) > _PAIRS:
+    if not removed or not added or len(removed) * len(added) > _PAIRS:
         return {}
     found: dict[int, int] = {}
     begin = 0
-    for at, old in enumerate(gone):
+    for at, old in enumerate(removed):
         best, where = 0.0, 0
-        for number in range(begin, len(come)):
-            ratio = _ratio(old, come[number])
+        for number in range(begin, len(added)):
+            ratio = _ratio(old, added[number])
             # Of equally similar lines, the first.
             if ratio > best:
                 best, where = ratio, number
