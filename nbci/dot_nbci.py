@@ -1,4 +1,4 @@
-"""Names of the folder `.nbci`, where nbci keeps what belongs to a project, and of its parts.
+"""Names of the folder `.nbci`, where nbci keeps what belongs to a project, and of lock files.
 
 A module below all rooms, because `git` and the quick look for an unchanged run need the names too,
 and must not import `config`, which reads the project's settings.
@@ -21,3 +21,11 @@ INDEX_FILE: Final = f"{NBCI_FOLDER}/index.sqlite"
 
 TEMPORARY_PREFIX: Final = ".nbci-"
 """How the names of files begin that are written beside their final place, and then renamed."""
+
+
+def lock_file(name: str) -> str:
+    """The name of the file that is the lock of what has this name, in any folder of locks.
+
+    A name may hold slashes, and be longer than the name of a file: its end is what differs most.
+    """
+    return f"{name.replace('/', '%')[-200:]}.lock"

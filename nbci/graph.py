@@ -118,6 +118,19 @@ def reachable(starts: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[
     return seen
 
 
+def last_of(names: Iterable[str], after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Those of the nodes that none of the others comes after, each once, in the order given.
+
+    >>> last_of(["load", "train"], {"load": [], "train": ["load"]})
+    ('train',)
+    """
+    candidates = tuple(dict.fromkeys(names))
+    before_others: set[str] = set()
+    for name in candidates:
+        before_others |= reachable(after[name], after)
+    return tuple(name for name in candidates if name not in before_others)
+
+
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
     """A cycle as its nodes in order, or None when there is none.
 

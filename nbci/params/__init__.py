@@ -8,9 +8,7 @@ from __future__ import annotations
 from nbci.params.declared import (
     CodeName,
     Declared,
-    OverriddenCells,
     declared_parameters,
-    override_cells,
 )
 from nbci.params.merge import (
     Assignment,
@@ -20,6 +18,7 @@ from nbci.params.merge import (
     assigned_values,
     bind,
 )
+from nbci.params.override import OverriddenCells, override_cells
 from nbci.params.parameter import BoundParameter, Parameter
 from nbci.params.types import ParameterType
 

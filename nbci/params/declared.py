@@ -1,22 +1,20 @@
-"""Reads the parameters that parameters cells declare, and writes those cells for other values."""
+"""Reads the parameters that parameters cells declare, by literals that they assign."""
 
 from __future__ import annotations
 
 import ast
 import re
 import warnings
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from nbci.errors import Location, UsageError
-from nbci.params.inject import translation
 from nbci.params.parameter import Parameter
 from nbci.params.types import MismatchError, conform, type_annotated, type_named, type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from nbci.params.types import ParameterType
 
@@ -69,17 +67,6 @@ class Declared(Struct, frozen=True, kw_only=True):
         return tuple(parameter.name for parameter in self.parameters)
 
 
-class OverriddenCells(Struct, frozen=True, kw_only=True):
-    """Parameters cells to run for given overrides: numbers and sources, then `injected`.
-
-    Running the cells and then `injected` is running the original with the literals replaced in
-    place.
-    """
-
-    cells: tuple[tuple[int, str], ...]
-    injected: str | None
-
-
 def declared_parameters(
     cells: Sequence[tuple[int, str]], *, path: str = "notebook", language: str = "python"
 ) -> Declared:
@@ -113,91 +100,6 @@ def declared_parameters(
         cells=tuple(cells),
         statements=tuple(reader.statements),
     )
-
-
-def override_cells(
-    declared: Declared, overrides: Mapping[str, Any], *, kernel_name: str = ""
-) -> OverriddenCells:
-    """The cells to run so that `overrides` hold, in the order that the author wrote.
-
-    Code after the first overridden literal moves behind the injected values, so it sees them and
-    runs once. Overrides of names that no cell assigns come first.
-    """
-    if not overrides:
-        return OverriddenCells(cells=declared.cells, injected=None)
-    moved_from = _first_moved(declared.statements, overrides)
-    if moved_from is None:
-        injected = translation(overrides, language=declared.language, kernel_name=kernel_name)
-        return OverriddenCells(cells=declared.cells, injected=injected)
-
-    kept, moved = declared.statements[:moved_from], declared.statements[moved_from:]
-    assigned_later = _literal_names(moved) - _literal_names(kept)
-    first = {name: value for name, value in overrides.items() if name not in assigned_later}
-
-    # Python takes imports from __future__ only before all other statements of a cell.
-    parts = [statement.text for statement in moved if statement.future]
-    parts.append(translation(first, language=declared.language, kernel_name=kernel_name))
-    for statement in moved:
-        parts += _overridden_texts(statement, overrides, kernel_name)
-    injected = "\n".join(part.rstrip("\n") for part in parts)
-    return OverriddenCells(cells=_remaining_cells(declared, kept), injected=injected)
-
-
-def _literal_names(statements: Iterable[Statement]) -> set[str]:
-    names: set[str] = set()
-    for statement in statements:
-        names.update(statement.literals)
-    return names
-
-
-def _first_moved(statements: Sequence[Statement], overrides: Mapping[str, Any]) -> int | None:
-    """The first code that stands after an overridden literal: from there on everything moves."""
-    seen = False
-    for index, statement in enumerate(statements):
-        if seen and not statement.literals:
-            return index
-        seen = seen or any(name in overrides for name in statement.literals)
-    return None
-
-
-def _overridden_texts(
-    statement: Statement, overrides: Mapping[str, Any], kernel_name: str
-) -> list[str]:
-    """What runs in the place of the statement: its text, or the override, or both."""
-    if statement.future:
-        return []
-    replaced = {name: overrides[name] for name in statement.literals if name in overrides}
-    if not replaced:
-        return [statement.text]
-    text = translation(replaced, language="python", kernel_name=kernel_name, comment=None)
-    if len(replaced) == len(statement.literals):
-        return [text]
-    # `a = b = 1` with only `a` overridden still has to bind `b`.
-    return [statement.text, text]
-
-
-def _remaining_cells(declared: Declared, kept: Sequence[Statement]) -> tuple[tuple[int, str], ...]:
-    """The cells with those of their statements that stay; an untouched cell as it was written."""
-    totals = Counter(statement.cell for statement in declared.statements)
-    cells = []
-    for number, source in declared.cells:
-        statements = [statement for statement in kept if statement.cell == number]
-        if len(statements) == totals[number]:
-            cells.append((number, source))
-        else:
-            cells.append((number, _source_of(statements)))
-    return tuple(cells)
-
-
-def _source_of(statements: Iterable[Statement]) -> str:
-    text = ""
-    for statement in statements:
-        if statement.joined:
-            text += "; "
-        elif text:
-            text += "\n"
-        text += statement.text
-    return text
 
 
 class _PythonReader:
@@ -268,6 +170,7 @@ class _PythonReader:
             targets, value, annotation = [node.target], node.value, node.annotation
         else:
             return []
+        # `a, b = 1, 2` and `settings["C"] = 1` assign to no single name: that is code.
         names = [target.id for target in targets if isinstance(target, ast.Name)]
         if len(names) < len(targets) or not _is_literal(value):
             return []
@@ -344,7 +247,7 @@ def _is_literal(node: ast.expr) -> bool:
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=value)):
             return isinstance(value, int | float) and not isinstance(value, bool)
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return all(_is_literal(item) for item in items)
+            return all(map(_is_literal, items))
         case ast.Dict(keys=keys, values=values):
             return all(map(_is_literal_key, keys)) and all(map(_is_literal, values))
         case _:

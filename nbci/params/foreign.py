@@ -15,6 +15,8 @@ from nbci.params.types import type_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# `let x = 1` of JavaScript, `val x = 1` of Scala, `x <- 1` of R, `$x = 1` of PowerShell, `x=1` of
+# bash; behind it a comment, which is the parameter's help.
 _ASSIGNMENT = re.compile(
     r"""^\s*(?:(?:let|var|val|const|local|export|declare|readonly)\s+)*
         \$?(?P<name>[A-Za-z_][\w.]*)\s*(?::\s*\w+\s*)?(?:<-|:=|=)\s*

@@ -113,6 +113,7 @@ def _refuse_untranslatable(translator: Any, name: str, value: Any, language: str
             raise UsageError(
                 f"the parameter {name!r} is a {type(inner).__name__}, which {language} cannot take"
             )
+        # An array of bash holds texts only.
         elif isinstance(inner, list) and depth and translator.__name__ == "BashTranslator":
             raise UsageError(
                 f"the parameter {name!r} is a list in a list, which {language} cannot take"

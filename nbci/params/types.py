@@ -74,6 +74,7 @@ def type_of(value: Any) -> ParameterType:
         dict: "dict",
         tuple: "tuple",
     }
+    # by the exact type: a bool is an int, too, in Python
     return ParameterType(kind=names.get(type(value), "any"), optional=value is None)
 
 
@@ -143,6 +144,7 @@ def _union(members: list[ast.expr]) -> ParameterType | None:
     if len(kinds) > 1 and kinds != {"int", "float"}:
         return ParameterType(kind="any", optional=optional)
     chosen = known[0]
+    # A float parameter takes each int as well, and turns it into a float.
     for found in reversed(known):
         if found.kind == "float":
             chosen = found
@@ -232,10 +234,10 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _mismatch(value: Any, wanted: ParameterType) -> MismatchError:
-    return MismatchError(f"{wanted}, not {_shown(value)}")
+    return MismatchError(f"{wanted}, not {_short_repr(value)}")
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     shown = repr(value)
     if len(shown) <= 60:
         return shown
@@ -358,5 +360,7 @@ def _structure_of(text: str) -> Any:
     except UsageError as error:
         # Such a text was meant as structure, and has a mistake that is worth telling.
         if text.lstrip().startswith(("[", "{", '"', "'")):
-            raise MismatchError(f"JSON or YAML, not {_shown(text)} ({error.message})") from error
+            raise MismatchError(
+                f"JSON or YAML, not {_short_repr(text)} ({error.message})"
+            ) from error
         return text

@@ -72,6 +72,11 @@ class Step(Struct, frozen=True, kw_only=True):
     composition: str = ""
 
     @property
+    def writes(self) -> tuple[str, ...]:
+        """The paths that it declares to write: its outs, and files that hold its metrics."""
+        return (*self.outs, *self.metrics)
+
+    @property
     def wants_gpu(self) -> bool:
         """Whether the step asks for a GPU: its agent is, or names among others, `gpu`."""
         if self.agent is None:

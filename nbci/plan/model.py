@@ -105,6 +105,11 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     report: bool = True
     parts: tuple[Part, ...] = ()
 
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The paths that it declares to write: its outs, and files that hold its metrics."""
+        return (*self.outs, *self.metrics)
+
 
 class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A statement of imports and functions cells that values may refer to; its part of a key.
@@ -189,6 +194,14 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     def edges(self) -> dict[str, tuple[str, ...]]:
         """For each step those that it comes after."""
         return edges_of(self.steps)
+
+    @property
+    def writes(self) -> list[str]:
+        """The paths that its steps declare to write."""
+        paths: list[str] = []
+        for step in self.steps:
+            paths += step.writes
+        return paths
 
     def step(self, name: str) -> PlannedStep:
         """The step of that name; KeyError when there is none."""

@@ -265,6 +265,11 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
         return self.result
 
     @property
+    def param_values(self) -> dict[str, Any]:
+        """The values of the run's parameters, by name."""
+        return {param.name: param.value for param in self.params}
+
+    @property
     def metrics(self) -> dict[str, float]:
         """Every metric of the run by its full name, `step:metric`."""
         values = {}

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
+from nbci.dot_nbci import lock_file
 from nbci.errors import InfrastructureError, Location
 
 if TYPE_CHECKING:
@@ -85,11 +86,8 @@ def remove(path: Path) -> None:
 
 
 def lock_path(folder: Path, name: str) -> Path:
-    """The lock file, in that folder, of what has this name.
-
-    A name may hold slashes, and be longer than the name of a file: its end is what differs most.
-    """
-    return folder / f"{name.replace('/', '%')[-200:]}.lock"
+    """The lock file, in that folder, of what has this name."""
+    return folder / lock_file(name)
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:

@@ -153,7 +153,7 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(found for key, item in inner for found in _paths(item, (*path, key)))]
 
 
-def _told(read: Callable[[str, str], YamlText], text: str) -> str:
+def _outcome(read: Callable[[str, str], YamlText], text: str) -> str:
     """All that a reader says of a text, or its complaint."""
     try:
         document = read(text, "x.yaml")
@@ -187,7 +187,7 @@ pieces = st.sampled_from([
 @example("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
 @example("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2))
 def test_what_is_read_quickly_is_what_is_read_with_care(text: str) -> None:
-    assert _told(read_yaml, text) == _told(read_carefully, text)
+    assert _outcome(read_yaml, text) == _outcome(read_carefully, text)
 
 
 @given(plain, st.booleans())
@@ -195,4 +195,4 @@ def test_what_yaml_writes_is_read_the_same_both_ways(value: Any, flow: bool) -> 
     import yaml
 
     text = yaml.safe_dump(value, default_flow_style=flow)
-    assert _told(read_yaml, text) == _told(read_carefully, text)
+    assert _outcome(read_yaml, text) == _outcome(read_carefully, text)
