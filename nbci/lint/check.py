@@ -14,7 +14,12 @@ from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
 from nbci.lint.notebook_facts import read_facts
-from nbci.lint.pipelines import composed, named_notebooks, notebooks_elsewhere, read_pipeline_text
+from nbci.lint.pipelines import (
+    named_notebooks,
+    notebooks_elsewhere,
+    read_pipeline_text,
+    with_notebooks,
+)
 from nbci.lint.rules import (
     MISSING_KERNEL,
     NOTEBOOK_RULES,
@@ -26,11 +31,12 @@ from nbci.lint.source_lines import lines_of_cells
 from nbci.notebook.read import parse_notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbci.dataflow.code import Stars
     from nbci.lint.finding import Severity
     from nbci.lint.notebook_facts import NotebookFacts
+    from nbci.lint.pipelines import Composition
     from nbci.lint.source_lines import CellLines
     from nbci.notebook.cells import Notebook
     from nbci.pipeline.model import TaggedNotebook
@@ -77,24 +83,25 @@ def check_notebook(
             notebook, by_dataflow=by_dataflow, stars=stars, brought=brought, composed=composed
         )
         hits = list(_hits(facts))
-    # taken from all hits, before ignored ones are dropped: an ignored mistake still prevents
-    # planning
-    intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
-    reported = [found for found in hits if not _is_ignored(found[0], found[2], notebook)]
-    tagged = None
-    if intact:
-        tagged = facts.tagged
+    tagged = facts.tagged
+    reported: list[tuple[str, Hit]] = []
+    for rule, hit in hits:
+        # an ignored mistake still prevents planning
+        if rule in _UNPLANNABLE:
+            tagged = None
+        if not _is_ignored(rule, hit, notebook):
+            reported.append((rule, hit))
     return CheckedNotebook(
-        findings=_placed(reported, notebook, data, path),
+        findings=_findings(reported, notebook, data, path),
         tagged=tagged,
         kernel=notebook.kernel_name,
     )
 
 
-def _hits(facts: NotebookFacts) -> Iterable[tuple[str, Severity, Hit]]:
+def _hits(facts: NotebookFacts) -> Iterable[tuple[str, Hit]]:
     for name, rule in NOTEBOOK_RULES.items():
         for hit in rule.look(facts):
-            yield name, rule.severity, hit
+            yield name, hit
 
 
 def _is_ignored(rule: str, hit: Hit, notebook: Notebook) -> bool:
@@ -115,8 +122,8 @@ def _is_ignored_at(rule: str, line: int | None, lines: Sequence[str]) -> bool:
     return match is not None and rule in map(str.strip, match[1].split(","))
 
 
-def _placed(
-    hits: list[tuple[str, Severity, Hit]], notebook: Notebook, data: bytes, path: str
+def _findings(
+    hits: Sequence[tuple[str, Hit]], notebook: Notebook, data: bytes, path: str
 ) -> tuple[Finding, ...]:
     """The hits with their lines in the file, in the order of the cells; each once."""
     if not hits:
@@ -124,10 +131,11 @@ def _placed(
     text = data.decode("utf-8-sig")
     lines = lines_of_cells(text, notebook.cells, is_json=path.endswith(".ipynb"))
     findings = []
-    for rule, severity, hit in hits:
+    for rule, hit in hits:
         file_line = None
         if hit.cell is not None:
             file_line = _file_line(lines[hit.cell - 1], hit.line)
+        severity = NOTEBOOK_RULES[rule].severity
         findings.append(_finding(rule, severity, path, hit, file_line=file_line))
     # two rules or two steps can report the same place in the same words
     return tuple(sorted(dict.fromkeys(findings), key=_order))
@@ -201,9 +209,8 @@ class NotebooksAsked:
 def notebooks_asked(text: str, path: str) -> NotebooksAsked:
     """The notebooks that a pipeline file names, as far as it can be read."""
     composition = read_pipeline_text(text, path)
-    named = named_notebooks(composition)
     return NotebooksAsked(
-        named=tuple(notebook for notebook, _ in named),
+        named=tuple(named_notebooks(composition)),
         elsewhere=notebooks_elsewhere(composition),
         by_dataflow=composition.data.get("order") == "dataflow",
         names=tuple(composition.data.get("names", ())),
@@ -230,23 +237,36 @@ def check_pipeline(
             message=f"this is not UTF-8 text (byte {error.start})", hint="save the file as UTF-8"
         )
         return (_finding(UNREADABLE, "error", path, hit),)
-    composition = read_pipeline_text(text, path)
-    named = named_notebooks(composition)
-    missing = tuple(hit for notebook, hit in named if not exists(notebook))
-    understood: dict[str, TaggedNotebook] = {}
-    for notebook, _ in named:
-        tagged = notebooks.get(notebook)
-        if tagged is not None:
-            understood[notebook] = tagged
-    # a notebook with mistakes has findings already; a plan without it would only report
-    # consequences
-    if len(understood) == len(named) or missing:
-        composition = composed(composition, understood, missing, brought)
-
+    composition = _with_its_notebooks(read_pipeline_text(text, path), exists, notebooks, brought)
     lines = text.split("\n")
     findings: list[Finding] = []
     for name, rule in PIPELINE_RULES.items():
         for hit in rule.look(composition):
             if not _is_ignored_at(name, hit.line, lines):
                 findings.append(_finding(name, rule.severity, path, hit))
+    # several steps of a file may name what is wrong in the same place
     return tuple(sorted(dict.fromkeys(findings), key=_order))
+
+
+def _with_its_notebooks(
+    composition: Composition,
+    exists: Callable[[str], bool],
+    notebooks: Mapping[str, TaggedNotebook | None],
+    brought: Brought,
+) -> Composition:
+    """The file with the notebooks that it names, unless one of them has mistakes."""
+    named = named_notebooks(composition)
+    missing: list[Hit] = []
+    understood: dict[str, TaggedNotebook] = {}
+    for notebook, where in named.items():
+        if not exists(notebook):
+            message = f"there is no notebook {notebook}"
+            missing.append(Hit(message=message, line=where.line, column=where.column))
+        tagged = notebooks.get(notebook)
+        if tagged is not None:
+            understood[notebook] = tagged
+    # a notebook with mistakes has findings already; a plan without it would only report
+    # consequences
+    if len(understood) == len(named) or missing:
+        return with_notebooks(composition, understood, missing, brought)
+    return composition

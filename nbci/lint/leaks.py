@@ -68,6 +68,7 @@ def secrets_in_source(facts: NotebookFacts) -> Iterator[Hit]:
     # detect_secrets keeps its settings in a global of the process; this restores them afterwards
     with transient_settings(settings):
         for number, at, line in lines:
+            # two detectors may take a token for the same kind of secret
             kinds = dict.fromkeys(found.type for found in scan_line(line))
             if kinds:
                 yield Hit(

@@ -14,7 +14,7 @@ from nbci.lint.finding import Hit
 from nbci.plan.group import analyse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.undefined import Undefined
@@ -34,7 +34,7 @@ def undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
 
     Names that a cell with a syntax error mentions are left out, since that cell may define them.
     """
-    found = list(_undefined(facts, "error"))
+    found = list(_undefined_hits(facts, "error"))
     yield from found
     # The plan refuses the first thing that it meets, so it says nothing new besides others.
     if not found and not facts.broken and not facts.refusals:
@@ -43,10 +43,10 @@ def undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
 
 def maybe_undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield names that nothing is seen to define, where some code may define any name."""
-    return _undefined(facts, "warning")
+    return _undefined_hits(facts, "warning")
 
 
-def _undefined(facts: NotebookFacts, severity: str) -> Iterator[Hit]:
+def _undefined_hits(facts: NotebookFacts, severity: str) -> Iterator[Hit]:
     # in a composition the names may come from another notebook
     if facts.flowing is None or facts.composed:
         return
@@ -64,9 +64,11 @@ def _undefined(facts: NotebookFacts, severity: str) -> Iterator[Hit]:
         )
 
 
-def _cell_number(facts: NotebookFacts, found: Undefined) -> int:
-    step = next(step for step in facts.steps if step.name == found.step)
-    return facts.own_cells(step)[found.cell][0]
+def _cell_number(facts: NotebookFacts, found: Undefined) -> int | None:
+    for step in facts.steps:
+        if step.name == found.step:
+            return list(facts.own_cells(step))[found.cell]
+    return None
 
 
 def _named_in_broken(facts: NotebookFacts, name: str) -> bool:
@@ -130,8 +132,9 @@ def unused_parameters(facts: NotebookFacts) -> Iterator[Hit]:
     elsewhere = "\n".join(others)
     # one parameter may be computed from another, in the parameters cell itself
     read: set[str] = set()
-    for _, cell in facts.parsed(numbers):
-        read.update(node.id for node in _names_in(cell, ast.Load))
+    for cell in facts.parsed(numbers).values():
+        for node in _names_in(cell, ast.Load):
+            read.add(node.id)
 
     for parameter in facts.declared.parameters:
         # a search of the text, so that names in magics and shell commands count as uses
@@ -161,13 +164,15 @@ def numbered_outputs(facts: NotebookFacts) -> Iterator[Hit]:
     if facts.tagged is None or facts.tagged.whole:
         return
     shared = (*facts.tagged.blocks.imports, *facts.tagged.blocks.functions)
-    given = names_of([cell for _, cell in facts.parsed(shared)]).binds
+    given = names_of(list(facts.parsed(shared).values())).binds
     for step in facts.steps:
-        own = list(facts.own_cells(step))
-        for lost in lost_history([cell for _, cell in own], given):
+        own = facts.own_cells(step)
+        numbers = list(own)
+        for lost in lost_history(list(own.values()), given):
+            # what is surely lost is refused by the plan, and reported as an undefined name
             if not lost.surely:
                 yield Hit(
-                    message=lost.message, hint=lost.hint, cell=own[lost.cell][0], line=lost.line
+                    message=lost.message, hint=lost.hint, cell=numbers[lost.cell], line=lost.line
                 )
 
 
@@ -180,14 +185,14 @@ def hidden_names(facts: NotebookFacts) -> Iterator[Hit]:
         return
     blocks = facts.tagged.blocks
     shared = facts.parsed((*blocks.imports, *blocks.functions))
-    parameters = set(facts.declared.names)
     for step in facts.steps:
         found = facts.flow_of(step).names
-        hidden = sorted(parameters - found.mentions - found.in_text)
+        hidden = sorted(set(facts.declared.names) - found.mentions - found.in_text)
         if not hidden:
             continue
         for reason in found.any_name:
-            cell, line = _place_of(reason, [*facts.own_cells(step), *shared]) or (step.cells[0], 1)
+            place = _place_of(reason, facts.own_cells(step)) or _place_of(reason, shared)
+            cell, line = place or (step.cells[0], 1)
             yield Hit(
                 message=f"{reason}: step {step.name} runs again whenever a parameter changes, "
                 f"also `{hidden[0]}`",
@@ -198,9 +203,9 @@ def hidden_names(facts: NotebookFacts) -> Iterator[Hit]:
             )
 
 
-def _place_of(reason: str, cells: Iterable[tuple[int, ParsedCell]]) -> tuple[int, int] | None:
+def _place_of(reason: str, cells: Mapping[int, ParsedCell]) -> tuple[int, int] | None:
     """Cell and line of the first code that reads names for this reason."""
-    for number, cell in cells:
+    for number, cell in cells.items():
         for node in ast.walk(cell.tree):
             if isinstance(node, ast.expr) and reads_any_name(node, at_module_level=True) == reason:
                 return number, node.lineno
@@ -219,20 +224,26 @@ def overwritten_parameters(facts: NotebookFacts) -> Iterator[Hit]:
         or facts.tagged.whole
     ):
         return
-    parameters = set(facts.declared.names)
     for step in facts.steps:
-        bound = facts.flow_of(step).names.binds & parameters
+        bound = facts.flow_of(step).names.binds.intersection(facts.declared.names)
         for name in sorted(bound):
-            for number, cell in facts.own_cells(step):
-                stores = _names_in(cell, ast.Store)
-                lines = [node.lineno for node in stores if node.id == name]
-                if lines:
-                    yield Hit(
-                        message=f"step {step.name} assigns to the parameter `{name}`: "
-                        "steps after it see this value, others the parameter's",
-                        hint="use another name",
-                        cell=number,
-                        # ast.walk is not in the order of the text
-                        line=min(lines),
-                    )
-                    break
+            place = _first_assignment(name, facts.own_cells(step))
+            if place is not None:
+                yield Hit(
+                    message=f"step {step.name} assigns to the parameter `{name}`: "
+                    "steps after it see this value, others the parameter's",
+                    hint="use another name",
+                    cell=place[0],
+                    line=place[1],
+                )
+
+
+def _first_assignment(name: str, cells: Mapping[int, ParsedCell]) -> tuple[int, int] | None:
+    """Cell and line where the name is first assigned to."""
+    for number, cell in cells.items():
+        # the least line, since ast.walk is not in the order of the text
+        stores = _names_in(cell, ast.Store)
+        line = min((node.lineno for node in stores if node.id == name), default=None)
+        if line is not None:
+            return number, line
+    return None

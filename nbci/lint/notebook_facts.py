@@ -5,14 +5,18 @@ A mistake does not end the reading, so that one check reports several.
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
+from collections import defaultdict
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
+from nbci.dataflow.dotted import meanings
 from nbci.dataflow.flow import flow
 from nbci.dataflow.fresh import fresh_names
 from nbci.dataflow.inherited_imports import has_future_annotations, inherited_imports
@@ -75,22 +79,41 @@ class NotebookFacts(Struct, frozen=True, kw_only=True, dict=True):
             return ()
         if self.flowing is None:
             return self.tagged.steps
-        tagged = by_name(self.tagged.steps)
-        return tuple(tagged[step.name] for step in self.flowing.steps)
+        return tuple(map(by_name(self.tagged.steps).__getitem__, self._flows))
 
-    def own_cells(self, step: Step) -> tuple[tuple[int, ParsedCell], ...]:
-        """Return the step's own cells that parse, with their numbers.
+    def own_cells(self, step: Step) -> dict[int, ParsedCell]:
+        """Return the step's own cells that parse, by their numbers.
 
         In a notebook without step tags these are all cells that run.
         """
         numbers = list(step.cells)
         if self.tagged is not None and self.tagged.whole:
             numbers = sorted({*numbers, *self.tagged.blocks.metrics})
-        return tuple(self.parsed(numbers))
+        return self.parsed(numbers)
 
-    def parsed(self, numbers: Iterable[int]) -> list[tuple[int, ParsedCell]]:
-        """Those of the cells that parse, with their numbers."""
-        return [(number, self.cells[number]) for number in numbers if number in self.cells]
+    def parsed(self, numbers: Iterable[int]) -> dict[int, ParsedCell]:
+        """Those of the cells that parse, by their numbers."""
+        return {number: self.cells[number] for number in numbers if number in self.cells}
+
+    @functools.cached_property
+    def imported_names(self) -> Mapping[str, str]:
+        """The dotted name that each imported name stands for.
+
+        A name that the notebook also binds otherwise is left out, since it may stand for something
+        else.
+        """
+        names = meanings(cell.tree for cell in self.cells.values())
+        # behind all imports: a name may be bound in a cell above the one that imports it
+        for cell in self.cells.values():
+            for node in ast.walk(cell.tree):
+                match node:
+                    case (
+                        ast.Name(id=name, ctx=ast.Store())
+                        | ast.FunctionDef(name=name)
+                        | ast.ClassDef(name=name)
+                    ):
+                        names.pop(name, None)
+        return names
 
     def steps_after(self, step: Step) -> tuple[Step, ...]:
         """The steps that run after this one has ended, because they wait for it."""
@@ -114,11 +137,12 @@ class NotebookFacts(Struct, frozen=True, kw_only=True, dict=True):
 
     @functools.cached_property
     def _followers(self) -> dict[str, list[str]]:
-        known = {step.name for step in self.steps}
         before: dict[str, list[str]] = {}
         for step in self.steps:
+            before[step.name] = self._steps_before(step)
+        for name, others in before.items():
             # an edge to a step that does not exist is a finding of the rule wrong-edge
-            before[step.name] = [name for name in self._steps_before(step) if name in known]
+            before[name] = list(filter(before.__contains__, others))
         return followers_of(before)
 
     def _steps_before(self, step: Step) -> list[str]:
@@ -224,9 +248,8 @@ def _without_edges(notebook: Notebook, error: UsageError) -> Notebook:
         return named is None or value.strip() == named[1]
 
     cell = notebook.cell(error.where.cell)
-    kept = tuple(tag for tag in cell.tags if not is_wrong(tag))
     cells = list(notebook.cells)
-    cells[cell.number - 1] = replace(cell, tags=kept)
+    cells[cell.number - 1] = replace(cell, tags=tuple(filterfalse(is_wrong, cell.tags)))
     return replace(notebook, cells=tuple(cells))
 
 
@@ -280,16 +303,17 @@ def _with_flow(facts: NotebookFacts) -> NotebookFacts:
         return facts
     tagged = facts.tagged
     in_parameters = facts.parsed(tagged.blocks.parameters)
-    names = _parameter_names(facts, in_parameters)
+    names = _parameter_names(facts, in_parameters.values())
     prelude = prelude_statements(tagged)
     in_prelude = [(statement.cell, statement.code) for statement in prelude]
-    fresh = fresh_names([*in_parameters, *in_prelude])
+    fresh = fresh_names([*in_parameters.items(), *in_prelude])
 
-    steps = _code_of_steps(facts, tagged)
+    own_cells = {step.name: facts.own_cells(step) for step in tagged.steps}
+    steps = _code_of_steps(tagged, own_cells)
     if facts.by_dataflow:
-        edges = order_from_flow(steps, names, prelude, fresh=fresh)
+        edges = order_from_flow(list(steps.values()), names, prelude, fresh=fresh)
         steps = _with_edges(tagged, steps, edges)
-    after = edges_of(steps)
+    after = edges_of(steps.values())
     try:
         order = topological(after)
     except Cycle:
@@ -297,47 +321,51 @@ def _with_flow(facts: NotebookFacts) -> NotebookFacts:
         return facts
 
     # `from __future__ import annotations` of one step holds in those after it, as in a notebook
-    own_cells = {step.name: facts.own_cells(step) for step in tagged.steps}
-    imports = inherited_imports(own_cells, after, order)
-    code_of = by_name(steps)
+    numbered = {name: list(cells.items()) for name, cells in own_cells.items()}
+    imports = inherited_imports(numbered, after, order)
     in_order: list[StepCode] = []
     for name in order:
         has_future = has_future_annotations(imports.get(name, ()))
-        in_order.append(replace(code_of[name], future_annotations=has_future))
+        in_order.append(replace(steps[name], future_annotations=has_future))
     flowing = flow(in_order, names, prelude, brought=facts.brought, fresh=fresh)
     return replace(facts, flowing=flowing)
 
 
-def _parameter_names(
-    facts: NotebookFacts, cells: Iterable[tuple[int, ParsedCell]]
-) -> frozenset[str]:
+def _parameter_names(facts: NotebookFacts, cells: Iterable[ParsedCell]) -> frozenset[str]:
     """The names that the parameters cells bind, parameters or not."""
-    bound = names_of([cell for _, cell in cells]).binds
+    bound = names_of(list(cells)).binds
     if facts.declared is None:
         return bound
     return bound.union(facts.declared.names)
 
 
-def _code_of_steps(facts: NotebookFacts, tagged: TaggedNotebook) -> list[StepCode]:
-    steps: list[StepCode] = []
+def _code_of_steps(
+    tagged: TaggedNotebook, own_cells: Mapping[str, Mapping[int, ParsedCell]]
+) -> dict[str, StepCode]:
+    steps: dict[str, StepCode] = {}
     for step in tagged.steps:
-        cells = tuple(cell for _, cell in facts.own_cells(step))
         after = step.after
         # a notebook without step tags is one step, which waits for none
         if tagged.whole:
             after = ()
-        steps.append(StepCode(name=step.name, after=after, cells=cells))
+        cells = tuple(own_cells[step.name].values())
+        steps[step.name] = StepCode(name=step.name, after=after, cells=cells)
     return steps
 
 
 def _with_edges(
-    tagged: TaggedNotebook, steps: Iterable[StepCode], edges: Iterable[tuple[str, str]]
-) -> list[StepCode]:
+    tagged: TaggedNotebook, steps: Mapping[str, StepCode], edges: Iterable[tuple[str, str]]
+) -> dict[str, StepCode]:
     """The steps with the edges that their variables make, besides those that tags declare."""
-    before: dict[str, list[str]] = {step.name: [] for step in steps}
+    before: dict[str, list[str]] = defaultdict(list)
     if tagged.declares_edges:
-        for step in steps:
-            before[step.name].extend(step.after)
+        for name, step in steps.items():
+            before[name].extend(step.after)
     for earlier, later in edges:
         before[later].append(earlier)
-    return [replace(step, after=tuple(dict.fromkeys(before[step.name]))) for step in steps]
+
+    connected: dict[str, StepCode] = {}
+    for name, step in steps.items():
+        # several variables may pass between the same two steps
+        connected[name] = replace(step, after=tuple(dict.fromkeys(before[name])))
+    return connected

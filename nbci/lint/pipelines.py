@@ -19,8 +19,9 @@ from nbci.plan.build import build_plan
 from nbci.schema import violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from nbci.errors import Location
     from nbci.pipeline.model import Pipeline, TaggedNotebook
 
 _SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environment", "container")
@@ -72,19 +73,14 @@ def _schema_hits(text: str, path: str) -> Iterator[Hit]:
         yield Hit(message=str(violation), line=where.line, column=where.column)
 
 
-def named_notebooks(composition: Composition) -> tuple[tuple[str, Hit], ...]:
-    """The notebooks that the file names, with the hit to report when one is not there."""
+def named_notebooks(composition: Composition) -> dict[str, Location]:
+    """The notebooks that the file names, each with the place that names it first."""
     if composition.document is None:
-        return ()
+        return {}
     try:
-        named = notebook_paths(composition.document)
+        return dict(notebook_paths(composition.document))
     except UsageError:
-        return ()
-    hits: list[tuple[str, Hit]] = []
-    for path, where in named:
-        message = f"there is no notebook {path}"
-        hits.append((path, Hit(message=message, line=where.line, column=where.column)))
-    return tuple(hits)
+        return {}
 
 
 def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
@@ -106,10 +102,10 @@ def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
     return frozenset(elsewhere - here)
 
 
-def composed(
+def with_notebooks(
     composition: Composition,
     notebooks: Mapping[str, TaggedNotebook],
-    missing: tuple[Hit, ...],
+    missing: Iterable[Hit],
     brought: Brought = NOTHING_BROUGHT,
 ) -> Composition:
     """The file with its notebooks, planned as far as that goes."""
@@ -129,7 +125,7 @@ def composed(
         path=composition.path,
         document=document,
         refusals=tuple(refusals),
-        missing=missing,
+        missing=tuple(missing),
         notebooks=notebooks,
         pipeline=pipeline,
     )
@@ -152,20 +148,24 @@ def wrong_compositions(composition: Composition) -> Iterator[Hit]:
     """
     # a wrong reference also stops the planning, on the same line
     lines = {hit.line for hit in wrong_references(composition)}
-    for error in composition.refusals:
-        in_notebook = error.where is not None and error.where.path in composition.notebooks
-        if not in_notebook and "cycle" not in error.message:
-            hit = Hit.of(error)
-            if hit.line is None or hit.line not in lines:
-                yield hit
+    for error in _refusals_of_file(composition):
+        hit = Hit.of(error)
+        if "cycle" not in error.message and (hit.line is None or hit.line not in lines):
+            yield hit
 
 
 def cycles(composition: Composition) -> Iterator[Hit]:
     """Steps that wait for each other."""
-    for error in composition.refusals:
-        in_notebook = error.where is not None and error.where.path in composition.notebooks
-        if "cycle" in error.message and not in_notebook:
+    for error in _refusals_of_file(composition):
+        if "cycle" in error.message:
             yield Hit.of(error)
+
+
+def _refusals_of_file(composition: Composition) -> Iterator[UsageError]:
+    """The refusals that are no fault of a notebook."""
+    for error in composition.refusals:
+        if error.where is None or error.where.path not in composition.notebooks:
+            yield error
 
 
 def wrong_references(composition: Composition) -> Iterator[Hit]:

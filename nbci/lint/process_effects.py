@@ -10,18 +10,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 from nbci.dataflow.dotted import dotted_name
-from nbci.lint.dotted import calls, imported, magics
+from nbci.lint.calls import calls, magics
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from nbci.dataflow.code import ParsedCell
     from nbci.lint.notebook_facts import NotebookFacts
     from nbci.pipeline.model import Step
 
-Names = dict[str, str]
+    Names = Mapping[str, str]
 
+_ENVIRONMENT_CALLS = (
+    "os.putenv",
+    "os.environ.update",
+    "os.environ.setdefault",
+    "os.environ.pop",
+    "os.unsetenv",
+)
 _PLOT_STYLE_CALLS = (
     "matplotlib.pyplot.style.use",
     "matplotlib.style.use",
@@ -49,7 +56,7 @@ class _Place:
 
 def environment_changes(facts: NotebookFacts) -> Iterator[Hit]:
     """Environment variables that a step sets and a later step will not see."""
-    for step, place in _in_steps_before_others(facts, _environment):
+    for step, place in _in_steps_before_others(facts, _environment_changes):
         yield Hit(
             message=f"{place.text} holds in step {step.name} only, not in the steps after it",
             hint="set it with `env:` in the pipeline file, or in a cell tagged `imports`",
@@ -60,7 +67,7 @@ def environment_changes(facts: NotebookFacts) -> Iterator[Hit]:
 
 def folder_changes(facts: NotebookFacts) -> Iterator[Hit]:
     """Changes of the working folder, which the next step does not see."""
-    for step, place in _in_steps_before_others(facts, _folder):
+    for step, place in _in_steps_before_others(facts, _folder_changes):
         yield Hit(
             message=f"{place.text} changes the folder of step {step.name} only, "
             "not of the steps after it",
@@ -74,27 +81,20 @@ def folder_changes(facts: NotebookFacts) -> Iterator[Hit]:
 def _in_steps_before_others(
     facts: NotebookFacts, look: Callable[[ParsedCell, Names], Iterator[tuple[int, str]]]
 ) -> Iterator[tuple[Step, _Place]]:
-    names = imported(facts)
     for step in facts.steps:
         # behind the last step there is no step to miss the change
         if not facts.is_last(step):
-            for number, cell in facts.own_cells(step):
-                for line, text in look(cell, names):
+            for number, cell in facts.own_cells(step).items():
+                for line, text in look(cell, facts.imported_names):
                     yield step, _Place(number, line, text)
 
 
-def _environment(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+def _environment_changes(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
     for node in ast.walk(cell.tree):
         if _is_changed_item(node) and dotted_name(node.value, names) == "os.environ":
             yield node.lineno, "a change of `os.environ`"
-    for name, call in calls([cell.tree], names):
-        if name in {
-            "os.putenv",
-            "os.environ.update",
-            "os.environ.setdefault",
-            "os.environ.pop",
-            "os.unsetenv",
-        }:
+    for name, call in calls(cell.tree, names):
+        if name in _ENVIRONMENT_CALLS:
             yield call.lineno, f"`{name}`"
     for name, argument, line in magics(cell.tree):
         # `%env NAME` only shows a variable; `%env NAME=value` and `%env NAME value` set it
@@ -106,8 +106,8 @@ def _is_changed_item(node: ast.AST) -> TypeGuard[ast.Subscript]:
     return isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
 
 
-def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
-    for name, call in calls([cell.tree], names):
+def _folder_changes(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for name, call in calls(cell.tree, names):
         if name == "os.chdir":
             yield call.lineno, "`os.chdir`"
     for name, _, line in magics(cell.tree):
@@ -115,28 +115,28 @@ def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
             yield line, f"`%{name}`"
 
 
-def _plotting_steps(facts: NotebookFacts, names: Names) -> set[str]:
+def _plotting_steps(facts: NotebookFacts) -> set[str]:
     """The names of the steps that call a function which plots."""
     found: set[str] = set()
     for step in facts.steps:
-        trees = [cell.tree for _, cell in facts.own_cells(step)]
-        if any(_plots(name) for name, _ in calls(trees, names)):
-            found.add(step.name)
+        for cell in facts.own_cells(step).values():
+            for name, _ in calls(cell.tree, facts.imported_names):
+                if _plots(name):
+                    found.add(step.name)
     return found
 
 
 def plot_settings(facts: NotebookFacts) -> Iterator[Hit]:
     """Styles of plots set in one step, while a later one plots too."""
-    names = imported(facts)
-    plotting = _plotting_steps(facts, names)
+    plotting = _plotting_steps(facts)
     if not plotting:
         return
     for step in facts.steps:
         later = [other.name for other in facts.steps_after(step) if other.name in plotting]
         if not later:
             continue
-        for number, cell in facts.own_cells(step):
-            for line, text in _styles(cell, names):
+        for number, cell in facts.own_cells(step).items():
+            for line, text in _style_changes(cell, facts.imported_names):
                 yield Hit(
                     message=f"{text} in step {step.name} does not reach step {', '.join(later)}, "
                     "which plots",
@@ -150,8 +150,8 @@ def _plots(name: str) -> bool:
     return name.startswith(_PLOTTING) and name not in _PLOT_STYLE_CALLS
 
 
-def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
-    for name, call in calls([cell.tree], names):
+def _style_changes(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for name, call in calls(cell.tree, names):
         if name in _PLOT_STYLE_CALLS:
             yield call.lineno, f"`{name}`"
     for node in ast.walk(cell.tree):
@@ -161,12 +161,12 @@ def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
 
 def absolute_paths(facts: NotebookFacts) -> Iterator[Hit]:
     """Literal paths that exist on one machine only."""
-    names = imported(facts)
     for number, cell in facts.cells.items():
         for node in ast.walk(cell.tree):
             match node:
                 case ast.Call(func=func, args=[ast.Constant(value=str(path)), *_]):
-                    if not _opens(_function_name(func, names)) or not _is_absolute(path):
+                    function = _function_name(func, facts.imported_names)
+                    if not _opens(function) or not _is_absolute(path):
                         continue
                     yield Hit(
                         message=f"{path!r} is an absolute path, which another machine may not have",
@@ -188,6 +188,7 @@ def _function_name(function: ast.expr, names: Names) -> str:
 
 def _opens(name: str) -> bool:
     last = name.rpartition(".")[2]
+    # libraries name what reads and writes files alike: read_csv, to_parquet, load, save_model
     return name in {"open", "pathlib.Path", "io.open"} or last.startswith(
         ("read_", "to_", "load", "save")
     )

@@ -25,8 +25,9 @@ from nbci.project.targets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from nbci.lint.check import CheckedNotebook
     from nbci.lint.finding import Finding
     from nbci.pipeline.model import TaggedNotebook
 
@@ -43,9 +44,9 @@ def check_targets(names: Sequence[str], here: Path) -> Checked:
     """Check the named files and folders, or without any the whole project around `here`."""
     paths: list[Path] = []
     for name in names:
-        paths += _named(name)
+        paths += _paths_of(name)
     if not names:
-        paths = _of_project(find_project(here))
+        paths = _paths_in(find_project(here))
 
     by_project: dict[Path, tuple[Project, list[str]]] = {}
     for path in paths:
@@ -55,13 +56,14 @@ def check_targets(names: Sequence[str], here: Path) -> Checked:
     all_paths: list[str] = []
     findings: list[Finding] = []
     for project, relatives in by_project.values():
-        checked = _check(project, relatives)
-        all_paths += checked.paths
-        findings += checked.findings
+        checks = _ProjectChecks(project, relatives)
+        findings += checks.findings()
+        all_paths += (*checks.pipelines, *checks.notebooks)
     return Checked(paths=tuple(all_paths), findings=tuple(findings))
 
 
-def _named(name: str) -> list[Path]:
+def _paths_of(name: str) -> list[Path]:
+    """The file of this name, or what the folder of this name holds."""
     path = Path(name)
     if path.is_dir():
         found = [*pipelines_in(path), *notebooks_in(path)]
@@ -82,7 +84,7 @@ def _named(name: str) -> list[Path]:
     return [path]
 
 
-def _of_project(project: Project) -> list[Path]:
+def _paths_in(project: Project) -> list[Path]:
     found = [*pipelines_in(project.root / "pipelines"), *tagged_notebooks_in(project.root)]
     if not found:
         raise UsageError(
@@ -93,80 +95,95 @@ def _of_project(project: Project) -> list[Path]:
     return found
 
 
-def _check(project: Project, relatives: Sequence[str]) -> Checked:
-    pipelines: list[str] = []
-    # a dict for a set in the order of the first mention
-    notebooks: dict[str, None] = {}
-    for path in dict.fromkeys(relatives):
-        if path.endswith(PIPELINE_SUFFIXES):
-            pipelines.append(path)
-        else:
-            notebooks[path] = None
+class _ProjectChecks:
+    """Checks the files of one project, each with what the others say of it.
 
-    def exists(name: str) -> bool:
-        return (project.root / name).is_file()
+    `pipelines` are the files with their bytes, `notebooks` a set in the order of the first mention.
+    """
 
-    of_project = brought_names(project.names, os.environ)
-    texts = {path: _read(project, path) for path in pipelines}
-    derived: set[str] = set()
-    elsewhere: set[str] = set()
-    composed: set[str] = set()
-    brought = dict.fromkeys(notebooks, of_project)
-    for path, data in texts.items():
-        # check_pipeline reports bytes that are not UTF-8; here they must not end the check of the
-        # others
-        asked = notebooks_asked(data.decode("utf-8-sig", errors="replace"), path)
-        present = list(filter(exists, asked.named))
-        notebooks.update(dict.fromkeys(present))
-        if asked.by_dataflow:
-            derived.update(present)
-        elsewhere |= asked.elsewhere
-        for name in present:
-            brought[name] = brought.get(name, of_project).also(asked.names)
+    def __init__(self, project: Project, relatives: Iterable[str]) -> None:
+        self._project = project
+        self.pipelines: dict[str, bytes] = {}
+        self.notebooks: dict[str, None] = {}
+        for path in relatives:
+            if path.endswith(PIPELINE_SUFFIXES):
+                self.pipelines[path] = self._read(path)
+            else:
+                self.notebooks[path] = None
+        self._of_project = brought_names(project.names, os.environ)
+        self._brought = dict.fromkeys(self.notebooks, self._of_project)
+        self._by_dataflow: set[str] = set()
+        self._elsewhere: set[str] = set()
+        self._composed: set[str] = set()
 
-    # notebooks referred to are checked as well, because the composition needs them understood
-    for path in list(notebooks):
-        named = list(filter(exists, referred_to(path, _read(project, path))))
-        notebooks.update(dict.fromkeys(named))
-        composed.update(named)
+    def findings(self) -> list[Finding]:
+        """What the rules find in the files, and in the notebooks that these name."""
+        self._add_notebooks_of_pipelines()
+        self._add_notebooks_referred_to()
+        understood: dict[str, TaggedNotebook | None] = {}
+        findings: list[Finding] = []
+        for path in self.notebooks:
+            checked = self._check_notebook(path)
+            findings += checked.findings
+            if checked.kernel is not None and path not in self._elsewhere:
+                findings += _missing_kernels(path, checked.kernel)
+            understood[path] = checked.tagged
 
-    findings: list[Finding] = []
-    understood: dict[str, TaggedNotebook | None] = {}
-    for path in notebooks:
-        checked = check_notebook(
-            _read(project, path),
+        # before the pipelines, which are put together from the compositions that this makes
+        findings += check_compositions(understood, self._brought, self._exists)
+        for path, data in self.pipelines.items():
+            findings += check_pipeline(
+                data,
+                path,
+                exists=self._exists,
+                notebooks=understood,
+                brought=self._of_project,
+            )
+        return findings
+
+    def _add_notebooks_of_pipelines(self) -> None:
+        for path, data in self.pipelines.items():
+            # check_pipeline reports bytes that are not UTF-8; here they must not end the check of
+            # the others
+            asked = notebooks_asked(data.decode("utf-8-sig", errors="replace"), path)
+            self._elsewhere |= asked.elsewhere
+            for name in filter(self._exists, asked.named):
+                self.notebooks[name] = None
+                if asked.by_dataflow:
+                    self._by_dataflow.add(name)
+                brought = self._brought.get(name, self._of_project)
+                self._brought[name] = brought.also(asked.names)
+
+    def _add_notebooks_referred_to(self) -> None:
+        """Add notebooks that others refer to: a composition needs them understood."""
+        for path in list(self.notebooks):
+            for name in filter(self._exists, referred_to(path, self._read(path))):
+                self.notebooks[name] = None
+                self._composed.add(name)
+
+    def _check_notebook(self, path: str) -> CheckedNotebook:
+        return check_notebook(
+            self._read(path),
             path,
-            by_dataflow=path in derived,
-            star_imports=lambda notebook: star_imports(notebook, project_reader(project)),
-            brought=brought.get(path, NOTHING_BROUGHT),
-            composed=path in composed,
+            by_dataflow=path in self._by_dataflow,
+            star_imports=lambda notebook: star_imports(notebook, project_reader(self._project)),
+            brought=self._brought.get(path, NOTHING_BROUGHT),
+            composed=path in self._composed,
         )
-        findings += checked.findings
-        if checked.kernel is not None and path not in elsewhere:
-            findings += _missing_kernels(path, checked.kernel)
-        understood[path] = checked.tagged
 
-    # before the pipelines, which are put together from the compositions that this makes
-    findings += check_compositions(understood, brought, exists)
-    for path, data in texts.items():
-        findings += check_pipeline(
-            data,
-            path,
-            exists=exists,
-            notebooks=understood,
-            brought=of_project,
-        )
-    return Checked(paths=(*pipelines, *notebooks), findings=tuple(findings))
+    def _exists(self, name: str) -> bool:
+        return (self._project.root / name).is_file()
+
+    def _read(self, relative: str) -> bytes:
+        try:
+            return (self._project.root / relative).read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"cannot be read: {error.strerror}", where=Location(relative)
+            ) from error
 
 
 def _missing_kernels(path: str, kernel: str) -> Iterator[Finding]:
     error = why_missing(kernel)
     if error is not None:
         yield missing_kernel(path, error)
-
-
-def _read(project: Project, relative: str) -> bytes:
-    try:
-        return (project.root / relative).read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=Location(relative)) from error

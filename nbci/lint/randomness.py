@@ -7,11 +7,11 @@ from bisect import bisect_right
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from nbci.lint.dotted import calls, imported
+from nbci.lint.calls import calls
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
     from nbci.lint.notebook_facts import NotebookFacts
@@ -73,9 +73,11 @@ def seeds(facts: NotebookFacts) -> Iterator[Hit]:
 
     The other step draws from the same generator and does not come after the seed.
     """
-    names = imported(facts)
-    found = {step.name: _calls_in(facts.own_cells(step), names) for step in facts.steps}
-    drawing = _drawing(facts.steps, found)
+    found: dict[str, list[tuple[int, str, ast.Call]]] = {}
+    for step in facts.steps:
+        found[step.name] = _calls_in(facts.own_cells(step), facts.imported_names)
+    drawing = _steps_that_draw(facts.steps, found)
+
     for place, step in enumerate(facts.steps):
         missed: dict[str, list[str]] = {}
         for number, name, call in found[step.name]:
@@ -84,7 +86,8 @@ def seeds(facts: NotebookFacts) -> Iterator[Hit]:
                 continue
             # a step may seed one generator several times; which steps miss it is found once
             if family not in missed:
-                missed[family] = _missed(facts, step, family, _behind(place, drawing[family]))
+                behind = _names_behind(place, drawing[family])
+                missed[family] = _steps_unreached(facts, step, family, behind)
             if not missed[family]:
                 continue
             hint = "set the seed in each step"
@@ -100,41 +103,57 @@ def seeds(facts: NotebookFacts) -> Iterator[Hit]:
 
 
 def _calls_in(
-    cells: Iterable[tuple[int, ParsedCell]], names: Mapping[str, str]
+    cells: Mapping[int, ParsedCell], names: Mapping[str, str]
 ) -> list[tuple[int, str, ast.Call]]:
     """What the cells call, with the numbers of the cells."""
     found: list[tuple[int, str, ast.Call]] = []
-    for number, cell in cells:
-        for name, call in calls([cell.tree], names):
+    for number, cell in cells.items():
+        for name, call in calls(cell.tree, names):
             found.append((number, name, call))
     return found
 
 
-def _drawing(
+def _steps_that_draw(
     steps: Sequence[Step], found: Mapping[str, Sequence[tuple[int, str, ast.Call]]]
 ) -> dict[str, list[tuple[int, str]]]:
     """For each family the steps, with their places, that call functions of it and never seed it."""
     drawing: dict[str, list[tuple[int, str]]] = {family: [] for family in _SEEDS.values()}
     for place, step in enumerate(steps):
-        called = {name for _, name, _ in found[step.name]}
-        seeded = {_SEEDS[name] for name in called if name in _SEEDS}
-        for family in drawing.keys() - seeded:
-            if any(_is_draw(name, family) for name in called):
-                drawing[family].append((place, step.name))
+        drawn: set[str] = set()
+        seeded: set[str] = set()
+        # a step may call one function many times
+        for name in {name for _, name, _ in found[step.name]}:
+            drawn.update(_families_drawn(name))
+            if name in _SEEDS:
+                seeded.add(_SEEDS[name])
+        for family in drawn - seeded:
+            drawing[family].append((place, step.name))
     return drawing
 
 
-def _behind(place: int, steps: Sequence[tuple[int, str]]) -> list[str]:
+def _families_drawn(name: str) -> Iterator[str]:
+    """The families from whose generator a function of this name draws."""
+    for family in _SEEDS.values():
+        if _is_draw(name, family):
+            yield family
+
+
+def _names_behind(place: int, steps: Sequence[tuple[int, str]]) -> list[str]:
     """Those that stand behind the place; the steps are in order."""
+    # found by halving, since each of many steps may seed
     return [name for _, name in steps[bisect_right(steps, place, key=itemgetter(0)) :]]
 
 
-def _missed(facts: NotebookFacts, step: Step, family: str, drawing: Sequence[str]) -> list[str]:
+def _steps_unreached(
+    facts: NotebookFacts, step: Step, family: str, drawing: Sequence[str]
+) -> list[str]:
     """The steps that draw and are not given what this one seeded."""
     if not drawing or family not in _HANDED_ON:
         return list(drawing)
-    reached = {other.name for other in facts.steps_after(step)}
-    return [name for name in drawing if name not in reached]
+    unreached = dict.fromkeys(drawing)
+    for other in facts.steps_after(step):
+        unreached.pop(other.name, None)
+    return list(unreached)
 
 
 def _is_draw(name: str, family: str) -> bool:
@@ -147,20 +166,19 @@ def _is_draw(name: str, family: str) -> bool:
     return name.startswith(family) and not is_other
 
 
-def unseeded(facts: NotebookFacts) -> Iterator[Hit]:
+def unseeded_draws(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield draws from a global generator of the process where no seed is seen anywhere.
 
     Each run then gives other numbers. The first draw by each function is reported.
     """
-    names = imported(facts)
-    called = _calls_in(facts.cells.items(), names)
-    if any(_is_seed(name) for _, name, _ in called):
-        return
-    reported: set[str] = set()
-    for number, name, call in called:
-        if name in reported or not _is_unseeded_draw(name, call):
-            continue
-        reported.add(name)
+    found: dict[str, tuple[int, ast.Call]] = {}
+    for number, name, call in _calls_in(facts.cells, facts.imported_names):
+        if _is_seed(name):
+            return
+        if name not in found and _is_unseeded_draw(name, call):
+            found[name] = number, call
+
+    for name, (number, call) in found.items():
         hint = "set a seed in an early cell, or use `rng = numpy.random.default_rng(seed)`"
         if name.startswith("sklearn."):
             hint = (
@@ -183,17 +201,14 @@ def _is_seed(name: str) -> bool:
 
 def _is_unseeded_draw(name: str, call: ast.Call) -> bool:
     if name.startswith(_WITHOUT_STATE):
-        return not any(
-            # `**options` (None) may hold random_state
-            keyword.arg in {None, "random_state"} or _is_off(keyword)
-            for keyword in call.keywords
-        )
-    return any(_is_draw(name, family) for family in _HANDED_ON)
+        return not any(map(_settles_draw, call.keywords))
+    return not _HANDED_ON.isdisjoint(_families_drawn(name))
 
 
-def _is_off(keyword: ast.keyword) -> bool:
-    return (
-        keyword.arg == "shuffle"
-        and isinstance(keyword.value, ast.Constant)
-        and keyword.value.value is False
-    )
+def _settles_draw(keyword: ast.keyword) -> bool:
+    """Whether with this argument the function does not draw from the global generator."""
+    match keyword:
+        case ast.keyword(arg="shuffle", value=ast.Constant(value=False)):
+            return True
+    # `**options` (None) may hold random_state
+    return keyword.arg in {None, "random_state"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,12 @@ _REPORT_CLASS = "io.jenkins.plugins.analysis.core.restapi.ReportApi"
 
 def as_text(checked: Checked) -> str:
     """For people: grouped by file, with the total at the end."""
+    by_path: dict[str, list[str]] = defaultdict(list)
+    for finding in checked.findings:
+        by_path[finding.path] += _lines_of(finding)
     lines: list[str] = []
-    for path in dict.fromkeys(finding.path for finding in checked.findings):
-        lines.append(path)
-        for finding in checked.findings:
-            if finding.path == path:
-                lines += _lines_of(finding)
-        lines.append("")
+    for path, of_file in by_path.items():
+        lines += [path, *of_file, ""]
     return "\n".join([*lines, _total(checked)])
 
 
@@ -42,12 +41,15 @@ def _lines_of(finding: Finding) -> list[str]:
     if place:
         place += ": "
     lines = [f"  {place}{finding.severity}: {finding.message} [{finding.rule}]"]
-    return lines + [f"    → {line}" for line in (finding.hint or "").splitlines()]
+    for line in (finding.hint or "").splitlines():
+        lines.append(f"    → {line}")
+    return lines
 
 
 def _total(checked: Checked) -> str:
     number_of = Counter(finding.severity for finding in checked.findings)
     counts: list[str] = []
+    # the worst first, whichever was found first
     for severity, word in _SEVERITY_WORDS.items():
         if number_of[severity]:
             counts.append(counted(number_of[severity], word))
@@ -60,12 +62,12 @@ def as_data(checked: Checked) -> list[dict[str, Any]]:
 
     The schema is `schemas/lint.schema.json`.
     """
-    return [asdict(finding) for finding in checked.findings]
+    return list(map(asdict, checked.findings))
 
 
 def as_issues(checked: Checked) -> dict[str, Any]:
     """For Jenkins' warnings plugin; the schema is `schemas/issues.schema.json`."""
-    issues = [_issue(finding) for finding in checked.findings]
+    issues = list(map(_issue, checked.findings))
     return {"_class": _REPORT_CLASS, "issues": issues, "size": len(issues)}
 
 

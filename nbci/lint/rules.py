@@ -35,6 +35,8 @@ class Rule(Generic[Subject]):
     look: Callable[[Subject], Iterable[Hit]]
 
 
+# These names and those of the rules stand in notebooks and pipeline files, where a comment or a tag
+# ignores a rule, so that none is ever renamed.
 UNREADABLE = "unreadable"
 MISSING_KERNEL = "missing-kernel"
 WRONG_COMPOSITION = "wrong-composition"
@@ -61,7 +63,7 @@ NOTEBOOK_RULES: dict[str, Rule[NotebookFacts]] = {
     "environment-change": Rule("warning", process_effects.environment_changes),
     "folder-change": Rule("warning", process_effects.folder_changes),
     "random-seed": Rule("warning", randomness.seeds),
-    "unseeded-random": Rule("warning", randomness.unseeded),
+    "unseeded-random": Rule("warning", randomness.unseeded_draws),
     "process-state": Rule("warning", settings.process_state),
     "plot-settings": Rule("warning", process_effects.plot_settings),
     "large-output": Rule("warning", committed_outputs.large_outputs),
@@ -83,5 +85,6 @@ ALL_RULES = (
     UNREADABLE,
     MISSING_KERNEL,
     WRONG_COMPOSITION,
+    # each once: some rules are of notebooks and of pipeline files
     *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)),
 )

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.dotted import dotted_name
-from nbci.lint.dotted import imported, magic
+from nbci.lint.calls import magic
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ _SETTER_GROUPS = (
 )
 _METHODS = frozenset({"setLevel", "addHandler", "removeHandler"})
 _CONTEXTS = re.compile(r"context|catch_warnings|errstate|printoptions|set_options|config\.set")
-"""What sets back at its end what was set within it."""
 _MAGICS = frozenset(
     "alias autoreload colors config load_ext pprint precision reload_ext xmode".split()
 )
@@ -73,12 +72,12 @@ _OTHER_RULES = ("os.environ", "matplotlib.rcParams", "matplotlib.pyplot.rcParams
 
 def process_state(facts: NotebookFacts) -> Iterator[Hit]:
     """Settings that a step changes and the steps after it do not see."""
-    names = imported(facts)
     for step in facts.steps:
         if facts.is_last(step):
             continue
-        for number, cell in facts.own_cells(step):
-            for line, what in dict.fromkeys(_changes(cell.tree, names)):
+        for number, cell in facts.own_cells(step).items():
+            # one line can make the same change twice, as `a.b = a.b = 1` does
+            for line, what in dict.fromkeys(_changes(cell.tree, facts.imported_names)):
                 yield Hit(
                     message=f"{what} holds in step {step.name} only, not in the steps after it",
                     hint="put it in a cell tagged `imports`, which every step runs",
@@ -91,15 +90,18 @@ def _changes(node: ast.AST, names: Mapping[str, str]) -> Iterator[tuple[int, str
     """Where the code changes settings for good, and what does it."""
     for child in ast.iter_child_nodes(node):
         match child:
-            case ast.With(items=items) if any(
-                _CONTEXTS.search(ast.unparse(item.context_expr)) for item in items
-            ):
+            case ast.With(items=items) if any(map(_restores, items)):
                 continue
             case ast.Call(func=func):
                 yield from _of_call(child, dotted_name(func, names) or "")
             case ast.Attribute(ctx=ast.Store() | ast.Del()):
                 yield from _of_attribute(child, names)
         yield from _changes(child, names)
+
+
+def _restores(item: ast.withitem) -> bool:
+    """Whether leaving this context sets back what was set within it."""
+    return _CONTEXTS.search(ast.unparse(item.context_expr)) is not None
 
 
 def _of_call(call: ast.Call, name: str) -> Iterator[tuple[int, str]]:

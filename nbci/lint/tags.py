@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbci.lint.notebook_facts import NotebookFacts
+    from nbci.pipeline.model import TaggedNotebook
 
 _ON_FIRST_CELL = (
     "agent",
@@ -46,12 +48,12 @@ def wrong_tags(facts: NotebookFacts) -> Iterator[Hit]:
 
 def cycles(facts: NotebookFacts) -> Iterator[Hit]:
     """Steps that wait for each other."""
-    return (Hit.of(error) for error in facts.refusals if _is_cycle(error))
+    return map(Hit.of, filter(_is_cycle, facts.refusals))
 
 
 def wrong_edges(facts: NotebookFacts) -> Iterator[Hit]:
     """Edges to steps that do not exist, and whatever else the tags together cannot mean."""
-    yield from (Hit.of(error) for error in facts.refusals if not _is_cycle(error))
+    yield from map(Hit.of, filterfalse(_is_cycle, facts.refusals))
     if facts.tagged is not None and facts.tagged.whole:
         for number, tags in facts.tags.items():
             if tags.after:
@@ -89,31 +91,29 @@ def cells_behind_metrics(facts: NotebookFacts) -> Iterator[Hit]:
     if tagged is None or tagged.whole:
         return
     behind = False
-    steps_of = {number: step.name for step in tagged.steps for number in step.cells}
     for number, tags in facts.tags.items():
         if tags.role not in {None, "skip"}:
             behind = tags.role == "metrics"
         elif behind and tags.role is None and facts.notebook.cell(number).source.strip():
-            yield _behind_metrics(
-                number, steps_of.get(number), is_metrics=number in tagged.blocks.metrics
-            )
+            yield _behind_metrics(number, tagged)
 
 
-def _behind_metrics(number: int, step: str | None, *, is_metrics: bool) -> Hit:
-    if is_metrics:
+def _behind_metrics(number: int, tagged: TaggedNotebook) -> Hit:
+    if number in tagged.blocks.metrics:
         return Hit(
             message="the cell stands behind a metrics cell and only prints, "
             "so it names metrics, too",
             hint="tag it `metrics` if it does, or `step:NAME`",
             cell=number,
         )
-    owner = "what stands before"
-    if step is not None:
-        owner = f"step {step}, which stands before"
+    name, owner = "NAME", "what stands before"
+    for step in tagged.steps:
+        if number in step.cells:
+            name, owner = step.name, f"step {step.name}, which stands before"
     return Hit(
         message=f"the cell stands behind a metrics cell and belongs to {owner}: "
         "it runs before the metrics do",
-        hint=f"tag it `step:{step or 'NAME'}`, or `metrics` if it names metrics",
+        hint=f"tag it `step:{name}`, or `metrics` if it names metrics",
         cell=number,
     )
 

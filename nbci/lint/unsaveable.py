@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.dotted import dotted_name
-from nbci.lint.dotted import imported
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow
     from nbci.lint.notebook_facts import NotebookFacts
 
@@ -96,15 +96,14 @@ def unsaveable_values(facts: NotebookFacts) -> Iterator[Hit]:
     """
     if facts.flowing is None:
         return
-    names = imported(facts)
     for step in facts.steps:
         flowed = facts.flow_of(step)
-        trees = [(number, cell.tree) for number, cell in facts.own_cells(step)]
+        cells = facts.own_cells(step)
         for give in flowed.gives:
-            found = _last_value(give.name, trees)
+            found = _last_value(give.name, cells)
             if found is None:
                 continue
-            kind = _kind(found, names, flowed.names.binds)
+            kind = _kind(found, facts.imported_names, flowed.names.binds)
             if kind is None:
                 continue
             takers = ", ".join(_takers(facts.flowing, step.name, give.name))
@@ -142,11 +141,11 @@ class _Bound:
     entered: bool = False
 
 
-def _last_value(name: str, trees: Sequence[tuple[int, ast.Module]]) -> _Bound | None:
+def _last_value(name: str, cells: Mapping[int, ParsedCell]) -> _Bound | None:
     """Return the last value that is bound to the name; None when it cannot be determined."""
     found: _Bound | None = None
-    for number, tree in trees:
-        for node in _module_level(tree.body):
+    for number, cell in cells.items():
+        for node in _module_level(cell.tree.body):
             match node:
                 case ast.Assign(targets=[ast.Name() as place], value=value) if place.id == name:
                     found = _Bound(number, value, place)

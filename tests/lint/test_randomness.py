@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nbci.lint.notebook_facts import NotebookFacts
 
 
-def _sheet(steps: int) -> NotebookFacts:
+def _notebook(steps: int) -> NotebookFacts:
     """Of a notebook in which each step seeds a generator and draws from it, but the last, which
     only draws.
     """
@@ -43,7 +43,7 @@ def _sheet(steps: int) -> NotebookFacts:
 
 
 def test_many_steps_that_seed_are_looked_at_once_each() -> None:
-    few, many = _sheet(50), _sheet(200)
+    few, many = _notebook(50), _notebook(200)
     assert lines_run(lambda: list(seeds(many))) < 6 * lines_run(
         lambda: list(seeds(few))
     )  # all against all: 16
