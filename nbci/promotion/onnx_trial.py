@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -53,25 +54,40 @@ def _try_sample(session: onnxruntime.InferenceSession, sample: str) -> dict[str,
 
     try:
         # a pickle could run code of the author of the sample
-        with np.load(sample, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError) as error:  # the last: a plain .npy, or text
+        loaded = np.load(sample, allow_pickle=False)
+        # numpy goes by the content, whatever the file is called
+        if isinstance(loaded, np.ndarray):
+            return {"unreadable": "it holds a single array without a name, as np.save writes it"}
+        with loaded:
+            arrays = dict(loaded)
+    # numpy lets through what zipfile raises for half an archive, and its own end of file
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         return {"unreadable": str(error)}
-    inputs = [node.name for node in session.get_inputs()]
+    given: dict[str, Any] = {}
+    lacking: list[str] = []
+    for node in session.get_inputs():
+        if node.name in arrays:
+            given[node.name] = arrays[node.name]
+        else:
+            lacking.append(node.name)
     # a sample may record some of the outputs only: those are compared
     outputs = [node.name for node in session.get_outputs() if node.name in arrays]
-    lacking = [name for name in inputs if name not in arrays]
     if lacking or not outputs:
         return {"lacking": lacking, "holds": sorted(arrays)}
-    answers = session.run(outputs, {name: arrays[name] for name in inputs})
+    answers = session.run(outputs, given)
     differences = {}
     for name, answer in zip(outputs, answers, strict=True):
         differences[name] = difference(arrays[name], answer)
-    rows = 1
+    return {"rows": _rows(given), "differences": differences}
+
+
+def _rows(given: Mapping[str, npt.NDArray[np.generic]]) -> int:
+    """The number of rows of the first input."""
+    first = next(iter(given.values()), None)
     # a scalar has no axis of rows
-    if inputs and arrays[inputs[0]].ndim:
-        rows = len(arrays[inputs[0]])
-    return {"rows": rows, "differences": differences}
+    if first is None or not first.ndim:
+        return 1
+    return len(first)
 
 
 def difference(recorded: npt.NDArray[np.generic], answered: object) -> dict[str, Any]:

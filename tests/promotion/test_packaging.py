@@ -119,9 +119,19 @@ def test_a_sample_that_would_run_code_is_not_loaded(folder: Path) -> None:
         check_package(model(), folder)
 
 
-def test_a_sample_that_is_no_npz_is_explained(folder: Path) -> None:
-    (folder / "models" / "sample.npz").write_text('{"X": [1, 2, 3]}')
+@pytest.mark.parametrize("content", [b'{"X": [1, 2, 3]}', b"", b"PK\x03\x04 and no end"])
+def test_a_sample_that_is_no_npz_is_explained(folder: Path, content: bytes) -> None:
+    (folder / "models" / "sample.npz").write_bytes(content)
     with pytest.raises(UsageError, match="the sample of model linear cannot be read"):
+        check_package(model(), folder)
+
+
+def test_a_sample_of_one_array_without_a_name_is_explained(folder: Path) -> None:
+    with (folder / "models" / "sample.npz").open("wb") as file:
+        np.save(file, ROWS)
+    with pytest.raises(
+        UsageError, match="the sample of model linear cannot be read: it holds a single array"
+    ):
         check_package(model(), folder)
 
 
