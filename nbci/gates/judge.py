@@ -45,24 +45,27 @@ class Case(Struct, frozen=True, kw_only=True):
 
 def judge(case: Case, judged_utc: str) -> Verdict:
     """The verdict over a run that has ended."""
-    judged = (_judge_gate(gate, case) for gate in case.gates)
-    results = tuple(_with_override(result, case.overrides) for result in judged)
+    results: list[GateResult] = []
+    for gate in case.gates:
+        results.append(_with_override(_judge_gate(gate, case), case.overrides))
     return Verdict(
         result=_overall_result(results),
         judged_utc=judged_utc,
-        gates=results,
+        gates=tuple(results),
         baselines=tuple(map(_baseline_used, case.baselines.values())),
         overrides=case.overrides,
     )
 
 
 def _overall_result(results: Sequence[GateResult]) -> VerdictResult:
-    if any(result.refuses for result in results):
-        return "failed"
-    # A gate that failed and was overridden still shows as a warning of the whole.
-    if any(result.result in ("failed", "warned") for result in results):
-        return "warned"
-    return "passed"
+    overall: VerdictResult = "passed"
+    for result in results:
+        if result.refuses:
+            return "failed"
+        # A gate that failed and was overridden still shows as a warning of the whole.
+        if result.result in ("failed", "warned"):
+            overall = "warned"
+    return overall
 
 
 def _baseline_used(baseline: Baseline | NoBaseline) -> BaselineUsed:
@@ -92,7 +95,7 @@ def _judged_facts(judged: Override | GateResult) -> str:
 
 
 def _judge_gate(gate: Gate, case: Case) -> GateResult:
-    values = {parameter.name: parameter.value for parameter in case.record.params}
+    values = case.record.param_values
     result = GateResult(
         gate=gate.name, asked=gate.asked, result="passed", reason="", severity=gate.severity
     )

@@ -47,8 +47,11 @@ class Judging:
 
         search = Search(project=self.project, plan=self.plan, run=record.run, environ=self.environ)
         # Several gates may name the same baseline, and a champion is asked for at the remote.
-        asked = dict.fromkeys(gate.baseline for gate in self.plan.gates)
-        self.found = tuple(find_baseline(name, search) for name in asked if name is not None)
+        found: dict[str, FoundBaseline] = {}
+        for gate in self.plan.gates:
+            if gate.baseline is not None and gate.baseline not in found:
+                found[gate.baseline] = find_baseline(gate.baseline, search)
+        self.found = tuple(found.values())
 
         measures: dict[str, tuple[str, ...]] = {}
         for step in self.plan.steps:
@@ -57,7 +60,7 @@ class Judging:
             gates=self.plan.gates,
             record=record,
             declared=self.plan.metrics or {},
-            baselines={found.baseline.asked: found.baseline for found in self.found},
+            baselines={asked: each.baseline for asked, each in found.items()},
             measures=measures,
             overrides=overrides,
         )

@@ -14,6 +14,7 @@ import re
 import stat
 import struct
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,6 +69,11 @@ class _Ended(NamedTuple):
     problem: str
 
 
+def is_in_repository(folder: Path) -> bool:
+    """Whether there is a `.git` in the folder or above; git itself is not asked."""
+    return any((place / ".git").exists() for place in (folder, *folder.parents))
+
+
 def read_checkout(
     root: Path, sources: Sequence[str] = (), made: Sequence[str] = ()
 ) -> Checkout | None:
@@ -78,14 +84,14 @@ def read_checkout(
     place = _find_repository(root)
     if place is None:
         return None
-    here = os.path.relpath(root, place.top)
+    name_in_index = partial(_name_in_index, os.path.relpath(root, place.top))
     try:
         commit, branch = _head(place)
         entries = _entries(place)
-        counted = _counted(entries, [_in_index(here, path) for path in made])
-        is_known_dirty = any(entry.unmerged for entry in counted)
+        counted = _counting_entries(entries, list(map(name_in_index, made)))
         tracked = {entry.path for entry in entries}
-        is_known_dirty |= any(_in_index(here, path) not in tracked for path in sources)
+        is_known_dirty = not tracked.issuperset(map(name_in_index, sources))
+        is_known_dirty |= any(entry.unmerged for entry in counted)
         doubts = _doubts(place, counted)
     except (Unreadable, OSError, ValueError, struct.error, IndexError):
         return _ask_all(root, made)
@@ -95,7 +101,7 @@ def read_checkout(
     return Checkout(commit=commit, branch=branch, dirty=answer.dirty, problem=answer.problem)
 
 
-def _in_index(here: str, path: str) -> bytes:
+def _name_in_index(here: str, path: str) -> bytes:
     """The name that the index has for a path of the project."""
     return os.fsencode(os.path.normpath(os.path.join(here, path)))
 
@@ -107,7 +113,7 @@ def _entries(place: _Place) -> list[Entry]:
     return parse_index(_read_or_empty(place.folder / "index"), digest_bytes)
 
 
-def _counted(entries: Sequence[Entry], out_of_count: Sequence[bytes]) -> list[Entry]:
+def _counting_entries(entries: Sequence[Entry], out_of_count: Sequence[bytes]) -> list[Entry]:
     """The entries of what a change counts of."""
     if not out_of_count:
         return list(entries)

@@ -58,9 +58,9 @@ class GitFailed(InfrastructureError):
             if part in self.complaint:
                 hint = known
                 break
-        super().__init__(f"git {words[0]} failed: {self._shortened()}", hint=hint)
+        super().__init__(f"git {words[0]} failed: {self._first_lines()}", hint=hint)
 
-    def _shortened(self) -> str:
+    def _first_lines(self) -> str:
         """The first lines that say what is wrong, or the last line of all."""
         marks = ("fatal:", "error:", "remote:")
         lines = []

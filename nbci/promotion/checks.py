@@ -10,6 +10,7 @@ from nbci.git.branches import champions_branch
 from nbci.git.process import paths_without
 from nbci.graph import by_name
 from nbci.pipeline.models import models_of
+from nbci.pipeline.paths import overlap
 from nbci.registry.champion import champion
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def check_baselines(
             change = f"the verdict compares with {before}, and now {found} is to be beaten"
         else:
             source, now = look(used.asked)
-            before, found = _shown(used.source, used.identity), _shown(source, now)
+            before, found = _baseline_text(used.source, used.identity), _baseline_text(source, now)
             change = (
                 f"the baseline {used.asked} has changed since the verdict: "
                 f"it was {before}, and now is {found}"
@@ -156,7 +157,7 @@ def _champion_name(identity: str | None) -> str:
     return (identity or "nothing").partition(" ")[0]
 
 
-def _shown(source: str, identity: str | None) -> str:
+def _baseline_text(source: str, identity: str | None) -> str:
     """Describe a baseline so that it differs from another of the same name.
 
     Without an identity, the text says why there is none.
@@ -213,7 +214,8 @@ def model_outs(spec: Model, record: RunRecord) -> tuple[FileRef, ...]:
             outs[ref.path] = ref
     found: dict[str, FileRef] = {}
     for path in spec.paths:
-        owning = {ref.path: ref for ref in outs.values() if _overlap(path, ref.path)}
+        # a folder may be written with a slash at its end
+        owning = {name: ref for name, ref in outs.items() if overlap(path.rstrip("/"), name)}
         if not owning:
             close = nearest(path, outs)
             hint = f"declare it as an out; the outs are: {', '.join(outs)}"
@@ -225,12 +227,3 @@ def model_outs(spec: Model, record: RunRecord) -> tuple[FileRef, ...]:
             )
         found |= owning
     return tuple(found.values())
-
-
-def _overlap(path: str, other: str) -> bool:
-    """Whether two paths are the same, or one of them lies in the other."""
-    return _same_or_below(path, other) or _same_or_below(other, path)
-
-
-def _same_or_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder.rstrip('/')}/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from nbci.store.file_index import FileIndex
 from nbci.store.safe_paths import place_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from nbci.records.manifest import Manifest
     from nbci.registry.events import ModelState
@@ -107,33 +108,45 @@ def download(
     The files have their paths in the project there. Without `content`, the files are not
     downloaded. `config` adds to what the commit holds of DVC's configuration.
     """
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
+
+    added = {}
+    if config is not None:
+        added["config"] = config
+    with (
+        _dvc_errors(source),
+        Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True, **added) as repo,
+    ):
+        if not repo.config["core"].get("remote"):
+            raise IntegrityError(
+                "the release's commit names no default remote of DVC, "
+                "from which its files would come",
+                where=Location(source),
+            )
+        path = f"{prefix}{MANIFEST_PATH}"
+        manifest = parse_manifest(_read(repo, path), f"{commit[:10]}:{path}")
+        if content:
+            _download_files(repo, manifest, prefix, folder)
+        return manifest
+
+
+def _download_files(repo: Any, manifest: Manifest, prefix: str, folder: Path) -> None:
+    for ref in manifest.files:
+        # the manifest comes from a repository that may be hostile: `..` must not lead out
+        place = place_inside(folder, ref.path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        repo.dvcfs.get(f"{prefix}{ref.path}", os.fspath(place), recursive=True)
+
+
+@contextlib.contextmanager
+def _dvc_errors(source: str) -> Iterator[None]:
+    """Turn errors of DVC and of the disk into errors that say what to do."""
+    from dvc.exceptions import DvcException
     from dvc.scm import SCMError
     from dvc_data.index import DataIndexError
 
     try:
-        added = {}
-        if config is not None:
-            added["config"] = config
-        with Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True, **added) as repo:
-            if not repo.config["core"].get("remote"):
-                raise IntegrityError(
-                    "the release's commit names no default remote of DVC, "
-                    "from which its files would come",
-                    where=Location(source),
-                )
-            manifest = parse_manifest(
-                _read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}"
-            )
-            files = manifest.files
-            if not content:
-                files = ()
-            for ref in files:
-                # the manifest comes from a repository that may be hostile: `..` must not lead out
-                place = place_inside(folder, ref.path)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                repo.dvcfs.get(f"{prefix}{ref.path}", os.fspath(place), recursive=True)
+        yield
     except NbciError:
         raise
     except FileNotFoundError as error:
@@ -147,7 +160,6 @@ def download(
             f"the model could not be brought: {str(error) or type(error).__name__}",
             where=Location(source),
         ) from error
-    return manifest
 
 
 def _read(repo: Any, path: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nbci.git.process import Git
-    from nbci.registry.events import ModelState
+    from nbci.registry.events import Event, ModelState
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.2
@@ -81,16 +82,16 @@ def _winner(git: Git, state: ModelState, push: bool) -> str:
         except NbciError:
             return ""
     known = {event.tag for event in state.events}
-    new = []
+    new: dict[str, Event] = {}
     for event in read_events(git):
         if event.model == state.model and event.tag not in known:
-            new.append(event)
+            new[event.tag] = event
     if not new:
         return ""
-    names = ", ".join(event.tag for event in new)
-    winner = f": {new[-1].name} set {names}"
+    last = list(new.values())[-1]
+    winner = f": {last.name} set {', '.join(new)}"
     # a demotion and a rollback belong to no run
-    run = new[-1].notes.get("Nbci-Run")
+    run = last.notes.get("Nbci-Run")
     if run:
         winner += f" for run {run}"
     return winner
@@ -108,16 +109,15 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
         if failure is None:
             return
         # the answer to a push may be lost after the remote has done it, so the remote is asked
-        there = _present_tags(git, remote, tags)
-        if all(there.get(tag.name) == tag.object for tag in tags):
-            return
+        lacking, taken = _lacking_and_taken(git, remote, tags)
         # what is there tells who won; git's words for it change with the moment at which the other
         # one came
-        taken = [tag.name for tag in tags if there.get(tag.name, tag.object) != tag.object]
         if taken:
             raise LostRace(
                 f"another promotion was there first: {remote} has {', '.join(taken)}"
             ) from failure
+        if not lacking:
+            return
         if not tries_left or not any(words in failure.complaint for words in _AT_WORK):
             raise _refusal(remote, failure) from failure
         time.sleep(_PAUSE_SECONDS)
@@ -138,15 +138,24 @@ def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
     return None
 
 
-def _present_tags(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
-    """Return the tags that the remote has now, with their objects there.
+def _lacking_and_taken(
+    git: Git, remote: str, tags: Sequence[NewTag]
+) -> tuple[list[str], list[str]]:
+    """The tags that the remote does not have, and those that it has with other content.
 
-    Empty when the remote does not answer.
+    Where it does not answer, it counts as having none.
     """
-    try:
-        return git.remote_tags(remote, [f"refs/tags/{tag.name}" for tag in tags])
-    except GitFailed:
-        return {}
+    there: dict[str, str] = {}
+    with contextlib.suppress(GitFailed):
+        there = git.remote_tags(remote, [f"refs/tags/{tag.name}" for tag in tags])
+    lacking: list[str] = []
+    taken: list[str] = []
+    for tag in tags:
+        if tag.name not in there:
+            lacking.append(tag.name)
+        elif there[tag.name] != tag.object:
+            taken.append(tag.name)
+    return lacking, taken
 
 
 def make_tags(git: Git, tags: Iterable[NewTag]) -> None:

@@ -54,24 +54,9 @@ def verify(
     found: list[Finding] = []
     for state in states:
         found += _tag_findings(git, state)
-
     files: dict[FileRef, tuple[str, str]] = {}
-    for state in states:
-        for version in state.versions:
-            try:
-                manifest = read_manifest(git, version.commit)
-            except IntegrityError as error:
-                found.append(_finding(state, version, str(error)))
-                continue
-            if manifest is None:
-                found.append(_finding(state, version, "it carries no evidence"))
-                continue
-            for problem in _release_problems(git, state, version, manifest):
-                found.append(_finding(state, version, problem))
-            for ref in manifest.files:
-                # several releases may share an object; it is read once
-                files.setdefault(ref, (state.model, version.version))
-
+    for state, version in _releases(states):
+        found += _evidence_findings(git, state, version, files)
     if project.signers_file is not None:
         found += _signature_findings(git, states, project.signers_file)
     if files:
@@ -80,12 +65,36 @@ def verify(
     # a release with a problem already would fail again here, for the same reason
     damaged = {(finding.model, finding.version) for finding in found}
     whole = []
-    for state in states:
-        for version in state.versions:
-            if (state.model, version.version) not in damaged:
-                whole.append((state, version))
+    for state, version in _releases(states):
+        if (state.model, version.version) not in damaged:
+            whole.append((state, version))
     found += _download_findings(git, project, whole, content=content)
     return tuple(found)
+
+
+def _releases(states: Iterable[ModelState]) -> Iterator[tuple[ModelState, Version]]:
+    for state in states:
+        for version in state.versions:
+            yield state, version
+
+
+def _evidence_findings(
+    git: Git, state: ModelState, version: Version, files: dict[FileRef, tuple[str, str]]
+) -> Iterator[Finding]:
+    """Yield what is wrong with a release's evidence; add the files that it names to `files`."""
+    try:
+        manifest = read_manifest(git, version.commit)
+    except IntegrityError as error:
+        yield _finding(state, version, str(error))
+        return
+    if manifest is None:
+        yield _finding(state, version, "it carries no evidence")
+        return
+    for problem in _release_problems(git, state, version, manifest):
+        yield _finding(state, version, problem)
+    for ref in manifest.files:
+        # several releases may share an object; it is read once
+        files.setdefault(ref, (state.model, version.version))
 
 
 def _finding(state: ModelState, version: Version, problem: str) -> Finding:

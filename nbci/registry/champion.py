@@ -93,6 +93,7 @@ def _candidates(state: ModelState, stage: str | None) -> Iterator[tuple[str, str
     """(version, commit), the last promoted first."""
     if stage is None:
         for version in reversed(state.versions):
+            # a version that was taken back keeps its tag, and is nothing to beat
             if version.active:
                 yield version.version, version.commit
     elif stage in state.stages:

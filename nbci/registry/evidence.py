@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, UsageError
+from nbci.git.checkout import is_in_repository
 from nbci.git.process import open_git
 from nbci.graph import by_name
 from nbci.records.manifest import EvidenceStep
@@ -40,7 +41,7 @@ def promoted_runs(root: Path) -> frozenset[str]:
         git = open_git(root)
     except UsageError:
         # callers delete runs that are not promoted, so a wrong empty answer would lose evidence
-        if any((folder / ".git").exists() for folder in (root, *root.parents)):
+        if is_in_repository(root):
             raise  # git is not installed, so what was promoted is not known
         return frozenset()
     found: set[str] = set()
@@ -68,6 +69,7 @@ def _evidence(planned: PlannedStep, step: StepRecord, run: str) -> EvidenceStep:
         notebook=planned.notebook,
         result=step.result,
         key=step.key,
+        # a reused step names the run that made its result
         run=step.run or run,
         started_utc=step.started_utc,
         ended_utc=step.ended_utc,

@@ -39,7 +39,8 @@ _TAG = re.compile(
     re.ASCII,
 )
 _REFERENCE = re.compile(
-    rf"(?P<model>{_MODEL.format(separator=':')})(?:#(?P<stage>{_NAME})|@(?P<version>latest|{_VERSION}))?",
+    rf"(?P<model>{_MODEL.format(separator=':')})"
+    rf"(?:#(?P<stage>{_NAME})|@(?P<version>latest|{_VERSION}))?",
     re.ASCII,
 )
 _VERSION_ONLY = re.compile(_VERSION, re.ASCII)

@@ -58,25 +58,27 @@ class Lineage:
     def around(self, start: Iterable[str]) -> Lineage:
         """The part that leads to these nodes or comes of them."""
         begin = list(start)
-        kept = self.causes_of(begin) | self._reached(begin, up=False)
+        kept = self.causes_of(begin) | self._closure(begin, up=False)
         nodes = {name: node for name, node in self.nodes.items() if name in kept}
         edges = [edge for edge in self.edges if edge.source in kept and edge.target in kept]
         return Lineage(nodes=nodes, edges=tuple(edges))
 
     def causes_of(self, start: Iterable[str]) -> set[str]:
         """These nodes and everything that leads to them."""
-        return self._reached(start, up=True)
+        return self._closure(start, up=True)
 
     def next_to(self, name: str, *, up: bool) -> tuple[Edge, ...]:
         """The edges from the causes of a node (`up`), or to its effects."""
         found = []
         for edge in self.edges:
-            end = edge.target if up else edge.source
+            end = edge.source
+            if up:
+                end = edge.target
             if end == name:
                 found.append(edge)
         return tuple(found)
 
-    def _reached(self, start: Iterable[str], *, up: bool) -> set[str]:
+    def _closure(self, start: Iterable[str], *, up: bool) -> set[str]:
         ends: dict[str, list[str]] = defaultdict(list)
         for edge in self.edges:
             here, there = edge.source, edge.target
@@ -107,7 +109,7 @@ def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]
         node = Node(kind="model", name=model)
         nodes[node.id] = node
         for path in paths:
-            for file in _holding(path, nodes) or [Node(kind="file", name=path)]:
+            for file in _files_around(path, nodes) or [Node(kind="file", name=path)]:
                 nodes.setdefault(file.id, file)
                 edges[file.id, node.id] = Edge(source=file.id, target=node.id)
     return Lineage(nodes=nodes, edges=tuple(edges.values()))
@@ -176,7 +178,7 @@ def _values(step: EvidenceStep, gave: Mapping[tuple[str, str], str]) -> dict[str
     return {name: tuple(values) for name, values in found.items()}
 
 
-def _holding(path: str, nodes: Mapping[str, Node]) -> list[Node]:
+def _files_around(path: str, nodes: Mapping[str, Node]) -> list[Node]:
     """The files and folders known that are this one, hold it, or lie in it."""
     found = []
     for node in nodes.values():
@@ -191,4 +193,5 @@ def _file(ref: FileRef) -> Node:
 
 
 def _lies_in(path: str, folder: str) -> bool:
+    # evidence has a folder as the pipeline names it, perhaps with a slash at its end
     return path.startswith(f"{folder.rstrip('/')}/")

@@ -143,9 +143,9 @@ STATES: list[Callable[[Path], object]] = [
 def test_it_says_what_git_says(repository: Path, bring_about: Callable[[Path], object]) -> None:
     bring_about(repository)
     (repository / ".nbci").mkdir()
-    said = truth(repository)
-    assert read_checkout(repository) == said
-    assert read_checkout(repository / "data") == said  # now from memory
+    expected = truth(repository)
+    assert read_checkout(repository) == expected
+    assert read_checkout(repository / "data") == expected  # now from memory
 
 
 @pytest.mark.parametrize("form", ["sha256", "index.version=4"])
@@ -328,10 +328,10 @@ def test_it_says_what_git_says_with_attributes_and_filters(
     (folder / ".nbci").mkdir()
     for name in attributes:
         OPERATIONS[data.draw(st.sampled_from(sorted(OPERATIONS)))](folder / name)
-    said = truth(folder)
+    expected = truth(folder)
 
-    assert read_checkout(folder) == said
-    assert read_checkout(folder) == said  # now from memory, where git was asked
+    assert read_checkout(folder) == expected
+    assert read_checkout(folder) == expected  # now from memory, where git was asked
 
 
 def test_a_copy_of_a_checkout_is_as_clean(repository: Path, tmp_path: Path) -> None:
@@ -384,6 +384,6 @@ def test_it_says_what_git_says_with_a_file_system_monitor(
 
     bring_about(repository)
     (repository / ".nbci").mkdir()
-    said = truth(repository)
-    assert read_checkout(repository) == said
-    assert read_checkout(repository) == said  # now from memory
+    expected = truth(repository)
+    assert read_checkout(repository) == expected
+    assert read_checkout(repository) == expected  # now from memory

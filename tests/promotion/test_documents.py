@@ -138,10 +138,10 @@ def test_a_project_in_a_folder_of_its_repository(
         cwd=tmp_path,
     )
     assert (tmp_path / "got").read_text() == "2.0 [1, 2, 3]"
-    told = released.nbci(
+    done = released.nbci(
         "models", "get", "ml/digits:digits", tmp_path / "again", cwd=repository / "ml/digits"
     )
-    assert told.returncode == 0, told.stderr
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "again").read_bytes() == (tmp_path / "got").read_bytes()
     verified = released.nbci("models", "verify", cwd=repository / "ml/digits")
     assert (verified.returncode, verified.stdout) == (0, "1 release is what it says\n"), (

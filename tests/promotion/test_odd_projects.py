@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.support.releases import Released
 
 
-def said(released: Released, *words: str | Path, code: int = 0) -> str:
+def output(released: Released, *words: str | Path, code: int = 0) -> str:
     done = released.nbci(*words)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -50,8 +50,8 @@ def test_large_files_of_git_lfs_where_git_lfs_is_not_installed(
         ("required", required),
     ):
         released.git("config", f"filter.lfs.{key}", value)
-    said(released, "run", "pipeline.yaml", "-p", "C=2", "--quiet")
-    assert "digits v1.0.0 is in production" in said(released, "promote", "latest")
+    output(released, "run", "pipeline.yaml", "-p", "C=2", "--quiet")
+    assert "digits v1.0.0 is in production" in output(released, "promote", "latest")
     assert released.git("cat-file", "blob", "digits@v1.0.0:large.bin") == pointer.rstrip("\n")
 
 
@@ -80,10 +80,10 @@ def test_names_that_tools_stumble_over(
     )
     (project / ".gitignore").write_text("/models\n/data\n/metrics.json\n/-o.bin\n/--rev\n")
     released.git("commit", "-qam", "odd names")
-    said(released, "run", "pipeline.yaml", "--quiet")
-    said(released, "promote", "latest")
-    assert said(released, "models", "verify") == "1 release is what it says\n"
-    said(released, "models", "get", "digits", tmp_path / "got")
+    output(released, "run", "pipeline.yaml", "--quiet")
+    output(released, "promote", "latest")
+    assert output(released, "models", "verify") == "1 release is what it says\n"
+    output(released, "models", "get", "digits", tmp_path / "got")
     assert [(tmp_path / "got" / name).read_text() for name in names] == ["1"] * len(names)
     stock(
         "dvc",
@@ -102,23 +102,23 @@ def test_names_that_tools_stumble_over(
 def test_what_a_project_lacks_is_told(released: Released) -> None:
     shutil.rmtree(released.project / ".dvc")
     released.git("commit", "-qam", "no DVC")
-    said(released, "run", "pipeline.yaml", "--quiet")
+    output(released, "run", "pipeline.yaml", "--quiet")
     for words in (("promote", "latest", "--dry-run"), ("promote", "latest")):
-        told = said(released, *words, code=2)
-        assert "the project has no DVC repository, where models are kept" in told
-        assert "dvc init" in told
-    said(released, "run", "pipeline.yaml", "--only", "prepare", "--quiet")
-    assert "was of a part of the pipeline" in said(released, "promote", "latest", code=3)
+        printed = output(released, *words, code=2)
+        assert "the project has no DVC repository, where models are kept" in printed
+        assert "dvc init" in printed
+    output(released, "run", "pipeline.yaml", "--only", "prepare", "--quiet")
+    assert "was of a part of the pipeline" in output(released, "promote", "latest", code=3)
     pipeline = released.project / "pipeline.yaml"
     pipeline.write_text(pipeline.read_text().replace("framework: plain", "card: docs/card.md"))
     released.git("checkout", "-q", "HEAD~", "--", ".dvc")
     released.git("commit", "-qam", "with a card")
-    said(released, "run", "pipeline.yaml", "--quiet")
-    told = said(released, "promote", "latest", code=2)
-    assert "the commit has no docs/card.md, which digits names as its card" in told
+    output(released, "run", "pipeline.yaml", "--quiet")
+    printed = output(released, "promote", "latest", code=2)
+    assert "the commit has no docs/card.md, which digits names as its card" in printed
     shutil.rmtree(released.project / ".git")
-    said(released, "run", "pipeline.yaml", "--quiet")
-    assert "this is no git repository, and releases are git tags" in said(
+    output(released, "run", "pipeline.yaml", "--quiet")
+    assert "this is no git repository, and releases are git tags" in output(
         released, "promote", "latest", code=2
     )
     assert released.tags() == set()
@@ -128,7 +128,7 @@ def test_of_two_changes_of_a_stage_at_once_one_wins_or_both_count(
     released: Released, tmp_path: Path
 ) -> None:
     for run in released.runs:
-        said(released, "promote", run)
+        output(released, "promote", run)
     words = [("demote", "digits"), ("rollback", "digits"), ("demote", "digits", "--reason", "slow")]
     clones = []
     for number, _ in enumerate(words):

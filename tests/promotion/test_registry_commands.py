@@ -41,32 +41,32 @@ def history(_built: Released, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield made
 
 
-def said(released: Released, *words: str | Path, code: int = 0, cwd: Path | None = None) -> str:
+def output(released: Released, *words: str | Path, code: int = 0, cwd: Path | None = None) -> str:
     done = released.nbci(*words, cwd=cwd)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def test_what_is_where(history: Released) -> None:
-    (row,) = json.loads(said(history, "models", "--json"))
+    (row,) = json.loads(output(history, "models", "--json"))
     assert (row["version"], row["stage"], row["by"]) == ("v1.0.0", "production", "A Tester")
     assert (row["run"], row["metrics"]) == (history.runs[0], {"train/svm:accuracy": 0.91})
-    head, line = said(history, "models").splitlines()
+    head, line = output(history, "models").splitlines()
     assert head.split() == ["model", "stage", "version", "since", "by", "metrics"]
     assert line.split()[:3] == ["digits", "production", "v1.0.0"]
     assert line.endswith("accuracy 0.91")
-    told = json.loads(said(history, "models", "history", "digits", "--json"))
-    assert [(row["version"], row["stage"]) for row in told["versions"]] == [
+    printed = json.loads(output(history, "models", "history", "digits", "--json"))
+    assert [(row["version"], row["stage"]) for row in printed["versions"]] == [
         ("v1.0.0", "production"),
         ("v1.1.0", None),
     ]
-    assert "there is no released model 'digit'" in said(
+    assert "there is no released model 'digit'" in output(
         history, "models", "history", "digit", code=2
     )
 
 
 def test_who_did_what(history: Released) -> None:
-    done = json.loads(said(history, "audit", "--json"))
+    done = json.loads(output(history, "audit", "--json"))
     assert sorted((deed["version"], deed["action"]) for deed in done) == [
         ("v1.0.0", "promoted"), ("v1.0.0", "released"), ("v1.0.0", "rolled back to"),
         ("v1.1.0", "promoted"), ("v1.1.0", "released"), ("v1.1.0", "rolled back from"),
@@ -77,11 +77,11 @@ def test_who_did_what(history: Released) -> None:
         "slow on\nolder machines",
         "https://ci/rollback",
     )
-    assert "because: slow on older machines" in said(history, "audit", "digits")
+    assert "because: slow on older machines" in output(history, "audit", "digits")
 
 
 def test_lineage_up_and_down(history: Released) -> None:
-    up = said(history, "lineage", "digits@1.1.0").splitlines()
+    up = output(history, "lineage", "digits@1.1.0").splitlines()
     assert up[0] == "model digits@v1.1.0"
     assert [line.strip().split("  ")[0] for line in up[1:]] == [
         f"← file {MODEL}",
@@ -92,14 +92,14 @@ def test_lineage_up_and_down(history: Released) -> None:
         "← step prepare",
         "← code nb/prepare.ipynb",
     ]
-    down = said(history, "lineage", "data/rows.json")
+    down = output(history, "lineage", "data/rows.json")
     assert f"    → file {MODEL}" in down
     assert "      → model digits" in down
-    graph = json.loads(said(history, "lineage", "latest", "--format", "json"))
+    graph = json.loads(output(history, "lineage", "latest", "--format", "json"))
     assert {"source": "step:prepare", "target": "file:data/rows.json", "values": []} in graph[
         "edges"
     ]
-    drawn = said(history, "lineage", "digits#production", "--format", "mermaid").splitlines()
+    drawn = output(history, "lineage", "digits#production", "--format", "mermaid").splitlines()
     assert drawn[0] == "flowchart LR"
     assert sum("-->" in line for line in drawn) == 7
 
@@ -107,11 +107,13 @@ def test_lineage_up_and_down(history: Released) -> None:
 def test_files_are_known_from_releases_alone(history: Released, tmp_path: Path) -> None:
     """In a clone, where no run is."""
     Git(tmp_path)("clone", "-q", str(history.origin), "clone")
-    down = said(history, "lineage", "data/rows.json", cwd=tmp_path / "clone")
+    down = output(history, "lineage", "data/rows.json", cwd=tmp_path / "clone")
     assert "← step prepare" in down
     assert "→ model digits@v1.1.0" in down
-    assert "→ step train/svm" in said(history, "lineage", "nb/train.ipynb", cwd=tmp_path / "clone")
-    assert "names no model" in said(
+    assert "→ step train/svm" in output(
+        history, "lineage", "nb/train.ipynb", cwd=tmp_path / "clone"
+    )
+    assert "names no model" in output(
         history, "lineage", "data/nothing.json", code=2, cwd=tmp_path / "clone"
     )
 
@@ -120,26 +122,26 @@ def test_runs_that_were_promoted_are_never_cleaned_away(history: Released, tmp_p
     made = copy_of(history, tmp_path / "cleaned")
     for _ in range(2):
         assert made.nbci("run", "pipeline.yaml", "-p", "C=3", "--quiet").returncode == 0
-    shown = said(made, "clean", "--keep", "1")
+    shown = output(made, "clean", "--keep", "1")
     assert shown.startswith("removed ")
     left = {path.name for path in (made.project / ".nbci/runs").iterdir()}
     assert left >= set(made.runs)
-    assert said(made, "lineage", made.runs[0])
+    assert output(made, "lineage", made.runs[0])
     for tag in made.tags(made.project):
         made.git("tag", "-d", tag)
-    said(made, "clean", "--keep", "1")
+    output(made, "clean", "--keep", "1")
     assert not {path.name for path in (made.project / ".nbci/runs").iterdir()} & {made.runs[1]}
 
 
 def test_a_model_comes_from_anywhere(history: Released, tmp_path: Path) -> None:
-    told = said(history, "models", "get", "digits#production", tmp_path / "here.bin")
-    assert told.startswith("digits v1.0.0")
+    printed = output(history, "models", "get", "digits#production", tmp_path / "here.bin")
+    assert printed.startswith("digits v1.0.0")
     assert (tmp_path / "here.bin").read_text() == "1.0 [1, 2, 3]"
-    assert "something already" in said(
+    assert "something already" in output(
         history, "models", "get", "digits@1.1.0", tmp_path / "here.bin", code=2
     )
     (tmp_path / "empty").mkdir()
-    said(
+    output(
         history,
         "models",
         "get",
@@ -150,11 +152,11 @@ def test_a_model_comes_from_anywhere(history: Released, tmp_path: Path) -> None:
         cwd=tmp_path / "empty",
     )
     assert (tmp_path / "empty/digits model.bin").read_text() == "2.0 [1, 2, 3]"
-    assert "has no version v3.0.0" in said(history, "models", "get", "digits@3.0.0", ".", code=2)
+    assert "has no version v3.0.0" in output(history, "models", "get", "digits@3.0.0", ".", code=2)
 
 
 def test_what_was_altered_is_named(history: Released, tmp_path: Path) -> None:
-    assert said(history, "models", "verify") == "2 releases are what they say\n"
+    assert output(history, "models", "verify") == "2 releases are what they say\n"
     manifest = json.loads(history.git("show", "digits@v1.1.0:.nbci/release.json"))
     digest = manifest["files"][0]["digest"]
     stored = history.remote / "files/md5" / digest[:2] / digest[2:]
@@ -162,11 +164,12 @@ def test_what_was_altered_is_named(history: Released, tmp_path: Path) -> None:
     stored.chmod(0o644)
     stored.write_text("forged")
     try:
-        told = said(history, "models", "verify", code=5)
+        printed = output(history, "models", "verify", code=5)
         assert (
-            told == f"digits v1.1.0: {MODEL}: the object {digest} on the DVC remote was altered\n"
+            printed
+            == f"digits v1.1.0: {MODEL}: the object {digest} on the DVC remote was altered\n"
         )
-        assert "is not what was promoted" in said(
+        assert "is not what was promoted" in output(
             history,
             "models",
             "get",
@@ -177,7 +180,7 @@ def test_what_was_altered_is_named(history: Released, tmp_path: Path) -> None:
             code=5,
         )
         stored.unlink()
-        assert "is not on the DVC remote" in said(history, "models", "verify", "--quick", code=5)
+        assert "is not on the DVC remote" in output(history, "models", "verify", "--quick", code=5)
     finally:
         stored.write_bytes(whole)
 
@@ -192,16 +195,16 @@ def test_a_release_whose_own_remote_is_gone_is_no_sound_one(
     config.write_text(config.read_text().replace(url, str(made.remote)))
     Path(url).rename(tmp_path / "linked")
     try:
-        told = said(made, "models", "verify", code=5).splitlines()
+        printed = output(made, "models", "verify", code=5).splitlines()
         place = ("--url", str(made.origin), tmp_path / "got.bin")
-        got = said(made, "models", "get", "digits@1.1.0", *place, code=5, cwd=tmp_path)
+        got = output(made, "models", "get", "digits@1.1.0", *place, code=5, cwd=tmp_path)
     finally:
         (tmp_path / "linked").rename(url)
-    assert [line.partition(": ")[0] for line in told] == ["digits v1.0.0", "digits v1.1.0"]
-    for line in told:
+    assert [line.partition(": ")[0] for line in printed] == ["digits v1.0.0", "digits v1.1.0"]
+    for line in printed:
         assert "it cannot be fetched from a clone" in line
     assert "the release lacks something" in got
-    assert said(made, "models", "verify") == "2 releases are what they say\n"
+    assert output(made, "models", "verify") == "2 releases are what they say\n"
 
 
 @pytest.mark.parametrize(
@@ -224,8 +227,8 @@ def test_documents_of_any_shape_are_told(
     git("commit", "-q", "--amend", "--no-edit", "--", name)
     git("tag", "-f", "-a", "-m", "forged", "digits@v1.1.0")
     git("checkout", "-q", "main")
-    told = said(made, "models", "verify", "--quick", code=5)
-    assert "digits v1.1.0: its dvc.yaml or dvc.lock cannot be read" in told
+    printed = output(made, "models", "verify", "--quick", code=5)
+    assert "digits v1.1.0: its dvc.yaml or dvc.lock cannot be read" in printed
 
 
 def test_moved_tags_and_foreign_commits_are_named(history: Released, tmp_path: Path) -> None:
@@ -234,7 +237,7 @@ def test_moved_tags_and_foreign_commits_are_named(history: Released, tmp_path: P
     git("tag", "-d", "digits@v1.1.0")
     git("tag", "-a", "-m", "forged", "digits@v1.1.0", "digits@v1.0.0^{commit}")
     git("tag", "-a", "-m", "no version", "digits#staging#9", "main")
-    told = said(made, "models", "verify", "--quick", code=5)
-    assert "digits v1.1.0: the tag digits@v1.1.0 is another one at origin" in told
-    assert "digits v1.1.0: its evidence is that of digits v1.0.0" in told
-    assert "digits : the tag digits#staging#9 stands on a commit that is no version" in told
+    printed = output(made, "models", "verify", "--quick", code=5)
+    assert "digits v1.1.0: the tag digits@v1.1.0 is another one at origin" in printed
+    assert "digits v1.1.0: its evidence is that of digits v1.0.0" in printed
+    assert "digits : the tag digits#staging#9 stands on a commit that is no version" in printed

@@ -152,10 +152,11 @@ exit $code
 
 
 @pytest.mark.parametrize(
-    ("option", "told"), [("size=500k", "No space left on device"), ("ro", "Read-only file system")]
+    ("option", "message"),
+    [("size=500k", "No space left on device"), ("ro", "Read-only file system")],
 )
 def test_a_full_or_read_only_remote_is_told_and_a_second_try_completes(
-    large: Released, option: str, told: str
+    large: Released, option: str, message: str
 ) -> None:
     """On a file system of its own, where this machine lets a test mount one."""
     store_in(large, large.remote)
@@ -176,7 +177,7 @@ def test_a_full_or_read_only_remote_is_told_and_a_second_try_completes(
         pytest.skip(f"no file system can be mounted: {done.stderr}")
     assert done.returncode == 4, done.stderr
     assert "could not be brought to the DVC remote" in done.stderr
-    assert told in done.stderr
+    assert message in done.stderr
     assert large.tags() == large.tags(large.project) == set()
     assert promoted(large).version == "v1.0.0"
 

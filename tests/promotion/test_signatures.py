@@ -1,4 +1,4 @@
-"""A release of a signed run: who may sign it, what is refused, and what is said of it later."""
+"""A release of a signed run: who may sign it, what is refused, and what is reported of it later."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def signed_run(released: Released, key: Path | None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("signer", "said"),
+    ("signer", "message"),
     [(None, "carries no signature"), ("stranger", "is signed by none of the signers")],
 )
 def test_a_run_that_no_signer_signed_is_not_promoted(
-    released: Released, keys: dict[str, Path], signer: str | None, said: str
+    released: Released, keys: dict[str, Path], signer: str | None, message: str
 ) -> None:
     run = signed_run(released, keys[signer] if signer else None)
     done = released.nbci("promote", run)
     assert (done.returncode, released.tags()) == (5, set())
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_a_seal_that_was_changed_after_signing_is_not_promoted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -176,10 +177,8 @@ def test_the_next_version(versions: list[str], part: str, expected: str) -> None
 
 def test_notes_are_the_last_paragraph() -> None:
     noted = event("register", 1)
-    from dataclasses import replace
-
-    told = replace(
+    with_message = replace(
         noted, message="Promote m\n\nabout: nothing\n\nNbci-Run: R\nNbci-Build: http://ci/1\n"
     )
-    assert told.notes == {"Nbci-Run": "R", "Nbci-Build": "http://ci/1"}
+    assert with_message.notes == {"Nbci-Run": "R", "Nbci-Build": "http://ci/1"}
     assert noted.notes == {}
