@@ -14,7 +14,7 @@ from nbci.config import find_project
 from nbci.data.sharing import share
 from nbci.engine.caching.reuse import bring_notebooks
 from nbci.engine.distributed.gather_parts import gather_parts, keep_outs
-from nbci.engine.distributed.handover import take_in
+from nbci.engine.distributed.handover import take_handovers
 from nbci.engine.distributed.run_parts import open_store
 from nbci.engine.imports import place_imports
 from nbci.errors import ExitCode, InfrastructureError, IntegrityError
@@ -98,7 +98,7 @@ def _filled_store(request: FinishRequest, project: Project, plan: Plan) -> RunFo
     """The store, with what the steps left in other folders."""
     store = open_store(project, plan, request.store)
     if request.bring is not None:
-        take_in(request.bring, store)
+        take_handovers(request.bring, store)
     return store
 
 
@@ -132,7 +132,7 @@ def _bring_notebooks(
     """Bring those of reused steps; what cannot be brought is missed in the report, nowhere else."""
     cache = Cache(store.path)
     try:
-        share(project, cache, os.environ, travels=True)
+        share(project, cache, os.environ, for_other_machines=True)
         bring_notebooks(folder, record, cache, project_index(project))
     except (InfrastructureError, IntegrityError) as error:
         request.warn(f"the report lacks notebooks of reused steps: {error}")

@@ -162,9 +162,7 @@ def _summary(
     # the file, not the record: a run with nothing to do copies JSON, and decodes no record
     header = json.loads((context.folder.path / RUN_FILE).read_bytes())
     skipped = sum(step.result == "skipped" for step in record.steps)
-    made: list[str] = []
-    for planned in context.plan.steps:
-        made += (*planned.outs, *planned.metrics)
+    made = context.plan.writes
     return {
         "run": record.run,
         "header": {**header, "same_as": record.run},
@@ -233,7 +231,8 @@ def _is_here(root: Path, tags: list[str]) -> bool:
 
 def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
     """Everything that the results depend on, and the results themselves."""
-    from nbci.engine.observed.kinds import Surroundings, files_of
+    from nbci.engine.observed.kinds import files_of
+    from nbci.engine.observed.states import Surroundings
 
     root = context.project.root
     yield str(root / "pyproject.toml")

@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the steps; returns the exit code of the worst."""
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
-    from nbci.engine.distributed.handover import take_in
+    from nbci.engine.distributed.handover import take_handovers
     from nbci.engine.distributed.run_parts import note_lost_attempts, open_store, run_part
     from nbci.engine.imports import place_imports
     from nbci.runs.plan_file import read_plan
@@ -67,11 +67,11 @@ def main(arguments: argparse.Namespace) -> int:
     steps = _chosen_steps(plan, arguments)
     store = open_store(project, plan, arguments.store)
     if arguments.bring:
-        take_in(Path(arguments.bring), store)
-    left = None
+        take_handovers(Path(arguments.bring), store)
+    handover = None
     # A build script's unset variable becomes "", which asks for no folder either.
     if arguments.leave:
-        left = Path(arguments.leave)
+        handover = Path(arguments.leave)
 
     # Lines, also on a terminal: what an agent prints goes into the log of a build. `nbci finish`
     # prints the summary of the whole run.
@@ -79,7 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         note_lost_attempts(store, steps[0].name, arguments.lost_attempts)
         record = run_part(
-            project, plan, store, steps, display=display, environ=os.environ, left=left
+            project, plan, store, steps, display=display, environ=os.environ, handover=handover
         )
     finally:
         display.close()

@@ -44,17 +44,12 @@ def assigned_in_section(pipeline: str, text: str) -> tuple[Assignment, ...]:
     return tuple(assignments)
 
 
-def section_values(record: RunRecord) -> dict[str, Any]:
-    """The parameters of a run, as their section of params.yaml has them."""
-    return {param.name: param.value for param in record.params}
-
-
 def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[str, dict[str, Any]]:
     """Return for each step the keys of params.yaml that it depends on, with their values.
 
     Parameters count that reach the step through values that it took, too.
     """
-    section, values = section_of(plan.pipeline), section_values(record)
+    section, values = section_of(plan.pipeline), record.param_values
     steps = by_name(pipeline.steps)
     recorded = {step.name: step.parts for step in record.steps}
     found = {}
@@ -110,7 +105,7 @@ def _referenced_params(value: Any) -> Iterator[str]:
 
 def merged_params(own: Mapping[str, Any] | None, plan: Plan, record: RunRecord) -> dict[str, Any]:
     """Return params.yaml with the run's parameters in their section; the rest stays."""
-    document, section, values = dict(own or {}), section_of(plan.pipeline), section_values(record)
+    document, section, values = dict(own or {}), section_of(plan.pipeline), record.param_values
     if not values:
         return document
     if not isinstance(document.get(section) or {}, dict):

@@ -163,14 +163,13 @@ class Remote(Struct, frozen=True):
             source_fs, target_fs = self.fs, localfs
             if upload:
                 source_fs, target_fs = localfs, self.fs
-            jobs = min(self.fs.jobs, len(files))
             try:
                 generic.copy(
                     source_fs,
                     list(files),
                     target_fs,
                     list(files.values()),
-                    batch_size=jobs,
+                    batch_size=min(self.fs.jobs, len(files)),
                     on_error=note,
                 )
             except FileNotFoundError:
@@ -180,10 +179,7 @@ class Remote(Struct, frozen=True):
             if failed:
                 raise failed[0]
             if upload and self.fs.protocol == "local":
-                for place in files.values():
-                    # DVC keeps the objects of a local remote read-only, since workspaces may link
-                    # to them
-                    os.chmod(place, 0o444)
+                _make_read_only(files.values())
         return gone
 
     @contextlib.contextmanager
@@ -200,6 +196,12 @@ class Remote(Struct, frozen=True):
                 where=Location(self.shown),
                 hint="nothing is lost: `nbci push` or `nbci pull` go on where this ended",
             ) from error
+
+
+def _make_read_only(places: Iterable[str]) -> None:
+    # as DVC keeps the objects of a local remote, since workspaces may link to them
+    for place in places:
+        os.chmod(place, 0o444)
 
 
 def default_remote(project: Project) -> Remote:

@@ -101,7 +101,7 @@ def prefix_of(project: Project, environ: Mapping[str, str]) -> str | None:
     return change.prefix
 
 
-def carried_cache(project: Project, folder: Path) -> Cache:
+def store_cache(project: Project, folder: Path) -> Cache:
     """Return a cache in a folder that is carried between machines and holds everything.
 
     What DVC's cache has on this machine is taken from there.

@@ -256,15 +256,15 @@ def _has_content_of_name(folder: str, name: str, file: Path) -> bool:
 
 
 def share(
-    project: Project, cache: Cache, environ: Mapping[str, str], *, travels: bool = False
+    project: Project, cache: Cache, environ: Mapping[str, str], *, for_other_machines: bool = False
 ) -> Sharing | None:
     """Make the cache take from and send to the remote that `store.remote` names.
 
     None without one.
 
     The build of a fork writes under its prefix, which no other build reads. It also reads what
-    trusted builds left there, and in this user's cache, unless the run `travels`: then everything
-    that it takes must be there for other machines, too.
+    trusted builds left there, and in this user's cache; but not the latter `for_other_machines`,
+    which must find all that this one takes.
     """
     prefix = prefix_of(project, environ)
     target = None
@@ -279,7 +279,7 @@ def share(
         if target is not None:
             target = target.under(prefix)
             remotes.insert(0, target)
-        if not travels:
+        if not for_other_machines:
             remotes.append(open_folder(user_cache(environ).root))
     if not remotes:
         return None

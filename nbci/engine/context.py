@@ -124,7 +124,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
 
     def clear_outs(self, step: PlannedStep) -> None:
         """Clear the places of what a step is about to write."""
-        paths = (*step.outs, *step.metrics)
+        paths = step.writes
         declared_files.make_folders(self.project.root, paths)
         files = declared_files.Files(self.cache.artifacts, self.index)
         displaced = declared_files.clear_outs(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
@@ -53,11 +53,13 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
     cells: list[dict[str, Any]] = merged["cells"]
     filled: set[int] = set()
     injected: dict[int, dict[str, Any]] = {}
-    # Outputs of an earlier execution in the source would pass for those of this run.
+    # Outputs and widgets of an earlier execution in the source would pass for those of this run.
+    merged["metadata"].pop("widgets", None)
     for cell in cells:
         if cell.get("cell_type") == "code":
             cell |= {"outputs": [], "execution_count": None}
     for step, document in executed.items():
+        _merge_widgets(merged["metadata"], document.get("metadata", {}))
         before = 0
         for cell in document["cells"]:
             number = cell["metadata"].get("nbci", {}).get("cell")
@@ -71,11 +73,16 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
                 target |= {"outputs": cell["outputs"], "execution_count": cell["execution_count"]}
                 target["metadata"] = {**target.get("metadata", {}), **cell["metadata"]}
                 target["metadata"]["nbci"] = {"step": step, **cell["metadata"]["nbci"]}
-    metadatas = [document.get("metadata", {}) for document in executed.values()]
-    _merge_widgets(merged["metadata"], metadatas)
-
     # Cells have ids since nbformat 4.5, and there they must.
     has_ids = (merged.get("nbformat"), merged.get("nbformat_minor", 0)) >= (4, 5)
+    _insert_cells(cells, injected, has_ids=has_ids)
+    return merged
+
+
+def _insert_cells(
+    cells: list[dict[str, Any]], injected: Mapping[int, dict[str, Any]], *, has_ids: bool
+) -> None:
+    """Put each cell behind the one of that number."""
     # From the end, since each insertion moves the cells behind it.
     for number in sorted(injected, reverse=True):
         cell = dict(injected[number])
@@ -84,19 +91,13 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
         if has_ids:
             cell["id"] = f"nbci-after-{number}"
         cells.insert(number, cell)
-    return merged
 
 
-def _merge_widgets(metadata: dict[str, Any], executed: Sequence[Mapping[str, Any]]) -> None:
-    """Keep the state of the widgets of all steps.
-
-    It replaces what the source has of an earlier execution.
-    """
-    metadata.pop("widgets", None)
-    for each in executed:
-        for kind, kept in each.get("widgets", {}).items():
-            widgets = metadata.setdefault("widgets", {}).setdefault(kind, {**kept, "state": {}})
-            widgets["state"].update(kept["state"])
+def _merge_widgets(metadata: dict[str, Any], executed: Mapping[str, Any]) -> None:
+    """Add the state of the widgets of one step to that of the steps before it."""
+    for kind, kept in executed.get("widgets", {}).items():
+        widgets = metadata.setdefault("widgets", {}).setdefault(kind, {**kept, "state": {}})
+        widgets["state"].update(kept["state"])
 
 
 def _groups(plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> dict[str, list[PlannedStep]]:

@@ -16,7 +16,7 @@ import nbci
 from nbci.errors import Location, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.git.branches import built_branch
-from nbci.git.checkout import read_checkout
+from nbci.git.checkout import is_in_repository, read_checkout
 from nbci.kernels.startup import brought_names
 from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
 from nbci.pipeline.compose import notebook_parameters
@@ -60,12 +60,10 @@ def plan_target(
         from nbci.trust.target_branch import target_of_change
 
         target, fork = target_of_change(target, environ)
-    layers = [
-        assigned_in_environment(environ),
-        exported,
-        *(assigned_in_file(name, _read_text(name)) for name in files),
-        assigned_on_command_line(pairs),
-    ]
+    layers: list[Sequence[Assignment]] = [assigned_in_environment(environ), exported]
+    for name in files:
+        layers.append(assigned_in_file(name, _read_text(name)))
+    layers.append(assigned_on_command_line(pairs))
     pipeline = target.pipeline
     code_names: Sequence[CodeName] = ()
     # Only where the target is a notebook, and no pipeline file of several.
@@ -91,7 +89,10 @@ def missing_kernels(steps: Sequence[PlannedStep]) -> Iterator[UsageError]:
     from nbci.kernels.specs import why_missing
 
     # Reversed, so that of several steps with one kernel the first one's notebook is named.
-    wanted = {step.kernel: step.notebook for step in reversed(steps) if step.environment is None}
+    wanted: dict[str, str] = {}
+    for step in reversed(steps):
+        if step.environment is None:
+            wanted[step.kernel] = step.notebook
     for kernel, notebook in wanted.items():
         error = why_missing(kernel)
         if error is not None:
@@ -180,7 +181,7 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         target=plan.target,
         result="running",
         nbci=nbci.__version__,
-        command=tuple(mask.text(word) for word in command),
+        command=tuple(map(mask.text, command)),
         started_utc=now_utc(),
         host=platform.node(),
         user=user_name(),
@@ -198,7 +199,7 @@ def _name_in_git(root: Path) -> str | None:
     """Who is at work as commits and releases name them; None where git does not know."""
     named = os.environ.get("GIT_COMMITTER_NAME")
     # Git is started only where there is a repository: a process costs time in every run.
-    if named or not any((folder / ".git").exists() for folder in (root, *root.parents)):
+    if named or not is_in_repository(root):
         return named
     from nbci.git.process import Git
 
@@ -215,11 +216,8 @@ def _checkout(root: Path, plan: Plan) -> tuple[GitState | None, tuple[str, ...]]
     The CI tells of which branch a commit is.
     """
     # What the run itself writes must not count as a change of the checkout.
-    made: list[str] = []
-    for step in plan.steps:
-        made += (*step.outs, *step.metrics)
-    made += plan.imports or {}
-    found = read_checkout(root, tuple(plan.sources or {}), tuple(made))
+    made = (*plan.writes, *(plan.imports or {}))
+    found = read_checkout(root, tuple(plan.sources or {}), made)
     if found is None:
         return None, ()
     state = GitState(

@@ -60,7 +60,7 @@ def check_out(
     if to is not None:
         root = Path(to).absolute()
     record = folder.read()
-    refs = _wanted(record, paths)
+    refs = _refs_to_restore(record, paths)
     cache = project_cache(project, environ)
     share(project, cache, environ)
     artifacts = _all_places(cache, record)
@@ -104,7 +104,7 @@ def _outs_by_path(record: RunRecord) -> dict[str, FileRef]:
     return made
 
 
-def _wanted(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
+def _refs_to_restore(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
     made = _outs_by_path(record)
     if not paths:
         return tuple(made.values())

@@ -210,7 +210,7 @@ class _Run:
         name = self.tasks.pop(task)
         try:
             record = task.result()
-        except Exception as error:  # noqa: BLE001 - stops the run; raised once the record is written
+        except Exception as error:  # noqa: BLE001 - kept, as in `_run_steps`
             record = self._break_off(name, error)
         self._settle(record)
         self._skip(schedule.end(name, record.result), _why_followers_are_skipped(record))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import Location, UsageError
 from nbci.formatting.numbers import listed
+from nbci.git.checkout import is_in_repository
 from nbci.git.process import Git, GitFailed
 from nbci.pipeline.paths import check_out, is_in
 
@@ -29,13 +30,13 @@ def check_places(root: Path, steps: Sequence[PlannedStep], kept: Sequence[Path])
 
     `kept` are folders of objects, to which nbci and DVC may have linked an out.
     """
-    for step in steps:
-        for path in (*step.outs, *step.metrics):
-            check_out(path, step.name, (), Location(step.notebook))
     written: list[tuple[PlannedStep, str]] = []
     for step in steps:
-        if step.action != "skip":
-            written += [(step, path) for path in (*step.outs, *step.metrics)]
+        for path in step.writes:
+            # the names of all steps, also of those that are skipped: a plan is right as a whole
+            check_out(path, step.name, (), Location(step.notebook))
+            if step.action != "skip":
+                written.append((step, path))
     _refuse_links(root, written, kept)
     _refuse_tracked(root, written)
 
@@ -66,7 +67,7 @@ def _refuse_links(
 
 def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> None:
     folders = {path: step for step, path in written if os.path.isdir(root / path)}
-    tracked = _tracked(root, sorted(folders))
+    tracked = _tracked_files(root, sorted(folders))
     for path, step in folders.items():
         found = [name for name in tracked if name.startswith(f"{path}/")]
         if not found:
@@ -80,12 +81,12 @@ def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> N
         )
 
 
-def _tracked(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
+def _tracked_files(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     """The files in these folders that git tracks.
 
     Empty where there is no repository, or git refuses to tell.
     """
-    if not folders or not any((folder / ".git").exists() for folder in (root, *root.parents)):
+    if not folders or not is_in_repository(root):
         return ()
     # `:(literal)`: a path with `*` or `[` would else be a pattern for git.
     literal = [f":(literal){path}" for path in folders]

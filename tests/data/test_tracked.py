@@ -28,7 +28,7 @@ def test_what_dvc_adds_is_what_nbci_finds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "cannot be read"),
         ("", "tracks nothing"),
@@ -40,10 +40,10 @@ def test_what_dvc_adds_is_what_nbci_finds(tmp_path: Path) -> None:
         ("outs: [{path: a, md5: '0'}]", "an old DVC"),
     ],
 )
-def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_what_cannot_be_used_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.dvc").write_text(text)
-    with pytest.raises(UsageError, match=said) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         tracked(tmp_path, "data/a.dvc")
     assert caught.value.where is not None
     assert caught.value.where.path == "data/a.dvc"

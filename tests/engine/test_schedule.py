@@ -34,7 +34,7 @@ def graphs(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
     }
 
 
-class Carried:
+class SimulatedRun:
     """A schedule carried out with `slots` at once, each running step ended in an order and a way
     that the data says.
     """
@@ -87,28 +87,30 @@ class Carried:
 def test_every_step_ends_exactly_once_and_after_what_it_needs(
     data: st.DataObject, after: dict[str, tuple[str, ...]], keep_going: bool
 ) -> None:
-    carried = Carried(data, after, keep_going=keep_going)
-    assert sorted([*carried.ended, *carried.started, *carried.never]) == sorted(after)
-    assert set(carried.started) == set(carried.results)
+    simulated = SimulatedRun(data, after, keep_going=keep_going)
+    assert sorted([*simulated.ended, *simulated.started, *simulated.never]) == sorted(after)
+    assert set(simulated.started) == set(simulated.results)
 
 
 @given(st.data(), graphs())
 def test_keep_going_runs_all_but_what_a_failure_makes_impossible(
     data: st.DataObject, after: dict[str, tuple[str, ...]]
 ) -> None:
-    carried = Carried(data, after, keep_going=True)
-    assert carried.never == carried.lost
-    open_names = set(after) - set(carried.ended)
-    assert set(carried.never) == {name for name in open_names if carried.has_failed_before(name)}
+    simulated = SimulatedRun(data, after, keep_going=True)
+    assert simulated.never == simulated.lost
+    open_names = set(after) - set(simulated.ended)
+    assert set(simulated.never) == {
+        name for name in open_names if simulated.has_failed_before(name)
+    }
 
 
 @given(st.data(), graphs())
 def test_without_failures_everything_runs(
     data: st.DataObject, after: dict[str, tuple[str, ...]]
 ) -> None:
-    carried = Carried(data, after, keep_going=data.draw(st.booleans()))
-    if "failed" not in carried.results.values():
-        assert carried.never == []
+    simulated = SimulatedRun(data, after, keep_going=data.draw(st.booleans()))
+    if "failed" not in simulated.results.values():
+        assert simulated.never == []
 
 
 def test_independent_steps_start_in_the_plans_order() -> None:

@@ -50,7 +50,7 @@ def forecast(
     `last_record` is the last record of the step.
     """
     forecaster = _Forecast(plan, project, cache, index, last_record)
-    return replace(plan, steps=tuple(forecaster.step(step) for step in plan.steps))
+    return replace(plan, steps=tuple(map(forecaster.step, plan.steps)))
 
 
 class _Forecast:
@@ -72,7 +72,6 @@ class _Forecast:
         self._settled = Ended(plan)
         self._undecided = _Undecided(plan)
         self._planned = self._settled.planned
-        self._edges = plan.edges()
 
     def step(self, step: PlannedStep) -> PlannedStep:
         """The step with its action and the reason for it."""
@@ -88,9 +87,9 @@ class _Forecast:
             )
         except StepError as error:
             return replace(step, reason=error.message)
-        return self._decided(step, inputs, decision)
+        return self._settle(step, inputs, decision)
 
-    def _decided(self, step: PlannedStep, inputs: Inputs, decision: Decision) -> PlannedStep:
+    def _settle(self, step: PlannedStep, inputs: Inputs, decision: Decision) -> PlannedStep:
         """The step where its key is known, unless a step before it may still change that."""
         before = self._undecided_before(step)
         changer = self._may_change(step, inputs, before)
@@ -110,7 +109,7 @@ class _Forecast:
         if last is None:
             return step
         changed = changes(last.parts, decision.parts)[:_MOST_CHANGES]
-        reason = "; ".join(changed) or _unchanged(last, decision)
+        reason = "; ".join(changed) or _why_it_runs_unchanged(last, decision)
         if not reason:
             return step
         return replace(step, reason=reason)
@@ -124,8 +123,8 @@ class _Forecast:
         # Mostly all are decided, and a thousand steps would each walk the whole graph.
         if not self._undecided.names:
             return []
-        undecided = reachable(step.after, self._edges) & self._undecided.names
-        return [name for name in self._planned if name in undecided]
+        undecided = reachable(step.after, self._settled.edges) & self._undecided.names
+        return list(filter(undecided.__contains__, self._planned))
 
     def _may_change(self, step: PlannedStep, inputs: Inputs, before: Iterable[str]) -> str | None:
         """A step before it that will run and may change what the step's values refer to.
@@ -214,7 +213,7 @@ def _paths_down_to(path: str) -> Iterator[str]:
     return accumulate(path.split("/"), "{}/{}".format)
 
 
-def _unchanged(last: StepRecord, decision: Decision) -> str:
+def _why_it_runs_unchanged(last: StepRecord, decision: Decision) -> str:
     """Why a step runs although its inputs are as they were."""
     if not last.ended_well:
         return "it did not pass when it last ran"

@@ -31,7 +31,7 @@ def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[s
 
     The parameters and branches that the environment gives are part of its name.
     """
-    given = []
+    given: list[tuple[str, str]] = []
     for name, value in environ.items():
         if name.startswith("NBCI_PARAM_") or name in _BRANCHES:
             given.append((name, value))
@@ -63,8 +63,8 @@ def remember(
         as_of_ns = time.time_ns()
     document = {
         "written_ns": as_of_ns,
-        "files": {name: signature(name) for name in dict.fromkeys(files)},
-        "records": {name: signature(name) for name in records},
+        "files": _signatures(files),
+        "records": _signatures(records),
         "process": _process(variables, umask),
         "summary": dict(summary),
     }
@@ -112,6 +112,10 @@ def _process(variables: Iterable[str], umask: bool) -> dict[str, Any]:
     if umask:
         found["umask"] = umask_now()
     return found
+
+
+def _signatures(names: Iterable[str]) -> dict[str, list[int] | None]:
+    return {name: signature(name) for name in dict.fromkeys(names)}
 
 
 def signature(name: str) -> list[int] | None:

@@ -13,7 +13,7 @@ from nbci.engine.steps.aliases import Ended
 from nbci.engine.steps.inputs import inputs_for
 from nbci.errors import NbciError
 from nbci.plan.stages import stages
-from nbci.records.run_record import StepRecord, lets_followers_run
+from nbci.records.run_record import StepRecord
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ _FORMAT = "nbci-decided 1"
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
-    """Looks ahead in a plan that is carried out in pieces.
+class LookAhead:
+    """Looks for earlier results in a plan that is carried out in pieces.
 
     Only a shared cache can have results that this run does not have. Nothing is put back or brought
     here: whoever needs what the steps made takes it then.
@@ -81,7 +81,7 @@ class Ahead:
         with ThreadPoolExecutor(_MANY) as pool:
             return list(pool.map(lambda step: self._decision(step, settled), wave))
 
-    def name_stages(self, settled: Iterable[PlannedStep], left: Path) -> None:
+    def name_stages(self, settled: Iterable[PlannedStep], handover: Path) -> None:
         """Name in a file the stages that need no machine.
 
         All of their steps have ended, and some are among `settled`.
@@ -92,22 +92,19 @@ class Ahead:
         """
         lines = [_FORMAT, *self._stage_lines({step.name for step in settled})]
         if len(lines) > 1 or self.cache.elsewhere is not None:
-            write_atomic(left / DECIDED, "\n".join(lines) + "\n")
+            write_atomic(handover / DECIDED, "\n".join(lines) + "\n")
 
     def _stage_lines(self, settled: set[str]) -> Iterator[str]:
         # Without a result there is no stage to name, and no record of the store to read.
         if not settled:
             return
-        ended = {}
-        for record in ended_records(self.plan, self.store):
-            if lets_followers_run(record.result):
-                ended[record.name] = record
+        ended = Ended(self.plan, ended_records(self.plan, self.store))
         for stage in stages(self.plan):
             names = [step.name for step in stage.steps]
-            if settled.isdisjoint(names) or not ended.keys() >= set(names):
+            if settled.isdisjoint(names) or not all(map(ended.lets_followers_run, names)):
                 continue
-            runs = ", ".join(dict.fromkeys(ended[name].run or "" for name in names))
-            yield f"{stage.number}\tits results stand, of run {runs}"
+            runs = dict.fromkeys(ended[name].run or "" for name in names)
+            yield f"{stage.number}\tits results stand, of run {', '.join(runs)}"
 
     def _decision(self, step: PlannedStep, settled: Ended) -> Decision | None:
         """What is known of the step; None where something prevents a decision.
@@ -128,13 +125,11 @@ def _next_wave(
     wave: list[PlannedStep] = []
     rest: list[PlannedStep] = []
     for step in waiting:
-        is_next = all(_is_settled(name, settled) for name in step.after)
-        (wave if is_next else rest).append(step)
+        if all(map(settled.lets_followers_run, step.after)):
+            wave.append(step)
+        else:
+            rest.append(step)
     return wave, rest
-
-
-def _is_settled(name: str, settled: Ended) -> bool:
-    return name in settled and lets_followers_run(settled[name].result)
 
 
 def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:

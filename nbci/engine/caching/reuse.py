@@ -47,6 +47,7 @@ def results_to_take_over(
     """
     taken = Ended(plan)
     wanted = [step for step in plan.steps if step.action == "reuse"]
+    # Without such steps, no earlier run need be read.
     if not wanted:
         return taken
     last = last_records(project, plan.target)

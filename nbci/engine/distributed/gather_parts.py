@@ -61,8 +61,7 @@ def gather_parts(
                     store.step(record.name), folder.step(record.name), dirs_exist_ok=True
                 )
     # An agent that vanished left records that still say `running`.
-    records = [folder.settle_killed(record) for record in records]
-    records = _with_reason_to_stop(records, stopped_by)
+    records = _with_reason_to_stop(list(map(folder.settle_killed, records)), stopped_by)
     for record in records:
         folder.write_step(record)
     folder.write_plan(plan)
@@ -121,8 +120,8 @@ def keep_outs(
     What the store lacks, or has damaged, is missed when it is asked for.
     """
     cache = project_cache(project, environ)
-    carried = Cache(store.path).own
-    artifacts = replace(cache.artifacts, others=(carried, *cache.artifacts.others))
+    store_objects = Cache(store.path).own
+    artifacts = replace(cache.artifacts, others=(store_objects, *cache.artifacts.others))
     for step in record.steps:
         for ref in step.outs:
             # To ask for an object brings it from where it is, which is all that is wanted here.
@@ -166,13 +165,16 @@ def _record(
     begun: RunRecord, plan: Plan, steps: Sequence[StepRecord], *, was_stopped: bool
 ) -> RunRecord:
     """The run's record; it began with the first step that ran and ended with the last."""
-    # Reused steps have the times of another run.
-    ran = [step for step in steps if step.result != "reused"]
+    begins: list[str | None] = []
+    ends: list[str | None] = []
+    for step in steps:
+        # Reused steps have the times of another run.
+        if step.result != "reused":
+            begins.append(step.started_utc)
+            ends.append(step.ended_utc)
     # Times in UTC and in one form are in the order of their texts.
-    begins = filter(None, [step.started_utc for step in ran])
-    ends = filter(None, [step.ended_utc for step in ran])
-    started = min(begins, default=begun.started_utc)
-    ended = max(ends, default=started)
+    started = min(filter(None, begins), default=begun.started_utc)
+    ended = max(filter(None, ends), default=started)
     record = replace(
         begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps)
     )
@@ -243,10 +245,10 @@ def _clock_differences(
             # On one machine, an order that is wrong has another cause than clocks.
             if after is None or before is None or after.host == before.host:
                 continue
-            ahead = _seconds_between(after.started_utc, before.ended_utc)
-            if ahead is not None:
+            difference = _seconds_between(after.started_utc, before.ended_utc)
+            if difference is not None:
                 hosts = frozenset((after.host, before.host))
-                found[hosts] = max(found.get(hosts, 0.0), ahead)
+                found[hosts] = max(found.get(hosts, 0.0), difference)
     return found
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nbci.store.cache import Cache
 
 
-def leave(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
+def hand_over(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
     """Make the folder hold the results of these steps and nothing else.
 
     The folder is then brought to other stores.
@@ -32,11 +32,13 @@ def leave(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: 
     shutil.rmtree(folder, ignore_errors=True)
     with disk_errors(folder):
         folder.mkdir(parents=True)
-    leave_more(store, cache, steps, folder)
+    hand_over_more(store, cache, steps, folder)
 
 
-def leave_more(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
-    """Add what these have come to."""
+def hand_over_more(
+    store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path
+) -> None:
+    """Add the results of these steps to the folder."""
     root = store.path.parent
     with disk_errors(folder):
         for step in steps:
@@ -56,8 +58,8 @@ def _record_first(path: Path) -> tuple[bool, Path]:
     return path.name != "record.json", path
 
 
-def take_in(folder: Path, store: RunFolder) -> None:
-    """Move what other parts left, each in a folder of its own below this one, into the store."""
+def take_handovers(folder: Path, store: RunFolder) -> None:
+    """Move what other parts handed over into the store; each has its folder below this one."""
     root = store.path.parent
     if not folder.is_dir():
         return

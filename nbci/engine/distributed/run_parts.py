@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.data.repository import carried_cache
+from nbci.data.repository import store_cache
 from nbci.data.sharing import share
 from nbci.dot_nbci import STORE_FOLDER
-from nbci.engine.caching.look_ahead import Ahead, ended_records
-from nbci.engine.distributed.handover import leave, leave_more
+from nbci.engine.caching.look_ahead import LookAhead, ended_records
+from nbci.engine.distributed.handover import hand_over, hand_over_more
 from nbci.engine.prepare import header
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.listener import TickingListener
+    from nbci.engine.ready import Ready
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import RunRecord
+    from nbci.store.cache import Cache
 
 _POLL_SECONDS = 0.2
 
@@ -62,42 +64,56 @@ def run_part(
     *,
     display: TickingListener,
     environ: Mapping[str, str],
-    left: Path | None = None,
+    handover: Path | None = None,
 ) -> RunRecord:
     """Run some steps of the plan with what the store has of the steps before them.
 
-    `left` is the folder that is to hold what they have come to, whatever that is.
+    `handover` is the folder that is to hold what they have come to, whatever that is.
     """
     with _alone(store, steps, display):
-        notebooks = read_notebooks(project, plan.sources or {})
-        cache = carried_cache(project, store.path)
-        share(project, cache, environ, travels=True)
-        kernels_at_once(1)
-        ready = make_ready(project, plan, notebooks, cache=cache, environ=environ, part=steps)
-        ahead = Ahead(project.root, plan, store, cache, ready.index)
-        ahead.settle(_before(plan, steps))
+        cache = _cache_of(project, store, environ)
+        ready = _ready_for(project, plan, steps, cache, environ)
+        look_ahead = LookAhead(project.root, plan, store, cache, ready.index)
+        look_ahead.settle(_before(plan, steps))
         records = _records_before(plan, store, steps)
         store.write_plan(plan)
-        log = store.step(steps[0].name) / "events.jsonl"
         # A part's own log: several parts may come together in one store.
+        log = store.step(steps[0].name) / "events.jsonl"
         context = ready.begin(
             store, display, log=log, ended=records.values(), artifacts_through_cache=True
         )
         store.make_reserve()
-        options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
+        begun = header(store.run, plan, project.root, (), ready.mask)
         try:
             record = run_plan(
-                context, header(store.run, plan, project.root, (), ready.mask), options
+                context, begun, RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
             )
         finally:
             ready.save()
-            if left is not None:
-                leave(store, cache, steps, left)
-        if left is not None and record.result == "passed":
-            settled = ahead.settle(_behind(plan, steps))
-            leave_more(store, cache, settled, left)
-            ahead.name_stages(settled, left)
+            if handover is not None:
+                hand_over(store, cache, steps, handover)
+        if handover is not None and record.result == "passed":
+            _hand_over_settled(look_ahead, _behind(plan, steps), handover)
         return record
+
+
+def _ready_for(
+    project: Project,
+    plan: Plan,
+    steps: Sequence[PlannedStep],
+    cache: Cache,
+    environ: Mapping[str, str],
+) -> Ready:
+    notebooks = read_notebooks(project, plan.sources or {})
+    kernels_at_once(1)
+    return make_ready(project, plan, notebooks, cache=cache, environ=environ, part=steps)
+
+
+def _hand_over_settled(look_ahead: LookAhead, names: set[str], handover: Path) -> None:
+    """Hand over results that stand for later steps, too: their stages then need no machine."""
+    settled = look_ahead.settle(names)
+    hand_over_more(look_ahead.store, look_ahead.cache, settled, handover)
+    look_ahead.name_stages(settled, handover)
 
 
 def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
@@ -147,20 +163,27 @@ def _alone(
 
 
 def decide_before(
-    project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], left: Path
+    project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], handover: Path
 ) -> None:
     """Before anything runs, take what a remote has of the plan's steps, and name settled stages.
 
-    The results are left in the store; the stages named are those that these results settle.
+    The results are put into the store and into the folder `handover`; the stages named are those
+    that these results settle.
     """
-    cache, index = carried_cache(project, store.path), project_index(project)
-    share(project, cache, environ, travels=True)
-    ahead = Ahead(project.root, plan, store, cache, index)
-    settled = ahead.settle(_names(plan.steps))
+    cache, index = _cache_of(project, store, environ), project_index(project)
+    look_ahead = LookAhead(project.root, plan, store, cache, index)
+    settled = look_ahead.settle(_names(plan.steps))
     cache.save()
     index.save()
-    leave(store, cache, settled, left)
-    ahead.name_stages(settled, left)
+    hand_over(store, cache, settled, handover)
+    look_ahead.name_stages(settled, handover)
+
+
+def _cache_of(project: Project, store: RunFolder, environ: Mapping[str, str]) -> Cache:
+    """The cache in the store, which asks the remote for what it lacks."""
+    cache = store_cache(project, store.path)
+    share(project, cache, environ, for_other_machines=True)
+    return cache
 
 
 def _before(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nbci.config import Project
-    from nbci.engine.observed.kinds import Surroundings
+    from nbci.engine.observed.states import Surroundings
     from nbci.plan.model import Plan
     from nbci.records.run_record import StepRecord
     from nbci.runs.folder import RunFolder

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -34,11 +35,11 @@ _QUOTED = re.compile(r"""["']([^"'\n]*/[^"'\n]*)["']""")
 
 def readers(seen: Seen) -> list[str]:
     """What may have opened files that Python did not see."""
-    return [name for name in seen.native if name not in _THROUGH_PYTHON]
+    return list(filterfalse(_THROUGH_PYTHON.__contains__, seen.native))
 
 
 def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
-    """What was seen, with what was opened in that time and nobody else told of."""
+    """What was seen, with what was opened in that time and no other step claimed."""
     has_children = seen.has_workers or bool(seen.programs)
     if not has_children and not readers(seen):
         return seen
@@ -51,10 +52,10 @@ def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
     if has_children:
         ignored = ()
     read = set()
-    for path in window.read - {*told_by(seen), *window.told}:
+    for path in window.read - {*files_claimed(seen), *window.claimed}:
         if not path.endswith(ignored) and os.path.isfile(path):
             read.add(path)
-    written = {path for path in window.written - window.told if not path.endswith(ignored)}
+    written = {path for path in window.written - window.claimed if not path.endswith(ignored)}
 
     sights: list[Sight] = []
     for path in sorted(read):
@@ -92,7 +93,7 @@ def _suffixes(folder: str, read: Iterable[str], seen: Seen) -> tuple[str, ...]:
 
 
 def _paths_of(seen: Seen, wanted: str) -> list[str]:
-    """The paths of what the kernel told of this kind."""
+    """The paths of the sights of this kind."""
     return [path for kind, path, _ in seen.sights if kind == wanted]
 
 
@@ -131,6 +132,6 @@ def _may_be_watched(path: str, root: str) -> bool:
     return is_elsewhere and not is_around and os.path.exists(path)
 
 
-def told_by(seen: Seen) -> Iterable[str]:
-    """The files of which the kernel told itself."""
+def files_claimed(seen: Seen) -> Iterable[str]:
+    """The files that the step's own kernel reported, so that they are no other step's."""
     return [*_paths_of(seen, "file"), *seen.written, *seen.modules]

@@ -19,7 +19,7 @@ from nbci.records.run_record import Part
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nbci.engine.observed.kinds import Surroundings
+    from nbci.engine.observed.states import Surroundings
     from nbci.kernels.job import Seen
     from nbci.plan.model import PlannedStep
     from nbci.records.run_record import FileRef, StepRecord
@@ -39,6 +39,7 @@ def note_changes(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
     """The record with these changes: its result is not kept, and says why, once for each file."""
     known = [part.label for part in record.observed if part.kind == CHANGED]
     for change in changes:
+        # Of a folder and a file in it, the first says enough.
         if overlaps_any(change.path, known):
             continue
         known.append(change.path)
@@ -103,13 +104,13 @@ def changed_deps(
 
     `deps` are the inputs as they are now.
     """
-    before = {part.label: part.digest for part in parts if part.kind == "file"}
     now = {ref.path: ref.digest for ref in deps}
-    outs = (*step.outs, *step.metrics)
-    for path, digest in before.items():
+    for part in parts:
+        if part.kind != "file" or now.get(part.label) == part.digest:
+            continue
         # What the step itself writes again, as a file that it updates in place, is its own doing.
-        if now.get(path) != digest and not overlaps_any(path, outs):
-            yield Change(path, _sentence(step, path, by_itself=False))
+        if not overlaps_any(part.label, step.writes):
+            yield Change(part.label, _sentence(step, part.label, by_itself=False))
 
 
 def changed_outs(deps: Iterable[FileRef], earlier: Iterable[StepRecord]) -> Iterator[Change]:

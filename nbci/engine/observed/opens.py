@@ -4,7 +4,7 @@ Such code is in libraries and child processes.
 
 Linux tells of them through inotify, to whoever may read the folders
 (https://man7.org/linux/man-pages/man7/inotify.7.html). It does not tell who opened a file, so what
-is opened counts for every step that runs at that time, but for what another one told of itself.
+is opened counts for every step that runs at that time, but for what another one has claimed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nbci.engine.observed.kinds import OF_TOOLS
+from nbci.engine.observed.states import OF_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ class Window(Struct):
 
     Files that were made in that time are left out; they are in `written`.
 
-    `outs` are the paths that the step declares to make; `told` is what other steps said they had
+    `outs` are the paths that the step declares to make; `claimed` is what other steps said they had
     opened meanwhile, or declared to make; what happened is not known in full when it is `lost`.
     """
 
@@ -57,7 +57,7 @@ class Window(Struct):
     folders: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
+    claimed: set[str] = field(default_factory=set)
     lost: bool = False
 
 
@@ -127,16 +127,16 @@ class Opens:
             self._windows.append(window)
         return window
 
-    def end(self, window: Window, told: Iterable[str] = ()) -> None:
-        """Until now; `told` are the files that the step told of, which count for no other one."""
+    def end(self, window: Window, claimed: Iterable[str] = ()) -> None:
+        """Until now; `claimed` are files that the step reported itself: they count for no other."""
         # The thread may not have read yet what the step did last.
         self._drain()
         with self._lock:
             # By identity: two windows in which nothing was opened yet are equal.
             self._windows = [other for other in self._windows if other is not window]
             for other in self._windows:
-                other.told.update(told, _made_by(window, other))
-                window.told.update(_made_by(other, window))
+                other.claimed.update(claimed, _made_by(window, other))
+                window.claimed.update(_made_by(other, window))
 
     def _watch(self) -> None:
         try:
@@ -172,14 +172,14 @@ class Opens:
         seen = {watch, _NO_WATCH}
         while waiting:
             folder = waiting.pop()
-            with suppress(OSError), _opened(folder) as descriptor:
+            with suppress(OSError), _open_folder(folder) as descriptor:
                 for entry in self._below(folder):
                     watch = self._watch_for(entry.path)
                     if watch in seen:
                         continue
                     seen.add(watch)
                     self._folders[watch] = entry.path
-                    # Only now: a folder that is made in it from here on is told of.
+                    # Only now: a folder that is made in it from here on causes an event.
                     if _links(entry.name, descriptor) == _LEAF_LINKS:
                         leaves.append(entry.path)
                     else:
@@ -243,10 +243,10 @@ class Opens:
         with self._lock, suppress(BlockingIOError):
             while True:
                 events = os.read(self._descriptor, _READ_BYTES)
-                for path, mask in self._decoded(events):
+                for path, mask in self._decode(events):
                     self._note(path, mask)
 
-    def _decoded(self, events: bytes) -> Iterator[tuple[str, int]]:
+    def _decode(self, events: bytes) -> Iterator[tuple[str, int]]:
         place = 0
         while place < len(events):
             number, mask, _, length = _EVENT.unpack_from(events, place)
@@ -297,7 +297,7 @@ def _made_by(step: Window, other: Window) -> list[str]:
 
 
 @contextmanager
-def _opened(folder: bytes) -> Iterator[int]:
+def _open_folder(folder: bytes) -> Iterator[int]:
     """A descriptor of the folder, from which other files are looked up.
 
     That is quicker than by their whole paths, and `O_PATH` causes no event of inotify.

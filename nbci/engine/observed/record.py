@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nbci.dot_nbci import NBCI_FOLDER
-from nbci.engine.observed.kinds import BY_NAME, GONE, RUN_ID, STEP_NAME, facets_of, forms_of
+from nbci.engine.observed.import_folders import forms_of
+from nbci.engine.observed.kinds import BY_NAME, RUN_ID, STEP_NAME
+from nbci.engine.observed.states import GONE, facets_of
 from nbci.engine.steps.deps import with_data
 from nbci.pipeline.paths import is_in
 from nbci.records.run_record import Part
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from nbci.engine.observed.kinds import Surroundings
+    from nbci.engine.observed.states import Surroundings
     from nbci.kernels.job import Seen, Sight
     from nbci.plan.model import PlannedStep
     from nbci.secrets import Mask
@@ -57,7 +59,7 @@ def _files(labels: _Labels, seen: Seen) -> Iterator[_Observed]:
         # A module may have been made and removed again by the step, as a test's are.
         if os.path.exists(path):
             yield ("module", labels.of(path), "")
-    yield from labels.of_sights(_lasting(seen))
+    yield from labels.of_sights(_sights_that_last(seen))
 
 
 def _process(step: PlannedStep, seen: Seen, surroundings: Surroundings) -> Iterator[_Observed]:
@@ -108,7 +110,7 @@ def _interpreter(
         yield ("package", name, version)
 
 
-def _lasting(seen: Seen) -> Iterator[Sight]:
+def _sights_that_last(seen: Seen) -> Iterator[Sight]:
     """What was seen, without what was not there until the step itself made it.
 
     Of such a file it counts that it is there now, not that it was absent before.
@@ -149,8 +151,8 @@ class _Labels:
 
     def __init__(self, root: Path, step: PlannedStep, search_path: Iterable[str]) -> None:
         self._root = str(root)
-        self._declared = (*with_data(root, step.deps), *step.outs, *step.metrics)
-        self._outs = (*step.outs, *step.metrics)
+        self._declared = (*with_data(root, step.deps), *step.writes)
+        self._outs = step.writes
         self._certain = tuple(f"{folder}/" for folder in search_path if folder)
         self.has_neighbours = False
 
@@ -259,7 +261,7 @@ def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
 
 def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:
     """Those of the project's files that the step does not declare, and that are still there."""
-    known = (*with_data(root, step.deps), *step.outs, *step.metrics)
+    known = (*with_data(root, step.deps), *step.writes)
     found = []
     for path in sorted(paths):
         label = path.removeprefix(f"{root}/")

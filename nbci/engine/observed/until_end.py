@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from nbci.engine.observed.kinds import BY_NAME, surroundings_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nbci.engine.context import RunContext
-    from nbci.engine.observed.kinds import Surroundings
+    from nbci.engine.observed.states import Surroundings
     from nbci.records.run_record import Part, RunRecord, StepRecord
 
 _SEEN_BY_STEP = frozenset(("folder", "package"))
@@ -43,7 +44,7 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
         known: set[Part] = set()
         for step in record.steps:
             # Steps share most of what they use: each thing is looked at once.
-            parts = tuple(part for part in step.observed if part not in known)
+            parts = tuple(filterfalse(known.__contains__, step.observed))
             around = surroundings_of(root, planned[step.name], parts, index, context.environ)
             if not _is_as_observed(around, began_ns) or not _has_its_files(context, step):
                 return False

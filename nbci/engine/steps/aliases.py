@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.graph import by_name, followers_of, reachable
+from nbci.graph import by_name, followers_of, last_of, reachable
 from nbci.handoff.values import RANDOM_STATE
+from nbci.records.run_record import lets_followers_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from nbci.handoff.values import ValueRef
     from nbci.kernels.job import RandomUse
@@ -25,12 +26,14 @@ class Ended(dict[str, "StepRecord"]):
     `along` has, for a value, the steps that took it along; `lending` the values that refer to what
     cells of all steps made, or have functions that look up names; `outs` has every out, by path;
     `states` has the random states that steps left, by their names and then by step; `random_use`
-    what steps that ran in this process, rather than being reused, were seen to draw.
+    what steps that ran in this process, rather than being reused, were seen to draw. `planned` are
+    the plan's steps by name, and `edges` those that each comes after.
     """
 
     def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
         super().__init__()
         self.planned = by_name(plan.steps)
+        self.edges = plan.edges()
         self.along: dict[str, list[str]] = {}
         self.lending: dict[str, list[ValueRef]] = {}
         self.outs: dict[str, FileRef] = {}
@@ -48,6 +51,10 @@ class Ended(dict[str, "StepRecord"]):
         if lending:
             self.lending[name] = lending
         self._note_values_along(record)
+
+    def lets_followers_run(self, name: str) -> bool:
+        """Whether the step has ended, and the steps after it may run."""
+        return name in self and lets_followers_run(self[name].result)
 
     def _note_values_along(self, record: StepRecord) -> None:
         planned = self.planned.get(record.name)
@@ -69,7 +76,7 @@ class Ended(dict[str, "StepRecord"]):
 
 
 def companions(
-    step: PlannedStep, taken: Iterable[ValueRef], plan: Plan, records: Ended
+    step: PlannedStep, taken: Iterable[ValueRef], records: Ended
 ) -> tuple[ValueRef, ...]:
     """Values that share objects with those that the step takes.
 
@@ -89,11 +96,11 @@ def companions(
     if not names:
         return ()
 
-    names &= _names_wanted_later(step, plan, records)
+    names &= _names_wanted_later(step, records)
     objects = {ref.object for ref in taken}
     found: dict[str, ValueRef] = {}
     for name in sorted(names):
-        for giver in last_givers(step, name, plan, records):
+        for giver in last_givers(step, name, records):
             for ref in records[giver].gives:
                 # Another object means that a step bound the name to something else.
                 if ref.name == name and ref.object in objects:
@@ -101,21 +108,20 @@ def companions(
     return tuple(found.values())
 
 
-def _names_wanted_later(step: PlannedStep, plan: Plan, records: Ended) -> set[str]:
+def _names_wanted_later(step: PlannedStep, records: Ended) -> set[str]:
     """The names that steps behind this one take, or look up by what they take."""
-    followers = followers_of(plan.edges())
-    later = reachable([step.name], followers) - {step.name}
+    later = reachable([step.name], followers_of(records.edges)) - {step.name}
     wanted: set[str] = set()
-    for other in plan.steps:
-        if other.name in later:
-            wanted.update(take.name for take in other.takes)
+    for name in later:
+        for take in records.planned[name].takes:
+            wanted.add(take.name)
     # A later step that takes a function has the names, too, that it looks up when it is called.
-    for ref in passing_by(step, plan, records):
+    for ref in passing_by(step, records):
         wanted.update(ref.reads)
     return wanted
 
 
-def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[str, ...]:
+def givers(step: PlannedStep, take: Take, records: Ended) -> tuple[str, ...]:
     """The last of the steps that a value comes from.
 
     They are the planned ones and those that took the value along.
@@ -124,28 +130,31 @@ def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[s
     # Hot: asked for every value of every step, and hardly any value is taken along.
     if not carriers:
         return take.givers
-    along = _of_same_node(step, dict.fromkeys(carriers), plan)
+    along = list(_of_same_node(step, carriers, records))
     if not along:
         return take.givers
-    ancestors = _ancestors(step, plan)
-    return _last([*take.givers, *filter(ancestors.__contains__, along)], plan)
+    ancestors = reachable(step.after, records.edges)
+    return last_of([*take.givers, *filter(ancestors.__contains__, along)], records.edges)
 
 
-def last_givers(step: PlannedStep, name: str, plan: Plan, records: Ended) -> tuple[str, ...]:
+def last_givers(step: PlannedStep, name: str, records: Ended) -> tuple[str, ...]:
     """The last of the steps before it that handed on a value of that name.
 
     Steps that deleted the value count, too: after `del x`, an older `x` must not come back.
     """
-    ancestors = _ancestors(step, plan)
-    before = filter(ancestors.__contains__, _of_same_node(step, records, plan))
-    return _last([giver for giver in before if _gives_or_deletes(records[giver], name)], plan)
+    ancestors = reachable(step.after, records.edges)
+    found: list[str] = []
+    for giver in _of_same_node(step, records, records):
+        if giver in ancestors and _gives_or_deletes(records[giver], name):
+            found.append(giver)
+    return last_of(found, records.edges)
 
 
 def _gives_or_deletes(record: StepRecord, name: str) -> bool:
     return name in record.deleted or any(ref.name == name for ref in record.gives)
 
 
-def passing_by(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
+def passing_by(step: PlannedStep, records: Ended) -> tuple[ValueRef, ...]:
     """What the steps before it hand on, to any step, that leads to names.
 
     It leads to them by functions, or by what cells made.
@@ -156,30 +165,18 @@ def passing_by(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
     # Without such values, which is the usual case, no ancestors are walked.
     if not records.lending:
         return ()
-    ancestors = _ancestors(step, plan)
+    ancestors = reachable(step.after, records.edges)
     refs: list[ValueRef] = []
-    for name in _of_same_node(step, records.lending, plan):
+    for name in _of_same_node(step, records.lending, records):
         if name in ancestors:
             refs += records.lending[name]
     return tuple(refs)
 
 
-def _of_same_node(step: PlannedStep, names: Iterable[str], plan: Plan) -> list[str]:
+def _of_same_node(step: PlannedStep, names: Iterable[str], records: Ended) -> Iterator[str]:
     """Those of the steps that values pass between, this one included."""
-    planned = {other.name for other in plan.steps if other.node == step.node}
     # In the order of `names`, on which the order of values in a step's key depends.
-    return list(filter(planned.__contains__, names))
-
-
-def _ancestors(step: PlannedStep, plan: Plan) -> set[str]:
-    return reachable(step.after, plan.edges())
-
-
-def _last(steps: Iterable[str], plan: Plan) -> tuple[str, ...]:
-    """The steps that none of the others comes after."""
-    edges = plan.edges()
-    candidates = tuple(dict.fromkeys(steps))
-    behind_others: set[str] = set()
-    for name in candidates:
-        behind_others |= reachable(edges[name], edges)
-    return tuple(name for name in candidates if name not in behind_others)
+    for name in names:
+        other = records.planned.get(name)
+        if other is not None and other.node == step.node:
+            yield name

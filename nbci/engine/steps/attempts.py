@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.engine.observed.below import paths_named, told_by, with_opened
+from nbci.engine.observed.below import files_claimed, paths_named, with_opened
 from nbci.engine.observed.kinds import surroundings_of
 from nbci.engine.observed.meanwhile import changed_meanwhile, note_changes
 from nbci.engine.steps.environment import InstallerFailed, LockRefused, environment_variables
@@ -106,7 +106,7 @@ class _Try(Struct, kw_only=True):
 async def _attempt(
     context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord
 ) -> StepRecord:
-    """The record after one attempt: run, told apart from an abort, and what it left collected."""
+    """The record after one attempt: run, distinguished from an abort, with what it left."""
     tried = _Try(started_utc=now_utc(), started=time.monotonic(), since_ns=time.time_ns())
     await _run_in_kernel(context, step, inputs, tried)
     if tried.failure is not None:
@@ -231,10 +231,10 @@ async def _run_watched(context: RunContext, step: PlannedStep, job: KernelJob) -
     finally:
         # Also after an error: a window that stayed open would take in all that later steps open.
         if opens is not None and listener.window is not None:
-            told: Iterable[str] = ()
+            claimed: Iterable[str] = ()
             if seen is not None:
-                told = told_by(seen)
-            opens.end(listener.window, told)
+                claimed = files_claimed(seen)
+            opens.end(listener.window, claimed)
     if opens is None or listener.window is None or seen is None:
         return outcome
     return replace(outcome, seen=with_opened(seen, opens, listener.window))
@@ -270,7 +270,7 @@ class _StepListener:
         self._step = step.name
         self._opens = context.kernels.opens
         self._elsewhere = partial(paths_named, step, context.project.root)
-        self._outs = [str(context.project.root / path) for path in (*step.outs, *step.metrics)]
+        self._outs = [str(context.project.root / path) for path in step.writes]
         self.window: Window | None = None
 
     def cell_started(self, cell: ProgramCell, index: int, total: int) -> None:

@@ -45,18 +45,20 @@ def dep_refs(
 
 def tracking_files(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
     """The `.dvc` files among the dependencies, or beside them."""
-    found = [tracking_file(root, path) for path in paths]
-    return tuple(name for name in found if name is not None)
+    found: list[str] = []
+    for path in paths:
+        dvc_file = tracking_file(root, path)
+        if dvc_file is not None:
+            found.append(dvc_file)
+    return tuple(found)
 
 
 def with_data(root: Path, paths: Iterable[str]) -> Iterator[str]:
     """The dependencies, with the data that `.dvc` files among them stand for."""
     for path in paths:
         yield path
-        dvc_file = tracking_file(root, path)
-        if dvc_file is not None:
-            for ref in tracked(root, dvc_file):
-                yield ref.path
+        for ref, _ in _tracked_data(root, [path]):
+            yield ref.path
 
 
 def missing_data(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.store.files import try_lock
+from nbci.store.files import lock_path, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,8 +105,7 @@ def try_lease(names: tuple[str, ...], folder: Path | None = None) -> Lease | Non
     """
     folder = folder or _shared_folder() / f"nbci-gpu-{os.getuid()}"
     for name in names:
-        # A `/` occurs in the names of MIG devices, and not in those of files.
-        descriptor = try_lock(folder / f"{name.replace('/', '_')}.lock")
+        descriptor = try_lock(lock_path(folder, name))
         if descriptor is not None:
             return Lease(device=name, descriptor=descriptor)
     return None

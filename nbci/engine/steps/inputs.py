@@ -52,15 +52,15 @@ def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
 
     StepError where that cannot be determined.
     """
-    taken = values_for(step, plan, records)
-    looked_at = looked_up(step, taken, plan, records)
-    along = companions(step, (*taken, *looked_at), plan, records)
+    taken = values_for(step, records)
+    looked_at = looked_up(step, taken, records)
+    along = companions(step, (*taken, *looked_at), records)
     values = (*taken, *looked_at, *along)
     params = parameters_for(step, records)
     return Inputs(
         values=values,
         params=params,
-        along=may_change(step, values, (*looked_at, *along), plan, records),
+        along=may_change(step, values, (*looked_at, *along), records),
         reached=reached_parts(step, plan, values, params),
         random=states_for(step, records),
     )
@@ -83,21 +83,21 @@ def reached_parts(
     return (*found.parts, *(parameter_part(name, params[name]) for name in sorted(found.params)))
 
 
-def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
+def values_for(step: PlannedStep, records: Ended) -> tuple[ValueRef, ...]:
     """The values that the step takes; StepError where two branches changed one."""
     found = []
     for take in step.takes:
-        ref = _joined(take.name, givers(step, take, plan, records), records)
+        ref = _join_versions(take.name, givers(step, take, records), records)
         if ref is not None:
             found.append(ref)
     return tuple(found)
 
 
-def _joined(name: str, sources: Iterable[str], records: Ended) -> ValueRef | None:
+def _join_versions(name: str, sources: Iterable[str], records: Ended) -> ValueRef | None:
     """The one version of a value that these steps gave; None where none gave any."""
     given = {}
     for source in sources:
-        ref = _given(records, source, name)
+        ref = _value_given(records, source, name)
         if ref is not None:
             given[source] = ref
     if not given:
@@ -105,9 +105,7 @@ def _joined(name: str, sources: Iterable[str], records: Ended) -> ValueRef | Non
     return resolve_join(name, None, _latest(name, given, records))
 
 
-def looked_up(
-    step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records: Ended
-) -> tuple[ValueRef, ...]:
+def looked_up(step: PlannedStep, taken: Sequence[ValueRef], records: Ended) -> tuple[ValueRef, ...]:
     """Values that those taken refer to, as the last step left each.
 
     Also those that functions in them look up when called.
@@ -124,7 +122,7 @@ def looked_up(
         name = pending.pop()
         if name in own or name in found:
             continue
-        last = _joined(name, last_givers(step, name, plan, records), records)
+        last = _join_versions(name, last_givers(step, name, records), records)
         if last is not None:
             found[name] = last
             pending += (*last.reads, *last.refs)
@@ -135,7 +133,6 @@ def may_change(
     step: PlannedStep,
     values: Iterable[ValueRef],
     along: Iterable[ValueRef],
-    plan: Plan,
     records: Ended,
 ) -> tuple[str, ...]:
     """Names that the step hands on if it changed their values, though its plan does not say so.
@@ -144,11 +141,11 @@ def may_change(
     look up.
     """
     names = {ref.name for ref in along}
-    for ref in (*values, *passing_by(step, plan, records)):
+    for ref in (*values, *passing_by(step, records)):
         names.update(ref.refs, ref.reads)
     names -= {*step.gives, *step.optional_gives}
     # What the last step changes has no taker, and need not be compared and written.
-    if not names or not any(step.name in other.after for other in plan.steps):
+    if not names or not any(step.name in after for after in records.edges.values()):
         return ()
     return tuple(sorted(names))
 
@@ -181,12 +178,12 @@ def _earlier_versions(name: str, giver: str, records: Mapping[str, StepRecord]) 
     objects: set[str] = set()
     pending = [giver]
     while pending:
-        taken = _taken(records, pending.pop(), name)
+        taken = _value_taken(records, pending.pop(), name)
         if taken is None or taken.object in objects:
             continue
         objects.add(taken.object)
         for other in records:
-            given = _given(records, other, name)
+            given = _value_given(records, other, name)
             if given is not None and given.object == taken.object:
                 pending.append(other)
     return objects
@@ -243,21 +240,21 @@ def _conform(step: PlannedStep, name: str, value: Any) -> Any:
         ) from error
 
 
-def _given(records: Mapping[str, StepRecord], step: str, name: str) -> ValueRef | None:
+def _value_given(records: Mapping[str, StepRecord], step: str, name: str) -> ValueRef | None:
     record = records.get(step)
     if record is None:
         return None
-    return _named(record.gives, name)
+    return _find_value(record.gives, name)
 
 
-def _taken(records: Mapping[str, StepRecord], step: str, name: str) -> ValueRef | None:
+def _value_taken(records: Mapping[str, StepRecord], step: str, name: str) -> ValueRef | None:
     record = records.get(step)
     if record is None:
         return None
-    return _named(record.takes, name)
+    return _find_value(record.takes, name)
 
 
-def _named(refs: Iterable[ValueRef], name: str) -> ValueRef | None:
+def _find_value(refs: Iterable[ValueRef], name: str) -> ValueRef | None:
     # A loop, not a generator: this is asked for every value of every step.
     for ref in refs:
         if ref.name == name:

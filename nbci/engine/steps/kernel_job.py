@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nbci.engine.context import RunContext
     from nbci.engine.steps.gpu import Lease
     from nbci.engine.steps.inputs import Inputs
-    from nbci.plan.model import Plan, PlannedStep
+    from nbci.plan.model import Plan, PlannedStep, Probe
 
 _INJECTED = ("injected-parameters",)
 """The tag that papermill gives the cell with a run's parameters."""
@@ -24,10 +24,6 @@ def kernel_job(
     """The job of the step in the kernel that its notebook names."""
     folder = context.folder.step(step.name)
     document = context.notebooks[step.notebook].notebook.document
-    probes = tuple(
-        MetricProbe(name=probe.name, expression=probe.expression, cell=probe.cell)
-        for probe in step.probes
-    )
     return KernelJob(
         step=step.name,
         kernel_name=step.kernel,
@@ -47,16 +43,21 @@ def kernel_job(
         verified=context.whole_values(inputs.loaded),
         gives=step.gives,
         optional_gives=(*step.optional_gives, *inputs.along),
+        # in the words of the message about a value that cannot be loaded
         givers={take.name: "` or `".join(take.givers) for take in step.takes},
         consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
-        probes=probes,
+        probes=tuple(map(_metric_probe, step.probes)),
         secrets=context.secrets,
         shell_errors=context.plan.shell_errors,
         cell_timeout_seconds=step.cell_timeout_seconds,
         timeout_seconds=step.timeout_seconds,
         output_cap_bytes=context.project.output_cap_bytes,
     )
+
+
+def _metric_probe(probe: Probe) -> MetricProbe:
+    return MetricProbe(name=probe.name, expression=probe.expression, cell=probe.cell)
 
 
 def _cells(context: RunContext, step: PlannedStep, inputs: Inputs) -> tuple[ProgramCell, ...]:

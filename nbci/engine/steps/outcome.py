@@ -40,7 +40,7 @@ def add_outcome(
     warnings = outcome.warnings
     if outcome.seen is not None:
         seen = own_doing(context, outcome.seen)
-        observed = _observed(context, step, seen, outcome)
+        observed = _observations(context, step, seen, outcome)
         # Whether its result is kept is decided by these alone, before random states are added.
         warnings += tuple(_why_it_runs_every_time(step, seen, observed))
         observed += observed_use(outcome.random, inputs.random)
@@ -70,8 +70,8 @@ def add_files(
     With the failure where one of them is missing.
     """
     root = context.project.root
-    declared = tuple(dict.fromkeys((*step.outs, *step.metrics)))
-    failure = declared_files.missing_outs(root, (*step.outs, *step.metrics))
+    declared = tuple(dict.fromkeys(step.writes))
+    failure = declared_files.missing_outs(root, step.writes)
     if failure is not None:
         return record, failure
     found: list[Metric] = []
@@ -97,7 +97,7 @@ def own_doing(context: RunContext, seen: Seen) -> Seen:
     return without_secret_paths(outside(seen, context.cache.root), context.mask)
 
 
-def _observed(
+def _observations(
     context: RunContext, step: PlannedStep, seen: Seen, outcome: JobOutcome
 ) -> tuple[Part, ...]:
     surroundings = surroundings_of(context.project.root, step, (), context.index, context.environ)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nbci.engine.observed.kinds import BY_NAME
-from nbci.graph import reachable
+from nbci.graph import last_of, reachable
 from nbci.handoff.values import RANDOM_STATE
 from nbci.records.run_record import Part
 
@@ -84,21 +84,11 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
         elif other not in seen and other in planned:
             pending.extend(planned[other].after)
         seen.add(other)
-    found = list(dict.fromkeys(found))
 
     # The walk stops at each giver, so that one may be found by one way and be behind another.
     if len(found) > 1:
-        edges = _edges(records)
-        behind_others: set[str] = set()
-        for giver in found:
-            behind_others |= reachable(edges[giver], edges)
-        found = [giver for giver in found if giver not in behind_others]
+        found = list(last_of(found, records.edges))
     return sorted(found, key=list(planned).index)
-
-
-def _edges(records: Ended) -> dict[str, tuple[str, ...]]:
-    """For each step, the steps that it comes after."""
-    return {name: step.after for name, step in records.planned.items()}
 
 
 def _digests(states: RandomStates) -> dict[str, str]:
@@ -172,7 +162,6 @@ def _drew_the_same(
 ) -> Iterator[PlannedStep]:
     """The steps of the notebook, neither before nor after this one, that began with its state."""
     began_with = _digests(states).get(state, "")
-    after = {name: planned.after for name, planned in records.planned.items()}
     for name, record in records.items():
         other = records.planned.get(name)
         if other is None or name == step.name:
@@ -181,8 +170,8 @@ def _drew_the_same(
             continue
         if Part(kind=_KIND, label=state, digest=began_with) not in record.observed:
             continue
-        is_before = name in reachable([step.name], after)
-        if not is_before and step.name not in reachable([name], after):
+        is_before = name in reachable([step.name], records.edges)
+        if not is_before and step.name not in reachable([name], records.edges):
             yield other
 
 

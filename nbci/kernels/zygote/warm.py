@@ -9,6 +9,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from nbci.dot_nbci import lock_file
 from nbci.errors import InfrastructureError, UsageError
 from nbci.kernels.zygote import home
 from nbci.kernels.zygote.key import ipykernel_command, key_of
@@ -157,7 +158,7 @@ def _locked_folder(key: str) -> Iterator[Path]:
     root = home.warm_root(make=True)
     # The lock waits, unlike those of `store.files`: the other command is done in a second, and
     # this one then finds the zygote there.
-    with (root / f"{key}.lock").open("w") as lock:
+    with (root / lock_file(key)).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield root / key
 

@@ -204,8 +204,8 @@ def _interrupted(process: subprocess.Popen[str], wire: Wire) -> None:
     """It talks with a remote that answers no more, and ends all the same."""
     assert wire.holds.wait(60)
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
+    printed = process.communicate(timeout=30)
+    assert process.returncode == 130, printed
 
 
 def test_a_step_is_interrupted_while_its_result_is_sent(shared: Console, wire: Wire) -> None:

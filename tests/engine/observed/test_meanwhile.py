@@ -134,15 +134,15 @@ def test_inputs_that_are_declared() -> None:
 
 def test_each_file_is_told_once() -> None:
     record = StepRecord(name="a", result="passed", warnings=("before",))
-    told = note_changes(
+    noted = note_changes(
         record, [Change("data/x", "one"), Change("data", "two"), Change("y", "three")]
     )
-    assert told.warnings == (
+    assert noted.warnings == (
         "before",
         "one: the step's result is not kept",
         "three: the step's result is not kept",
     )
-    assert [(part.kind, part.label) for part in told.observed] == [
+    assert [(part.kind, part.label) for part in noted.observed] == [
         ("changed", "data/x"),
         ("changed", "y"),
     ]

@@ -132,7 +132,7 @@ def test_what_another_step_told_of_is_its_own(opens: Opens, tmp_path: Path) -> N
     path = str(tmp_path / "project" / "b.bin")
     windows = opens.begin(), opens.begin()
     subprocess.run(["cat", path], check=True)
-    opens.end(windows[0], told=[path])
+    opens.end(windows[0], claimed=[path])
     opens.end(windows[1])
     assert with_opened(NATIVE, opens, windows[0]).sights == (("file", path, ()),)
     assert with_opened(NATIVE, opens, windows[1]).sights == ()

@@ -92,10 +92,10 @@ def test_two_processes_make_it_once(project: Path) -> None:
         )
         for name in "ab"
     ]
-    said = [process.communicate(timeout=120)[0] for process in steps]
-    assert [process.returncode for process in steps] == [0, 0], said
-    assert "".join(said).count("making the environment of r.lock") == 1
-    assert all("tiny 1.0 in" in text for text in said)
+    outputs = [process.communicate(timeout=120)[0] for process in steps]
+    assert [process.returncode for process in steps] == [0, 0], outputs
+    assert "".join(outputs).count("making the environment of r.lock") == 1
+    assert all("tiny 1.0 in" in text for text in outputs)
     assert len(_keys()) == 1
 
 
@@ -126,7 +126,7 @@ def test_another_form_of_lock_file_is_refused_with_the_command_that_turns_it_int
 
 
 @pytest.mark.parametrize(
-    ("requirements", "said"),
+    ("requirements", "message"),
     [
         (
             ("ipykernel==1.0", "tiny==9.0"),
@@ -139,14 +139,16 @@ def test_another_form_of_lock_file_is_refused_with_the_command_that_turns_it_int
         (("tiny==1.0",), "r.lock: it has no ipykernel, in which the cells of its steps run"),
     ],
 )
-def test_a_lock_file_that_is_wrong(project: Path, requirements: tuple[str, ...], said: str) -> None:
+def test_a_lock_file_that_is_wrong(
+    project: Path, requirements: tuple[str, ...], message: str
+) -> None:
     lock(project, *requirements)
     done = Console(project)("run", "p.yaml", env=_NO_UV)
     assert done.returncode == 2
-    assert f"[a/n] FAILED: {said}" in done.stdout
-    assert f"[b/n] FAILED: {said}" in done.stdout
+    assert f"[a/n] FAILED: {message}" in done.stdout
+    assert f"[b/n] FAILED: {message}" in done.stdout
     assert done.stdout.count("making the environment") == 1
-    assert ("ERROR: " in done.stdout) == ("pip ended" in said)
+    assert ("ERROR: " in done.stdout) == ("pip ended" in message)
     assert list((_environments() / _keys()[0]).glob("*")) == []
 
 

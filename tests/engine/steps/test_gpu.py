@@ -29,7 +29,7 @@ def _holder(folder: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def _said(process: subprocess.Popen[str]) -> str:
+def _output_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
@@ -44,9 +44,9 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def test_a_gpu_is_lent_once_and_freed_when_its_holder_is_killed(tmp_path: Path) -> None:
     first = _holder(tmp_path)
-    assert _said(first) == "0"
+    assert _output_of(first) == "0"
     second = _holder(tmp_path)
-    assert _said(second) == "1"
+    assert _output_of(second) == "1"
     assert try_lease(("0", "1"), tmp_path) is None
     _end(first)
     lease = try_lease(("0", "1"), tmp_path)
@@ -140,7 +140,7 @@ def test_parallel_steps_in_processes_of_their_own_have_a_gpu_each(tmp_path: Path
     assert had("c", third) == lent[0]
     (tmp_path / "go").touch()
     for process in (second, third):
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
     for number in numbers:  # the folder of locks is the machine's own
         Path(f"/tmp/nbci-gpu-{os.getuid()}/{number}.lock").unlink(missing_ok=True)

@@ -31,7 +31,7 @@ def _ran(name: str, took: str | None, gave: str) -> StepRecord:
 
 def _taken(steps: list[PlannedStep], *ran: StepRecord) -> str:
     plan = Plan(pipeline="p", target="n", steps=tuple(steps))
-    (ref,) = values_for(steps[-1], plan, Ended(plan, ran))
+    (ref,) = values_for(steps[-1], Ended(plan, ran))
     return ref.object
 
 
