@@ -105,7 +105,7 @@ def write_export(project: Project, export: Export, environ: Mapping[str, str]) -
         for ref in (*notes, *export.outs):
             # StepError: not in the workspace any more; what the run kept of it counts
             with contextlib.suppress(StepError):
-                if artifacts.lacking(ref.digest):
+                if artifacts.missing_objects(ref.digest):
                     artifacts.keep(project.root, ref.path, index)
         for document in export.documents:
             if document.text != document.before:

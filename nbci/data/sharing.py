@@ -117,7 +117,7 @@ class Sharing:
         artifacts = self.cache.artifacts_of(record)
         files: dict[str, Path] = {}
         for ref in record.outs:
-            if artifacts.lacking(ref.digest):
+            if artifacts.missing_objects(ref.digest):
                 raise IntegrityError(
                     "it is not kept whole on this machine", where=Location(ref.path)
                 )
@@ -149,7 +149,7 @@ class Sharing:
         missing = [name for name in wanted if not self.cache.value_path(name).is_file()]
         gone = self.take_values(missing)
         for ref in record.outs:
-            gone += self.cache.artifacts_of(record).lacking(ref.digest)
+            gone += self.cache.artifacts_of(record).missing_objects(ref.digest)
         return self.taken - before, gone
 
     def _take_results(self, remote: Remote, key: str) -> None:

@@ -154,7 +154,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
             *deps.outdated_data(root, step.deps, self.index, self.cache.artifacts),
         )
         # One fetch brings all of them: DVC opens its cache and remote anew each time.
-        if any(self.cache.artifacts.lacking(ref.digest) for ref in to_bring):
+        if any(self.cache.artifacts.missing_objects(ref.digest) for ref in to_bring):
             fetch_tracked(self.project, deps.tracking_files(root, step.deps))
         try:
             self.put_back(to_bring, self.cache.artifacts)

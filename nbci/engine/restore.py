@@ -88,7 +88,7 @@ def _refuse_unkept(
     """IntegrityError for a file that was only read, and that nbci thus never kept."""
     made = _outs_by_path(record)
     for ref in refs:
-        if ref.path in changed and ref.path not in made and artifacts.lacking(ref.digest):
+        if ref.path in changed and ref.path not in made and artifacts.missing_objects(ref.digest):
             raise IntegrityError(
                 "the run only read it, and nothing here has kept what it was then",
                 where=Location(ref.path),

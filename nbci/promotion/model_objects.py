@@ -31,7 +31,7 @@ def check_kept(artifacts: Artifacts, root: Path, refs: Iterable[FileRef], index:
     Objects from the workspace are kept again. IntegrityError names an out that is neither.
     """
     for ref in refs:
-        if not artifacts.lacking(ref.digest):
+        if not artifacts.missing_objects(ref.digest):
             continue
         place = root / ref.path
         if place.exists() and index.fingerprint(root, ref.path).digest == ref.digest:

@@ -87,7 +87,7 @@ class Artifacts(Struct, frozen=True):
             return None
         return read_listing(self.objects.path(digest))
 
-    def lacking(self, digest: str) -> list[str]:
+    def missing_objects(self, digest: str) -> list[str]:
         """The objects of an artifact that are neither here nor to be had from elsewhere.
 
         Damaged ones are removed; those of other checkouts on this machine are taken over.

@@ -75,7 +75,7 @@ class Machine:
         return (
             [found for found, _ in cache.records(KEY)] == [record]
             and cache.notebook_of(record, self.index) is not None
-            and not any(cache.artifacts.lacking(ref.digest) for ref in record.outs)
+            and not any(cache.artifacts.missing_objects(ref.digest) for ref in record.outs)
             and all(
                 file_digest(cache.value_path(ref.object))[0] == ref.object for ref in record.gives
             )

@@ -32,9 +32,9 @@ def test_imported_data_comes_from_its_own_repository(tmp_path: Path) -> None:
     project = Project(root=root)
     cache = project_cache(project, {"NBCI_CACHE": str(tmp_path / "cache")})
     (ref,) = tracked(root, "raw.dvc")
-    assert cache.artifacts.lacking(ref.digest) == [ref.digest]
+    assert cache.artifacts.missing_objects(ref.digest) == [ref.digest]
     fetch_tracked(project, ["raw.dvc"])
-    assert cache.artifacts.lacking(ref.digest) == []
+    assert cache.artifacts.missing_objects(ref.digest) == []
 
 
 def test_what_dvc_says_against_it_is_told(tmp_path: Path) -> None:

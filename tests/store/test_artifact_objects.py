@@ -112,7 +112,7 @@ def test_what_was_kept_comes_back(tmp_path: Path, root: Path, kind: str) -> None
     assert [index().fingerprint(root, ref.path) for ref in refs] == refs
     other = tmp_path / "other"
     for ref in refs:
-        assert artifacts.lacking(ref.digest) == []
+        assert artifacts.missing_objects(ref.digest) == []
         artifacts.restore(other, ref, index())
     assert content(other / "out") == before
     linked = stat.S_IMODE((other / "file").stat().st_mode) == 0o444
@@ -167,7 +167,7 @@ def test_an_empty_folder_and_odd_names_come_back(tmp_path: Path) -> None:
         (root / "odd" / name).write_text(repr(name))
     refs = [artifacts.keep(root, name, index()) for name in ("empty", "odd")]
     for ref in refs:
-        assert artifacts.lacking(ref.digest) == []
+        assert artifacts.missing_objects(ref.digest) == []
         artifacts.restore(tmp_path / "other", ref, index())
     assert list((tmp_path / "other/empty").iterdir()) == []
     assert sorted(os.listdir(tmp_path / "other/odd")) == sorted(names)
@@ -220,10 +220,10 @@ def test_a_damaged_object_is_found_and_made_again(
         artifacts,
         make(tmp_path / "cache"),
     ):  # one that trusted the object, and one that never saw it
-        assert seen.lacking(file.digest) + seen.lacking(out.digest) == [name]
+        assert seen.missing_objects(file.digest) + seen.missing_objects(out.digest) == [name]
         assert not place.exists()
     assert [artifacts.keep(root, ref.path, known) for ref in (out, file)] == [out, file]
-    assert artifacts.lacking(file.digest) + artifacts.lacking(out.digest) == []
+    assert artifacts.missing_objects(file.digest) + artifacts.missing_objects(out.digest) == []
 
 
 def test_objects_of_another_checkout_are_taken_over(tmp_path: Path, root: Path) -> None:
@@ -233,7 +233,7 @@ def test_objects_of_another_checkout_are_taken_over(tmp_path: Path, root: Path) 
         Objects(tmp_path / "ours/files/md5"), Seen(tmp_path / "seen"), (theirs.objects,)
     )
     assert ours.has(ref)
-    assert ours.lacking(ref.digest) == []
+    assert ours.missing_objects(ref.digest) == []
     ours.restore(tmp_path / "other", ref, index())
     assert content(tmp_path / "other/out") == before
     damaged = theirs.objects.path(md5_of(root / "out/a"))
@@ -242,7 +242,7 @@ def test_objects_of_another_checkout_are_taken_over(tmp_path: Path, root: Path) 
     third = Artifacts(
         Objects(tmp_path / "third/files/md5"), Seen(tmp_path / "seen"), (theirs.objects,)
     )
-    assert third.lacking(ref.digest) == [md5_of(root / "out/a")]
+    assert third.missing_objects(ref.digest) == [md5_of(root / "out/a")]
     assert damaged.exists()  # it is not ours to remove
 
 
@@ -256,7 +256,7 @@ def test_each_object_is_read_once_on_a_machine(tmp_path: Path, root: Path) -> No
     place.write_text("FILE")  # nothing that nbci does; it shows what is looked at
     place.chmod(0o444)
     os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert make(tmp_path / "cache").lacking(digest) == []
+    assert make(tmp_path / "cache").missing_objects(digest) == []
     assert make(tmp_path / "elsewhere").seen.holds(artifacts.objects, digest) is False
 
 
@@ -292,7 +292,7 @@ def test_a_full_disk_leaves_no_half_object(tmp_path: Path, root: Path) -> None:
         assert path.is_dir() or md5_of(path) == path.parent.name + path.name
     artifacts = make(tmp_path / "cache")
     ref = artifacts.keep(root, "out", index())
-    assert artifacts.lacking(ref.digest) == []
+    assert artifacts.missing_objects(ref.digest) == []
 
 
 def test_many_writers_keep_the_same_at_once(tmp_path: Path, root: Path) -> None:
@@ -312,7 +312,7 @@ def test_many_writers_keep_the_same_at_once(tmp_path: Path, root: Path) -> None:
         thread.join()
     assert len(refs) == len(threads)
     assert len(set(refs)) == 1
-    assert make(tmp_path / "cache").lacking(refs[0].digest) == []
+    assert make(tmp_path / "cache").missing_objects(refs[0].digest) == []
     assert not list((tmp_path / "cache").rglob(".nbci-*"))
 
 

@@ -125,7 +125,7 @@ def keep_outs(
     for step in record.steps:
         for ref in step.outs:
             # To ask for an object brings it from where it is, which is all that is wanted here.
-            artifacts.lacking(ref.digest)
+            artifacts.missing_objects(ref.digest)
     cache.save()
 
 

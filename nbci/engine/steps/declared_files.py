@@ -137,7 +137,7 @@ def _is_stored(root: Path, path: str, known: Container[tuple[str, str]], files: 
         return False
     if (path, ref.digest) in known:
         return True
-    return files.artifacts.has(ref) and not files.artifacts.lacking(ref.digest)
+    return files.artifacts.has(ref) and not files.artifacts.missing_objects(ref.digest)
 
 
 def restore_artifacts(
@@ -156,7 +156,7 @@ def restore_artifacts(
     # All objects are checked first: an error must not leave the workspace half restored.
     wanted = [ref for ref in refs if not stands(root, ref, files.index)]
     for ref in wanted:
-        gone = files.artifacts.lacking(ref.digest)
+        gone = files.artifacts.missing_objects(ref.digest)
         if gone:
             raise IntegrityError(
                 f"{len(gone)} of the objects kept of it are gone or damaged, "

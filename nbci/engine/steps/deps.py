@@ -87,7 +87,7 @@ def outdated_data(
         # What cannot be read is nobody's earlier data.
         with contextlib.suppress(StepError):
             there = index.fingerprint(root, ref.path)
-            if artifacts.has(there) and not artifacts.lacking(there.digest):
+            if artifacts.has(there) and not artifacts.missing_objects(there.digest):
                 found.append(ref)
     return tuple(found)
 
