@@ -77,6 +77,7 @@ class Reductions:
     """
 
     dispatch_table: Any
+    reduce_as_cloudpickle: Any
 
     def __init__(self, file: Any, buffers: Any, shared: Any, picture: Any) -> None:
         # Protocol 5 is the first with buffers apart (PEP 574), so that arrays need not be copied.
@@ -107,7 +108,7 @@ class Reductions:
         special = special_form(self, obj)
         if special is not None:
             return special
-        return super().reducer_override(obj)  # type: ignore[misc]  # cloudpickle's
+        return self.reduce_as_cloudpickle(obj)
 
     def note_address(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
         """Note that the object is only named; its address."""
@@ -126,7 +127,7 @@ class Reductions:
             return special
         if isinstance(obj, type) and obj.__module__ == "__main__":
             repeatable_id(obj)
-        reduced = super().reducer_override(obj)  # type: ignore[misc]  # cloudpickle's
+        reduced = self.reduce_as_cloudpickle(obj)
         if not isinstance(reduced, tuple) or len(reduced) != 6:
             return reduced
         self.held.add(id(obj))
@@ -177,7 +178,8 @@ def pickler(
     import cloudpickle
 
     class Pickler(Reductions, cloudpickle.Pickler):  # type: ignore[misc]  # untyped
-        pass
+        # a name of its own: `super()` costs more, and a value may have millions of objects
+        reduce_as_cloudpickle = cloudpickle.Pickler.reducer_override
 
     # Only then: with this method, pickle calls into Python for each object of the value.
     if named:
