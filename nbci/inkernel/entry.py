@@ -50,7 +50,8 @@ def provide_cloudpickle(package_source: str, module_source: str) -> None:
     sys.modules["cloudpickle"] = package
     sys.modules["cloudpickle.cloudpickle"] = module
     exec(compile(module_source, "<cloudpickle>", "exec"), module.__dict__)
-    package.cloudpickle = module  # type: ignore[attr-defined]  # a module made by hand has what it is given
+    # a module made by hand has what it is given
+    package.cloudpickle = module  # type: ignore[attr-defined]
     exec(compile(package_source, "<cloudpickle package>", "exec"), package.__dict__)
 
 

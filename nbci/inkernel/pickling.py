@@ -48,7 +48,7 @@ def set_function(function: Any, parts: tuple[Any, ...]) -> None:
     `parts` are attributes, what cloudpickle sets besides, and contents of cells. Values of earlier
     versions have no third part.
     """
-    from cloudpickle.cloudpickle import _function_setstate  # type: ignore[import-untyped]  # it has no types
+    from cloudpickle.cloudpickle import _function_setstate  # type: ignore[import-untyped]  # untyped
 
     plain, slots = parts[:2]
     slots = dict(slots)
@@ -81,7 +81,8 @@ class Reductions:
 
     def __init__(self, file: Any, buffers: Any, shared: Any, picture: Any) -> None:
         # Protocol 5 is the first with buffers apart (PEP 574), so that arrays need not be copied.
-        super().__init__(file, protocol=5, buffer_callback=buffers)  # type: ignore[call-arg]  # cloudpickle's
+        options = {"protocol": 5, "buffer_callback": buffers}
+        super().__init__(file, **options)  # type: ignore[call-arg]  # of cloudpickle's pickler
         self.shared = shared
         self.picture = picture
         self.refs: set[str] = set()
@@ -119,7 +120,7 @@ class Reductions:
         return address
 
     def reduce_definition(self, obj: Any) -> Any:
-        from cloudpickle import cloudpickle as inner  # type: ignore[import-untyped]  # it has no types
+        from cloudpickle import cloudpickle as inner  # type: ignore[import-untyped]  # has no types
 
         special = objects.form_of_definition(obj)
         if special is not None:

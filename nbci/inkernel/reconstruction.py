@@ -59,7 +59,8 @@ def check_arguments(maker: Any, arguments: tuple[Any, ...]) -> None:
 
 def check_attributes(kind: Any, maker: Any) -> None:
     """Refuse a `__getattr__` that fails on an object without attributes: pickle calls it there."""
-    is_bare = maker is copyreg.__newobj__ and kind.__new__ is object.__new__  # type: ignore[attr-defined]  # not in typeshed
+    makes_bare: Any = vars(copyreg)["__newobj__"]  # what protocols from 2 on call; not in typeshed
+    is_bare = maker is makes_bare and kind.__new__ is object.__new__
     if not is_bare or hasattr(kind, "__setstate__"):
         return
     if not is_pythons(getattr(kind, "__getattr__", None)):

@@ -142,7 +142,8 @@ def hasher_of(path: str, abi: str) -> Any:
     try:
         loader = importlib.machinery.ExtensionFileLoader("_nbci.blake3", path)
         spec = importlib.util.spec_from_loader(loader.name, loader)
-        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # it is given a loader, so it is there
+        # The spec is there, as a loader is given.
+        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # see above
         loader.exec_module(module)
     except ImportError:
         return None

@@ -74,7 +74,8 @@ class Walk:
                 self.unordered.add(id(obj))
             try:
                 look, parts = look_of(obj, self.calls)
-            except Exception:  # noqa: BLE001  # user code can raise anything, also when it is only looked at
+            # user code can raise anything, also when it is only looked at
+            except Exception:  # noqa: BLE001
                 look, parts = None, []
             self.looks.append((id(type(obj)), look))
             ordered = ordered and not isinstance(obj, (set, frozenset))
@@ -292,5 +293,6 @@ def opaque_state(obj: Any) -> Any:
     try:
         picture = Picture({"": obj})
         return picture.digest, list(map(content_digest, picture.arrays))
-    except Exception:  # noqa: BLE001  # what cannot be pickled stays in its process, and user code can raise anything
+    # what cannot be pickled stays in its process, and user code can raise anything
+    except Exception:  # noqa: BLE001
         return None

@@ -46,7 +46,7 @@ def detach(parent: int) -> None:
 def _restart_log_clock() -> None:
     """Have `relativeCreated` of log records count from now; in nanoseconds since Python 3.13."""
     now: float = time.time()
-    if isinstance(logging._startTime, int):  # type: ignore[attr-defined]  # not announced, but there
+    if isinstance(logging._startTime, int):  # type: ignore[attr-defined]  # it is not announced
         now = time.time_ns()
     logging._startTime = now  # type: ignore[attr-defined]
 
@@ -94,7 +94,8 @@ def take_surroundings(request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     tempfile = sys.modules.get("tempfile")
     if tempfile is not None:
-        tempfile.tempdir = None  # type: ignore[attr-defined]  # to be found again, with this environment
+        # to be looked for once more, with this environment
+        tempfile.tempdir = None  # type: ignore[attr-defined]  # not in typeshed
 
 
 def take_environment(env: dict[str, str]) -> None:

@@ -111,7 +111,8 @@ class Effects:
 
         def add_filter(*item: Any, append: bool) -> None:
             filters.append((module_being_loaded() or name, item, append))
-            self._add_filter(*item, append=append)  # type: ignore[misc]  # it is there, or this is not called
+            # this is called only where it is there
+            self._add_filter(*item, append=append)  # type: ignore[misc]
 
         with warnings.catch_warnings():
             warnings.simplefilter("always")

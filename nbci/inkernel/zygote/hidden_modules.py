@@ -160,7 +160,8 @@ class HiddenModules:
         ):
             try:
                 importlib.import_module(name)
-            except BaseException as error:  # noqa: BLE001  # whatever a package does, the zygote lives on
+            # whatever a package does, the zygote lives on
+            except BaseException as error:  # noqa: BLE001
                 reason = type(error).__name__ + ": " + str(error)
         self._take_back_environment(name, environment)
         return reason

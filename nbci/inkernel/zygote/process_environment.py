@@ -37,7 +37,8 @@ def variables_set_by_kernels(environment: Mapping[str, str]) -> dict[str, str]:
 
     # an empty environment shows which ones the kernel's shell sets whatever was there
     set_environment({})
-    ZMQInteractiveShell.init_environment(None)  # type: ignore[arg-type, no-untyped-call]  # it asks nothing of the shell
+    # it asks nothing of the shell
+    ZMQInteractiveShell.init_environment(None)  # type: ignore[arg-type, no-untyped-call]
     own = dict(os.environ)
     set_environment(before)
 

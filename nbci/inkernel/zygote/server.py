@@ -139,7 +139,8 @@ class Server:
             else:
                 with connection:
                     getattr(self, "_do_" + request["do"])(connection, request)
-        except Exception:  # noqa: BLE001  # this client starts its kernel another way; the others' go on
+        # this client starts its kernel another way; those of others go on
+        except Exception:  # noqa: BLE001
             traceback.print_exc()
             connection.close()
             if order is not None:
