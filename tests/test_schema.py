@@ -74,6 +74,7 @@ WHOLE: dict[str, Any] = {
             "notebook": "i.ipynb",
             "deps": ["a"],
             "outs": ["b"],
+            "predictions": "b",
             "metrics": ["m.json"],
             "cwd": "project",
         },

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_json_argument, print_json
-from nbci.errors import IntegrityError
 
 if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
     from nbci.plan.compare import Compared
-    from nbci.records.run_record import FileRef
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,28 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Compare two runs; the exit code does not depend on the differences."""
+    from nbci.behaviour.of_runs import compare_behaviours
     from nbci.cli.diff_text import render_difference
     from nbci.config import find_project
     from nbci.data.repository import project_cache
     from nbci.plan.compare import difference
     from nbci.records.codec import plain
+    from nbci.report.data.stored_results import ResultStore
+    from nbci.store.file_index import project_index
 
     project = find_project(Path.cwd())
-    artifacts = project_cache(project, os.environ).artifacts
-
-    def listing(ref: FileRef) -> dict[str, str] | None:
-        try:
-            return artifacts.listing(ref.digest)
-        except IntegrityError:
-            # The folder is no longer kept on this machine: its files cannot be named one by one.
-            return None
-
+    cache = project_cache(project, os.environ)
+    store = ResultStore(root=project.root, cache=cache, index=project_index(project))
     before, after = _read(project, arguments.before), _read(project, arguments.after)
-    found = difference(before, after, listing)
+    found = difference(before, after, store.listing)
+    behaviours = compare_behaviours(before, after, store.place_of)
     if arguments.json:
-        print_json(plain(found), ascii_only=False)
+        print_json({**plain(found), "behaviour": plain(behaviours)}, ascii_only=False)
     else:
-        print(render_difference(found), end="")
+        print(render_difference(found, behaviours), end="")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from nbci.behaviour.wording import summarise
 from nbci.formatting.numbers import counted, listed, number
 from nbci.formatting.sizes import size
 from nbci.formatting.tables import table
@@ -14,6 +15,7 @@ from nbci.formatting.text import text_of_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from nbci.behaviour.of_runs import StepBehaviour
     from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
     from nbci.records.run_record import FileRef
 
@@ -23,13 +25,17 @@ _NOTHING = "nothing"
 _BETTER = {True: "better", False: "worse", None: ""}
 
 
-def render_difference(found: RunDifference) -> str:
-    """The differences as text, a section for each kind; equal metrics are listed too."""
+def render_difference(found: RunDifference, behaviours: Sequence[StepBehaviour] = ()) -> str:
+    """The differences as text, a section for each kind.
+
+    Equal metrics, and models that behave alike, are listed too.
+    """
     lines = [f"{found.before} → {found.after}"]
     if found.is_empty:
         lines += ["", "nothing differs"]
     else:
         lines += _sections(found)
+    lines += _section("behaviour", _behaviour_lines(behaviours))
     return text_of_lines(lines)
 
 
@@ -41,6 +47,15 @@ def _sections(found: RunDifference) -> Iterator[str]:
     yield from _section("data", chain.from_iterable(map(_data, found.data)))
     yield from _section("metrics", table(map(_metric_row, found.metrics)))
     yield from _section("environment", _changes(found.environment))
+
+
+def _behaviour_lines(behaviours: Iterable[StepBehaviour]) -> Iterator[str]:
+    for behaviour in behaviours:
+        if behaviour.difference is None:
+            yield f"{behaviour.step}  not compared: {one_line(str(behaviour.problem))}"
+            continue
+        for sentence in summarise(behaviour.difference):
+            yield f"{behaviour.step}  {one_line(sentence)}"
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:

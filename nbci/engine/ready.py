@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.behaviour.predictions_file import check_reader
 from nbci.engine.context import RunContext, force_no_step
 from nbci.engine.event_log import EventLog
 from nbci.engine.kernel_source import KernelSource
@@ -124,6 +125,7 @@ def make_ready(
         steps = part
     check_kernels(steps)
     check_environments(project.root, steps)
+    check_reader(steps)
     check_places(project.root, steps, cache.object_folders)
 
     # Every secret of the plan is looked up, whichever step runs here: what one step may read is

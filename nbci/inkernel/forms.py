@@ -174,7 +174,7 @@ def masked(kind: type, data: Any, mask: Any, settings: dict[str, Any]) -> Any:
 
 def arrow_form(pickler: Any, obj: Any) -> Any:
     """A slice of an Arrow table or column without the rest of the memory that it looks into."""
-    import pyarrow  # type: ignore[import-untyped]  # it has no types
+    import pyarrow
 
     if not isinstance(obj, (pyarrow.Table, pyarrow.ChunkedArray)):
         return None

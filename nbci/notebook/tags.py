@@ -49,6 +49,7 @@ class CellTags:
     after: tuple[str, ...] = ()
     ins: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
+    predictions: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     settings: Settings = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict, compare=False)
@@ -66,6 +67,7 @@ class _Reading:
     after: list[str] = field(default_factory=list)
     ins: list[str] = field(default_factory=list)
     outs: list[str] = field(default_factory=list)
+    predictions: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     settings: Settings = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
@@ -197,6 +199,7 @@ _PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
     "retries": _Reading.retries,
     "in": lambda reading, value: reading.path(reading.ins, "in", value),
     "out": lambda reading, value: reading.path(reading.outs, "out", value),
+    "predictions": lambda reading, value: reading.path(reading.predictions, "predictions", value),
     "secret": _Reading.secret,
 }
 
@@ -237,6 +240,7 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
         after=tuple(dict.fromkeys(reading.after)),
         ins=tuple(reading.ins),
         outs=tuple(reading.outs),
+        predictions=tuple(reading.predictions),
         secrets=tuple(reading.secrets),
         settings=reading.settings,
         written=reading.written,

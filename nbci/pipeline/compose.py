@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.document import Document
 
-_SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environment", "container")
+_SUBSTITUTED = (
+    *("params", "deps", "outs", "predictions", "metrics"),
+    *("agent", "env", "environment", "container"),
+)
 """The settings of a step in which `${...}` is replaced."""
 
 

@@ -51,6 +51,8 @@ class Step(Struct, frozen=True, kw_only=True):
     matrix: Mapping[str, Any] | None = None
     deps: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
+    # one of `outs`
+    predictions: str | None = None
     metrics: tuple[str, ...] = ()
     agent: str | None = None
     timeout_seconds: float | None = None

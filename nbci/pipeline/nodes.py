@@ -207,15 +207,30 @@ def paths_from_root(step: Step, folder: str, where: Location) -> Step:
     def from_root(path: str) -> str:
         return project_path(path, folder, where)
 
-    deps, outs = map(from_root, step.deps), map(from_root, step.outs)
-    return replace(step, deps=tuple(deps), outs=tuple(outs))
+    predictions = step.predictions
+    if predictions is not None:
+        predictions = from_root(predictions)
+    return replace(
+        step,
+        deps=tuple(map(from_root, step.deps)),
+        outs=tuple(map(from_root, step.outs)),
+        predictions=predictions,
+    )
 
 
 def _with_escaped_paths(step: Step) -> Step:
     """Paths from tags stand for themselves: `${` in them is no reference."""
     if not step.deps and not step.outs:
         return step
-    return replace(step, deps=tuple(map(escape, step.deps)), outs=tuple(map(escape, step.outs)))
+    predictions = step.predictions
+    if predictions is not None:
+        predictions = escape(predictions)
+    return replace(
+        step,
+        deps=tuple(map(escape, step.deps)),
+        outs=tuple(map(escape, step.outs)),
+        predictions=predictions,
+    )
 
 
 def _group(document: Document, combination: _Combination, notebook: _NotebookSteps) -> Group:
@@ -296,6 +311,9 @@ def _with_files(
     """
     deps = _paths(document, combination, "deps")
     outs = _paths(document, combination, "outs")
+    predictions = _predictions(document, combination)
+    if predictions is not None:
+        outs.append(predictions)
     metrics = _paths(document, combination, "metrics")
     if not deps and not outs and not metrics:
         return notebook.steps
@@ -310,13 +328,23 @@ def _with_files(
 
     bound = []
     for step in notebook.steps:
-        changed = {}
+        changed: dict[str, Any] = {}
         for key in ("deps", "outs", "metrics"):
             # A tag of the notebook may name the same path as the node.
             every_path = (*getattr(step, key), *added[step.name, key])
             changed[key] = tuple(dict.fromkeys(every_path))
+        if predictions in changed["outs"]:
+            changed["predictions"] = predictions
         bound.append(replace(step, **changed))
     return bound
+
+
+def _predictions(document: Document, combination: _Combination) -> str | None:
+    path = combination.settings.get("predictions")
+    if path is None:
+        return None
+    with located(document.where, "steps", combination.node, "predictions"):
+        return project_path(path, ".")
 
 
 def _paths(document: Document, combination: _Combination, key: str) -> list[str]:

@@ -120,6 +120,9 @@ def _with_values(step: Step, values: dict[str, Any], where: Location) -> Step:
             return None
         return as_text(substitute(given, values))
 
+    predictions = step.predictions
+    if predictions is not None:
+        predictions = _path_value(predictions, values, where)
     env = step.env
     if env:
         env = {name: as_text(substitute(value, values)) for name, value in env.items()}
@@ -127,6 +130,7 @@ def _with_values(step: Step, values: dict[str, Any], where: Location) -> Step:
         step,
         deps=_path_values(step.deps, values, where),
         outs=_path_values(step.outs, values, where),
+        predictions=predictions,
         metrics=_path_values(step.metrics, values, where),
         agent=text(step.agent),
         env=env,
@@ -139,10 +143,10 @@ def _path_values(
     paths: tuple[str, ...], values: dict[str, Any], where: Location
 ) -> tuple[str, ...]:
     """The paths with values in place, which are checked as paths that stand in the file are."""
-    found = []
-    for path in paths:
-        if "${" in path:
-            found.append(project_path(as_text(substitute(path, values)), ".", where))
-        else:
-            found.append(path)
-    return tuple(found)
+    return tuple(_path_value(path, values, where) for path in paths)
+
+
+def _path_value(path: str, values: dict[str, Any], where: Location) -> str:
+    if "${" not in path:
+        return path
+    return project_path(as_text(substitute(path, values)), ".", where)

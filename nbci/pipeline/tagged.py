@@ -236,11 +236,13 @@ def _step(
     first = _first_tags(cells)
     ins: list[str] = []
     outs: list[str] = []
+    predictions: list[str] = []
     secrets = list(default.secrets)
     for cell, tags in cells:
         # These count on every cell: the cell that reads or writes a file is where one tags it.
         ins += tags.ins
-        outs += tags.outs
+        outs += (*tags.outs, *tags.predictions)
+        predictions += tags.predictions
         secrets += tags.secrets
         # The settings of one step stand in one place, as in Kale.
         if tags is first:
@@ -250,6 +252,12 @@ def _step(
                 f"{notebook.where(cell)}: the tag {tag} counts only on the first cell "
                 f"of step {name}"
             )
+    if len(set(predictions)) > 1:
+        raise UsageError(
+            f"step {name} declares several files of predictions: {', '.join(predictions)}",
+            hint="a step has one; write the others in steps of their own",
+            where=notebook.where(cells[0][0]),
+        )
     settings: dict[str, Any] = {**default.settings, **first.settings}
     return Step(
         name=name,
@@ -258,6 +266,7 @@ def _step(
         after=first.after,
         deps=tuple(dict.fromkeys(ins)),
         outs=tuple(dict.fromkeys(outs)),
+        predictions=next(iter(predictions), None),
         secrets=tuple(dict.fromkeys(secrets)),
         annotations={**default.annotations, **first.annotations} or None,
         labels={**default.labels, **first.labels} or None,

@@ -88,6 +88,8 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     probes: tuple[Probe, ...] = ()
     deps: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
+    # one of `outs`: a table of what a model predicted, which the report compares with earlier ones
+    predictions: str | None = None
     metrics: tuple[str, ...] = ()
     agent: str | None = None
     gpu: bool = False

@@ -111,6 +111,8 @@ def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
     # Only the paths: what a step writes there is its result, and no input.
     for path in (*step.outs, *step.metrics):
         parts.append(Part(kind="out", label=path, digest=""))
+    if step.predictions is not None:
+        parts.append(Part(kind="predictions", label=step.predictions, digest=""))
     for name, value in sorted((step.env or {}).items()):
         parts.append(Part(kind="env", label=name, digest=digest_of(value)))
     for probe in step.probes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.behaviour.wording import summarise
 from nbci.formatting.durations import duration, moment
 from nbci.formatting.numbers import and_more, measured_or_dash
 from nbci.formatting.text import as_json, last_part, short_line
@@ -92,6 +93,7 @@ def summary(
         *map(_answer, answer_questions(material, steps)),
         *map(_failure, failed[:_FAILURES]),
         section("Gates", _gates(record)),
+        section("How it behaves", bullets(list(_behaviour(material)), _POINTS)),
         section("Metrics", _metrics(material)),
         section("Charts", "\n\n".join(_charts(material.url, figures))),
         *_changes(material),
@@ -102,6 +104,14 @@ def summary(
         _about(record),
     ]
     return _within_limit(list(filter(None, blocks)))
+
+
+def _behaviour(material: Material) -> Iterator[str]:
+    for behaviour in material.behaviours:
+        if behaviour.difference is None:
+            yield f"{behaviour.step}: not compared, {behaviour.problem}"
+            continue
+        yield from summarise(behaviour.difference)
 
 
 def _within_limit(blocks: Sequence[str]) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from nbci.behaviour.predictions_file import read_predictions
 from nbci.engine.observed.kinds import RUN_ID, VERSION, surroundings_of
 from nbci.engine.observed.meanwhile import changed_deps, changed_outs, note_changes
 from nbci.engine.observed.record import observed_parts, outside, undeclared, without_secret_paths
@@ -80,6 +81,8 @@ def add_files(
             found += metrics.of_json((root / path).read_bytes(), path)
         outs = tuple(_keep_out(context, step, path) for path in declared)
         deps = _deps(context, step)
+        if step.predictions is not None:
+            read_predictions(root / step.predictions, step.predictions)
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from nbci.behaviour.of_runs import compare_behaviours
 from nbci.formatting.numbers import listed
 from nbci.plan.compare import Compared, difference
 from nbci.report.data.comparable import BROKEN, Comparable, choose, choose_named_run
@@ -20,6 +21,7 @@ from nbci.report.data.stored_results import ResultStore, StoredFiles, StoredNote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from nbci.behaviour.of_runs import StepBehaviour
     from nbci.config import Project
     from nbci.plan.compare import RunDifference
     from nbci.plan.model import Plan
@@ -56,12 +58,17 @@ def gather(
 
     no_baseline = None
     baseline = _baseline(project, run, store, choice.found, problems)
+    behaviours: tuple[StepBehaviour, ...] = ()
     if baseline is None:
         no_baseline = f"no earlier run of {record.pipeline} that passed is here"
+    elif choice.found is not None:
+        now = Compared(record=record, plan=plan)
+        behaviours = compare_behaviours(choice.found.run, now, store.place_of)
     return Material(
         run=run,
         baseline=baseline,
         no_baseline=no_baseline,
+        behaviours=behaviours,
         history=_history(project, record, problems),
         releases=_releases(project, run, problems),
         # Two searches may meet the same damaged file: the page says so once.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nbci.behaviour.of_runs import StepBehaviour
     from nbci.plan.compare import RunDifference
     from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord
@@ -85,12 +86,14 @@ class Material:
     """All that a report is made of. `history`: earlier runs, oldest first, this one left out.
 
     `no_baseline` says why there is none to compare with, `problems` what else could not be had, and
-    why. A brief report leaves out what takes long to draw.
+    why. `behaviours` compare the predictions of both. A brief report leaves out what takes long to
+    draw.
     """
 
     run: ShownRun
     baseline: Baseline | None = None
     no_baseline: str | None = None
+    behaviours: tuple[StepBehaviour, ...] = ()
     history: tuple[PastRun, ...] = ()
     releases: tuple[Release, ...] = ()
     problems: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nbci.plan.compare import Compared
     from nbci.records.run_record import FileRef, RunRecord
     from nbci.store.cache import Cache
     from nbci.store.file_index import FileIndex
@@ -43,6 +44,10 @@ class ResultStore:
             return self.cache.artifacts.listing(ref.digest)
         except _GONE:
             return None
+
+    def place_of(self, run: Compared, path: str) -> Path | None:
+        """Where the file lies that is an out of the run; None where it is no longer available."""
+        return StoredFiles(self, run.record).place(path)
 
 
 class StoredNotebooks(Mapping[str, Mapping[str, Any]]):
@@ -125,6 +130,27 @@ class StoredFiles:
         if digest is None:
             return None
         return self._read_stored(digest) or self._read_in_project(path, digest)
+
+    def place(self, path: str) -> Path | None:
+        """Where a file that is an out lies, however large; None where it is no longer available."""
+        ref = self._refs.get(path)
+        if ref is None:
+            return None
+        if self._store.cache is not None:
+            artifacts = self._store.cache.artifacts
+            for objects in (artifacts.objects, *artifacts.others):
+                stored = objects.path(ref.digest)
+                if stored.is_file():
+                    return stored
+        # What is not kept, of a step without cache, may still stand where the step wrote it.
+        root = self._store.root
+        try:
+            found = self._store.index.fingerprint(root, path)
+        except _GONE:
+            return None
+        if found.digest == ref.digest:
+            return root / path
+        return None
 
     def within(self, folder: str) -> tuple[str, ...]:
         """The files of a folder that is an out, by their paths in it."""

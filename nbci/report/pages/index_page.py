@@ -18,6 +18,7 @@ from nbci.report.pages.index.about import (
     environment_section,
     parameters_section,
 )
+from nbci.report.pages.index.behaviour_section import behaviour_section
 from nbci.report.pages.index.gallery import gallery_section
 from nbci.report.pages.index.metrics_table import metrics_section
 from nbci.report.pages.index.models_section import lineage_section, models_section
@@ -51,6 +52,7 @@ def index_page(
         "Failure": failures_section(record, steps),
         "In short": answers_section(answer_questions(material, steps)),
         "Gates": gates_section(record),
+        "How it behaves": behaviour_section(material.behaviours),
         "What changed": changes_section(material.baseline, material.no_baseline),
         "Metrics": metrics,
         "Charts": charts_section(charts, root="", steps=steps),

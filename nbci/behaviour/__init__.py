@@ -1,0 +1,1 @@
+"""How two models behave differently: tables of predictions in, differences out."""

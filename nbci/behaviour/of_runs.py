@@ -1,0 +1,82 @@
+"""How the models of two runs behave differently: their steps' predictions, compared."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nbci.behaviour.difference import differ
+from nbci.behaviour.pairing import pair
+from nbci.behaviour.predictions_file import read_predictions
+from nbci.errors import NbciError, StepError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from nbci.behaviour.difference import Difference
+    from nbci.behaviour.predictions import Predictions
+    from nbci.plan.compare import Compared
+
+    PlaceOf = Callable[[Compared, str], Path | None]
+    """Where a run's out of that path is kept, as the run recorded it; None where it is gone."""
+
+
+class StepBehaviour(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The predictions of one step, compared with those that it made in the earlier run.
+
+    `path` is the file of the later run. `problem` says why there is no difference.
+    """
+
+    step: str
+    path: str
+    difference: Difference | None = None
+    problem: str | None = None
+
+
+def compare_behaviours(
+    before: Compared, after: Compared, place_of: PlaceOf
+) -> tuple[StepBehaviour, ...]:
+    """One for each step of the later run that declares predictions and ended well, in order."""
+    earlier = {step.name: step.predictions for step in before.plan.steps}
+    ended = {step.name for step in after.record.steps if step.ended_well}
+    found = []
+    for step in after.plan.steps:
+        if step.predictions is None or step.name not in ended:
+            continue
+        now = _Table(after, step.predictions, place_of)
+        then = None
+        if earlier.get(step.name) is not None:
+            then = _Table(before, str(earlier[step.name]), place_of)
+        found.append(_compare(step.name, now, then))
+    return tuple(found)
+
+
+class _Table:
+    """A file of predictions that a run has written."""
+
+    def __init__(self, run: Compared, path: str, place_of: PlaceOf) -> None:
+        self.path = path
+        self._run = run
+        self._place_of = place_of
+
+    def read(self) -> Predictions:
+        source = f"{self.path} of run {self._run.record.run}"
+        place = self._place_of(self._run, self.path)
+        if place is None:
+            raise StepError(f"{source} is not kept any more")
+        # What is kept is named by its digest.
+        return read_predictions(place, source, suffix=PurePosixPath(self.path).suffix)
+
+
+def _compare(step: str, now: _Table, then: _Table | None) -> StepBehaviour:
+    if then is None:
+        problem = "the earlier run declares no predictions of this step"
+        return StepBehaviour(step=step, path=now.path, problem=problem)
+    try:
+        difference = differ(pair(now.read(), then.read()))
+    except NbciError as error:
+        return StepBehaviour(step=step, path=now.path, problem=error.message)
+    return StepBehaviour(step=step, path=now.path, difference=difference)
