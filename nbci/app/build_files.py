@@ -15,7 +15,7 @@ from nbci.formatting.text import file_names, short_line, text_of_lines
 from nbci.graph import by_name
 from nbci.report.data.wording import headline
 from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
-from nbci.runs.folder import NOTEBOOK
+from nbci.runs.file_names import NOTEBOOK, NOTEBOOKS_FOLDER, REPORT_FOLDER
 from nbci.store.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gate
     with disk_errors(place):
         # A workspace is kept from build to build: what an earlier one left would be archived.
         shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(folder.report, place / "report")
-        _copy_notebooks(place / "notebooks", folder, record)
+        shutil.copytree(folder.report, place / REPORT_FOLDER)
+        _copy_notebooks(place / NOTEBOOKS_FOLDER, folder, record)
         _archive(place, place / "report.zip")
 
     lines = _ending_lines(record, exit_code(record, gates=gates))

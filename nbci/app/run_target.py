@@ -22,6 +22,7 @@ from nbci.gates.judging import Judging
 from nbci.kernels.descriptors import kernels_at_once
 from nbci.plan.select import Selection, named_steps, select, with_time_limits
 from nbci.project.sources import read_notebooks, read_target
+from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import find_run, new_run
 from nbci.trust.change import change_of
 
@@ -177,7 +178,7 @@ def _begin(
     return checked.ready.begin(
         folder,
         display,
-        log=folder.path / "events.jsonl",
+        log=folder.path / EVENTS_FILE,
         forced=lambda step: request.forces_all or step in checked.forced_steps,
         known_outs=KnownOuts(work.project),
     )

@@ -19,7 +19,8 @@ from nbci.engine.caching.last_run import recall, remember, state_path
 from nbci.formatting.durations import utc_text
 from nbci.git.branches import built_branch
 from nbci.git.checkout import read_checkout
-from nbci.runs.run_file import RUN_FILE, new_run_id, write_reusing_run
+from nbci.runs.file_names import PLAN_FILE, RUN_FILE
+from nbci.runs.run_file import new_run_id, write_reusing_run
 from nbci.runs.signature import KEY
 from nbci.trust.change import change_of
 
@@ -131,7 +132,7 @@ def remember_run(
         remember(
             _state_path(root, request),
             files,
-            [str(folder / RUN_FILE), str(folder / "plan.json")],
+            [str(folder / RUN_FILE), str(folder / PLAN_FILE)],
             summary,
             as_of_ns=as_of_ns,
             variables={part.label for part in observed if part.kind == "variable"},

@@ -103,7 +103,7 @@ def _lines(project: Project, cleaned: Cleaned, arguments: argparse.Namespace) ->
 def _displaced_files(project: Project, run: str, cleaned: Cleaned) -> str:
     """The first few files that the run moved out of a step's way, and their folder."""
     from nbci.formatting.numbers import listed
-    from nbci.runs.folder import DISPLACED
+    from nbci.runs.file_names import DISPLACED
 
     named = listed(cleaned.displaced[run], _FILES_NAMED)
     place = shown_path(project.runs_folder / run / DISPLACED)

@@ -115,7 +115,7 @@ def _step(step: PlannedStep, passing: _Passing) -> Iterator[str]:
         ("takes", ", ".join(taken)),
         ("gives", ", ".join((*step.gives, *perhaps))),
         ("reads", ", ".join(step.deps)),
-        ("writes", ", ".join((*step.outs, *step.metrics))),
+        ("writes", ", ".join(step.writes)),
         # Several cells may report the same metric.
         ("metrics", ", ".join(dict.fromkeys(probe.name for probe in step.probes))),
         ("secrets", ", ".join(step.secrets)),

@@ -64,7 +64,7 @@ class ProjectTexts:
         return document
 
     def document(self, path: str, text: str) -> Document:
-        """The file with this text in the place of its own."""
+        """The file with this text instead of its present one."""
         return Document(path=path, before=self.read(path), text=text)
 
     def updated(self, path: str, wanted: Mapping[str, Any]) -> Document:

@@ -137,10 +137,7 @@ class _Exporter:
         files = ("dvc.yaml", "dvc.lock", PARAMS_FILE)
         own, lock, params = map(self.texts.read_mapping, files)
         notes = self._notes()
-        made: dict[str, FileRef] = {}
-        for step in self.steps:
-            for ref in step.outs:
-                made[ref.path] = ref
+        made = self.record.outs
         others = own_stages(own, self.plan.target)
         self._refuse_other_makers(owned_outs(others, lock, made, self.texts.read_mapping))
 

@@ -144,7 +144,7 @@ def _deps(
     for needed in needed_steps(planned):
         values, _ = note_paths(plan, needed)
         candidates.append(values)
-    # what `files` leaves out has no digest, and DVC would ask for a file that nobody makes
+    # what `files` leaves out has no digest, and DVC would ask for a file that no stage makes
     yield from filter(files.__contains__, candidates)
 
 

@@ -83,7 +83,7 @@ def _named_by(step: Step, own: set[str]) -> Iterator[str]:
     """
     # a parameter that the notebook never names cannot change what the step does
     handed = {name: text for name, text in (step.params or {}).items() if name in own}
-    settings = [*step.deps, *step.outs, *step.metrics, step.agent, step.environment, step.container]
+    settings = [*step.deps, *step.writes, step.agent, step.environment, step.container]
     for value in (handed, settings, dict(step.env or {})):
         yield from _referenced_params(value)
     if not step.when:

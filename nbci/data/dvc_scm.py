@@ -1,4 +1,4 @@
-"""The repository as DVC has it open: its lock, and what git tracks and ignores there."""
+"""The repository as DVC has it open: its lock, its fetches, what git tracks and ignores there."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.config import dvc_folder
 from nbci.dot_nbci import NBCI_FOLDER
-from nbci.errors import InfrastructureError
+from nbci.errors import InfrastructureError, Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nbci.config import Project
     from nbci.data.dvc_documents import Document, ProjectTexts
@@ -78,6 +78,26 @@ def locked_repository(project: Project) -> Iterator[None]:
             yield
         finally:
             repo.lock.unlock()
+
+
+def fetch_tracked(project: Project, dvc_files: Sequence[str]) -> None:
+    """Make DVC fetch into its cache what these `.dvc` files track.
+
+    It comes from DVC's remotes, or from where it was imported. InfrastructureError when it cannot.
+    """
+    from dvc.exceptions import DvcException
+
+    if dvc_folder(project.root) is None:
+        return
+    try:
+        with _open_repo(project) as repo:
+            repo.fetch([str(project.root / name) for name in dvc_files])
+    except DvcException as error:
+        raise InfrastructureError(
+            f"DVC cannot fetch what it tracks: {error}",
+            where=Location(", ".join(dvc_files)),
+            hint="dvc pull says more",
+        ) from error
 
 
 def _open_repo(project: Project) -> Any:

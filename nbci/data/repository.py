@@ -17,13 +17,14 @@ from msgspec import Struct
 from nbci.config import dvc_folder
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import InfrastructureError, Location, UsageError
+from nbci.file_state import file_signature
 from nbci.store.cache import Cache, user_cache
 from nbci.store.files import write_atomic
 from nbci.store.objects import LINKS, Objects
 from nbci.trust.change import change_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nbci.config import Project
 
@@ -45,7 +46,7 @@ class DataSettings(Struct, frozen=True, kw_only=True):
 
 class _Remembered(msgspec.Struct):
     format: int
-    files: dict[str, tuple[int, int, int] | None]
+    files: dict[str, list[int] | None]
     settings: DataSettings
 
 
@@ -66,7 +67,7 @@ def data_settings(project: Project) -> DataSettings | None:
         return known.settings
     config = dvc_config(folder)
     settings = _settings(config, folder)
-    files = _signatures([*config.files.values()])
+    files = _signatures(config.files.values())
     if (project.root / NBCI_FOLDER).is_dir():  # a command that only looks leaves nothing behind
         # a project that cannot be written to can still be read
         with contextlib.suppress(InfrastructureError):
@@ -157,17 +158,8 @@ def _settings(config: Any, folder: Path) -> DataSettings:
     )
 
 
-def _signatures(files: Any) -> dict[str, tuple[int, int, int] | None]:
-    return {str(name): _signature(str(name)) for name in files}
-
-
-def _signature(name: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    # the inode, because DVC may replace a file by one of the same size within one tick of the clock
-    return found.st_ino, found.st_size, found.st_mtime_ns
+def _signatures(files: Iterable[object]) -> dict[str, list[int] | None]:
+    return {name: file_signature(name) for name in map(str, files)}
 
 
 def _still_stands(known: _Remembered, folder: Path) -> bool:

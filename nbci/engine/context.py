@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nbci.data.fetch import fetch_tracked
+from nbci.data.dvc_scm import fetch_tracked
 from nbci.engine.interruption import run_in_abandonable_thread
 from nbci.engine.steps import declared_files, deps
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.run_record import Failure
-from nbci.runs.folder import DISPLACED
+from nbci.runs.file_names import DISPLACED
 from nbci.runs.signature import KEY
 from nbci.secrets import credentials
 
@@ -153,7 +153,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
             *deps.missing_data(root, step.deps),
             *deps.outdated_data(root, step.deps, self.index, self.cache.artifacts),
         )
-        # One fetch brings all of them: DVC opens its cache and remote anew each time.
+        # One fetch brings all of them: DVC opens its cache and remote again each time.
         if any(self.cache.artifacts.missing_objects(ref.digest) for ref in to_bring):
             fetch_tracked(self.project, deps.tracking_files(root, step.deps))
         try:

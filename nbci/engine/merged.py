@@ -6,6 +6,7 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
+from nbci.runs.file_names import NOTEBOOKS_FOLDER
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def write_merged(
             continue
         merged = merge(notebooks[steps[0].notebook].notebook.document, ran)
         text = json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
-        write_atomic(folder.path / "notebooks" / f"{name}.ipynb", text)
+        write_atomic(folder.path / NOTEBOOKS_FOLDER / f"{name}.ipynb", text)
 
 
 def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

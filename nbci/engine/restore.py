@@ -86,7 +86,7 @@ def _refuse_unkept(
     record: RunRecord, refs: Sequence[FileRef], changed: Collection[str], artifacts: Artifacts
 ) -> None:
     """IntegrityError for a file that was only read, and that nbci thus never kept."""
-    made = _outs_by_path(record)
+    made = record.outs
     for ref in refs:
         if ref.path in changed and ref.path not in made and artifacts.missing_objects(ref.digest):
             raise IntegrityError(
@@ -96,16 +96,8 @@ def _refuse_unkept(
             )
 
 
-def _outs_by_path(record: RunRecord) -> dict[str, FileRef]:
-    made = {}
-    for step in record.steps:
-        for ref in step.outs:
-            made[ref.path] = ref
-    return made
-
-
 def _refs_to_restore(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
-    made = _outs_by_path(record)
+    made = record.outs
     if not paths:
         return tuple(made.values())
     every: dict[str, FileRef] = {}

@@ -2,7 +2,7 @@
 
 Starting git costs more than a run with nothing to do may take. Git itself is asked whether
 something is staged, and of every file that the file system does not show to be as the index has it:
-filters, ends of lines and modes are its own affair. Its answer is remembered for that state.
+only git applies filters, ends of lines and modes. Its answer is remembered for that state.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.dot_nbci import NBCI_FOLDER, STATE_FOLDER
+from nbci.file_state import file_signature
 from nbci.git.index_file import GITLINK, Entry, Unreadable, parse_index
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def _compare(
         place.common / "config",
         place.common / "info/attributes",
     )
-    signatures = list(map(_signature, settings))
+    signatures = list(map(file_signature, settings))
     state = [commit, signatures, list(made), list(map(list, doubts))]
     # Through JSON, as what was remembered: tuples come back as lists.
     known = json.loads(json.dumps(state))
@@ -270,14 +271,6 @@ def _remember(memory: Path, document: dict[str, object]) -> None:
     temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
     temporary.write_text(json.dumps(document), encoding="utf-8")
     temporary.replace(memory)
-
-
-def _signature(path: Path) -> list[int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return []
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _is_settled(doubts: Sequence[_Doubt]) -> bool:

@@ -216,7 +216,7 @@ def parse_text(text: str, wanted: ParameterType) -> Any:
     """The value that text from a command line or the environment stands for, or MismatchError."""
     if wanted.optional and wanted.kind != "str" and text.strip().lower() in _NULL:
         return None
-    # `~` is a text, too: of words for None, only those that nobody means as text.
+    # `~` is a text, too: of words for None, only those that are never meant as text.
     if wanted.optional and wanted.kind == "str" and text.lower() in ("null", "none"):
         return None
     if wanted.kind == "str":

@@ -78,7 +78,7 @@ def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location])
     writers: dict[str, Step] = {}
     for step in steps:
         # A metrics file may be declared as an out as well.
-        for path in dict.fromkeys((*step.outs, *step.metrics)):
+        for path in dict.fromkeys(step.writes):
             if path in step.deps:
                 raise UsageError(
                     f"step {step.name} reads and writes {path}",

@@ -82,7 +82,7 @@ def _check_names(step: PlannedStep, sources: Mapping[str, str]) -> None:
             hint=f"a folder is named after it: use at most {_LONGEST_STEP_NAME}",
             where=Location(step.notebook),
         )
-    for path in (*step.outs, *step.metrics):
+    for path in step.writes:
         check_out(path, step.name, sources, Location(step.notebook))
 
 

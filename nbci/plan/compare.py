@@ -321,10 +321,7 @@ def _data_changes(
 
 def _files(record: RunRecord, role: Role, incomplete: set[str]) -> dict[str, FileRef]:
     """What was read and not made by the run itself, or what it made."""
-    made: set[str] = set()
-    for step in record.steps:
-        for ref in step.outs:
-            made.add(ref.path)
+    made = record.outs
     folders = tuple(f"{path}/" for path in made)
 
     files: dict[str, FileRef] = {}

@@ -109,7 +109,7 @@ def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
     params: Mapping[str, Any] = step.params or {}
     parts = [parameter_part(name, params[name]) for name in sorted(named) if name in params]
     # Only the paths: what a step writes there is its result, and no input.
-    for path in (*step.outs, *step.metrics):
+    for path in step.writes:
         parts.append(Part(kind="out", label=path, digest=""))
     if step.predictions is not None:
         parts.append(Part(kind="predictions", label=step.predictions, digest=""))

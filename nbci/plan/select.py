@@ -62,7 +62,7 @@ def _lost_file(
         if name not in skipped:
             continue
         writer = planned[name]
-        for out in (*writer.outs, *writer.metrics):
+        for out in writer.writes:
             if overlaps_any(out, step.deps):
                 return f"it needs {out} of step {name}, which is skipped"
     return None

@@ -140,7 +140,7 @@ def _needed_steps(plan: Plan) -> dict[str, set[str]]:
     writers: list[tuple[str, str]] = []
     takers: dict[str, list[str]] = defaultdict(list)
     for step in plan.steps:
-        for path in (*step.outs, *step.metrics):
+        for path in step.writes:
             writers.append((path, step.name))
         for giver in _givers(step):
             takers[giver].append(step.name)

@@ -49,7 +49,7 @@ class _Writers:
     def __init__(self, steps: Iterable[Step]) -> None:
         self._by_path: dict[str, str] = {}
         for step in steps:
-            for out in (*step.outs, *step.metrics):
+            for out in step.writes:
                 self._by_path[out] = step.name
 
         self._below: dict[str, list[str]] = {}

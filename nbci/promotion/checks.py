@@ -95,7 +95,7 @@ def check_passed(plan: Plan, record: RunRecord) -> None:
     if verdict.refuses:
         failed = []
         for gate in verdict.gates:
-            # a gate that somebody overrode does not refuse any more
+            # a gate that was overridden does not refuse any more
             if gate.result == "failed" and gate.override is None:
                 failed.append(gate.gate)
         raise Refused(
@@ -208,10 +208,7 @@ def model_outs(spec: Model, record: RunRecord) -> tuple[FileRef, ...]:
 
     These are outs that are one of its paths, contain one, or lie in one.
     """
-    outs: dict[str, FileRef] = {}
-    for step in record.steps:
-        for ref in step.outs:
-            outs[ref.path] = ref
+    outs = record.outs
     found: dict[str, FileRef] = {}
     for path in spec.paths:
         # a folder may be written with a slash at its end

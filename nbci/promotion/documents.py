@@ -35,10 +35,7 @@ def release_documents(
     # as the commit has them: what lies uncommitted in the workspace is not released
     own = _read_yaml(git, commit, f"{prefix}dvc.yaml")
     own_lock = _read_yaml(git, commit, f"{prefix}dvc.lock")
-    made: dict[str, FileRef] = {}
-    for step in record.steps:
-        for ref in step.outs:
-            made[ref.path] = ref
+    made = record.outs
     others = own_stages(own, plan.target)
     stages = dvc_stages(
         plan,

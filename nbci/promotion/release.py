@@ -63,8 +63,8 @@ class Release:
     def write(self, scratch: Path, *, push: bool) -> str:
         """Send the objects, write the commit and the tags, and then publish them; the commit.
 
-        Commit and tags are visible to nobody before the last step. `scratch` is a folder for what
-        git needs meanwhile.
+        Other clones see neither commit nor tags before the last step. `scratch` is a folder for
+        what git needs meanwhile.
         """
         git, by, notes = self.candidate.git, self.candidate.by, self.candidate.notes
         push_objects(self.remote, self.candidate.artifacts, self.refs)
@@ -170,13 +170,12 @@ def _try_model(candidate: Candidate, scratch: Path) -> Packaged:
 def _files_to_try(candidate: Candidate) -> list[FileRef]:
     """The files, of those that the model is tried with, that the run made."""
     needed = needed_files(candidate.spec)
-    found: dict[str, FileRef] = {}
-    for step in candidate.record.steps:
-        for ref in step.outs:
-            # a sample or a signature may be an out, too, besides the files of the model
-            if ref.path in needed or ref in candidate.outs:
-                found[ref.path] = ref
-    return list(found.values())
+    found: list[FileRef] = []
+    for path, ref in candidate.record.outs.items():
+        # a sample or a signature may be an out, too, besides the files of the model
+        if path in needed or ref in candidate.outs:
+            found.append(ref)
+    return found
 
 
 def _manifest(candidate: Candidate, version: str, tried: Packaged) -> Manifest:

@@ -46,7 +46,7 @@ def _make_folder(place: Path) -> tuple[Path, int]:
 
 def _remove_abandoned(place: Path) -> None:
     for path in place.iterdir():
-        # the lock of a process ends with it, so a folder that can be locked is in use by nobody
+        # the lock of a process ends with it, so a folder that can be locked is not in use
         lock = lock_folder(path)
         if lock is not None:
             shutil.rmtree(path, ignore_errors=True)

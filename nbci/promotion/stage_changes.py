@@ -81,7 +81,7 @@ def rollback(root: Path, move: Move, environ: Mapping[str, str], to: str | None 
         )
     version = state.version(wanted)
     if version is None or not version.active:
-        # a version that was taken back keeps its tag, but is offered to nobody
+        # a version that was taken back keeps its tag, but is not offered
         known = [each.version for each in state.versions if each.active]
         raise UsageError(
             f"{state.model} has no version {wanted}",

@@ -270,6 +270,16 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
         return {param.name: param.value for param in self.params}
 
     @property
+    def outs(self) -> dict[str, FileRef]:
+        """What the run made, by path."""
+        # A later step may write an out that an earlier one wrote: it is the last that counts.
+        refs: dict[str, FileRef] = {}
+        for step in self.steps:
+            for ref in step.outs:
+                refs[ref.path] = ref
+        return refs
+
+    @property
     def metrics(self) -> dict[str, float]:
         """Every metric of the run by its full name, `step:metric`."""
         values = {}

@@ -57,7 +57,7 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """Something that somebody did to a model.
+    """A change of a model in the registry.
 
     `tag` is the tag that proves it, `reason` is the reason given for it. `signature` says of a
     release whether its run was signed, and by whom.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from nbci.dot_nbci import REMOVED_FOLDER
 from nbci.errors import UsageError
-from nbci.runs.folder import DISPLACED, RunFolder
+from nbci.runs.file_names import DISPLACED, RUN_FILE
+from nbci.runs.folder import RunFolder
 from nbci.runs.old_files import entries, is_older
 from nbci.runs.project_runs import all_runs
-from nbci.runs.run_file import RUN_FILE
 from nbci.store.files import disk_errors, lock_path, remove, try_lock
 
 if TYPE_CHECKING:

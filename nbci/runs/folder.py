@@ -14,10 +14,21 @@ from nbci.pipeline.paths import is_outside
 from nbci.records.codec import from_json, refuse_other_format, to_json, to_json_line
 from nbci.records.journal import replay
 from nbci.records.run_record import FORMAT, RunRecord, StepRecord
+from nbci.runs.file_names import (
+    JOURNAL,
+    LOCK_FILE,
+    NOTEBOOK,
+    PLAN_FILE,
+    RECORD_FILE,
+    REPORT_FOLDER,
+    RESERVE_FILE,
+    REUSED_FILE,
+    RUN_FILE,
+    STEPS_FOLDER,
+)
 from nbci.runs.interrupted import interrupted_step
 from nbci.runs.plan_file import read_own_plan
 from nbci.runs.reused import ReusedSteps
-from nbci.runs.run_file import RUN_FILE
 from nbci.runs.seal import read_seal, read_signature, write_seal
 from nbci.store.files import disk_errors, try_lock, write_atomic
 from nbci.store.safe_paths import checked_run
@@ -29,14 +40,6 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.records.journal import ExecutedNotebook
 
-NOTEBOOK = "notebook.ipynb"
-JOURNAL = "outputs.jsonl"
-DISPLACED = "displaced"
-"""What stood where a step was to write and no run had made; it is kept nowhere else."""
-_PLAN = "plan.json"
-_REUSED = "reused.jsonl"
-_LOCK = ".lock"
-_RESERVE = ".reserve"
 # Enough for the records of some hundred steps; what ends a run often is a full disk.
 _RESERVE_BYTES = 256 << 10
 
@@ -51,7 +54,7 @@ class RunFolder:
         self.path = path
         # A descriptor: the kernel releases the lock when the process dies, however it dies.
         self._lock: int | None = None
-        self.reused = ReusedSteps(path / _REUSED)
+        self.reused = ReusedSteps(path / REUSED_FILE)
 
     @property
     def run(self) -> str:
@@ -61,13 +64,13 @@ class RunFolder:
     @property
     def report(self) -> Path:
         """The folder of the report."""
-        return self.path / "report"
+        return self.path / REPORT_FOLDER
 
     def step(self, name: str) -> Path:
         """The folder of a step."""
         if is_outside(name):
             raise IntegrityError(f"{name!r} is no name of a step", where=Location(str(self.path)))
-        return self.path / "steps" / name
+        return self.path / STEPS_FOLDER / name
 
     def beside(self, run: str) -> RunFolder:
         """Another run of the same project, as a record names it."""
@@ -78,7 +81,7 @@ class RunFolder:
 
         False when another process holds it.
         """
-        self._lock = try_lock(self.path / _LOCK)
+        self._lock = try_lock(self.path / LOCK_FILE)
         return self._lock is not None
 
     def release(self) -> None:
@@ -93,10 +96,10 @@ class RunFolder:
         """Whether some process holds the run at this moment."""
         if self._lock is not None:
             return True
-        if not (self.path / _LOCK).exists():
+        if not (self.path / LOCK_FILE).exists():
             return False
         try:
-            descriptor = try_lock(self.path / _LOCK)
+            descriptor = try_lock(self.path / LOCK_FILE)
         # In a read-only copy of a run folder no lock can be taken, so nobody holds it.
         except Exception:  # noqa: BLE001 - whatever the reason is
             return False
@@ -110,20 +113,20 @@ class RunFolder:
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # Random bytes, since file systems such as Btrfs and ZFS compress or skip zeros.
-            (self.path / _RESERVE).write_bytes(os.urandom(_RESERVE_BYTES))
+            (self.path / RESERVE_FILE).write_bytes(os.urandom(_RESERVE_BYTES))
 
     def free_reserve(self) -> None:
         """Free the reserved space before the record is written."""
         with contextlib.suppress(OSError):
-            (self.path / _RESERVE).unlink(missing_ok=True)
+            (self.path / RESERVE_FILE).unlink(missing_ok=True)
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan that this run carries out."""
-        write_atomic(self.path / _PLAN, to_json_line(plan))
+        write_atomic(self.path / PLAN_FILE, to_json_line(plan))
 
     def read_plan(self) -> Plan:
         """The plan that this run carries out."""
-        return read_own_plan(self.made_by(self.read_header()).path / _PLAN)
+        return read_own_plan(self.made_by(self.read_header()).path / PLAN_FILE)
 
     def write_run(self, record: RunRecord) -> None:
         """Write `run.json`: the record without its steps, each of which has a file of its own.
@@ -136,7 +139,7 @@ class RunFolder:
 
     def _names_to_seal(self, record: RunRecord) -> Iterator[str]:
         """The files that hold the records of the run; some of them may not be there."""
-        yield from (RUN_FILE, _PLAN, _REUSED)
+        yield from (RUN_FILE, PLAN_FILE, REUSED_FILE)
         # Of a thousand steps that were reused none has a folder: asking once is quicker than
         # looking for a thousand files.
         with_folders = self._folders_of_steps()
@@ -163,7 +166,7 @@ class RunFolder:
         made = self.made_by(self.read_header())
         if made is self:
             steps = self.read_plan().steps
-            seal.refuse_added([_REUSED, *(_record_path(step.name) for step in steps)])
+            seal.refuse_added([REUSED_FILE, *(_record_path(step.name) for step in steps)])
         seal.require_signer(signers)
         if made is not self:
             return made.check_seal(signers)
@@ -177,7 +180,7 @@ class RunFolder:
     @property
     def has_begun(self) -> bool:
         """Whether any step has a record."""
-        return (self.path / "steps").exists() or (self.path / _REUSED).exists()
+        return (self.path / STEPS_FOLDER).exists() or (self.path / REUSED_FILE).exists()
 
     def write_step(self, record: StepRecord) -> None:
         """Write a step's record."""
@@ -211,16 +214,16 @@ class RunFolder:
 
     def record_files(self) -> Iterator[Path]:
         """The files that hold the records of the run and of its steps."""
-        for path in (self.path / RUN_FILE, self.path / _REUSED):
+        for path in (self.path / RUN_FILE, self.path / REUSED_FILE):
             if path.exists():
                 yield path
-        yield from (self.path / "steps").rglob("record.json")
+        yield from (self.path / STEPS_FOLDER).rglob(RECORD_FILE)
 
     def step_records(self) -> Iterator[StepRecord]:
         """The records of its steps that can be read, whatever its plan."""
         with contextlib.suppress(OSError, IntegrityError):
             yield from self.reused.records()
-        for path in sorted((self.path / "steps").rglob("record.json")):
+        for path in sorted((self.path / STEPS_FOLDER).rglob(RECORD_FILE)):
             with contextlib.suppress(OSError, IntegrityError):
                 yield from_json(path.read_bytes(), StepRecord, str(path))
 
@@ -354,7 +357,7 @@ def _is_executed_cell(cell: Any) -> bool:
 
 def _record_path(step: str) -> str:
     """Where a step's record lies in the run's folder."""
-    return f"steps/{step}/record.json"
+    return f"{STEPS_FOLDER}/{step}/{RECORD_FILE}"
 
 
 def _as_reused(step: StepRecord, run: str) -> StepRecord:

@@ -54,7 +54,7 @@ def _refuse_other_places(step: PlannedStep, path: Path) -> None:
     read = [step.name, step.notebook]
     if step.cwd != ".":
         read.append(step.cwd)
-    written = (*step.outs, *step.metrics)
+    written = step.writes
     wrong = [*filter(is_outside, read), *filter(leaves_project, written)]
     if wrong:
         raise IntegrityError(

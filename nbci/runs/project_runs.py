@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import InfrastructureError, Location, UsageError, nearest
+from nbci.runs.file_names import RUN_FILE
 from nbci.runs.folder import RunFolder
-from nbci.runs.run_file import RUN_FILE, new_run_id
+from nbci.runs.run_file import new_run_id
 from nbci.store.files import disk_errors
 
 if TYPE_CHECKING:

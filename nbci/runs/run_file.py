@@ -12,13 +12,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.durations import milliseconds
+from nbci.runs.file_names import RUN_FILE, SEAL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-RUN_FILE = "run.json"
-SEAL = "seal.json"
 
 
 def new_run_id(seconds: float) -> str:
@@ -54,7 +52,9 @@ def write_reusing_run(folder: Path, document: Mapping[str, Any]) -> None:
     """
     content = json.dumps(document).encode()
     folder.mkdir()
-    (folder / SEAL).write_text(seal_text({RUN_FILE: content_digest(content)}), encoding="utf-8")
+    (folder / SEAL_FILE).write_text(
+        seal_text({RUN_FILE: content_digest(content)}), encoding="utf-8"
+    )
     # the record comes last and whole: a folder without one is no run yet. `store.files` would do
     # the same, but imports tempfile and shutil, for which such a run has no time
     temporary = folder / f".{RUN_FILE}"

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, Location
-from nbci.runs.run_file import SEAL, content_digest, seal_text
+from nbci.runs.file_names import SEAL_FILE, SIGNATURE_FILE
+from nbci.runs.run_file import content_digest, seal_text
 from nbci.runs.signature import check_signature, sign
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-_SIGNATURE = "seal.sig"
 
 
 def write_seal(folder: Path, names: Iterable[str]) -> None:
@@ -28,23 +27,25 @@ def write_seal(folder: Path, names: Iterable[str]) -> None:
         if digest is not None:
             digests[name] = digest
     text = seal_text(digests)
-    write_atomic(folder / SEAL, text)
+    write_atomic(folder / SEAL_FILE, text)
 
     # What signed the run as it was before it was resumed does not fit this seal.
-    (folder / _SIGNATURE).unlink(missing_ok=True)
+    (folder / SIGNATURE_FILE).unlink(missing_ok=True)
     signature = sign(content_digest(text.encode()), os.environ)
     if signature is not None:
-        write_atomic(folder / _SIGNATURE, signature)
+        write_atomic(folder / SIGNATURE_FILE, signature)
 
 
 def read_seal(folder: Path) -> Seal:
     """The seal in the folder of a run; IntegrityError when it has none that can be read."""
     try:
-        content = (folder / SEAL).read_bytes()
+        content = (folder / SEAL_FILE).read_bytes()
         digests = dict(json.loads(content))
     except (OSError, ValueError, TypeError) as error:
         raise IntegrityError(
-            "the run's records carry no seal", where=Location(str(folder / SEAL)), hint="run again"
+            "the run's records carry no seal",
+            where=Location(str(folder / SEAL_FILE)),
+            hint="run again",
         ) from error
     return Seal(folder=folder, content=content, digests=digests)
 
@@ -52,7 +53,7 @@ def read_seal(folder: Path) -> Seal:
 def read_signature(folder: Path) -> str | None:
     """The signature of the seal in the folder of a run; None where it has none."""
     try:
-        return (folder / _SIGNATURE).read_text(encoding="utf-8")
+        return (folder / SIGNATURE_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
 

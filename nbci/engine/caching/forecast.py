@@ -141,7 +141,7 @@ class _Forecast:
             if changer.node != step.node:
                 continue
             last = self._last_record(name)
-            # Nobody knows yet what a step that never ran hands on.
+            # What a step that never ran hands on is not known yet.
             if last is None:
                 return name
             handed_on = {*changer.gives, *changer.optional_gives}

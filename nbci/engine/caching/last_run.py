@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import nbci
+from nbci.file_state import file_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +55,7 @@ def remember(
 
     Of a folder, the state is that of its entries.
 
-    `records` were written by this process a moment ago, whole: nobody else has had the time to
+    `records` were written whole by this process a moment ago: no other process has had the time to
     change them in place, so unlike other files they need not be older than a clock tick to be
     trusted. `variables` of the environment, and the `umask`, count as they are now. `as_of_ns` is
     when the files were seen to be what the run used, now by default.
@@ -81,12 +82,12 @@ def recall(path: Path) -> dict[str, Any] | None:
         document = json.loads(path.read_bytes())
         settled = int(document["written_ns"]) - _SETTLED_NS
         for name, known in document["files"].items():
-            now = signature(name)
+            now = file_signature(name)
             # A file changed within a clock tick of the note may change again with the same time.
             if now != known or (now is not None and max(now[2], now[3]) > settled):
                 return None
         for name, known in document["records"].items():
-            if signature(name) != known:
+            if file_signature(name) != known:
                 return None
         process = document["process"]
         if process != _process(process["variables"], process["umask"] is not None):
@@ -115,13 +116,4 @@ def _process(variables: Iterable[str], umask: bool) -> dict[str, Any]:
 
 
 def _signatures(names: Iterable[str]) -> dict[str, list[int] | None]:
-    return {name: signature(name) for name in dict.fromkeys(names)}
-
-
-def signature(name: str) -> list[int] | None:
-    """What the file system says of a file; None when it is not there."""
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return {name: file_signature(name) for name in dict.fromkeys(names)}

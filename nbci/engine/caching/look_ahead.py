@@ -36,7 +36,7 @@ class LookAhead:
     """Looks for earlier results in a plan that is carried out in pieces.
 
     Only a shared cache can have results that this run does not have. Nothing is put back or brought
-    here: whoever needs what the steps made takes it then.
+    here: a part takes what earlier steps made when it needs it.
     """
 
     root: Path
@@ -87,8 +87,8 @@ class LookAhead:
         All of their steps have ended, and some are among `settled`.
 
         The file has the format's version, then lines with a stage's number, a tab, and the reason
-        in words. It is there wherever there is a remote: whoever finds none after planning need not
-        look for it after each stage.
+        in words. It is written wherever there is a remote: where there is none after planning, a CI
+        need not look for it after each stage.
         """
         lines = [_FORMAT, *self._stage_lines({step.name for step in settled})]
         if len(lines) > 1 or self.cache.elsewhere is not None:

@@ -15,7 +15,7 @@ from nbci.engine.steps.inputs import inputs_for
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
 from nbci.records.codec import to_json_line
-from nbci.runs.folder import NOTEBOOK
+from nbci.runs.file_names import NOTEBOOK, STEPS_FOLDER
 from nbci.runs.project_runs import all_runs
 from nbci.store.files import link_or_copy
 
@@ -134,7 +134,7 @@ def bring_notebooks(folder: RunFolder, record: RunRecord, cache: Cache, index: F
     for step in record.steps:
         if step.result != "reused" or not step.run:
             continue
-        in_its_run = folder.path.parent / step.run / "steps" / step.name / NOTEBOOK
+        in_its_run = folder.path.parent / step.run / STEPS_FOLDER / step.name / NOTEBOOK
         notebook = cache.notebook_of(step, index) or in_its_run
         # The run that made it may have been cleaned away, and its notebook with it.
         if notebook.exists():

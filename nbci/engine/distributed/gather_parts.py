@@ -17,6 +17,7 @@ from nbci.engine.prepare import header, mask_for
 from nbci.plan.stages import stages
 from nbci.records.metrics import missing_metrics
 from nbci.records.run_record import lets_followers_run
+from nbci.runs.file_names import EVENTS_FILE, STEPS_FOLDER
 from nbci.runs.folder import RunFolder
 from nbci.runs.project_runs import new_run
 from nbci.store.cache import Cache
@@ -65,7 +66,7 @@ def gather_parts(
     for record in records:
         folder.write_step(record)
     folder.write_plan(plan)
-    write_atomic(folder.path / "events.jsonl", _events(store))
+    write_atomic(folder.path / EVENTS_FILE, _events(store))
 
     mask = mask_for(project, plan, environ)
     begun = header(folder.run, plan, project.root, command, mask)
@@ -146,7 +147,7 @@ def _folder_of_run(project: Project, store: RunFolder) -> RunFolder:
 def _events(store: RunFolder) -> str:
     """The events of all steps in one order."""
     events: list[dict[str, Any]] = []
-    for path in sorted((store.path / "steps").rglob("events.jsonl")):
+    for path in sorted((store.path / STEPS_FOLDER).rglob(EVENTS_FILE)):
         for line in path.read_bytes().splitlines():
             # The last one of a process that was killed, or had no room, may be half a line.
             with suppress(ValueError):

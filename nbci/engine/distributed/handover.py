@@ -10,6 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from nbci.engine.caching.look_ahead import DECIDED
+from nbci.runs.file_names import RECORD_FILE
 from nbci.store.files import disk_errors, link_or_copy
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def hand_over(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], fold
 
     The folder is then brought to other stores.
 
-    Objects that lie on a remote are left out: whoever needs them takes them from there.
+    Objects that lie on a remote are left out: other parts take them from there.
     """
     shutil.rmtree(folder, ignore_errors=True)
     with disk_errors(folder):
@@ -55,7 +56,7 @@ def hand_over_more(
 
 
 def _record_first(path: Path) -> tuple[bool, Path]:
-    return path.name != "record.json", path
+    return path.name != RECORD_FILE, path
 
 
 def take_handovers(folder: Path, store: RunFolder) -> None:

@@ -27,6 +27,7 @@ from nbci.kernels.descriptors import kernels_at_once
 from nbci.project.sources import read_notebooks
 from nbci.records.codec import to_json
 from nbci.records.run_record import Attempt, Failure, StepRecord, lets_followers_run
+from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.folder import RunFolder
 from nbci.store.file_index import project_index
 from nbci.store.files import lock_path, try_lock
@@ -78,7 +79,7 @@ def run_part(
         records = _records_before(plan, store, steps)
         store.write_plan(plan)
         # A part's own log: several parts may come together in one store.
-        log = store.step(steps[0].name) / "events.jsonl"
+        log = store.step(steps[0].name) / EVENTS_FILE
         context = ready.begin(
             store, display, log=log, ended=records.values(), artifacts_through_cache=True
         )
@@ -129,7 +130,7 @@ def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
     failure = Failure(kind="infrastructure", message="the machine that it ran on vanished")
     attempts: list[Attempt] = []
     for number in range(1, count + 1):
-        # The machine's log of it is lost: when it began, and how long it took, nobody knows.
+        # The machine's log of it is lost, so that neither its begin nor its length is known.
         attempt = Attempt(
             number=number, result="failed", started_utc=now_utc(), seconds=0.0, failure=failure
         )

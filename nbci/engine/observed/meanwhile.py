@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import CHANGED
+from nbci.file_state import is_touched
 from nbci.pipeline.paths import is_in, overlaps_any
 from nbci.records.run_record import Part
 
@@ -29,7 +30,7 @@ _WRITABLE = 0o222
 
 
 class Change(Struct, frozen=True):
-    """A file or folder of which nobody can say what it was for the step, with a sentence on it."""
+    """A file or folder whose content during the step is not known, with a sentence on it."""
 
     path: str
     sentence: str
@@ -65,7 +66,7 @@ def changed_meanwhile(
     }
     root = str(surroundings.root)
     for path in sorted(found):
-        # Python writes bytecode as it imports, whoever runs.
+        # Python writes bytecode as it imports, in this step or in another.
         if "/__pycache__/" in path:
             continue
         label = path
@@ -85,7 +86,7 @@ def _changed_since_stamped(seen: Seen, own: tuple[str, ...]) -> Iterator[str]:
 
 
 def _touched_without_stamp(seen: Seen, surroundings: Surroundings, since_ns: int) -> Iterator[str]:
-    """What was read below Python and is younger than the step: nobody saw how it was before."""
+    """What was read below Python and is younger than the step: its earlier state is not known."""
     written = set(seen.written)
     for part in surroundings.parts:
         if part.kind not in _CONTENT:
@@ -93,7 +94,7 @@ def _touched_without_stamp(seen: Seen, surroundings: Surroundings, since_ns: int
         path = surroundings.place(part.label)
         if path in seen.stamps or path in written:
             continue
-        if _touched_since(path, since_ns):
+        if is_touched(path, since_ns):
             yield path
 
 
@@ -155,13 +156,5 @@ def _differs(path: str, stamp: tuple[int, int, int, int], makes: Iterable[str]) 
         return not any(other.startswith(f"{path}/") for other in makes)
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (inode, size, written_ns):
         return True
-    # Linking a file elsewhere changes this time, and nbci links what nobody may write to.
+    # Linking a file elsewhere changes this time, and nbci links what is read-only.
     return bool(now.st_mode & _WRITABLE) and now.st_ctime_ns != changed_ns
-
-
-def _touched_since(path: str, since_ns: int) -> bool:
-    try:
-        now = os.stat(path)
-    except OSError:
-        return True
-    return max(now.st_mtime_ns, now.st_ctime_ns) > since_ns

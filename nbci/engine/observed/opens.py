@@ -2,7 +2,7 @@
 
 Such code is in libraries and child processes.
 
-Linux tells of them through inotify, to whoever may read the folders
+Linux reports them through inotify, to each process that may read the folders
 (https://man7.org/linux/man-pages/man7/inotify.7.html). It does not tell who opened a file, so what
 is opened counts for every step that runs at that time, but for what another one has claimed.
 """

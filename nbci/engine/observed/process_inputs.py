@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def variable_state(name: str, environ: Mapping[str, str]) -> str:
-    """A digest of a variable's value: what it is may be nobody else's business.
+    """A digest of a variable's value, which may be private.
 
-    `TQDM_*` are all that begin so.
+    A name such as `TQDM_*` stands for all variables that begin so.
     """
     if name.endswith("*"):
         from nbci.secrets import credentials

@@ -63,7 +63,7 @@ def _files(labels: _Labels, seen: Seen) -> Iterator[_Observed]:
 
 
 def _process(step: PlannedStep, seen: Seen, surroundings: Surroundings) -> Iterator[_Observed]:
-    """Variables, files that nobody declared, and what nbci cannot compare."""
+    """Variables, files that the step does not declare, and what nbci cannot compare."""
     for name in _variables(step, seen, surroundings.environ):
         yield ("variable", name, "")
     for path in undeclared(surroundings.root, step, seen.written):

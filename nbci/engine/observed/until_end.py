@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nbci.engine.observed.kinds import BY_NAME, surroundings_of
 from nbci.errors import StepError
+from nbci.file_state import is_touched
 from nbci.graph import by_name
 from nbci.project.sources import source_digest
 
@@ -39,7 +40,8 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
             if source_digest((root / name).read_bytes()) != digest:
                 return False
         for name in (*given, str(root / "pyproject.toml")):
-            if _is_touched(name, began_ns):
+            # A file that is not there counts for nothing: pyproject.toml need not exist.
+            if os.path.exists(name) and is_touched(name, began_ns):
                 return False
         known: set[Part] = set()
         for step in record.steps:
@@ -64,16 +66,12 @@ def _is_as_observed(surroundings: Surroundings, began_ns: int) -> bool:
         if kind.files is None:
             continue
         # To read a file again takes long; its times tell of most that nothing was changed.
-        if not any(_is_doubtful(name, began_ns) for name in kind.files(surroundings, part)):
+        if not any(is_touched(name, began_ns) for name in kind.files(surroundings, part)):
             continue
         # Which packages a folder has is told by the packages that were used, at the next run.
         if part.kind == "site" or kind.state(surroundings, part) != part.digest:
             return False
     return True
-
-
-def _is_doubtful(name: str, since_ns: int) -> bool:
-    return not os.path.exists(name) or _is_touched(name, since_ns)
 
 
 def _has_its_files(context: RunContext, step: StepRecord) -> bool:
@@ -85,11 +83,3 @@ def _has_its_files(context: RunContext, step: StepRecord) -> bool:
         if context.index.fingerprint(root, ref.path).digest != ref.digest:
             return False
     return True
-
-
-def _is_touched(name: str, since_ns: int) -> bool:
-    try:
-        found = os.stat(name)
-    except FileNotFoundError:
-        return False
-    return max(found.st_mtime_ns, found.st_ctime_ns) > since_ns

@@ -21,7 +21,7 @@ from nbci.errors import InfrastructureError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.kernels.execute import run_job
 from nbci.records.run_record import Attempt, CellRun, Failure, StepRecord
-from nbci.runs.folder import JOURNAL, NOTEBOOK
+from nbci.runs.file_names import ATTEMPTS_FOLDER, JOURNAL, KERNEL_LOG, NOTEBOOK, SPILL_FOLDER
 from nbci.store.environments import interpreter_of
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def _set_aside_last_attempt(folder: Path, record: StepRecord) -> None:
     """Keep what the last attempt left, out of the way of the next."""
     if not record.attempts:
         return
-    kept = folder / "attempts" / str(len(record.attempts))
-    for name in (NOTEBOOK, JOURNAL, "kernel.log", "files"):
+    kept = folder / ATTEMPTS_FOLDER / str(len(record.attempts))
+    for name in (NOTEBOOK, JOURNAL, KERNEL_LOG, SPILL_FOLDER):
         if (folder / name).exists() and not (kept / name).exists():
             kept.mkdir(parents=True, exist_ok=True)
             shutil.move(folder / name, kept / name)
@@ -213,8 +213,8 @@ def _with_attempt(
     if tried.outcome is not None:
         attempt = replace(attempt, cells=tried.outcome.cells, notebook=NOTEBOOK)
     # A step that failed before it had a kernel has no log.
-    if (context.folder.step(step.name) / "kernel.log").exists():
-        attempt = replace(attempt, log="kernel.log")
+    if (context.folder.step(step.name) / KERNEL_LOG).exists():
+        attempt = replace(attempt, log=KERNEL_LOG)
     return replace(record, result=result, attempts=(*record.attempts, attempt))
 
 

@@ -81,7 +81,7 @@ def clear_outs(
     """Remove what an earlier run left, so that a step starts clean.
 
     `known` holds (path, digest) of what nbci has recorded. Any other content that is kept nowhere
-    was made by somebody else: it is moved to the folder `aside` instead; the answer names those
+    was not made by a run: it is moved to the folder `aside` instead; the answer names those
     paths.
     """
     there = [path for path in paths if os.path.lexists(root / path)]
@@ -133,7 +133,7 @@ def _is_stored(root: Path, path: str, known: Container[tuple[str, str]], files: 
     try:
         ref = files.index.fingerprint(root, path)
     except StepError:
-        # It cannot be read, or is gone: nobody can say what it was.
+        # It cannot be read, or was removed: what it was is not known.
         return False
     if (path, ref.digest) in known:
         return True

@@ -84,7 +84,7 @@ def outdated_data(
     for ref, _ in _tracked_data(root, paths):
         if not (root / ref.path).exists() or stands(root, ref, index):
             continue
-        # What cannot be read is nobody's earlier data.
+        # What cannot be read cannot be compared with what was tracked before.
         with contextlib.suppress(StepError):
             there = index.fingerprint(root, ref.path)
             if artifacts.has(there) and not artifacts.missing_objects(there.digest):

@@ -121,7 +121,7 @@ class StepEnvironments(Struct, kw_only=True):
     _making: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def release(self) -> None:
-        """Let them be removed one day."""
+        """Hold the environments no longer, so that `nbci clean` may remove them."""
         while self._held:
             os.close(self._held.popitem()[1])
 
@@ -150,7 +150,7 @@ class StepEnvironments(Struct, kw_only=True):
         return folder
 
     async def _hold(self, key: str, lock: str, environ: Mapping[str, str]) -> None:
-        """Hold the environment so that nobody removes it; make it first if need be."""
+        """Hold the environment so that it is not removed; make it first if there is none."""
         if key in self._held:
             os.close(self._held.pop(key))
         if self.kept.find(key) is None:
@@ -195,7 +195,7 @@ class StepEnvironments(Struct, kw_only=True):
                 )
             self.kept.complete(key, folder, lock)
         except BaseException:
-            # Also when it is cancelled: half an environment takes room and serves nobody.
+            # Also when it is cancelled: half an environment takes room and is of no use.
             shutil.rmtree(folder, ignore_errors=True)
             raise
 

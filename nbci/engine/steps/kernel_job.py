@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
 from nbci.plan.program import program
-from nbci.runs.folder import JOURNAL
+from nbci.runs.file_names import JOURNAL, KERNEL_LOG, SPILL_FOLDER
 
 if TYPE_CHECKING:
     from nbci.engine.context import RunContext
@@ -34,8 +34,8 @@ def kernel_job(
         cwd=context.project.root / step.cwd,
         env=context.kernel_variables(step, lease),
         values_folder=context.cache.values,
-        spill_folder=folder / "files",
-        log_path=folder / "kernel.log",
+        spill_folder=folder / SPILL_FOLDER,
+        log_path=folder / KERNEL_LOG,
         journal_path=folder / JOURNAL,
         takes=inputs.values,
         random_states=inputs.random.refs,

@@ -149,7 +149,7 @@ def _unordered_draws(
 def _what_is_left_behind(
     context: RunContext, step: PlannedStep, seen: Seen, outcome: JobOutcome
 ) -> Iterator[str]:
-    """Warnings of settings that later steps do not see, and of files that nobody declared."""
+    """Warnings of settings that later steps do not see, and of files that are not declared."""
     for what in outcome.left:
         yield (
             f"{what}, which later steps do not see: "

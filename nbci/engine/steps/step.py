@@ -18,7 +18,7 @@ from nbci.errors import IntegrityError, StepError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.pipeline.paths import overlaps_any
 from nbci.records.run_record import Attempt, Failure, StepRecord
-from nbci.runs.folder import NOTEBOOK
+from nbci.runs.file_names import NOTEBOOK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

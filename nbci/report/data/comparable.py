@@ -14,6 +14,7 @@ from nbci.git.branches import built_branch, champions_branch
 from nbci.pipeline.models import models_of
 from nbci.plan.compare import Compared
 from nbci.report.data.release_baseline import compared_of_manifest
+from nbci.runs.file_names import RUN_FILE
 from nbci.runs.folder import RunFolder
 from nbci.runs.index import find_runs
 from nbci.store.safe_paths import checked_run
@@ -131,7 +132,7 @@ class _Search:
             return None
         title = f"{source}, which the gates compared with: run {manifest.run}"
         # The run has notebooks and figures to show beside the new ones; a manifest has neither.
-        if (self.project.runs_folder / manifest.run / "run.json").exists():
+        if (self.project.runs_folder / manifest.run / RUN_FILE).exists():
             return self.read_run(manifest.run, title)
         if manifest.pipeline != self.record.pipeline:
             return None

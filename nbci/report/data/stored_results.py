@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.errors import NbciError
 from nbci.graph import by_name
-from nbci.runs.folder import NOTEBOOK, RunFolder, parse_executed
+from nbci.runs.file_names import NOTEBOOK
+from nbci.runs.folder import RunFolder, parse_executed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,10 +111,7 @@ class StoredFiles:
 
     def __init__(self, store: ResultStore, record: RunRecord) -> None:
         self._store = store
-        self._refs: dict[str, FileRef] = {}
-        for step in record.steps:
-            for ref in step.outs:
-                self._refs[ref.path] = ref
+        self._refs = record.outs
 
     def __call__(self, path: str) -> bytes | None:
         """Return the file's bytes, None where they are no longer available.

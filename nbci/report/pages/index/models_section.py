@@ -57,13 +57,8 @@ def models_section(material: Material) -> Markup | None:
 
 def _files_of(model: Model, record: RunRecord) -> Iterator[FileRef]:
     """The outs that are the model's paths or contain them."""
-    # A later step may write an out that an earlier one wrote: it is the last that counts.
-    outs: dict[str, FileRef] = {}
-    for step in record.steps:
-        for ref in step.outs:
-            outs[ref.path] = ref
     for path in model.paths:
-        for ref in outs.values():
+        for ref in record.outs.values():
             if is_in(path, [ref.path]):
                 yield ref
 

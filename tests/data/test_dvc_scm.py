@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbci.config import Project
-from nbci.data.fetch import fetch_tracked
+from nbci.data.dvc_scm import fetch_tracked
 from nbci.data.repository import project_cache
 from nbci.data.tracked import tracked
 from nbci.errors import InfrastructureError
