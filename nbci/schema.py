@@ -166,7 +166,7 @@ def _explain(error: ValidationError) -> list[Violation]:
         case "required":
             return _missing_keys(rule, instance, path)
         case "enum":
-            known = [str(value) for value in rule]
+            known = list(map(_as_written, rule))
             message = f"expected {_join_with_or(known)}, found {_shorten(instance)}"
             suggestion = nearest(str(instance), known)
             return [Violation(path=path, message=message, suggestion=suggestion)]
@@ -287,6 +287,13 @@ def _join_with_or(names: list[str]) -> str:
     if len(names) == 1:
         return names[0]
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _as_written(value: Any) -> str:
+    """A value as a file has it, without quotes: `true`, where Python writes True."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
 
 
 def _shorten(value: Any) -> str:

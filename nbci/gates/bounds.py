@@ -47,6 +47,11 @@ def bounds_of(gate: Gate, baseline: float | None) -> Bounds:
         if gate.within is not None:
             lows.append(exact(baseline) - gate.within.of(baseline))
             highs.append(exact(baseline) + gate.within.of(baseline))
+        # The baseline itself is on the right side of this bound; `judge` refuses it.
+        if gate.better == "up":
+            lows.append(exact(baseline))
+        elif gate.better == "down":
+            highs.append(exact(baseline))
 
     equals = None
     if gate.equals is not None:

@@ -151,6 +151,8 @@ def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
     result = replace(result, margin=room)
     if room is not None and (room < 0 or math.isnan(room)):
         return _with_answer(result, gate, "fail", f"misses by {rough(-room)}")
+    if gate.better is not None and value == result.baseline:
+        return _with_answer(result, gate, "fail", "no better than the baseline")
     return _with_answer(result, gate, rule, reason or f"{rough(room or 0.0)} to spare")
 
 

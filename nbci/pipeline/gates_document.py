@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from sys import intern
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.document import Document
 
-_BOUNDS = ("at_least", "at_most", "between", "equals", "max_drop", "max_rise", "within")
+_COMPARING = ("max_drop", "max_rise", "within", "better")
+_BOUNDS = ("at_least", "at_most", "between", "equals", *_COMPARING)
 _BETTER = {"up": "higher", "down": "lower"}
 _GOOD_DIRECTION = {"max_drop": "up", "max_rise": "down"}
 """Which way a metric must be better for a rule that limits the other way."""
@@ -222,6 +223,7 @@ class _Reader:
             max_drop=self._tolerance("max_drop"),
             max_rise=self._tolerance("max_rise"),
             within=self._tolerance("within"),
+            better=self._better_direction(),
             severity=_word(fields, "severity", "fail"),
             when=when,
             first_run=_word(fields, "first_run", "pass"),
@@ -279,7 +281,7 @@ class _Reader:
 
     def _check_baseline(self, gate: Gate) -> None:
         """A rule about a move needs a baseline, and a baseline such a rule."""
-        comparing = self._given_keys(("max_drop", "max_rise", "within"))
+        comparing = self._given_keys(_COMPARING)
         if comparing and gate.baseline is None:
             raise self._error(
                 f"`{comparing[0]}` compares with a baseline",
@@ -291,7 +293,7 @@ class _Reader:
         for key in ("baseline", "first_run"):
             if key in self.fields:
                 raise self._error(
-                    f"`{key}` goes with `max_drop`, `max_rise` or `within`",
+                    f"`{key}` goes with one of {', '.join(_COMPARING)}",
                     key,
                     "say how far the metric may move",
                 )
@@ -306,12 +308,7 @@ class _Reader:
         wanted = _GOOD_DIRECTION[move]
         direction = declared_for(str(gate.metric), self.declared).direction
         if direction is None:
-            short = short_name(str(gate.metric))
-            raise self._error(
-                f"`{move}` needs to know which way {gate.metric} is better",
-                move,
-                f"declare it: `metrics: {{{short}: {{direction: {wanted}}}}}`",
-            )
+            raise self._no_direction(move, wanted)
         if direction != wanted:
             (other,) = _GOOD_DIRECTION.keys() - {move}
             raise self._error(
@@ -320,6 +317,23 @@ class _Reader:
                 move,
                 f"did you mean {other!r}? With both, the metric stays within a band",
             )
+
+    def _better_direction(self) -> Literal["up", "down"] | None:
+        if "better" not in self.fields:
+            return None
+        metric = str(self.fields.get("metric"))
+        direction = declared_for(metric, self.declared).direction
+        if direction is None and "expr" not in self.fields:
+            raise self._no_direction("better", "up")
+        return direction
+
+    def _no_direction(self, key: str, wanted: str) -> UsageError:
+        metric = str(self.fields.get("metric"))
+        return self._error(
+            f"`{key}` needs to know which way {metric} is better",
+            key,
+            f"declare it: `metrics: {{{short_name(metric)}: {{direction: {wanted}}}}}`",
+        )
 
     def _baseline(self) -> str | None:
         text = self.fields.get("baseline")

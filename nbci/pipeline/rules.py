@@ -45,7 +45,8 @@ class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A rule over metrics; all bounds that it names must hold.
 
-    `expr` stands instead of `metric` and bounds. `missing` is the verdict where the metric is
+    `expr` stands instead of `metric` and bounds. `better` is the direction in which the metric must
+    have moved from the baseline, if only a little. `missing` is the verdict where the metric is
     missing or NaN, `first_run` the one where there is no baseline yet.
     """
 
@@ -59,6 +60,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     max_drop: Tolerance | None = None
     max_rise: Tolerance | None = None
     within: Tolerance | None = None
+    better: Literal["up", "down"] | None = None
     severity: Literal["fail", "warn"] = "fail"
     when: str | None = None
     first_run: Rule = "pass"
@@ -86,6 +88,8 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             words.append(f"at most {self.max_rise} above {self.baseline}")
         if self.within is not None:
             words.append(f"within {self.within} of {self.baseline}")
+        if self.better is not None:
+            words.append(f"better than {self.baseline}")
         return ", ".join(words)
 
 

@@ -99,6 +99,12 @@ def test_bounds(bounds: dict[str, Any], found: float, result: str, margin: float
         ({"within": Tolerance(amount=0.1)}, 0.8, 0.7, "passed"),
         ({"within": Tolerance(amount=0.1)}, 0.8, 0.90001, "failed"),
         ({"within": Tolerance(amount=0.0)}, 0.8, 0.8, "passed"),
+        ({"better": "up"}, 0.8, 0.8000001, "passed"),
+        ({"better": "up"}, 0.8, 0.8, "failed"),
+        ({"better": "up"}, 0.8, 0.7, "failed"),
+        ({"better": "down"}, 0.8, 0.7, "passed"),
+        ({"better": "down"}, 0.8, 0.8, "failed"),
+        ({"better": "down"}, 0.8, 0.9, "failed"),
     ],
 )
 def test_moves_from_the_baseline(

@@ -67,6 +67,11 @@ def test_a_gate_says_what_it_asks(text: str, asked: str) -> None:
     assert gates_of(text)[0].asked == asked
 
 
+def test_a_metric_may_have_to_be_better_in_its_direction() -> None:
+    (gate,) = gates_of("metric: loss, baseline: champion, better: true")
+    assert (gate.better, gate.asked) == ("down", "better than champion")
+
+
 def test_a_distance_in_either_direction_needs_no_direction() -> None:
     (gate,) = gates_of("metric: rows, baseline: champion, within: 5%")
     assert gate.within == Tolerance(amount=5.0, percent=True)
@@ -129,6 +134,17 @@ def test_a_distance_in_either_direction_needs_no_direction() -> None:
             ["metric: accuracy, baseline: champion, max_rise: 1"],
             "higher is better for accuracy",
             "'max_drop'",
+        ),
+        (
+            ["metric: rows, baseline: champion, better: true"],
+            "`better` needs to know which way rows is better",
+            "declare it: `metrics: {rows: {direction: up}}`",
+        ),
+        (["metric: accuracy, better: true"], "`better` compares with a baseline", "add `baseline"),
+        (
+            ["metric: accuracy, baseline: champion, better: false"],
+            "expected true, found false",
+            None,
         ),
         (["metric: accuracy, max_drop: 1"], "`max_drop` compares with a baseline", "add `baseline"),
         (["metric: accuracy, within: 5%"], "`within` compares with a baseline", "add `baseline"),
