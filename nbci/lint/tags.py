@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nbci.errors import UsageError
 from nbci.lint.finding import Hit
-from nbci.notebook.tags import STEP_TAGS, read_tags
+from nbci.notebook.tags import SETTING_TAGS, STEP_TAGS, read_tags
 from nbci.pipeline.tagged import BEFORE_ANY_STEP
 
 if TYPE_CHECKING:
@@ -17,19 +17,6 @@ if TYPE_CHECKING:
 
     from nbci.lint.notebook_facts import NotebookFacts
     from nbci.pipeline.model import TaggedNotebook
-
-_ON_FIRST_CELL = (
-    "agent",
-    "timeout",
-    "retries",
-    "image",
-    "cache",
-    "report",
-    "gpu",
-    "prev",
-    "after",
-    "limit",
-)
 
 
 def wrong_tags(facts: NotebookFacts) -> Iterator[Hit]:
@@ -128,7 +115,7 @@ def ignored_settings(facts: NotebookFacts) -> Iterator[Hit]:
         if tags is None or cell.number in first_cells or tags.role not in {None, "step"}:
             continue
         for tag in cell.tags:
-            if tag.partition(":")[0] in _ON_FIRST_CELL:
+            if tag.partition(":")[0] in SETTING_TAGS:
                 yield Hit(
                     message=f"`{tag}` counts only on the first cell of a step",
                     hint="move it to the cell that begins the step",

@@ -183,6 +183,20 @@ STEP_TAGS = ("step", "block")
 FIRST_CELL_TAGS = (*STEP_TAGS, "notebook")
 """The same of what makes a notebook a pipeline: a step, or a reference to another notebook."""
 
+SETTING_TAGS = (
+    "agent",
+    "timeout",
+    "retries",
+    "image",
+    "cache",
+    "report",
+    "gpu",
+    "prev",
+    "after",
+    "limit",
+)
+"""Tags that count only on the first cell of a step; those of files and secrets count on each."""
+
 _PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
     **dict.fromkeys(STEP_TAGS, _Reading.step),
     "prev": _Reading.prev,

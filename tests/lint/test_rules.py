@@ -1,52 +1,11 @@
-"""Each rule on something that breaks it, and on its like that does not."""
+"""Each rule of notebooks on something that breaks it, and on its like that does not."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
-from nbci.lint.check import check_notebook, check_pipeline
-from nbci.lint.rules import ALL_RULES, NOTEBOOK_RULES, PIPELINE_RULES
-
-if TYPE_CHECKING:
-    from nbci.lint.finding import Finding
-
-
-def notebook(*cells: tuple[str, str], **changes: Any) -> bytes:
-    """A notebook of (tags, source) cells; the tag `markdown` makes it text; `counts`, `outputs`:
-    one for each cell.
-    """
-    counts = changes.get("counts", [None] * len(cells))
-    outputs = changes.get("outputs", [[]] * len(cells))
-    return json.dumps(
-        {
-            "nbformat": 4,
-            "nbformat_minor": 5,
-            "metadata": {"language_info": {"name": changes.get("language", "python")}},
-            "cells": [
-                {
-                    "cell_type": "markdown" if "markdown" in tags.split() else "code",
-                    "metadata": {"tags": [tag for tag in tags.split() if tag != "markdown"]},
-                    "source": source,
-                    "execution_count": count,
-                    "outputs": output,
-                }
-                for (tags, source), count, output in zip(cells, counts, outputs, strict=True)
-            ],
-        },
-        indent=1,
-    ).encode()
-
-
-def found(data: bytes, **options: Any) -> list[Finding]:
-    return list(check_notebook(data, "notebooks/a.ipynb", **options).findings)
-
-
-def places(data: bytes, rule: str) -> list[tuple[int | None, int | None]]:
-    return [(finding.cell, finding.line) for finding in found(data) if finding.rule == rule]
-
+from nbci.lint.rules import NOTEBOOK_RULES
+from tests.lint.checking import findings_of, notebook, places
 
 A = ("step:a", "x = 1")
 USES_X = ("step:b", "print(x)")
@@ -446,7 +405,7 @@ def test_a_rule_finds_what_breaks_it_and_nothing_else(
 ) -> None:
     assert places(wrong, rule) == where
     assert places(right, rule) == []
-    assert {finding.severity for finding in found(wrong) if finding.rule == rule} == {
+    assert {finding.severity for finding in findings_of(wrong) if finding.rule == rule} == {
         NOTEBOOK_RULES[rule].severity
     }
 
@@ -455,103 +414,14 @@ def test_what_breaks_no_rule_breaks_no_other_either() -> None:
     surprising = {
         (case[0], finding.rule)
         for case in CASES
-        for finding in found(case[3])
+        for finding in findings_of(case[3])
         if finding.severity == "error"
     }
     assert surprising == set()
 
 
-def pipeline(text: str, notebooks: dict[str, bytes]) -> list[Finding]:
-    read = {path: check_notebook(data, path).tagged for path, data in notebooks.items()}
-    return list(
-        check_pipeline(
-            text.encode(), "pipelines/p.yaml", exists=notebooks.__contains__, notebooks=read
-        )
-    )
-
-
-PARTS = {"a.ipynb": notebook(("parameters", "C = 1"), ("", "accuracy = C\nprint(accuracy)"))}
-FINE = 'params: {C: 1}\nsteps:\n  a:\n    notebook: a.ipynb\n    params: {C: "${C}"}\n'
-
-PIPELINES = [
-    ("wrong-pipeline-file", "steps:\n  a: {notebok: a.ipynb}\nordr: declared\n", [2, 2, 3]),
-    ("wrong-pipeline-file", "steps: [\n", [2]),
-    ("missing-notebook", "steps:\n  a: {notebook: a.ipynb}\n  b: {notebook: b.ipynb}\n", [3]),
-    (
-        "wrong-reference",
-        (
-            'steps:\n  a:\n    notebook: a.ipynb\n    env: {A: "${D}"}\n'
-            '    deps: ["${E", "${matrix.m}"]\n'
-        ),
-        [4, 5, 5],
-    ),
-    (
-        "cycle",
-        "steps:\n  a: {notebook: a.ipynb, after: [b]}\n  b: {notebook: a.ipynb, after: [a]}\n",
-        [2],
-    ),
-    ("wrong-pipeline", "steps:\n  a: {notebook: a.ipynb, params: {D: 2}}\n", [2]),
-    ("unused-parameter", "params:\n  C: 1\n  D: 2\nsteps:\n  a: {notebook: a.ipynb}\n", [2, 3]),
-    (
-        "unmeasured-metric",
-        (
-            f"{FINE}metrics:\n  accuracy: {{}}\n  loss: {{}}\ngates:\n"
-            f"  - {{metric: f1, at_least: 1}}\n"
-        ),
-        [8, 10],
-    ),
-]
-
-
-@pytest.mark.parametrize(("rule", "text", "lines"), PIPELINES, ids=[case[0] for case in PIPELINES])
-def test_a_rule_finds_what_is_wrong_in_a_pipeline_file(
-    rule: str, text: str, lines: list[int]
-) -> None:
-    findings = [finding for finding in pipeline(text, PARTS) if finding.rule == rule]
-    assert [finding.line for finding in findings] == lines
-    assert [finding.file_line for finding in findings] == lines
-    assert {finding.severity for finding in findings} == {PIPELINE_RULES[rule].severity}
-
-
-def test_a_pipeline_file_without_mistakes_has_no_findings() -> None:
-    assert pipeline(FINE, PARTS) == []
-
-
-def test_every_rule_has_a_case() -> None:
+def test_every_rule_of_notebooks_has_a_case() -> None:
     assert {case[0] for case in CASES} == set(NOTEBOOK_RULES)
-    assert {case[0] for case in PIPELINES} == set(PIPELINE_RULES)
-    assert set(ALL_RULES) == {
-        *NOTEBOOK_RULES,
-        *PIPELINE_RULES,
-        "unreadable",
-        "missing-kernel",
-        "wrong-composition",
-    }
-
-
-@pytest.mark.parametrize(
-    "source",
-    ["x = y  # nbci: ignore[undefined-name]", "x = y  # why  # nbci: ignore[a, undefined-name]"],
-)
-def test_a_comment_on_the_line_silences_a_rule(source: str) -> None:
-    assert found(notebook(("step:a", source))) == []
-
-
-def test_a_comment_silences_no_other_rule_and_no_other_line() -> None:
-    wrong = notebook(
-        ("step:a", "x = y  # nbci: ignore[absolute-path]\nz = w  # nbci: ignore[undefined-name]")
-    )
-    assert places(wrong, "undefined-name") == [(1, 1)]
-
-
-def test_a_tag_silences_a_rule_in_its_cell() -> None:
-    wrong = notebook(("step:a nbci-ignore:undefined-name", "x = y"), ("step:b", "z = w"))
-    assert places(wrong, "undefined-name") == [(2, 1)]
-
-
-def test_a_comment_silences_a_rule_in_a_pipeline_file() -> None:
-    text = "params:\n  D: 2  # nbci: ignore[unused-parameter]\nsteps:\n  a: {notebook: a.ipynb}\n"
-    assert pipeline(text, PARTS) == []
 
 
 def test_an_order_derived_from_variables_is_no_mistake() -> None:
@@ -561,31 +431,16 @@ def test_an_order_derived_from_variables_is_no_mistake() -> None:
         ("step:show prev:load", "print(model)"),
     )
     assert places(cells, "undefined-name") == [(3, 1)]
-    assert found(cells, by_dataflow=True) == []
-
-
-def test_a_mistake_of_a_notebook_is_not_told_again_for_its_pipeline() -> None:
-    assert (
-        pipeline("steps:\n  a: {notebook: a.ipynb}\n", {"a.ipynb": notebook(("step:a", "x = y"))})
-        == []
-    )
-
-
-def test_a_notebook_with_wrong_tags_does_not_keep_its_pipeline_from_being_checked() -> None:
-    text = "params: {C: 1}\nsteps:\n  a: {notebook: a.ipynb, env: {A: '${D}'}}\n"
-    for tags in ("prev:b", "stpe:a", "step:a prev:b  nbci-ignore:wrong-edge"):
-        assert [finding.rule for finding in pipeline(text, {"a.ipynb": notebook((tags, "1"))})] == [
-            "wrong-reference"
-        ]
+    assert findings_of(cells, by_dataflow=True) == []
 
 
 def test_another_language_is_checked_for_tags_only() -> None:
     cells = notebook(("step:a prev:z", "if [ 1 ]; then echo; fi"), ("", "$x"), language="bash")
-    assert [(finding.rule, finding.cell) for finding in found(cells)] == [("wrong-edge", 1)]
+    assert [(finding.rule, finding.cell) for finding in findings_of(cells)] == [("wrong-edge", 1)]
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b'{"nbformat": 5}', b"\xff\xfe", b'{"nbformat": 4, "cells": 3}']
 )
 def test_a_file_that_is_no_notebook_is_a_finding(data: bytes) -> None:
-    assert [finding.rule for finding in found(data)] == ["unreadable"]
+    assert [finding.rule for finding in findings_of(data)] == ["unreadable"]
