@@ -124,15 +124,24 @@ def _composed_parameters(tagged: TaggedNotebook) -> Declared:
     return _with_others(own, list(map(notebook_parameters, tagged.parts.values())))
 
 
-def step_declared(step: Step, notebooks: Mapping[str, TaggedNotebook]) -> Declared:
-    """What the step's notebook declares.
+def declared_by_notebook(pipeline: Pipeline) -> dict[str, Declared]:
+    """What the parameters cells of each notebook declare, by the notebook's path."""
+    # Once for each notebook: its cells are parsed for it, and it may have 10,000 steps.
+    declared = {}
+    for path, tagged in pipeline.notebooks.items():
+        declared[path] = notebook_parameters(tagged)
+    return declared
+
+
+def step_declared(step: Step, declared: Mapping[str, Declared]) -> Declared:
+    """What the step's notebook declares, of what each notebook does.
 
     The notebook that refers to it hands down what it declares itself.
     """
-    own = notebook_parameters(notebooks[step.notebook])
+    own = declared[step.notebook]
     if step.composition in ("", step.notebook):
         return own
-    return _with_others(notebook_parameters(notebooks[step.composition]), [own])
+    return _with_others(declared[step.composition], [own])
 
 
 def _with_others(declared: Declared, others: Sequence[Declared]) -> Declared:
@@ -307,6 +316,7 @@ def _check_references(document: Document, step: Step, parameters: Mapping[str, P
 def _check_parameters(document: Document, pipeline: Pipeline) -> None:
     """What the steps hand to their notebooks fits, as far as the defaults tell."""
     defaults = bind(pipeline.params, [])
+    declared = declared_by_notebook(pipeline)
     # The steps of one notebook get the same parameters, unless their matrix differs.
     checked: set[tuple[str, str, str]] = set()
     for step in pipeline.steps:
@@ -315,4 +325,4 @@ def _check_parameters(document: Document, pipeline: Pipeline) -> None:
             continue
         checked.add(one)
         with located(document.where, "steps", step.node, "params"):
-            step_parameters(pipeline, step, defaults, step_declared(step, pipeline.notebooks))
+            step_parameters(pipeline, step, defaults, step_declared(step, declared))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nbci.graph import by_name
 from nbci.notebook.read import native_kernel
-from nbci.pipeline.compose import notebook_parameters, step_declared
+from nbci.pipeline.compose import declared_by_notebook, step_declared
 from nbci.pipeline.expressions import MetricTemplate, map_items
 from nbci.pipeline.model import Step
 from nbci.pipeline.resolve import step_parameters
@@ -19,7 +19,7 @@ from nbci.plan.parts import setting_parts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbci.params import BoundParameter, Declared, Parameter
+    from nbci.params import BoundParameter, Parameter
     from nbci.pipeline.model import Pipeline
     from nbci.plan.program import StepProgram
 
@@ -40,10 +40,7 @@ class StepPlanner:
         self._bound = bound
         self._kernel = native_kernel(kernel)
         self._steps = by_name(pipeline.steps)
-        # Once for each notebook: its cells are parsed for it, and it may have 10,000 steps.
-        self._declared: dict[str, Declared] = {}
-        for path, tagged in pipeline.notebooks.items():
-            self._declared[path] = notebook_parameters(tagged)
+        self._declared = declared_by_notebook(pipeline)
 
     def plan(self, name: str, program: StepProgram, after: tuple[str, ...]) -> PlannedStep:
         """The step of that name, which runs the program behind the steps `after`."""
@@ -79,7 +76,7 @@ class StepPlanner:
         known = declared
         if step.composition:
             # A composition hands parameters of the notebook that refers to others down to them.
-            known = step_declared(step, self._pipeline.notebooks)
+            known = step_declared(step, self._declared)
         params = step_parameters(self._pipeline, step, self._bound, known)
 
         types: dict[str, str] = {}

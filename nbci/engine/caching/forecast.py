@@ -91,12 +91,11 @@ class _Forecast:
 
     def _settle(self, step: PlannedStep, inputs: Inputs, decision: Decision) -> PlannedStep:
         """The step where its key is known, unless a step before it may still change that."""
-        before = self._undecided_before(step)
-        changer = self._may_change(step, inputs, before)
+        changer = self._may_change(step, inputs)
         if changer is not None:
             return self._depends(step, f"on what {changer} will come to")
         if decision.drew:
-            for name in before:
+            for name in self._undecided_before(step):
                 if self._planned[name].notebook == step.notebook:
                     return self._depends(step, f"on the random state that {name} will leave")
         if decision.record is not None:
@@ -124,9 +123,9 @@ class _Forecast:
         if not self._undecided.names:
             return []
         undecided = reachable(step.after, self._settled.edges) & self._undecided.names
-        return list(filter(undecided.__contains__, self._planned))
+        return self._undecided.in_order(undecided)
 
-    def _may_change(self, step: PlannedStep, inputs: Inputs, before: Iterable[str]) -> str | None:
+    def _may_change(self, step: PlannedStep, inputs: Inputs) -> str | None:
         """A step before it that will run and may change what the step's values refer to.
 
         The step itself does not name what they refer to.
@@ -136,7 +135,7 @@ class _Forecast:
             names.update(ref.refs, ref.reads)
         if not names:
             return None
-        for name in before:
+        for name in self._undecided_before(step):
             changer = self._planned[name]
             if changer.node != step.node:
                 continue
@@ -177,6 +176,10 @@ class _Undecided:
             self._by_out[out].append(step.name)
             for folder in _paths_down_to(out):
                 self._by_folder[folder].append(step.name)
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """Those names in the plan's order."""
+        return sorted(names, key=self._places.__getitem__)
 
     def nearest_needed(self, step: PlannedStep) -> str | None:
         """The nearest of those whose result is part of the step's key; None where none is.
