@@ -102,10 +102,12 @@ def _write_report(
     from nbci.report.write import write_report
 
     if reused_too or len(plan.steps) <= _STEPS_AT_ONCE:
+        from nbci.report.data.addresses import find_addresses
         from nbci.report.data.gather import gather
 
         material = gather(project, record, plan, executed, environ=os.environ)
-        material = replace(material, reused_too=reused_too, is_brief=is_brief)
+        addresses = find_addresses(project, material, folder, folder.report, os.environ)
+        material = replace(material, addresses=addresses, reused_too=reused_too, is_brief=is_brief)
     else:
         from nbci.report.data.material import Material, ShownRun
 

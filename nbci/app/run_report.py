@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.engine.caching.reuse import bring_notebooks
 from nbci.errors import UsageError
+from nbci.report.data.addresses import find_addresses
 from nbci.report.data.gather import gather
 from nbci.store.cache import user_cache
 from nbci.store.file_index import project_index
@@ -66,7 +67,8 @@ def write_comparison(project: Project, before: RunFolder, after: RunFolder) -> P
         project, record, plan, after.executed_notebooks(plan), environ=os.environ, against=before
     )
     pages = after.path / "compared" / before.run
-    write_report(pages, render_files(project, material))
+    addresses = find_addresses(project, material, after, pages, os.environ)
+    write_report(pages, render_files(project, replace(material, addresses=addresses)))
     return pages / "index.html"
 
 

@@ -26,6 +26,7 @@ from nbci.records.run_record import RunRecord
 from nbci.runs.run_file import user_name
 from nbci.secrets import Mask, credentials
 from nbci.trust.change import change_of
+from nbci.web_pages import build_url, change_url, checked_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -189,6 +190,9 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         platform=platform.platform(),
         python=platform.python_version(),
         git=git,
+        # Most controllers of Jenkins inside a company have no TLS.
+        build=checked_page(build_url(os.environ), http_too=True),
+        change=checked_page(change_url(os.environ)),
         params=plan.params,
         sources=plan.sources,
         warnings=(*plan.warnings, *doubts),

@@ -10,9 +10,10 @@ from nbci.data.sharing import share
 from nbci.git.branches import built_branch
 from nbci.git.process import open_git
 from nbci.promotion.checks import check_clean, check_passed, model_outs, pick_model
-from nbci.promotion.facts import ElsewhereError, build_url, check_branch, find_promoter
+from nbci.promotion.facts import ElsewhereError, check_branch, find_promoter
 from nbci.registry.champion import registry_name
 from nbci.registry.grammar import check_model_name
+from nbci.web_pages import build_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Find the facts of a promotion: the branch, the page of the build, and who promotes.
+"""Find the facts of a promotion: the branch, and who promotes.
 
 The branch must be one from which the model may be promoted.
 """
@@ -65,11 +65,6 @@ def check_branch(
             f"{model} is promoted from {allowed} only, and this is {branch}",
             hint="`branches` of the model in the pipeline file says so",
         )
-
-
-def build_url(environ: Mapping[str, str]) -> str | None:
-    """The page of the build on Jenkins, or of a job on other servers."""
-    return environ.get("BUILD_URL") or environ.get("RUN_DISPLAY_URL") or environ.get("CI_JOB_URL")
 
 
 def find_promoter(git: Git, environ: Mapping[str, str]) -> Promoter:

@@ -17,10 +17,11 @@ from nbci.promotion.assignments import (
     removal_events,
     write_events,
 )
-from nbci.promotion.facts import build_url, find_promoter
+from nbci.promotion.facts import find_promoter
 from nbci.promotion.publish import publish
 from nbci.registry.grammar import check_version
 from nbci.registry.read import fetch_models, find_model, read_models
+from nbci.web_pages import build_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -215,7 +215,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     """One execution of a plan; `steps` are in the plan's order.
 
     `failure` is one that belongs to no single step. `result` is what became of its steps, `outcome`
-    of the whole. `by` is who ran it as git names them, `user` as the system does. `same_as` is the
+    of the whole. `by` is who ran it as git names them, `user` as the system does. `build` and
+    `change` are the pages of CI's build and of the pull request that it was for. `same_as` is the
     run whose results stand for this one, where nothing at all had to be done. `verdict` is what the
     gates made of it; None where there are none, or where it was not judged.
     """
@@ -236,6 +237,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     platform: str | None = None
     python: str | None = None
     git: GitState | None = None
+    build: str | None = None
+    change: str | None = None
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
     same_as: str | None = None

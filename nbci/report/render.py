@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     for before, step, after in _with_neighbours(with_page):
         name = step.record.name
         its_charts = [chart for chart in charts if chart.step == name]
-        result |= step_page(record, step, (before, after), earlier.get(name), its_charts)
+        result |= step_page(material, step, (before, after), earlier.get(name), its_charts)
     return result
 
 
@@ -64,10 +65,11 @@ def _steps_to_compare_with(
         return {}
     names = [step.record.name for step in steps if step.record.result not in ("skipped", "reused")]
     run = baseline.run
+    was = partial(ComparedStep, title=baseline.title, run=run.record.run)
     notebooks = {}
     for name in names:
         notebook = run.notebooks.get(name)
         if notebook is not None:
             notebooks[name] = notebook
     known = steps_by_name(build_shown_steps(run.record, run.plan, notebooks))
-    return {name: ComparedStep(title=baseline.title, step=known.get(name)) for name in names}
+    return {name: was(step=known.get(name)) for name in names}

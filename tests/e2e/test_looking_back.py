@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -85,16 +87,25 @@ def test_the_difference_as_pages(runs: TwoRuns) -> None:
     text = (folder / "index.html").read_text()
 
     assert (shown["before"], shown["after"]) == (runs.first, runs.second)
-    assert f"Since run {runs.first}, as asked for" in text
+    assert f">{runs.first}</a>, as asked for" in text
     assert "second" in text
     assert (folder / "steps/make.html").is_file()
     assert (folder / "style.css").is_file()
+    for page in ("index.html", "steps/make.html"):
+        _leads_only_to_what_is_there(folder / page)
     assert runs("compare", runs.first, runs.second) == runs("diff", runs.first, runs.second)
 
     same = runs.nbci("compare", runs.first, runs.first, "--html", env=runs.env)
     gone = runs.nbci("compare", "20200101", "--html", env=runs.env)
     assert (same.returncode, gone.returncode) == (2, 2)
     assert "the same as itself" in same.stderr
+
+
+def _leads_only_to_what_is_there(page: Path) -> None:
+    links = re.findall(r'href="([^"#]+)', page.read_text())
+    assert any(link.endswith((".ipynb", "report/index.html")) for link in links)
+    for link in links:
+        assert (page.parent / unquote(link)).is_file(), link
 
 
 def test_a_run_differs_from_itself_in_nothing(runs: TwoRuns) -> None:

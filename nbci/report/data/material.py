@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.report.data.addresses import NOWHERE, Addresses
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -99,5 +101,6 @@ class Material:
     problems: tuple[str, ...] = ()
     reused_too: bool = True
     is_brief: bool = False
+    addresses: Addresses = NOWHERE
     url: str | None = None
     """Where CI is going to show the report, for links to it from elsewhere."""

@@ -55,7 +55,7 @@ def summarize_cell_changes(
     shown = element("p", "Every cell and its outputs are the same.")
     if lines:
         shown = item_list(lines)
-    return fragment(element("p", f"Compared with {title}."), shown)
+    return fragment(element("p", "Compared with ", title, "."), shown)
 
 
 def _line_of_links(what: str, cells: Sequence[ShownCell]) -> list[Markup]:

@@ -16,6 +16,7 @@ from nbci.formatting.text import (
     shorten,
     without_ansi,
 )
+from nbci.report.data.addresses import NOWHERE, Addresses
 from nbci.report.html.ansi import ansi_to_html
 from nbci.report.html.colours import colour_rules, rename_taken_table
 from nbci.report.html.interactive import (
@@ -30,6 +31,7 @@ from nbci.report.html.markup import Markup, element, fold, fragment
 from nbci.report.html.mathml import from_latex
 from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture
 from nbci.report.html.untrusted import Surroundings, from_html, from_markdown
+from nbci.report.pages.links import notebook_link
 from nbci.report.pages.separate_page import ROOT_FROM_OUTPUTS, separate_page
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class OutputPlace:
     cell: str
     ids: set[str]
     unfolded: bool = False
+    addresses: Addresses = NOWHERE
 
 
 def render_outputs(outputs: Sequence[Any], place: OutputPlace, *, first: int = 1) -> list[Markup]:
@@ -343,7 +346,8 @@ class _Output:
         return self._note(f"Not shown here: {', '.join(others)}")
 
     def _note(self, text: str) -> Markup:
-        notebook = element("code", self.place.notebook)
+        place = self.place
+        notebook = notebook_link(place.notebook, place.addresses, root=place.album.root)
         return element("p", f"{text}; it is in ", notebook, ".", class_="note")
 
 

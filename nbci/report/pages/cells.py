@@ -24,11 +24,13 @@ from nbci.report.pages.cell_changes import (
 )
 from nbci.report.pages.cell_outputs import INLINE_LIMIT, OutputPlace, render_outputs
 from nbci.report.pages.separate_page import ROOT_FROM_OUTPUTS, separate_page
+from nbci.runs.file_names import NOTEBOOK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nbci.records.run_record import CellRun
+    from nbci.report.data.addresses import Addresses
     from nbci.report.data.view import ShownCell, ShownStep
     from nbci.report.pages.cell_comparison import CellComparison
 
@@ -46,6 +48,7 @@ class CellsOfStep:
     """What the cells of one step's page become: markup, and the files beside the page."""
 
     step: ShownStep
+    addresses: Addresses
     album: Album = field(default_factory=lambda: Album(root=ROOT))
     ids: set[str] = field(default_factory=set)
     failed: ShownCell | None = field(init=False)
@@ -125,14 +128,12 @@ class CellsOfStep:
 
     def _place(self, cell: ShownCell, album: Album, ids: set[str]) -> OutputPlace:
         step = self.step
-        notebook = "notebook.ipynb"
-        if step.attempt is not None and step.attempt.notebook:
-            notebook = step.attempt.notebook
         return OutputPlace(
             album=album,
             stem=f"{step.stem}/{cell.anchor}",
             describes=f"{cell_name(cell).lower()} of step {step.record.name}: {cell.first_line}",
-            notebook=path_in_run(step, notebook),
+            notebook=path_in_run(step, executed_notebook(step)),
+            addresses=self.addresses,
             cell=self._address(cell),
             ids=ids,
             unfolded=cell is self.failed,
@@ -192,6 +193,13 @@ class CellsOfStep:
         path = element("code", path_in_run(self.step, run.spilled))
         words = "The output was too large for the notebook; the whole is in "
         return element("p", words, path, " in the run's folder.", class_="note")
+
+
+def executed_notebook(step: ShownStep) -> str:
+    """The path of the step's executed notebook in the step's folder."""
+    if step.attempt is not None and step.attempt.notebook:
+        return step.attempt.notebook
+    return NOTEBOOK
 
 
 def path_in_run(step: ShownStep, relative: str) -> str:

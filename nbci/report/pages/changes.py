@@ -20,12 +20,14 @@ from nbci.report.data.change_wording import (
 from nbci.report.html.markup import Markup, element, fold, fragment, table
 from nbci.report.html.page import left_out_note, section
 from nbci.report.html.text_diff import counts, diff_block
+from nbci.report.pages.links import commit_link, with_run_linked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nbci.plan.compare import CellChange, Change, DataChange
     from nbci.records.run_record import FileRef
+    from nbci.report.data.addresses import Addresses
     from nbci.report.data.material import Baseline
 
 _FILES_NAMED = 20
@@ -39,12 +41,15 @@ _PATH_LENGTH = 200
 _SIGNS = {"added": "+ ", "removed": f"{MINUS} ", "changed": "~ "}
 
 
-def changes_section(baseline: Baseline | None, why_none: str | None) -> Markup:
+def changes_section(
+    baseline: Baseline | None, why_none: str | None, addresses: Addresses
+) -> Markup:
     """The part of the page; it says what the run was compared with also where nothing differs."""
     if baseline is None:
         return section("What changed", element("p", f"Not compared: {why_none}."), anchor="changes")
 
     found = baseline.difference
+    since = with_run_linked(baseline.title, baseline.run.record.run, addresses)
     contents = {
         "Parameters": _change_table("Parameters", found.params),
         "Code": _changed_cells(found.code),
@@ -53,7 +58,7 @@ def changes_section(baseline: Baseline | None, why_none: str | None) -> Markup:
         "Packages": _change_table("Packages", package_changes(found)),
         "Steps": _change_table("Steps", found.steps),
         "Outs": _changed_files("Outs", data_changes(found, "out")),
-        "Surroundings": _change_table("Surroundings", surroundings_changes(found)),
+        "Surroundings": _surroundings(surroundings_changes(found), addresses),
     }
     parts = []
     for title, content in contents.items():
@@ -61,7 +66,7 @@ def changes_section(baseline: Baseline | None, why_none: str | None) -> Markup:
             parts.append(fragment(element("h3", title), content))
     return section(
         "What changed",
-        element("p", f"Since {baseline.title}.", class_="since"),
+        element("p", "Since ", since, ".", class_="since"),
         *(parts or [element("p", "Nothing differs.")]),
         anchor="changes",
     )
@@ -75,6 +80,19 @@ def _change_table(title: str, changes: Sequence[Change]) -> Markup | None:
         after = element("code", value_text(change.after, _VALUE_LENGTH))
         rows.append((short_line(change.name), before, after))
     return _limited_table(title, ("Name", "Before", "Now"), rows)
+
+
+def _surroundings(changes: Sequence[Change], addresses: Addresses) -> Markup | None:
+    rows = []
+    for change in changes:
+        sides = []
+        for value in (change.before, change.after):
+            if change.name == "commit" and isinstance(value, str):
+                sides.append(commit_link(value, addresses))
+            else:
+                sides.append(element("code", value_text(value, _VALUE_LENGTH)))
+        rows.append((change.name, *sides))
+    return _limited_table("Surroundings", ("Name", "Before", "Now"), rows)
 
 
 def _used_files(changes: Sequence[Change]) -> Markup | None:

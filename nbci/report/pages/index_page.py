@@ -24,12 +24,14 @@ from nbci.report.pages.index.metrics_table import metrics_section
 from nbci.report.pages.index.models_section import lineage_section, models_section
 from nbci.report.pages.index.steps_table import steps_section, warnings_section
 from nbci.report.pages.index.verdict_section import answers_section, gates_section
+from nbci.report.pages.links import build_link, change_link, commit_link, run_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.records.run_record import RunRecord
     from nbci.report.charts import Figure
+    from nbci.report.data.addresses import Addresses
     from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep
 
@@ -53,25 +55,27 @@ def index_page(
         "In short": answers_section(answer_questions(material, steps)),
         "Gates": gates_section(record),
         "How it behaves": behaviour_section(material.behaviours),
-        "What changed": changes_section(material.baseline, material.no_baseline),
+        "What changed": changes_section(
+            material.baseline, material.no_baseline, material.addresses
+        ),
         "Metrics": metrics,
         "Charts": charts_section(charts, root="", steps=steps),
         "Figures": figures,
         "Graph": _graph(material, steps),
-        "Steps": steps_section(record, steps),
+        "Steps": steps_section(material, steps),
         "Warnings": warnings_section(record, plan, steps),
         "Model": models_section(material),
         "Lineage": lineage_section(material, steps),
         "Parameters": parameters_section(record),
         "Environment": environment_section(record, steps),
         "Run this again": again_section(record),
-        "About this run": about_section(record, material.problems),
+        "About this run": about_section(material),
     }
     shown = {title: part for title, part in parts.items() if part}
     content = page(
         f"{record.pipeline}: {headline(record)}",
         root="",
-        header=_header(record, steps),
+        header=_header(material, steps),
         contents=_contents(shown),
         main=fragment(*shown.values()),
         footer=f"Run {record.run}, nbci {record.nbci}",
@@ -85,7 +89,8 @@ def _graph(material: Material, steps: Sequence[ShownStep]) -> Markup | None:
     return graph_section(steps)
 
 
-def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
+def _header(material: Material, steps: Sequence[ShownStep]) -> Markup:
+    record = material.run.record
     sentence = outcome_sentence(record, steps)
     # That the gates let the run pass is what the badge says already.
     if record.verdict and record.verdict.result != "passed":
@@ -93,21 +98,22 @@ def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     return fragment(
         element("h1", record.pipeline, " ", verdict(headline(record))),
         element("p", sentence, class_="outcome"),
-        item_list(_facts(record), class_="facts-line"),
+        item_list(_facts(record, material.addresses), class_="facts-line"),
     )
 
 
-def _facts(record: RunRecord) -> Iterator[str]:
+def _facts(record: RunRecord, addresses: Addresses) -> Iterator[str]:
     """When, which, of what, by whom: on one line."""
     if record.started_utc:
         yield time(record.started_utc)
-    yield fragment("run ", element("code", record.run))
+    yield fragment("run ", run_link(record.run, addresses))
     git = record.git
     if git is not None and git.commit:
         branch = ""
         if git.branch:
             branch = f" on {git.branch}"
-        yield fragment("commit ", element("code", git.commit[:10]), branch)
+        yield fragment("commit ", commit_link(git.commit, addresses, length=10), branch)
+    yield from filter(None, (change_link(addresses), build_link(addresses)))
     person = record.by or record.user
     if person:
         yield f"by {person}"

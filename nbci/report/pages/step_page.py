@@ -15,15 +15,18 @@ from nbci.report.html.page import facts, page, section, table_section, time, ver
 from nbci.report.html.untrusted import without_dead_links
 from nbci.report.pages.cell_changes import summarize_cell_changes
 from nbci.report.pages.cell_comparison import compare_cells
-from nbci.report.pages.cells import ROOT, CellsOfStep, path_in_run
+from nbci.report.pages.cells import ROOT, CellsOfStep, executed_notebook, path_in_run
 from nbci.report.pages.failure import explain_failure
 from nbci.report.pages.figures_section import charts_section
+from nbci.report.pages.links import notebook_link, run_link, with_run_linked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nbci.records.run_record import Attempt, RunRecord
     from nbci.report.charts import Figure
+    from nbci.report.data.addresses import Addresses
+    from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep
     from nbci.report.pages.cell_comparison import CellComparison
 
@@ -35,15 +38,16 @@ _VALUE_LENGTH = 300
 class ComparedStep:
     """The step in the run that this one is compared with, None where that has none.
 
-    `title` says which run it is.
+    `title` says which run it is, and names it by its id `run`.
     """
 
     title: str
+    run: str
     step: ShownStep | None
 
 
 def step_page(
-    record: RunRecord,
+    material: Material,
     step: ShownStep,
     neighbours: tuple[ShownStep | None, ShownStep | None],
     was: ComparedStep | None = None,
@@ -53,22 +57,23 @@ def step_page(
 
     The charts' files are the index's.
     """
+    record, addresses = material.run.record, material.addresses
     comparisons: Sequence[CellComparison] = ()
     if was is not None and was.step is not None:
         comparisons = compare_cells(was.step, step)
-    cells = CellsOfStep(step)
+    cells = CellsOfStep(step, addresses)
     shown_cells = list(cells.render(comparisons))
 
     main = fragment(
         optional("p", step.record.reason, class_="reason"),
-        _about(step),
+        _about(step, addresses),
         _failure(step),
         _warnings(step),
         _metrics(step),
         charts_section(charts, root=ROOT),
-        _changes(was, comparisons),
-        section("Cells", _note_on_outputs(record, step), *shown_cells, anchor="cells"),
-        _attempts(step),
+        _changes(was, comparisons, addresses),
+        section("Cells", _note_on_outputs(record, step, addresses), *shown_cells, anchor="cells"),
+        _attempts(step, addresses),
         _parameters(step),
         _files(step),
     )
@@ -101,8 +106,15 @@ def _header(
     )
 
 
-def _about(step: ShownStep) -> Markup:
-    return facts((*_facts_of_record(step), *_facts_of_usage(step), *_facts_of_values(step)))
+def _about(step: ShownStep, addresses: Addresses) -> Markup:
+    return facts(
+        (
+            *_facts_of_record(step),
+            *_facts_of_usage(step),
+            *_facts_of_places(step, addresses),
+            *_facts_of_values(step),
+        )
+    )
 
 
 def _facts_of_record(step: ShownStep) -> Iterator[tuple[str, str]]:
@@ -125,11 +137,18 @@ def _facts_of_usage(step: ShownStep) -> Iterator[tuple[str, str | None]]:
     yield "Peak GPU memory", size(usage.peak_gpu_memory_bytes)
 
 
-def _facts_of_values(step: ShownStep) -> Iterator[tuple[str, str | None]]:
+def _facts_of_places(step: ShownStep, addresses: Addresses) -> Iterator[tuple[str, str | None]]:
     record = step.record
     yield "Host", record.host
     if record.run:
-        yield "Ran in", f"run {record.run}"
+        yield "Ran in", fragment("run ", run_link(record.run, addresses, root=ROOT))
+    if step.is_from_notebook:
+        path = path_in_run(step, executed_notebook(step))
+        yield "Executed", notebook_link(path, addresses, root=ROOT)
+
+
+def _facts_of_values(step: ShownStep) -> Iterator[tuple[str, str]]:
+    record = step.record
     yield "Takes", ", ".join(value.name for value in record.takes)
     yield "Hands on", ", ".join(value.name for value in record.gives)
 
@@ -157,49 +176,53 @@ def _metrics(step: ShownStep) -> Markup | None:
     return table_section("Metrics", "Metrics of this step", heads, rows, anchor="metrics")
 
 
-def _changes(was: ComparedStep | None, comparisons: Sequence[CellComparison]) -> Markup | None:
+def _changes(
+    was: ComparedStep | None, comparisons: Sequence[CellComparison], addresses: Addresses
+) -> Markup | None:
     if was is None:
         return None
+    title = with_run_linked(was.title, was.run, addresses, root=ROOT)
     if was.step is None:
-        found = element("p", f"This step is new: it is not in {was.title}.")
+        found = element("p", "This step is new: it is not in ", title, ".")
     else:
         known = was.step.is_from_notebook
-        found = summarize_cell_changes(comparisons, was.title, outputs_known=known)
+        found = summarize_cell_changes(comparisons, title, outputs_known=known)
     return section("Changes since the baseline", found, anchor="changes")
 
 
-def _note_on_outputs(record: RunRecord, step: ShownStep) -> Markup | None:
+def _note_on_outputs(record: RunRecord, step: ShownStep, addresses: Addresses) -> Markup | None:
     """Why cells are shown without what they printed, where they are."""
     if step.is_from_notebook:
         return None
     # Only a reused step was executed elsewhere, where its outputs may still be found.
     if step.record.result == "reused" and step.record.run:
-        where = f"What these cells printed is in run {step.record.run}, and not on this machine."
+        run = run_link(step.record.run, addresses, root=ROOT)
         command = element("code", f"nbci pull {record.run} && nbci report {record.run}")
+        where = fragment("What these cells printed is in run ", run, ", and not on this machine.")
         words = (where, " If it was pushed there, ", command, " fetches and shows it.")
         return element("p", *words, class_="note")
     words_of_plan = "There is no executed notebook of this step; these are its cells as planned."
     return element("p", words_of_plan, class_="note")
 
 
-def _attempts(step: ShownStep) -> Markup | None:
+def _attempts(step: ShownStep, addresses: Addresses) -> Markup | None:
     """Every attempt; nothing for a step that passed or failed at its first."""
     attempts = step.record.attempts
     if len(attempts) < 2:
         return None
     heads = ("Attempt", "Result", "Took", "Why", "Notebook")
-    rows = [_attempt_row(step, attempt) for attempt in attempts]
+    rows = [_attempt_row(step, attempt, addresses) for attempt in attempts]
     shown = table("Attempts at this step", heads, rows)
     # The last attempt's traceback is part of the failure above.
     return section("Attempts", shown, *map(_traceback, attempts[:-1]), anchor="attempts")
 
 
-def _attempt_row(step: ShownStep, attempt: Attempt) -> tuple[str, ...]:
+def _attempt_row(step: ShownStep, attempt: Attempt, addresses: Addresses) -> tuple[str, ...]:
     why, notebook = "", ""
     if attempt.failure:
         why = attempt.failure.message
     if attempt.notebook:
-        notebook = element("code", path_in_run(step, attempt.notebook))
+        notebook = notebook_link(path_in_run(step, attempt.notebook), addresses, root=ROOT)
     return (
         str(attempt.number),
         verdict(attempt.result),

@@ -4,6 +4,7 @@ from typing import Any
 
 from nbci.plan.compare import Change, DataChange, RunDifference
 from nbci.records.run_record import FileRef
+from nbci.report.data.addresses import NOWHERE
 from nbci.report.data.material import Baseline, ShownRun
 from nbci.report.pages.changes import changes_section
 from tests.report import report_samples as samples
@@ -16,7 +17,9 @@ def found(**parts: Any) -> RunDifference:
 
 def section(difference: RunDifference) -> Page:
     run = ShownRun(record=samples.run(), plan=samples.plan(), notebooks={})
-    return Page(changes_section(Baseline(title="run a", run=run, difference=difference), None))
+    return Page(
+        changes_section(Baseline(title="run a", run=run, difference=difference), None, NOWHERE)
+    )
 
 
 def test_folders_tell_which_files_came_went_and_changed() -> None:
@@ -53,4 +56,7 @@ def test_thousands_of_differences_are_folded_and_cut() -> None:
 
 def test_nothing_differs() -> None:
     assert "Nothing differs." in section(found()).text
-    assert "Not compared: it is the first." in Page(changes_section(None, "it is the first")).text
+    assert (
+        "Not compared: it is the first."
+        in Page(changes_section(None, "it is the first", NOWHERE)).text
+    )

@@ -9,13 +9,16 @@ from nbci.formatting.numbers import counted
 from nbci.formatting.text import as_json, short_line
 from nbci.report.data.view import kernels_of
 from nbci.report.data.wording import commit_text, run_again
-from nbci.report.html.markup import Markup, element, fold, item_list, table
+from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
 from nbci.report.html.page import facts, section, table_section, time, verdict
+from nbci.report.pages.links import build_link, change_link, commit_link, run_link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.records.run_record import RunRecord
+    from nbci.report.data.addresses import Addresses
+    from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep
 
 # In characters: a parameter may be a whole table, and the message of a problem a traceback.
@@ -25,21 +28,33 @@ _VALUE_LENGTH = 300
 _STEPS_NAMED = 5
 
 
-def about_section(record: RunRecord, problems: Sequence[str]) -> Markup:
-    """The facts of the run; `problems` is what the report had to do without."""
+def about_section(material: Material) -> Markup:
+    """The facts of the run, and what the report had to do without."""
+    record, addresses = material.run.record, material.addresses
     pairs = (
         ("Result", verdict(record.outcome)),
         ("Started", time(record.started_utc)),
         ("Took", duration(record.seconds)),
         ("Target", element("code", record.target)),
-        ("Commit", commit_text(record)),
+        ("Commit", _commit(record, addresses)),
+        ("Change", change_link(addresses)),
+        ("Build", build_link(addresses)),
         ("By", record.by or record.user),
         ("Host", record.host),
         ("Platform", record.platform),
         ("Python", record.python),
-        ("Run", element("code", record.run)),
+        ("Run", run_link(record.run, addresses)),
     )
-    return section("About this run", facts(pairs), _problems(problems), anchor="about")
+    return section("About this run", facts(pairs), _problems(material.problems), anchor="about")
+
+
+def _commit(record: RunRecord, addresses: Addresses) -> str | None:
+    text = commit_text(record)
+    if text is None or record.git is None or not record.git.commit:
+        return text
+    # A commit's name stands at the beginning.
+    rest = text.removeprefix(record.git.commit)
+    return fragment(commit_link(record.git.commit, addresses), rest)
 
 
 def _problems(problems: Sequence[str]) -> Markup | None:

@@ -15,6 +15,7 @@ from nbci.report.data.wording import metric_changes
 from nbci.report.html.markup import Markup, element, fold, fragment, optional, table
 from nbci.report.html.page import section, step_link, time, verdict
 from nbci.report.pages.figures_section import figure_grid
+from nbci.report.pages.links import run_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from nbci.plan.compare import MetricChange
     from nbci.report.charts import Figure
     from nbci.report.charts.metric_history import History
-    from nbci.report.data.material import Material, PastRun
+    from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep
 
 # More columns than these are wider than a screen.
@@ -134,10 +135,11 @@ def _past_runs(
         pictures = figure_grid(figures, root="")
     heads = ("Run", "Started", "Result", *map(short_name, names))
     title = f"The {counted(len(runs), 'run')} before"
-    return fold(title, pictures, table("The runs before", heads, _past_rows(runs, names)))
+    return fold(title, pictures, table("The runs before", heads, _past_rows(material, names)))
 
 
-def _past_rows(runs: Sequence[PastRun], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for run in reversed(runs):
+def _past_rows(material: Material, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for run in reversed(material.history):
         values = [measured_or_dash(run.metrics.get(name)) for name in names]
-        yield element("code", run.run), time(run.started_utc), verdict(run.result), *values
+        named = run_link(run.run, material.addresses)
+        yield named, time(run.started_utc), verdict(run.result), *values

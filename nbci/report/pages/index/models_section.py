@@ -17,6 +17,7 @@ from nbci.report.data.view import steps_by_name
 from nbci.report.html.markup import Markup, element, fold, fragment, optional, table
 from nbci.report.html.page import facts, left_out_note, section, step_link
 from nbci.report.html.untrusted import from_markdown
+from nbci.report.pages.links import run_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -163,7 +164,7 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
 
     names = ", ".join(lineage.nodes[start].name for start in starts[:_NAMED])
     heads = ("Step", "Took", "Read", "Wrote", "With", "Made in")
-    row = partial(_step_row, lineage=lineage, pages=steps_by_name(steps), this_run=run.record.run)
+    row = partial(_step_row, lineage=lineage, pages=steps_by_name(steps), material=material)
     # The last steps are those nearest to the model.
     rows = map(row, used[-_STEPS:])
     parts = [
@@ -187,14 +188,14 @@ def _models_with_causes(lineage: Lineage) -> list[str]:
 
 
 def _step_row(
-    step: EvidenceStep, *, lineage: Lineage, pages: Mapping[str, ShownStep], this_run: str
+    step: EvidenceStep, *, lineage: Lineage, pages: Mapping[str, ShownStep], material: Material
 ) -> tuple[str, ...]:
     name_or_link: str = step.name
     if step.name in pages:
         name_or_link = step_link(pages[step.name])
     made_in = "this run"
-    if step.run != this_run:
-        made_in = element("code", step.run or "")
+    if step.run != material.run.record.run:
+        made_in = run_link(step.run or "", material.addresses)
     return (
         name_or_link,
         "; ".join(_values_taken(step, lineage)),

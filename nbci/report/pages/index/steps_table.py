@@ -12,12 +12,15 @@ from nbci.report.data.view import kernels_of, steps_with_result
 from nbci.report.data.wording import warnings
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
 from nbci.report.html.page import section, step_link, verdict
+from nbci.report.pages.links import run_link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord
+    from nbci.report.data.addresses import Addresses
+    from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep
 
 # A sweep or a node of many combinations has hundreds of steps, most of them uninteresting.
@@ -26,10 +29,11 @@ _FIRST = 10
 _HEADS = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
 
 
-def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
+def steps_section(material: Material, steps: Sequence[ShownStep]) -> Markup:
     """Each step with its state, time and why; of very many, first those that are worth a look."""
     # Where all steps have the same kernel, the environment's part of the page names it.
-    row = partial(_row, with_kernel=len(kernels_of(steps)) > 1)
+    with_kernel = len(kernels_of(steps)) > 1
+    row = partial(_row, with_kernel=with_kernel, addresses=material.addresses)
     shown = table("Steps", _HEADS, map(row, steps), class_="steps")
     if len(steps) > _UNFOLDED:
         first = map(row, _worth_a_look(steps))
@@ -38,7 +42,7 @@ def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
             table("Failed, and slowest", _HEADS, first, class_="steps"),
             fold(f"All {len(steps):,} steps", shown),
         )
-    return section("Steps", shown, _note_on_pages(record, steps), anchor="steps")
+    return section("Steps", shown, _note_on_pages(material.run.record, steps), anchor="steps")
 
 
 def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
@@ -49,7 +53,7 @@ def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
     return [*failed[:_FIRST], *slowest]
 
 
-def _row(step: ShownStep, *, with_kernel: bool) -> tuple[str, ...]:
+def _row(step: ShownStep, *, with_kernel: bool, addresses: Addresses) -> tuple[str, ...]:
     record = step.record
     # Columns without content in any row are left out of the table.
     attempts, memory, kernel = "", "", ""
@@ -66,18 +70,20 @@ def _row(step: ShownStep, *, with_kernel: bool) -> tuple[str, ...]:
         attempts,
         memory,
         kernel,
-        _why(step),
+        _why(step, addresses),
     )
 
 
-def _why(step: ShownStep) -> str:
-    why = step.record.reason or ""
+def _why(step: ShownStep, addresses: Addresses) -> str:
+    why: str = step.record.reason or ""
     if not why and step.record.result == "reused":
-        why = f"ran in run {step.record.run}"
-    disabled = ""
-    if step.is_unwanted:
-        disabled = "report disabled"
-    return "; ".join(filter(None, (why, disabled)))
+        why = fragment("ran in run ", run_link(step.record.run or "", addresses))
+    if not step.is_unwanted:
+        return why
+    disabled = "report disabled"
+    if not why:
+        return disabled
+    return fragment(why, "; ", disabled)
 
 
 def _note_on_pages(record: RunRecord, steps: Sequence[ShownStep]) -> Markup | None:
