@@ -68,6 +68,8 @@ NOTEBOOK_RULES: dict[str, Rule[NotebookFacts]] = {
     "plot-settings": Rule("warning", process_effects.plot_settings),
     "large-output": Rule("warning", committed_outputs.large_outputs),
     "cells-out-of-order": Rule("warning", committed_outputs.cells_out_of_order),
+    "missing-count": Rule("warning", committed_outputs.missing_counts),
+    "stale-output": Rule("warning", committed_outputs.stale_outputs),
     "absolute-path": Rule("info", process_effects.absolute_paths),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nbci.lint.rules import NOTEBOOK_RULES
@@ -31,6 +33,32 @@ pd.DataFrame.mine = len
 tqdm.pandas()
 %precision 3
 del np.float_"""
+
+PRINTED = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
+
+
+def _result(count: int) -> list[dict[str, Any]]:
+    data = {"text/plain": "1"}
+    return [
+        {"output_type": "execute_result", "execution_count": count, "data": data, "metadata": {}}
+    ]
+
+
+def _zero_division(count: int, line: str = "1 / 0") -> list[dict[str, Any]]:
+    """The error of the line as IPython 9 writes it, with its colours."""
+    frame = (
+        f"\x1b[36mCell\x1b[39m\x1b[36m \x1b[39m\x1b[32mIn[{count}]\x1b[39m\x1b[32m, line 2\x1b[39m"
+    )
+    marked = f"\x1b[32m----> \x1b[39m\x1b[32m2\x1b[39m {line}"
+    traceback = [
+        "\x1b[31m---------------------------------------------------------------------------\x1b[39m",
+        "\x1b[31mZeroDivisionError\x1b[39m                Traceback (most recent call last)",
+        f"{frame}\n\x1b[32m      1\x1b[39m \n{marked}\n",
+        "\x1b[31mZeroDivisionError\x1b[39m: division by zero",
+    ]
+    error = {"ename": "ZeroDivisionError", "evalue": "division by zero", "traceback": traceback}
+    return [{"output_type": "error", **error}]
+
 
 # rule, what breaks it, where it is found, what does not break it
 CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
@@ -381,6 +409,48 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         notebook(A, USES_X, ("", "1"), counts=[2, 5, 3]),
         [(3, None)],
         notebook(A, USES_X, ("", "1"), counts=[2, None, 7]),
+    ),
+    (
+        "cells-out-of-order",
+        notebook(A, USES_X, counts=[2, 2]),
+        [(2, None)],
+        notebook(A, USES_X, counts=[2, True]),
+    ),
+    (
+        "missing-count",
+        notebook(A, USES_X, USES_X, counts=[1, None, None], outputs=[[], PRINTED, PRINTED]),
+        [(2, None)],
+        notebook(A, USES_X, counts=[1, 2], outputs=[[], PRINTED]),
+    ),
+    (
+        "missing-count",
+        notebook(("", "# text"), A, USES_X, counts=[None, None, 2], outputs=[[], [], PRINTED]),
+        [(2, None)],
+        notebook(
+            ("markdown", "x"),
+            *[("", "# comment"), ("", " \n"), ("skip", "1"), ("nbval-skip", "2"), A, USES_X],
+            counts=[None, None, None, None, None, 1, None],
+            outputs=[[], [], [], [], [], PRINTED, []],
+        ),
+    ),
+    (
+        "stale-output",
+        notebook(
+            *[("", " \n"), ("", "x"), ("", "1 / 1"), ("", "import os\ndef f():\n    return 1")],
+            counts=[1, 2, 3, 4],
+            outputs=[PRINTED, _result(5), _zero_division(3), _result(4)],
+        ),
+        [(1, None), (2, None), (3, None), (4, None)],
+        notebook(
+            *[("", "print(1)"), ("", "1;1"), ("", "\n1 / 0"), ("", "y = 1"), ("", "%%time\nx=1")],
+            *[("", "!false\n1 / 2"), ("", "print()"), ("raises-exception", "x = (")],
+            counts=[1, 2, 3, 4, 5, 6, 7, 8],
+            outputs=[
+                *[PRINTED, _result(2), _zero_division(3), _result(4), _result(5)],
+                *[_zero_division(6, "get_ipython().system('false')"), _zero_division(3)],
+                _result(8),
+            ],
+        ),
     ),
     (
         "absolute-path",
