@@ -66,17 +66,38 @@ def _with_enough(
     import numpy as np
 
     counts = np.bincount(places, minlength=len(values))
+    chosen = _places_with_enough(counts, min_rows)
+    kept = [values[place] for place in chosen.tolist()]
+    return _renumbered(columns, places, counts, chosen, kept)
+
+
+def _places_with_enough(counts: NDArray[np.int64], min_rows: int) -> NDArray[np.int64]:
+    import numpy as np
+
     enough = counts >= min_rows
     enough[_NO_GROUP] = False
-    kept = np.flatnonzero(enough)
-    translation = np.zeros(len(values), dtype=np.int64)
-    translation[kept] = np.arange(1, len(kept) + 1)
-    renumbered = translation[places]
+    return np.flatnonzero(enough)
+
+
+def _renumbered(
+    columns: tuple[str, ...],
+    places: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    values: Sequence[tuple[str, ...]],
+) -> Groups:
+    """Groups of the chosen places, from 1; all other cases are in no group."""
+    import numpy as np
+
+    translation = np.zeros(len(counts), dtype=np.int64)
+    translation[chosen] = np.arange(1, len(chosen) + 1)
+    # Counted before: to count a million places again for each two columns takes half a second.
+    kept = counts[chosen]
     return Groups(
         columns=columns,
-        places=renumbered,
-        counts=np.bincount(renumbered, minlength=len(kept) + 1),
-        values=tuple(values[int(place)] for place in kept),
+        places=translation[places],
+        counts=np.append(len(places) - kept.sum(), kept),
+        values=tuple(values),
     )
 
 
@@ -97,15 +118,11 @@ def _by_both(first: Groups, second: Groups, min_rows: int) -> Groups:
     # Where all of Bavaria is in Germany, "Bavaria" alone says it.
     same = (counts == first.counts[ones]) | (counts == second.counts[others])
     counts[same] = 0
-    chosen = np.flatnonzero(counts >= min_rows)
-    chosen = chosen[chosen != _NO_GROUP]
-
-    values: list[tuple[str, ...]] = [()]
-    translation = np.zeros(len(found), dtype=np.int64)
-    translation[chosen] = np.arange(1, len(chosen) + 1)
+    chosen = _places_with_enough(counts, min_rows)
+    values = []
     for one, other in zip(ones[chosen].tolist(), others[chosen].tolist(), strict=True):
         values.append((*first.values[one - 1], *second.values[other - 1]))
-    return _with_enough((*first.columns, *second.columns), translation[places], values, min_rows)
+    return _renumbered((*first.columns, *second.columns), places, counts, chosen, values)
 
 
 def _coded(column: pa.Array) -> tuple[NDArray[np.int64], list[tuple[str]]]:

@@ -117,9 +117,12 @@ class _Table(Struct, frozen=True, kw_only=True):
     ) -> _Table:
         import numpy as np
 
+        difference = metric.run - metric.baseline
+        # Few cases differ: to look for them once is quicker than in each of the groups.
+        turned = np.flatnonzero(difference > 0), np.flatnonzero(difference < 0)
         parts = []
         for groups in groups_of(columns, min_rows, notes):
-            parts.append(_compare(pair, metric, groups))
+            parts.append(_compare(pair, metric, groups, turned))
 
         losses = [part.baseline - part.run for part in parts]
         if metric.better == "lower":
@@ -158,11 +161,16 @@ class _Table(Struct, frozen=True, kw_only=True):
         )
 
 
-def _compare(pair: Pair, metric: CaseMetric, groups: Groups) -> _Part:
+def _compare(
+    pair: Pair,
+    metric: CaseMetric,
+    groups: Groups,
+    turned: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> _Part:
+    """The metric in these groups; `turned` are the cases whose value rose, and those it fell."""
     import numpy as np
 
     weights = pair.run.weights
-    difference = metric.run - metric.baseline
     cases = groups.counts[1:]
     total: Any = cases
     if weights is not None:
@@ -172,11 +180,12 @@ def _compare(pair: Pair, metric: CaseMetric, groups: Groups) -> _Part:
     baseline = _sums(groups, metric.baseline, weights) / total
 
     if pair.run.task == "regression":
+        difference = metric.run - metric.baseline
         sums, squares = _sums(groups, difference), _sums(groups, difference**2)
         p_values = paired_t(cases, sums, squares)
         return _Part(groups=groups, run=run, baseline=baseline, p_values=p_values)
 
-    fixed, broken = _counts(groups, difference > 0), _counts(groups, difference < 0)
+    fixed, broken = (_counts(groups, rows) for rows in turned)
     return _Part(
         groups=groups,
         run=run,
@@ -199,11 +208,11 @@ def _sums(
     return sums[1:]  # type: ignore[no-any-return]  # numpy's types say whole numbers
 
 
-def _counts(groups: Groups, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The number of chosen cases in each group, from group 1."""
+def _counts(groups: Groups, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of those cases in each group, from group 1."""
     import numpy as np
 
-    return np.bincount(groups.places[chosen], minlength=len(groups.counts))[1:]
+    return np.bincount(groups.places[rows], minlength=len(groups.counts))[1:]
 
 
 def _count_at(counts: NDArray[np.int64] | None, at: int) -> int | None:
