@@ -110,7 +110,7 @@ def _check_link(
     if target:
         where = _resolved(path, target)
     assert where in files, link
-    assert where.endswith((".html", ".css", ".txt")), link
+    assert where.endswith((".html", ".css", ".txt", ".png", ".svg", ".jpg")), link
     if anchor:
         assert anchor in found[where].ids, link
 

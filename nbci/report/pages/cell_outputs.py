@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.numbers import counted
@@ -29,13 +30,13 @@ from nbci.report.html.interactive import (
 )
 from nbci.report.html.markup import Markup, element, fold, fragment
 from nbci.report.html.mathml import from_latex
-from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture
+from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture, is_wide
 from nbci.report.html.untrusted import Surroundings, from_html, from_markdown
 from nbci.report.pages.links import notebook_link
 from nbci.report.pages.separate_page import ROOT_FROM_OUTPUTS, separate_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 INLINE_LIMIT = 100_000
 """Characters of HTML or Markdown that are put into a step's page itself."""
@@ -46,6 +47,7 @@ _FOLD_CHARACTERS = 8_000
 _FOLD_JSON_LINES = 12
 _LONGEST_ALT = 200
 _MOST_PIXELS = 10_000
+_FEWEST_SIDE_BY_SIDE = 3
 _EMPTY: tuple[object, ...] = ("", [], {}, None)
 # Values that scrapbook recorded are shown as metrics and charts.
 _RECORDS = "application/scrapbook.scrap"
@@ -87,7 +89,22 @@ def render_outputs(outputs: Sequence[Any], place: OutputPlace, *, first: int = 1
         if markup and not is_repeated_note:
             shown.append(markup)
         before = markup
-    return shown
+    return list(_with_figures_side_by_side(shown))
+
+
+def _with_figures_side_by_side(shown: Iterable[Markup]) -> Iterator[Markup]:
+    """Put figures that follow one another into rows, where they are many."""
+    for are_figures, group in groupby(shown, _is_figure):
+        outputs = list(group)
+        if are_figures and len(outputs) >= _FEWEST_SIDE_BY_SIDE:
+            yield element("div", *outputs, class_="side-by-side")
+        else:
+            yield from outputs
+
+
+def _is_figure(markup: Markup) -> bool:
+    # A figure with a note below it is more than a figure.
+    return markup.startswith("<figure") and markup.endswith("</figure>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +191,10 @@ class _Output:
             of_form = metadata.get(mime)
             if isinstance(of_form, dict):
                 metadata = of_form
-            return self._image(address, metadata), []
+            return self._image(address, metadata, is_wide=is_wide(mime, content)), []
         return None, problems
 
-    def _image(self, address: str, metadata: Mapping[str, Any]) -> Markup:
+    def _image(self, address: str, metadata: Mapping[str, Any], *, is_wide: bool) -> Markup:
         alt = metadata.get("alt")
         if not isinstance(alt, str) or not alt:
             alt = f"Figure made by {self.place.describes}"
@@ -188,7 +205,11 @@ class _Output:
             width=_pixels(metadata.get("width")),
             height=_pixels(metadata.get("height")),
         )
-        return element("figure", image)
+        class_ = None
+        if is_wide:
+            class_ = "wide"
+        # The page shows it no wider than its column.
+        return element("figure", element("a", image, href=address), class_=class_)
 
     # ----------------------------------------------------------------------------------- HTML
     def _html(self, data: Mapping[str, Any]) -> Markup | None:

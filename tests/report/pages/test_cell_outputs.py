@@ -36,6 +36,36 @@ def test_figure_becomes_a_file() -> None:
     assert '<img src="../images/s/cell-1-1.png" alt="Figure made by cell 1">' in markup
 
 
+def figure(width: int = 4, height: int = 3) -> dict[str, Any]:
+    data = base64.b64encode(samples.png(width, height)).decode()
+    return samples.shown({"image/png": data, "text/plain": "<Figure>"})
+
+
+def test_each_figure_leads_to_its_full_size() -> None:
+    markup, files = drawn(figure())
+    assert Page(markup).links == ["../images/s/cell-1-1.png"]
+    assert list(files) == ["images/s/cell-1-1.png"]
+
+
+def test_many_figures_of_a_cell_stand_side_by_side() -> None:
+    two, _ = drawn(figure(), figure())
+    assert "side-by-side" not in two
+
+    words = samples.stream("between")
+    markup, _ = drawn(words, figure(), figure(9, 3), figure(), words, figure())
+    row = markup.partition('<div class="side-by-side">')[2].partition("</div>")[0]
+    assert row.count("<figure") == 3
+    assert row.count('<figure class="wide">') == 1
+    assert markup.count("<figure") == 4
+
+
+def test_a_figure_that_is_broken_ends_the_row() -> None:
+    broken = samples.shown({"image/png": "AAAA", "text/plain": "<Figure>"})
+    markup, _ = drawn(figure(), figure(), broken, figure(), figure())
+    assert "side-by-side" not in markup
+    assert "cannot be shown" in markup
+
+
 def test_alternative_text_and_size_of_the_notebook_are_kept() -> None:
     metadata = {
         "image/png": {
