@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -57,9 +57,16 @@ _NAMED = {
     "yellow": "#ffff00",
 }
 _TRANSLUCENT = re.compile(r"#(?:[0-9a-fA-F]{4}|[0-9a-fA-F]{8})|rgba.*(?<!, 1)(?<!,1)(?<!1\.0)\)")
+_COLOURS = re.compile(r"#[0-9a-fA-F]{3,8}|rgba?\([^)]*\)|[a-zA-Z]{3,20}")
+_ALPHA = re.compile(r"(?:, ?[0-9.]+){2}, ?([0-9]*\.?[0-9]+)\)")
+_PAGES = (("#ffffff", "#1d2329"), ("#14181c", "#dce2e8"))
+"""The colours of a page and of its text in the style sheet: light, then dark."""
+_SHARES = range(100, 0, -10)
+_SHARE_OF_UNKNOWN = 30
+"""In per cent; on any colour so thin, both texts have the contrast that WCAG asks for."""
 _NO_BACKGROUND = ("transparent", "none", "inherit", "initial", "unset")
 _LONG_HEX = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})(?:[0-9a-fA-F]{2})?")
-_SHORT_HEX = re.compile("#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])")
+_SHORT_HEX = re.compile("#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])[0-9a-fA-F]?")
 _RGB = re.compile(r"rgba?\((\d+), ?(\d+), ?(\d+)")
 # Where each hue ends, in degrees, and the style sheet's own colour for it.
 _OWN = (
@@ -70,6 +77,8 @@ _OWN = (
     (330, "var(--keyword)"),
     (361, "var(--bad)"),
 )
+_LEAST_CONTRAST = 4.5
+"""To 1: https://www.w3.org/TR/WCAG21/#contrast-minimum"""
 _BLACK, _WHITE = "#000000", "#ffffff"
 
 
@@ -137,6 +146,8 @@ def look(declarations: str) -> Mapping[str, str]:
     background, text = _background(kept), kept.pop("color", None)
     if background:
         return {**kept, "color": _text_on(background, text)}
+    if _thin_backgrounds(kept):
+        return kept
     if text:
         own = _own_colour(text)
         if own:
@@ -162,16 +173,76 @@ def _background(kept: Mapping[str, str]) -> str | None:
     return found
 
 
+def _thin_backgrounds(kept: dict[str, str]) -> bool:
+    """Let more of the page through where its own text could not be read; False without any.
+
+    Bars lie behind numbers whose colour has to be that of the page: they end within a word.
+    """
+    found = False
+    for name in ("background-color", "background"):
+        value = kept.get(name, "none")
+        if value in _NO_BACKGROUND:
+            continue
+        found = True
+        direction, comma, stops = "", "", value
+        if "gradient" in value:
+            direction, comma, stops = value.partition(",")
+        kept[name] = f"{direction}{comma}{_COLOURS.sub(_thin, stops)}"
+    return found
+
+
+def _thin(found: re.Match[str]) -> str:
+    colour = found[0]
+    share = _readable_share(colour)
+    if share == 100:
+        return colour
+    return f"color-mix(in srgb, {colour} {share}%, transparent)"
+
+
+def _readable_share(colour: str) -> int:
+    """How much of a colour may lie over a page, in per cent, for its text to be read."""
+    parts = _parts(colour)
+    if colour in _NO_BACKGROUND:
+        return 100
+    if parts is None:
+        return _SHARE_OF_UNKNOWN
+    return next(filter(partial(_is_readable, parts, _opacity(colour)), _SHARES), _SHARES[-1])
+
+
+def _is_readable(colour: _Parts, opacity: float, share: int) -> bool:
+    """Whether the pages' own texts can be read on this share of a colour."""
+    for page, text in _PAGES:
+        behind = _mix(colour, _known_parts(page), opacity * share / 100)
+        if _contrast(behind, _known_parts(text)) < _LEAST_CONTRAST:
+            return False
+    return True
+
+
+def _mix(over: _Parts, page: _Parts, opacity: float) -> _Parts:
+    red, green, blue = map(lambda one, other: opacity * one + (1 - opacity) * other, over, page)
+    return red, green, blue
+
+
+def _opacity(colour: str) -> float:
+    if colour.startswith("#") and len(colour) in (5, 9):
+        digits = colour[1 + 3 * (len(colour) // 4) :]
+        return float(int(digits, 16) / (16 ** len(digits) - 1))
+    found = _ALPHA.search(colour)
+    if found is None:
+        return 1.0
+    return min(float(found[1]), 1.0)
+
+
 def _text_on(background: str, text: str | None) -> str:
     """Return the colour of the text if it can be read on the background, else black or white.
 
-    Readable means a contrast of at least 4.5 to 1, as WCAG asks.
+    Readable means a contrast as WCAG asks for it.
     """
     behind = _parts(background)
     if behind is None:
         return text or _BLACK
     asked = _parts(text or "")
-    if text and asked and _contrast(behind, asked) >= 4.5:
+    if text and asked and _contrast(behind, asked) >= _LEAST_CONTRAST:
         return text
     return max((_BLACK, _WHITE), key=lambda colour: _contrast(behind, _parts(colour) or behind))
 
@@ -218,6 +289,10 @@ def _parts(colour: str) -> _Parts | None:
     if found := _RGB.match(text):
         return _scale(found, base=10, most=255)
     return None
+
+
+def _known_parts(colour: str) -> _Parts:
+    return _parts(colour) or (0.0, 0.0, 0.0)
 
 
 def _scale(found: re.Match[str], *, base: int, most: int) -> _Parts:

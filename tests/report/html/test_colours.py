@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 
 from nbci.report.html.colours import colour_rules, look
@@ -16,8 +18,8 @@ def test_colours_of_a_styler_are_kept() -> None:
     rules = "\n".join(colour_rules(style.to_html()))
     assert "#u-T_a_row0_col0 { background-color: #fff7fb; color: #000000; }" in rules
     assert (
-        "#u-T_a_row1_col1 { background: linear-gradient(90deg, #d65f5f 100.0%, "
-        "transparent 100.0%); }"
+        "#u-T_a_row1_col1 { background: linear-gradient(90deg, "
+        "color-mix(in srgb, #d65f5f 70%, transparent) 100.0%, transparent 100.0%); }"
     ) in rules
 
 
@@ -35,6 +37,38 @@ def test_text_can_be_read_on_its_background(background: str, text: str) -> None:
 )
 def test_text_on_a_translucent_background_is_the_pages_own(background: str) -> None:
     assert look(f"background-color: {background}; color: #000") == {"background-color": background}
+
+
+@pytest.mark.parametrize(
+    ("stops", "kept"),
+    [
+        ("#ffffff 20%, transparent 20%", "color-mix(in srgb, #ffffff 30%, transparent) 20%"),
+        ("transparent 5%, #000 5% 9%", "color-mix(in srgb, #000 40%, transparent) 5% 9%"),
+        ("rgb(0, 0, 255) 9%", "color-mix(in srgb, rgb(0, 0, 255) 50%, transparent) 9%"),
+        ("tomato 9%", "color-mix(in srgb, tomato 30%, transparent) 9%"),
+        ("rgba(214, 95, 95, 0.2) 9%", "rgba(214, 95, 95, 0.2) 9%"),
+        ("rgba(9, 9, 9, ...) 9%", "rgba(9, 9, 9, ...) 40%"),
+    ],
+)
+def test_a_bar_lets_the_page_through_for_its_text_to_be_read(stops: str, kept: str) -> None:
+    shown = look(f"background: linear-gradient(90deg, {stops}); color: red")
+    assert shown.keys() == {"background"}
+    assert kept in shown["background"]
+
+
+def test_a_translucent_background_is_thinned_where_it_hides_the_text() -> None:
+    assert look("background-color: #ffffff80") == {
+        "background-color": "color-mix(in srgb, #ffffff80 60%, transparent)"
+    }
+
+
+def test_the_pages_colours_are_those_of_the_style_sheet() -> None:
+    sheet = files("nbci.report").joinpath("style.css").read_text()
+    light, dark = sheet.split("prefers-color-scheme: dark", 1)
+    assert "--text: #1d2329" in light
+    assert "--page: #fff;" in light
+    assert "--text: #dce2e8" in dark
+    assert "--page: #14181c" in dark
 
 
 def test_text_on_an_opaque_background_is_not() -> None:
