@@ -7,8 +7,11 @@ from urllib.parse import quote
 
 import pytest
 
+from nbci.records.run_record import ParameterValue, StepRecord
+from nbci.report.data.material import Material, ShownRun
 from nbci.report.render import render_report
 from nbci.report.write import write_report
+from tests.report import report_samples as samples
 from tests.report.hostile import render_corpus
 from tests.report.report_samples import charted
 from tests.report.test_render import RUNS
@@ -69,6 +72,39 @@ def test_the_main_pages_are_kept_as_pictures(report: Path, reader: Reader) -> No
             place = SCREENSHOTS / f"{report.name}-{width}-{'dark' if dark else 'light'}.png"
             reading.page.screenshot(path=place, full_page=True)
             assert place.stat().st_size > 10_000
+
+
+def wide() -> Material:
+    """Steps side by side, and a parameter whose name and source are long."""
+    names = [f"train-a-model-with-{kernel}" for kernel in ("rbf", "poly", "linear", "sigmoid")]
+    plan = samples.plan(
+        samples.planned("prepare"), *(samples.planned(name, after=("prepare",)) for name in names)
+    )
+    steps = [StepRecord(name=name, result="passed", seconds=1.0) for name in ("prepare", *names)]
+    value = ParameterValue(
+        name="learning_rate_schedule_of_the_optimizer",
+        value={"warmup": list(range(20)), "decay": "cosine"},
+        source="environment NBCI_PARAM_learning_rate_schedule_of_the_optimizer",
+    )
+    record = samples.run(*steps, params=(value,))
+    return Material(run=ShownRun(record=record, plan=plan, notebooks={}))
+
+
+def test_a_phone_shows_tables_whole_and_says_that_the_graph_scrolls(
+    tmp_path: Path, reader: Reader
+) -> None:
+    write_report(tmp_path, render_report(wide()))
+    page = reader.read_plain(tmp_path, width=390).page
+    cut: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll('.scroll')]
+            .filter(box => box.scrollWidth > box.clientWidth)
+            .map(box => box.getAttribute('aria-label'))"""
+    )
+    assert cut == ["Graph of the steps"]
+    hint = page.get_by_text("The graph scrolls sideways.")
+    assert hint.is_visible()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert not hint.is_visible()
 
 
 def test_a_fold_opens_and_links_lead_on_without_scripts(report: Path, reader: Reader) -> None:

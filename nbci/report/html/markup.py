@@ -132,24 +132,24 @@ def _stacked_table(caption: str, heads: list[str], rows: list[list[str]], class_
     Cells that the style sheet does not display as table cells would lose their roles otherwise.
     """
     head = _head_row(heads, row_role="row", cell_role="columnheader")
-    body = map(partial(_stacked_row, heads), rows)
+    # Only a phone shows them; screen readers know the head from the column.
+    labels = [element("span", head, class_="head", aria_hidden="true") for head in heads[1:]]
     return element(
         "table",
         element("caption", caption, class_="unseen"),
         element("thead", head, role="rowgroup"),
-        element("tbody", *body, role="rowgroup"),
+        element("tbody", *map(partial(_stacked_row, labels), rows), role="rowgroup"),
         class_=class_,
         role="table",
     )
 
 
-def _stacked_row(heads: list[str], row: list[str]) -> Markup:
-    cells = [element("th", row[0], scope="row", role="rowheader")]
-    for head, cell in zip(heads[1:], row[1:], strict=True):
-        # Only a phone shows it; screen readers know the head from the column.
-        label = element("span", head, class_="head", aria_hidden="true")
-        cells.append(element("td", label, element("span", cell), role="cell"))
-    return element("tr", *cells, role="row")
+def _stacked_row(labels: Sequence[str], row: Sequence[str]) -> Markup:
+    first, *cells = row
+    text = f'<tr role="row"><th scope="row" role="rowheader">{escape(first)}</th>'
+    for label, cell in zip(labels, cells, strict=True):
+        text += f'<td role="cell">{label}<span>{escape(cell)}</span></td>'
+    return Markup(f"{text}</tr>")
 
 
 def _row(row: Sequence[str]) -> Markup:

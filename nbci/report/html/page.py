@@ -126,7 +126,7 @@ def table_section(
     """A part of the page that is one table; None where it has no rows."""
     if not rows:
         return None
-    return section(title, table(caption, heads, rows), anchor=anchor)
+    return section(title, table(caption, heads, rows, is_stacked=True), anchor=anchor)
 
 
 def left_out_note(total: int, limit: int) -> Markup | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _UNFOLDED = 8
 # Figures stand in columns of this width in pixels; a wider one gets the whole width of the page.
 _COLUMN = 450
+_PHONE = 340
+"""Pixels that a graph has on a phone."""
 
 
 def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
@@ -35,7 +37,11 @@ def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
         role="region",
         aria_label="Graph of the steps",
     )
-    return section("Graph", box, anchor="graph")
+    hint = None
+    if graph.width > _PHONE:
+        # The style sheet shows it on phones only: they hide the bars of what scrolls.
+        hint = element("p", "The graph scrolls sideways.", class_="note scroll-hint")
+    return section("Graph", hint, box, anchor="graph")
 
 
 def charts_section(

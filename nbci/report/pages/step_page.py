@@ -212,7 +212,7 @@ def _attempts(step: ShownStep, addresses: Addresses) -> Markup | None:
         return None
     heads = ("Attempt", "Result", "Took", "Why", "Notebook")
     rows = [_attempt_row(step, attempt, addresses) for attempt in attempts]
-    shown = table("Attempts at this step", heads, rows)
+    shown = table("Attempts at this step", heads, rows, is_stacked=True)
     # The last attempt's traceback is part of the failure above.
     return section("Attempts", shown, *map(_traceback, attempts[:-1]), anchor="attempts")
 

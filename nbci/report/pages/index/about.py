@@ -148,5 +148,6 @@ def _sources(record: RunRecord) -> Markup | None:
         rows.append((element("code", path), element("code", digest)))
     if not rows:
         return None
-    shown = table("Notebooks and pipeline files as they were", ("File", "Digest"), rows)
+    caption = "Notebooks and pipeline files as they were"
+    shown = table(caption, ("File", "Digest"), rows, is_stacked=True)
     return fold(f"{counted(len(rows), 'file')} that the run was planned from", shown)

@@ -77,7 +77,7 @@ def _metrics(changes: Iterable[MetricChange]) -> Markup:
                 chance(change.p_value),
             )
         )
-    return table("Metrics over the same cases", heads, rows)
+    return table("Metrics over the same cases", heads, rows, is_stacked=True)
 
 
 def _with_interval(value: float, interval: str) -> Markup:
@@ -115,7 +115,7 @@ def _slice_table(changes: Iterable[SliceChange]) -> Markup:
                 chance(change.corrected),
             )
         )
-    return table("Slices", heads, rows)
+    return table("Slices", heads, rows, is_stacked=True)
 
 
 def _count(count: int | None) -> str:
@@ -128,7 +128,7 @@ def _examples(examples: Sequence[Example]) -> Iterator[Markup]:
     if not examples:
         return
     heads = ("Case", "Label", "Before", "Now", "Confidence", "Shown as")
-    shown = table("Broken cases", heads, map(_example_row, examples))
+    shown = table("Broken cases", heads, map(_example_row, examples), is_stacked=True)
     yield fold(f"{counted(len(examples), 'broken case')}, the surest mistakes first", shown)
 
 

@@ -236,7 +236,8 @@ def _outside_data(used: Sequence[EvidenceStep], written: Sequence[str]) -> Marku
     for path, ref in found.items():
         name, digest = element("code", short_line(path, _PATH_LENGTH)), element("code", ref.digest)
         rows.append((name, size(ref.bytes), str(ref.files), digest))
-    shown = table("Data from outside", ("Path", "Size", "Files", "MD5"), rows[:_DATA])
+    heads = ("Path", "Size", "Files", "MD5")
+    shown = table("Data from outside", heads, rows[:_DATA], is_stacked=True)
     return fragment(element("h3", "Data from outside"), shown, left_out_note(len(rows), _DATA))
 
 

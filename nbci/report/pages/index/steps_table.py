@@ -34,12 +34,14 @@ def steps_section(material: Material, steps: Sequence[ShownStep]) -> Markup:
     # Where all steps have the same kernel, the environment's part of the page names it.
     with_kernel = len(kernels_of(steps)) > 1
     row = partial(_row, with_kernel=with_kernel, addresses=material.addresses)
-    shown = table("Steps", _HEADS, map(row, steps), class_="steps")
-    if len(steps) > _UNFOLDED:
+    # The page of thousands of steps would double, were each cell to say what it is.
+    is_long = len(steps) > _UNFOLDED
+    shown = table("Steps", _HEADS, map(row, steps), class_="steps", is_stacked=not is_long)
+    if is_long:
         first = map(row, _worth_a_look(steps))
         shown = fragment(
             element("h3", "Failed, and slowest"),
-            table("Failed, and slowest", _HEADS, first, class_="steps"),
+            table("Failed, and slowest", _HEADS, first, class_="steps", is_stacked=True),
             fold(f"All {len(steps):,} steps", shown),
         )
     return section("Steps", shown, _note_on_pages(material.run.record, steps), anchor="steps")
