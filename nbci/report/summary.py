@@ -25,6 +25,7 @@ from nbci.report.data.wording import (
     metric_changes,
     outcome_sentence,
     run_again,
+    subject,
     warnings,
 )
 from nbci.report.markdown import bullets, code, details, fenced, image, link, prose, section, table
@@ -89,7 +90,7 @@ def summary(
     record = material.run.record
     failed = [step for step in steps if step.record.outcome == "failed"]
     blocks = [
-        *_heading(record, steps, links or {}),
+        *_heading(material, steps, links or {}),
         *map(_answer, answer_questions(material, steps)),
         *map(_failure, failed[:_FAILURES]),
         section("Gates", _gates(record)),
@@ -130,10 +131,11 @@ def _within_limit(blocks: Sequence[str]) -> bytes:
 
 # ---------------------------------------------------------------------------------- the verdict
 def _heading(
-    record: RunRecord, steps: Sequence[ShownStep], links: Mapping[str, str]
+    material: Material, steps: Sequence[ShownStep], links: Mapping[str, str]
 ) -> Iterator[str]:
+    record = material.run.record
     result = headline(record)
-    yield f"## {_SIGNS[result]} {prose(record.pipeline)}: {result}"
+    yield f"## {_SIGNS[result]} {prose(subject(material))}: {result}"
     yield prose(outcome_sentence(record, steps))
     yield " · ".join(link(words, address) for words, address in links.items())
     if record.failure:

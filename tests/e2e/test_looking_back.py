@@ -88,6 +88,7 @@ def test_the_difference_as_pages(runs: TwoRuns) -> None:
 
     assert (shown["before"], shown["after"]) == (runs.first, runs.second)
     assert f">{runs.first}</a>, as asked for" in text
+    assert f"<title>n: run {runs.second} compared with run {runs.first}</title>" in text
     assert "second" in text
     assert (folder / "steps/make.html").is_file()
     assert (folder / "style.css").is_file()

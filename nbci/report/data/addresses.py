@@ -31,8 +31,6 @@ class Addresses:
     """
 
     repository: Repository | None = None
-    build: str | None = None
-    change: str | None = None
     files: str | None = None
     runs: Mapping[str, str] = field(default_factory=dict)
     notebooks: Mapping[str, str] = field(default_factory=dict)
@@ -54,34 +52,29 @@ def find_addresses(
     A build keeps the report apart from the run's folder, so that nothing lies beside its pages.
     """
     record = material.run.record
-    # A record may come from a machine that is not trusted.
-    build = checked_page(record.build, http_too=True)
-    change = checked_page(record.change)
-    repository = _repository(project, record, change, environ)
+    repository = _repository(project, record, environ)
     if not build_url(environ):
         return Addresses(
             repository=repository,
-            build=build,
-            change=change,
             runs=dict(_runs_beside(material, folder, pages)),
             notebooks=dict(_notebooks_beside(record, folder, pages)),
         )
-    files = None
+    files, build = None, build_page(record)
     # Under Jenkins' policy a link to a notebook opens nothing: "Download is disallowed". From the
     # list of the build's files it can be had.
     if build and environ.get("BUILD_URL"):
         files = f"{build.rstrip('/')}/artifact/"
-    return Addresses(
-        repository=repository,
-        build=build,
-        change=change,
-        files=files,
-        runs=dict(_builds_of_runs(material)),
-    )
+    return Addresses(repository=repository, files=files, runs=dict(_builds_of_runs(material)))
+
+
+def build_page(record: RunRecord) -> str | None:
+    """The page of the build that a run was part of."""
+    # Most controllers of Jenkins inside a company have no TLS.
+    return checked_page(record.build, http_too=True)
 
 
 def _repository(
-    project: Project, record: RunRecord, change: str | None, environ: Mapping[str, str]
+    project: Project, record: RunRecord, environ: Mapping[str, str]
 ) -> Repository | None:
     if record.git is None or record.git.commit is None:
         return None
@@ -92,7 +85,7 @@ def _repository(
     except NbciError:
         # Git is not installed, and nothing but links is missing.
         return None
-    return repository_of(remote, change, environ)
+    return repository_of(remote, record.change, environ)
 
 
 def _runs_beside(material: Material, folder: RunFolder, pages: Path) -> Iterator[tuple[str, str]]:
@@ -121,7 +114,7 @@ def _builds_of_runs(material: Material) -> Iterator[tuple[str, str]]:
     if material.baseline is None:
         return
     record = material.baseline.run.record
-    build = checked_page(record.build, http_too=True)
+    build = build_page(record)
     if build:
         yield record.run, build
 

@@ -73,6 +73,7 @@ def gather(
         releases=_releases(project, run, problems),
         # Two searches may meet the same damaged file: the page says so once.
         problems=tuple(dict.fromkeys(problems)),
+        is_comparison=against is not None,
         url=environ.get(REPORT_URL),
     )
 

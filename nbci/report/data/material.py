@@ -89,7 +89,7 @@ class Material:
 
     `no_baseline` says why there is none to compare with, `problems` what else could not be had, and
     why. `behaviours` compare the predictions of both. A brief report leaves out what takes long to
-    draw.
+    draw. A comparison is of two runs that a user named, and its baseline one of them.
     """
 
     run: ShownRun
@@ -101,6 +101,7 @@ class Material:
     problems: tuple[str, ...] = ()
     reused_too: bool = True
     is_brief: bool = False
+    is_comparison: bool = False
     addresses: Addresses = NOWHERE
     url: str | None = None
     """Where CI is going to show the report, for links to it from elsewhere."""

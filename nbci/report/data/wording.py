@@ -33,6 +33,14 @@ def headline(record: RunRecord) -> str:
     return {"failed": "refused", "warned": "warned", "passed": record.result}[gates]
 
 
+def subject(material: Material) -> str:
+    """Return what the report is about: the pipeline, and in a comparison its two runs."""
+    record, baseline = material.run.record, material.baseline
+    if baseline is None or not material.is_comparison:
+        return record.pipeline
+    return f"{record.pipeline}: run {record.run} compared with run {baseline.run.record.run}"
+
+
 def outcome_sentence(record: RunRecord, steps: Sequence[ShownStep]) -> str:
     """The result in a sentence, such as "The run failed: 1 of 4 steps failed in 12.3 s"."""
     # Of a run that goes on, a step without result waits; its record would call it skipped.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.report.charts.figure import figure_files
-from nbci.report.data.wording import gates_sentence, headline, outcome_sentence
+from nbci.report.data.wording import gates_sentence, headline, outcome_sentence, subject
 from nbci.report.html.markup import Markup, element, fragment, item_list
-from nbci.report.html.page import page, time, verdict
+from nbci.report.html.page import facts, page, time, verdict
 from nbci.report.pages.answers import answer_questions
 from nbci.report.pages.changes import changes_section
 from nbci.report.pages.failure import failures_section
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.addresses import Addresses
-    from nbci.report.data.material import Material
+    from nbci.report.data.material import Baseline, Material
     from nbci.report.data.view import ShownStep
 
 # A brief report is one that the end of a run waits for; laying out larger graphs takes long.
@@ -73,7 +73,7 @@ def index_page(
     }
     shown = {title: part for title, part in parts.items() if part}
     content = page(
-        f"{record.pipeline}: {headline(record)}",
+        _title(material),
         root="",
         header=_header(material, steps),
         contents=_contents(shown),
@@ -89,16 +89,42 @@ def _graph(material: Material, steps: Sequence[ShownStep]) -> Markup | None:
     return graph_section(steps)
 
 
+def _title(material: Material) -> str:
+    # Of two runs, whose result would it be?
+    if material.is_comparison:
+        return subject(material)
+    return f"{subject(material)}: {headline(material.run.record)}"
+
+
 def _header(material: Material, steps: Sequence[ShownStep]) -> Markup:
     record = material.run.record
     sentence = outcome_sentence(record, steps)
     # That the gates let the run pass is what the badge says already.
     if record.verdict and record.verdict.result != "passed":
         sentence += gates_sentence(record.verdict)
+    if material.is_comparison and material.baseline is not None:
+        return _comparison_header(material, material.baseline, sentence)
     return fragment(
         element("h1", record.pipeline, " ", verdict(headline(record))),
         element("p", sentence, class_="outcome"),
         item_list(_facts(record, material.addresses), class_="facts-line"),
+    )
+
+
+def _comparison_header(material: Material, baseline: Baseline, sentence: str) -> Markup:
+    """Both runs as they ended, and of which of them the page is."""
+    runs = []
+    for word, record in (
+        ("This run", material.run.record),
+        ("Baseline", baseline.run.record),
+    ):
+        line = item_list(_facts(record, material.addresses), class_="facts-line")
+        runs.append((word, fragment(verdict(headline(record)), line)))
+    what = "This is a comparison of two runs: the page is of this run, beside the baseline. "
+    return fragment(
+        element("h1", subject(material)),
+        element("p", what, sentence, class_="outcome"),
+        element("div", facts(runs), class_="compared-runs"),
     )
 
 
@@ -113,7 +139,7 @@ def _facts(record: RunRecord, addresses: Addresses) -> Iterator[str]:
         if git.branch:
             branch = f" on {git.branch}"
         yield fragment("commit ", commit_link(git.commit, addresses, length=10), branch)
-    yield from filter(None, (change_link(addresses), build_link(addresses)))
+    yield from filter(None, (change_link(record), build_link(record)))
     person = record.by or record.user
     if person:
         yield f"by {person}"

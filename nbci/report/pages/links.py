@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.report.data.addresses import build_page
 from nbci.report.html.markup import Markup, element, escape, fragment
-from nbci.web_pages import build_words, change_words
+from nbci.web_pages import build_words, change_words, checked_page
 
 if TYPE_CHECKING:
+    from nbci.records.run_record import RunRecord
     from nbci.report.data.addresses import Addresses
 
 
@@ -42,18 +44,21 @@ def commit_link(commit: str, addresses: Addresses, *, length: int | None = None)
     return link(element("code", commit[:length]), page)
 
 
-def change_link(addresses: Addresses) -> Markup | None:
+def change_link(record: RunRecord) -> Markup | None:
     """The pull request that the run was for."""
-    if addresses.change is None:
+    # A record may come from a machine that is not trusted.
+    page = checked_page(record.change)
+    if page is None:
         return None
-    return link(change_words(addresses.change), addresses.change)
+    return link(change_words(page), page)
 
 
-def build_link(addresses: Addresses) -> Markup | None:
+def build_link(record: RunRecord) -> Markup | None:
     """The build that the run was part of."""
-    if addresses.build is None:
+    page = build_page(record)
+    if page is None:
         return None
-    return link(build_words(addresses.build), addresses.build)
+    return link(build_words(page), page)
 
 
 def notebook_link(path: str, addresses: Addresses, *, root: str) -> Markup:

@@ -9,6 +9,7 @@ from nbci.formatting.durations import duration
 from nbci.formatting.numbers import number
 from nbci.formatting.sizes import size
 from nbci.formatting.text import as_json, last_part, short_line
+from nbci.report.data.wording import subject
 from nbci.report.html.ansi import ansi_to_html
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list, optional, table
 from nbci.report.html.page import facts, page, section, table_section, time, verdict
@@ -78,9 +79,9 @@ def step_page(
         _files(step),
     )
     content = page(
-        f"{step.record.name}: {step.word} ({record.pipeline})",
+        f"{step.record.name}: {step.word} ({subject(material)})",
         root=ROOT,
-        header=_header(record, step, *neighbours),
+        header=_header(subject(material), step, *neighbours),
         main=main,
         footer=f"Run {record.run}, nbci {record.nbci}",
         # Its rules are known only now that the cells are rendered.
@@ -91,9 +92,9 @@ def step_page(
 
 
 def _header(
-    record: RunRecord, step: ShownStep, before: ShownStep | None, after: ShownStep | None
+    whole: str, step: ShownStep, before: ShownStep | None, after: ShownStep | None
 ) -> Markup:
-    links = [element("a", record.pipeline, href="../index.html", rel="up")]
+    links = [element("a", whole, href="../index.html", rel="up")]
     if before is not None:
         words, address = f"before: {before.record.name}", f"{before.stem}.html"
         links.append(element("a", words, href=address, rel="prev"))

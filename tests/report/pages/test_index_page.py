@@ -48,6 +48,21 @@ def test_parts_stand_in_the_order_of_questions() -> None:
     assert sorted(order, key=text.index) == order
 
 
+def test_a_comparison_says_that_it_is_one_and_of_what() -> None:
+    files = render_report(with_fields(samples.compared(), is_comparison=True))
+    both = f"digits: run {samples.NOW.run} compared with run {samples.BEFORE.run}"
+    text = pages(files)["index.html"].text
+    assert text.startswith(f"\n{both}Skip to the content{both}This is a comparison of two runs:")
+    header = text.partition("In short")[0]
+    assert header.index("This run✗ refused") < header.index("Baseline✓ passed")
+    assert f"passed ({both})" in pages(files)["steps/models__train.html"].text
+    assert both.encode() in files["summary.md"].replace(b"\\", b"")
+
+
+def test_the_report_of_a_run_calls_nothing_a_comparison() -> None:
+    assert "comparison" not in index(samples.compared()).text
+
+
 def test_the_contents_lead_to_each_part() -> None:
     page = index(samples.compared())
     assert {

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec.structs import replace as with_fields
+
 from nbci.report.data.addresses import Addresses
 from nbci.report.pages.links import notebook_link, run_link, with_run_linked
 from nbci.report.render import render_report
@@ -12,8 +14,6 @@ from tests.report.report_pages import Page
 RUN = samples.BEFORE.run
 ADDRESSES = Addresses(
     repository=Repository("https://github.com/o/r", "github"),
-    build="https://ci.example.org/job/digits/12/",
-    change="https://github.com/o/r/pull/5",
     runs={RUN: f"../../{RUN}/report/index.html"},
     notebooks={
         "steps/models/train/notebook.ipynb": "../steps/models/train/notebook.ipynb",
@@ -22,7 +22,14 @@ ADDRESSES = Addresses(
 
 
 def page(path: str) -> Page:
-    files = render_report(replace(samples.compared(), addresses=ADDRESSES))
+    material = samples.compared()
+    record = with_fields(
+        material.run.record,
+        build="https://ci.example.org/job/digits/12/",
+        change="https://github.com/o/r/pull/5",
+    )
+    run = replace(material.run, record=record)
+    files = render_report(replace(material, run=run, addresses=ADDRESSES))
     return Page(files[path].decode())
 
 
