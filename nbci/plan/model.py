@@ -106,6 +106,8 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     cache: bool | None = None
     report: bool = True
     parts: tuple[Part, ...] = ()
+    # the values of its combination, by the axes of its matrix
+    matrix: Mapping[str, Any] | None = None
 
     @property
     def writes(self) -> tuple[str, ...]:

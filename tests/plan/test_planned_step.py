@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _WORKED_OUT = {"after", "cells", "cwd", "env", "params"}
 """Fields of both that the plan has with values of its own."""
 
-_LEFT_BEHIND = {"annotations", "composition", "folder", "labels", "matrix", "when"}
+_LEFT_BEHIND = {"annotations", "composition", "folder", "labels", "when"}
 """Fields of a pipeline's step that planning turns into others, or that no run needs."""
 
 

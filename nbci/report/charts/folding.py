@@ -47,6 +47,26 @@ def folded_steps(
     return {_title(title, members, most): tuple(members) for title, members in most.items()}
 
 
+def folded_matrices(
+    after: Mapping[str, Sequence[str]], matrices: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]] | None:
+    """Return the steps of each matrix as a group, by title, and each other step as one of its own.
+
+    None where there is no matrix, and where its groups would wait for each other in a circle.
+    """
+    title_of: dict[str, str] = {}
+    for title, members in matrices.items():
+        title_of |= dict.fromkeys(members, title)
+    if not title_of:
+        return None
+    groups: dict[str, list[str]] = {}
+    for name in after:
+        groups.setdefault(title_of.get(name, name), []).append(name)
+    if find_cycle(group_edges(after, groups)) is not None:
+        return None
+    return {title: tuple(members) for title, members in groups.items()}
+
+
 def group_edges(
     after: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[str, ...]]:

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
-from nbci.report.charts.folding import folded_steps, group_edges, stages, without_detours
+from nbci.report.charts.folding import (
+    folded_matrices,
+    folded_steps,
+    group_edges,
+    stages,
+    without_detours,
+)
 from nbci.report.charts.layout import lay_out
 from nbci.report.charts.svg import cut_middle, pixels, text_width, widest
+from nbci.report.data.matrices import matrices_of
 from nbci.report.data.view import steps_by_name
 from nbci.report.html.markup import Markup, element, fragment
 from nbci.report.html.page import SIGNS
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from nbci.report.charts.layout import Layout, Point
+    from nbci.report.data.matrices import MatrixSteps
     from nbci.report.data.view import ShownStep
 
 _NAME_SIZE, _STATE_SIZE = 13, 12
@@ -83,7 +91,8 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
         if step.planned is not None and step.planned.node:
             nodes[name] = step.planned.node
 
-    groups = folded_steps(after, nodes)
+    matrices = {matrix.title: matrix for matrix in matrices_of(steps)}
+    groups = folded_steps(after, nodes) or folded_matrices(after, _names(matrices.values()))
     boxes = []
     if groups is None:
         shown = without_detours(after)
@@ -93,7 +102,10 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
         shown = without_detours(group_edges(after, groups))
         for title, names in groups.items():
             members = list(map(by_name.__getitem__, names))
-            boxes.append(_box_of_group(title, members, shown[title]))
+            boxes.append(_box_of_group(title, members, shown[title], matrices.get(title)))
+    # The combinations of a single matrix have their table.
+    if len(boxes) < 2:
+        return None
 
     # All boxes have one size, because lay_out takes one.
     width = max(map(_width, boxes))
@@ -105,6 +117,13 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
         box_height=height,
         alt=_description(steps, after, groups),
     )
+
+
+def _names(matrices: Iterable[MatrixSteps]) -> dict[str, list[str]]:
+    names = {}
+    for matrix in matrices:
+        names[matrix.title] = [step.record.name for step in matrix.steps]
+    return names
 
 
 def graph_inline(graph: Graph) -> Markup:
@@ -155,8 +174,10 @@ def _box_of_step(step: ShownStep, earlier: Sequence[str]) -> _Box:
     )
 
 
-def _box_of_group(title: str, members: Sequence[ShownStep], earlier: Sequence[str]) -> _Box:
-    """A group; it leads to the page of its first step that is worst off."""
+def _box_of_group(
+    title: str, members: Sequence[ShownStep], earlier: Sequence[str], matrix: MatrixSteps | None
+) -> _Box:
+    """A group; it leads to the table of its matrix, else to its first step that is worst off."""
     if len(members) == 1 and members[0].record.name == title:
         return _box_of_step(members[0], earlier)
 
@@ -177,12 +198,15 @@ def _box_of_group(title: str, members: Sequence[ShownStep], earlier: Sequence[st
     state = worst
     if worst == "waiting":
         state = _STATE_OF_WAITING
+    link = _page_of_first(worst, members)
+    if matrix is not None and len(members) == len(matrix.steps):
+        link = f"#{matrix.anchor}"
     return _Box(
         name=title,
         state=state,
         lines=(how_many, f"{SIGNS.get(worst, '')} {states}"),
         label=label,
-        link=_page_of_first(worst, members),
+        link=link,
         is_group=True,
     )
 

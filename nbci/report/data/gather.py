@@ -58,17 +58,13 @@ def gather(
 
     no_baseline = None
     baseline = _baseline(project, run, store, choice.found, problems)
-    behaviours: tuple[StepBehaviour, ...] = ()
     if baseline is None:
         no_baseline = f"no earlier run of {record.pipeline} that passed is here"
-    elif choice.found is not None:
-        now = Compared(record=record, plan=plan)
-        behaviours = compare_behaviours(choice.found.run, now, store.place_of)
     return Material(
         run=run,
         baseline=baseline,
         no_baseline=no_baseline,
-        behaviours=behaviours,
+        behaviours=_behaviours(run, store, choice.found),
         history=_history(project, record, problems),
         releases=_releases(project, run, problems),
         # Two searches may meet the same damaged file: the page says so once.
@@ -76,6 +72,15 @@ def gather(
         is_comparison=against is not None,
         url=environ.get(REPORT_URL),
     )
+
+
+def _behaviours(
+    run: ShownRun, store: ResultStore, found: Comparable | None
+) -> tuple[StepBehaviour, ...]:
+    if found is None:
+        return ()
+    now = Compared(record=run.record, plan=run.plan)
+    return compare_behaviours(found.run, now, store.place_of)
 
 
 def _lost_notebooks(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:

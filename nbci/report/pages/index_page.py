@@ -46,6 +46,24 @@ def index_page(
 
     `charts` are those that steps recorded.
     """
+    record = material.run.record
+    parts, pictures = _parts(material, steps, charts)
+    shown = {title: part for title, part in parts.items() if part}
+    content = page(
+        _title(material),
+        root="",
+        header=_header(material, steps),
+        contents=_contents(shown),
+        main=fragment(*shown.values()),
+        footer=f"Run {record.run}, nbci {record.nbci}",
+    )
+    return {"index.html": content, **pictures, **figure_files(charts)}
+
+
+def _parts(
+    material: Material, steps: Sequence[ShownStep], charts: Sequence[Figure]
+) -> tuple[dict[str, Markup | None], dict[str, bytes]]:
+    """The parts of the page by their titles, and the files of the pictures in them."""
     record, plan = material.run.record, material.run.plan
     metrics, histories = metrics_section(material, steps)
     figures, pictures = gallery_section(material, steps)
@@ -71,16 +89,7 @@ def index_page(
         "Run this again": again_section(record),
         "About this run": about_section(material),
     }
-    shown = {title: part for title, part in parts.items() if part}
-    content = page(
-        _title(material),
-        root="",
-        header=_header(material, steps),
-        contents=_contents(shown),
-        main=fragment(*shown.values()),
-        footer=f"Run {record.run}, nbci {record.nbci}",
-    )
-    return {"index.html": content, **histories, **pictures, **figure_files(charts)}
+    return parts, {**histories, **pictures}
 
 
 def _graph(material: Material, steps: Sequence[ShownStep]) -> Markup | None:

@@ -59,9 +59,7 @@ def step_page(
     The charts' files are the index's.
     """
     record, addresses = material.run.record, material.addresses
-    comparisons: Sequence[CellComparison] = ()
-    if was is not None and was.step is not None:
-        comparisons = compare_cells(was.step, step)
+    comparisons = _compare(was, step)
     cells = CellsOfStep(step, addresses)
     shown_cells = list(cells.render(comparisons))
 
@@ -89,6 +87,12 @@ def step_page(
     )
     path = f"steps/{step.stem}.html"
     return {path: without_dead_links(content.decode(), cells.ids).encode(), **cells.album.files}
+
+
+def _compare(was: ComparedStep | None, step: ShownStep) -> Sequence[CellComparison]:
+    if was is None or was.step is None:
+        return ()
+    return compare_cells(was.step, step)
 
 
 def _header(

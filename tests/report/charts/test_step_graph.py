@@ -83,6 +83,36 @@ def test_it_is_an_image_of_the_page_that_has_no_style_of_its_own() -> None:
     ElementTree.fromstring(inline)
 
 
+def matrix_run(*, after_all: bool = True) -> Graph:
+    names = ["train/a", "train/b", "train/c"]
+    plans = [planned("load")]
+    for name in names:
+        plans.append(planned(name, after=("load",), node="train", matrix={"model": name[-1]}))
+    if after_all:
+        plans.append(planned("evaluate", after=tuple(names)))
+    records = [StepRecord(name=step.name, result="passed", seconds=1.0) for step in plans]
+    return drawn(run(*records), plan(*plans))
+
+
+def test_a_matrix_is_one_box_that_leads_to_its_table() -> None:
+    graph = matrix_run()
+    assert [box.name for box in graph.boxes] == ["load", "train", "evaluate"]
+    inline = graph_inline(graph)
+    assert 'href="#matrix-train"' in inline
+    assert "train, 3 steps in 3.0 s: 3 passed, after load" in inline
+
+
+def test_a_matrix_whose_combinations_wait_for_each_other_in_between_is_not_folded() -> None:
+    steps = (
+        planned("t/a", node="t", matrix={"m": "a"}),
+        planned("between", after=("t/a",)),
+        planned("t/b", after=("between",), node="t", matrix={"m": "b"}),
+    )
+    records = [StepRecord(name=step.name, result="passed") for step in steps]
+    graph = drawn(run(*records), plan(*steps))
+    assert [box.name for box in graph.boxes] == ["t/a", "between", "t/b"]
+
+
 def test_one_step_is_no_graph() -> None:
     assert (
         graph_of(

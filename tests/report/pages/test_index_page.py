@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nbci.formatting.numbers import MINUS
-from nbci.records.run_record import Failure, StepRecord
+from nbci.records.run_record import Failure, Metric, StepRecord, StepResult
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.material import Material, PastRun, Release, ShownRun
 from nbci.report.render import render_report
@@ -61,6 +61,38 @@ def test_a_comparison_says_that_it_is_one_and_of_what() -> None:
 
 def test_the_report_of_a_run_calls_nothing_a_comparison() -> None:
     assert "comparison" not in index(samples.compared()).text
+
+
+def swept(combinations: int, *, failing: int = -1) -> Page:
+    """A run of a matrix, of which one combination fails."""
+    plans, records = [samples.planned("load")], [StepRecord(name="load", result="passed")]
+    for at in range(combinations):
+        step = samples.planned(f"train/{at}", after=("load",), node="train", matrix={"depth": at})
+        plans.append(step)
+        metric = Metric(name="accuracy", value=at / 1000, source="cell")
+        result: StepResult = "failed" if at == failing else "passed"
+        records.append(StepRecord(name=step.name, result=result, seconds=2.0, metrics=(metric,)))
+    run = ShownRun(record=samples.run(*records), plan=samples.plan(*plans), notebooks={})
+    return index(Material(run=run))
+
+
+def test_a_matrix_is_one_row_with_a_table_of_its_axes() -> None:
+    page = swept(3, failing=1)
+    rows = between(page, "StepResultTook", "train: 3 combinations of depth")
+    times = "\N{MULTIPLICATION SIGN}"
+    assert rows.startswith("loadResult✓ passedTooktrain3 combinations of depth")
+    assert rows.endswith(f"Result✗ failed {times} 1✓ passed {times} 2Took6.0 s")
+    table = page.text.partition("Combinations of train")[2]
+    assert table.startswith("StepdepthResultTookaccuracytrain/0depth0Result✓ passed")
+    assert "#matrix-train" in page.links
+    assert "matrix-train" in page.ids
+
+
+def test_of_very_many_combinations_the_failed_ones_are_shown() -> None:
+    page = swept(600, failing=599)
+    table = page.text.partition("Combinations of train")[2]
+    assert table.startswith("StepdepthResultTookaccuracytrain/599")
+    assert "600 combinations of depth, the first 500" in page.text
 
 
 def test_the_contents_lead_to_each_part() -> None:

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
 from nbci.formatting.sizes import size
+from nbci.report.data.matrices import matrices_of
 from nbci.report.data.view import kernels_of, steps_with_result
 from nbci.report.data.wording import warnings
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
 from nbci.report.html.page import section, step_link, verdict
+from nbci.report.pages.index.matrix_table import matrix_row, matrix_table
 from nbci.report.pages.links import run_link
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord
     from nbci.report.data.addresses import Addresses
     from nbci.report.data.material import Material
+    from nbci.report.data.matrices import MatrixSteps
     from nbci.report.data.view import ShownStep
 
 # A sweep or a node of many combinations has hundreds of steps, most of them uninteresting.
@@ -30,13 +33,18 @@ _HEADS = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
 
 
 def steps_section(material: Material, steps: Sequence[ShownStep]) -> Markup:
-    """Each step with its state, time and why; of very many, first those that are worth a look."""
+    """Each step with its state, time and why; of very many, first those that are worth a look.
+
+    The combinations of a matrix are one row, and have a table of their own.
+    """
+    matrices = matrices_of(steps)
     # Where all steps have the same kernel, the environment's part of the page names it.
     with_kernel = len(kernels_of(steps)) > 1
     row = partial(_row, with_kernel=with_kernel, addresses=material.addresses)
+    rows = list(_rows(steps, matrices, row))
     # The page of thousands of steps would double, were each cell to say what it is.
-    is_long = len(steps) > _UNFOLDED
-    shown = table("Steps", _HEADS, map(row, steps), class_="steps", is_stacked=not is_long)
+    is_long = len(rows) > _UNFOLDED
+    shown = table("Steps", _HEADS, rows, class_="steps", is_stacked=not is_long)
     if is_long:
         first = map(row, _worth_a_look(steps))
         shown = fragment(
@@ -44,7 +52,26 @@ def steps_section(material: Material, steps: Sequence[ShownStep]) -> Markup:
             table("Failed, and slowest", _HEADS, first, class_="steps", is_stacked=True),
             fold(f"All {len(steps):,} steps", shown),
         )
-    return section("Steps", shown, _note_on_pages(material.run.record, steps), anchor="steps")
+    tables = map(matrix_table, matrices)
+    note = _note_on_pages(material.run.record, steps)
+    return section("Steps", shown, *tables, note, anchor="steps")
+
+
+def _rows(
+    steps: Iterable[ShownStep],
+    matrices: Iterable[MatrixSteps],
+    row: Callable[[ShownStep], tuple[str, ...]],
+) -> Iterator[tuple[str, ...]]:
+    """A row for each step, and one for all combinations of a matrix in the place of their first."""
+    folded: dict[str, MatrixSteps] = {}
+    for matrix in matrices:
+        folded.update(dict.fromkeys((step.record.name for step in matrix.steps), matrix))
+    for step in steps:
+        its_matrix = folded.get(step.record.name)
+        if its_matrix is None:
+            yield row(step)
+        elif its_matrix.steps[0] is step:
+            yield matrix_row(its_matrix)
 
 
 def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
