@@ -75,6 +75,7 @@ WHOLE: dict[str, Any] = {
             "deps": ["a"],
             "outs": ["b"],
             "predictions": "b",
+            "check": "outputs",
             "metrics": ["m.json"],
             "cwd": "project",
         },

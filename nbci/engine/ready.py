@@ -15,6 +15,7 @@ from nbci.engine.prepare import check_kernels, find_secrets, mask_of, refuse_wri
 from nbci.engine.steps.aliases import Ended
 from nbci.engine.steps.environment import StepEnvironments, check_environments
 from nbci.engine.steps.gpu import GpuPool
+from nbci.engine.steps.output_check import check_stored_outputs
 from nbci.engine.write_places import check_places
 from nbci.store.cache import user_cache
 from nbci.store.environments import Environments
@@ -126,6 +127,7 @@ def make_ready(
     check_kernels(steps)
     check_environments(project.root, steps)
     check_reader(steps)
+    check_stored_outputs(steps, notebooks)
     check_places(project.root, steps, cache.object_folders)
 
     # Every secret of the plan is looked up, whichever step runs here: what one step may read is

@@ -13,6 +13,7 @@ from nbclient.exceptions import CellExecutionComplete
 
 from nbci.kernels.kernel_manager import quiet
 from nbci.kernels.widgets import OUTPUT_WIDGETS, widgets_metadata
+from nbci.notebook.nbval_marks import may_fail
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -89,7 +90,7 @@ class StepClient(NotebookClient):
         ask = getattr(self.kc.iopub_channel, "ask", None)
         if ask is not None:
             ask()
-        asked = self.kc.execute(node.source, stop_on_error="raises-exception" not in tags)
+        asked = self.kc.execute(node.source, stop_on_error=not may_fail(tags))
         cell = RanCell(node=node, index=index, number=number, outputs=outputs)
         self._latest = self._cells[asked] = cell
 
@@ -104,7 +105,7 @@ class StepClient(NotebookClient):
 
     def allows_errors(self, index: int) -> bool:
         """Whether the cell at `index` may raise."""
-        return "raises-exception" in self.nb.cells[index].metadata.get("tags", [])
+        return may_fail(self.nb.cells[index].metadata.get("tags", []))
 
     async def hear_all(self, asked: str) -> bool:
         """Wait for all messages about the request `asked`; whether the last, `idle`, came.

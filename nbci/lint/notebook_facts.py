@@ -26,6 +26,7 @@ from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
 from nbci.graph import Cycle, by_name, edges_of, followers_of, reachable, topological
+from nbci.notebook.nbval_marks import may_fail
 from nbci.notebook.tags import read_tags
 from nbci.pipeline.compose import notebook_parameters, notebook_pipeline
 from nbci.pipeline.tagged import understand
@@ -266,7 +267,7 @@ def _with_parsed_cells(facts: NotebookFacts) -> NotebookFacts:
         try:
             cells[cell.number] = parse_cell(
                 cell.source,
-                may_fail="raises-exception" in cell.tags,
+                may_fail=may_fail(cell.tags),
                 where=facts.notebook.where(cell),
                 stars=stars,
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from nbci.errors import Location, UsageError
 from nbci.formatting.durations import parse_duration
+from nbci.notebook.nbval_marks import TAGS as NBVAL_TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +41,8 @@ class CellTags:
     """What the tags of one cell say. `role` None: the cell belongs to the block before it.
 
     `pipeline` is the pipeline's name, or that of the notebook that a reference stands for.
-    `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report);
+    `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report,
+    check);
     `written` says for each the tag that set it.
     """
 
@@ -148,6 +150,11 @@ class _Reading:
                 "write `timeout:90s`, `timeout:30m` or `timeout:2h`",
             )
 
+    def check(self, value: str) -> None:
+        if value != "outputs":
+            self.wrong(f"`check:{value}` names nothing to check", "write `check:outputs`")
+        self.settings["check"] = value
+
     def retries(self, value: str) -> None:
         if not re.fullmatch(r"[0-9]{1,4}", value):
             self.wrong(f"`retries:{value}` is no number", "write `retries:2`")
@@ -211,6 +218,7 @@ _PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
     "agent": _Reading.agent,
     "timeout": _Reading.timeout,
     "retries": _Reading.retries,
+    "check": _Reading.check,
     "in": lambda reading, value: reading.path(reading.ins, "in", value),
     "out": lambda reading, value: reading.path(reading.outs, "out", value),
     "predictions": lambda reading, value: reading.path(reading.predictions, "predictions", value),
@@ -221,7 +229,12 @@ _PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
 # them.
 DEFAULTS = ("annotation", "label", "limit", "secret", "image", "cache", "report")
 
-_SPELLINGS = (*_SPECIAL, *(f"{prefix}:" for prefix in _PREFIXES), "gpu", "raises-exception")
+_SPELLINGS = (
+    *_SPECIAL,
+    *(f"{prefix}:" for prefix in _PREFIXES),
+    *("gpu", "raises-exception"),
+    *NBVAL_TAGS,
+)
 
 
 def read_tags(notebook: Notebook, cell: Cell) -> CellTags:

@@ -68,6 +68,8 @@ class Step(Struct, frozen=True, kw_only=True):
     folder: str | None = None
     # None: not declared, which is True unless the step used the network
     cache: bool | None = None
+    # what is compared with the notebook as it is committed
+    check: Literal["outputs"] | None = None
     report: bool = True
     annotations: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None

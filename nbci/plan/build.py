@@ -20,6 +20,7 @@ from nbci.plan.model import Plan
 from nbci.plan.planned_step import StepPlanner
 from nbci.plan.select import with_skips
 from nbci.plan.step_edges import execution_order, step_edges
+from nbci.plan.stored_outputs import with_stored_outputs
 from nbci.records.run_record import ParameterValue, Part
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def build_plan(
     steps = _planned_steps(resolved, groups, StepPlanner(resolved, bound, kernel))
     for step in steps.values():
         _check_names(step, sources)
-    steps = _with_repetitions(steps, groups)
+    steps = with_stored_outputs(_with_repetitions(steps, groups), resolved.notebooks)
     steps = by_name(with_skips(steps, _unwanted_steps(resolved, bound)))
     return _assemble(resolved, bound, sources, groups, steps)
 

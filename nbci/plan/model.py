@@ -104,6 +104,8 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     cwd: str = "."
     # None: not declared, so it depends on what the step is seen to do, such as to use the network
     cache: bool | None = None
+    # what the run must show again as the notebook has it
+    check: Literal["outputs"] | None = None
     report: bool = True
     parts: tuple[Part, ...] = ()
     # the values of its combination, by the axes of its matrix

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 CODEC = "2"
 """The version of the form in which values are saved; a new one makes every step run again."""
 
-_BY_POSITION = ("parameters", "import", "definition", "statement", "cell", "metrics", "probe")
+_BY_POSITION = (
+    *("parameters", "import", "definition", "statement"),
+    *("cell", "metrics", "probe", "outputs"),
+)
 """Kinds of parts that are known by their content and order; the labels of the others name them."""
 
 _LONGEST_SHOWN = 120
@@ -37,6 +40,7 @@ _WORDS_OF_KIND = {
     "import": "import of",
     "gives": "what later steps need of it",
     "along": "handing on",
+    "outputs": "committed outputs of",
 }
 
 

@@ -19,6 +19,7 @@ from nbci.dataflow.shape import shape_of
 from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
 from nbci.graph import Cycle, by_name, edges_within, topological
+from nbci.notebook.nbval_marks import may_fail
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.definitions import definitions
 from nbci.plan.metrics_cells import MetricsPart, assign
@@ -310,9 +311,12 @@ class PythonNotebook:
     def _parse(self, number: int) -> ParsedCell:
         notebook = self._tagged.notebook
         cell = notebook.cell(number)
-        may_fail = "raises-exception" in cell.tags
-        where = notebook.where(cell)
-        return parse_cell(cell.source, may_fail=may_fail, where=where, stars=self._tagged.stars)
+        return parse_cell(
+            cell.source,
+            may_fail=may_fail(cell.tags),
+            where=notebook.where(cell),
+            stars=self._tagged.stars,
+        )
 
     def _edges(self, *, by_dataflow: bool) -> Edges:
         declared: Edges = {}

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from nbci.handoff.values import ValueRef
 from nbci.records.git_state import GitState
+from nbci.records.output_check import OutputCheck
 from nbci.records.verdict import Verdict
 
 FORMAT = 1
@@ -27,6 +28,7 @@ FailureKind = Literal[
     "unsaveable",  # a value that a later step needs cannot be saved
     "join",  # two branches changed one value
     "missing",  # a declared output or metric did not appear
+    "outputs",  # cells show other outputs than their notebook is committed with
     "interrupted",  # Ctrl-C, SIGTERM, the engine itself was killed
     "infrastructure",  # disk, store
     "integrity",  # something stored is not what it says it is, and cannot be made again
@@ -49,8 +51,8 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why a step failed: which cell, what was raised, and what to do.
 
     `cell` is the cell's number in the source notebook and `line` the line in it, both from 1;
-    `traceback` is plain text without ANSI codes; `log` is the end of what the kernel's process
-    wrote outside any cell.
+    `traceback` is plain text without ANSI codes, for `outputs` what differs; `log` is the end of
+    what the kernel's process wrote outside any cell.
     """
 
     kind: FailureKind
@@ -177,6 +179,8 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     scraps: tuple[Scrap, ...] = ()
     distributions: Mapping[str, str] | None = None
     usage: Usage | None = None
+    # None where the step does not ask for the comparison
+    outputs: OutputCheck | None = None
     warnings: tuple[str, ...] = ()
 
     @property

@@ -17,6 +17,7 @@ from nbci.engine.observed.meanwhile import changed_meanwhile, note_changes
 from nbci.engine.steps.environment import InstallerFailed, LockRefused, environment_variables
 from nbci.engine.steps.kernel_job import kernel_job
 from nbci.engine.steps.outcome import add_files, add_outcome, own_doing
+from nbci.engine.steps.output_check import check_outputs
 from nbci.errors import InfrastructureError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.kernels.execute import run_job
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
 
 _SIGTERM_SECONDS = 1.0
-# Tried again, the first is not wanted, and the others would end as they did.
-_FINAL = ("interrupted", "join", "environment")
+# Tried again, the first is not wanted, and the others would end as they did, or, of outputs, show
+# them only now and then.
+_FINAL = ("interrupted", "join", "environment", "outputs")
 _INFRASTRUCTURE_RETRIES = 2
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 30.0
@@ -117,6 +119,9 @@ async def _attempt(
         record = _note_changes(context, step, record, tried)
     if tried.failure is None:
         record, tried.failure = add_files(context, step, record)
+    # Last: what the step left behind is recorded also where its outputs differ.
+    if tried.failure is None and tried.outcome is not None:
+        record = await _check_outputs(context, step, record, tried)
     return _with_attempt(context, step, record, tried)
 
 
@@ -149,6 +154,18 @@ async def _run_in_kernel(
     finally:
         if lease is not None:
             lease.release()
+
+
+async def _check_outputs(
+    context: RunContext, step: PlannedStep, record: StepRecord, tried: _Try
+) -> StepRecord:
+    """The record with what the comparison of its outputs found; `tried` gets the failure."""
+    assert tried.outcome is not None
+    try:
+        record, tried.failure = await check_outputs(context, step, record, tried.outcome)
+    except (InfrastructureError, OSError) as error:
+        tried.failure = _infrastructure_failure(error)
+    return record
 
 
 async def _lease_gpu(context: RunContext, step: PlannedStep) -> Lease | None:

@@ -11,6 +11,7 @@ from nbci.report.data.view import steps_with_result
 from nbci.report.html.highlight import source_code
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list
 from nbci.report.html.page import facts, section, step_link
+from nbci.report.html.text_diff import diff_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,7 +114,7 @@ def explain_failure(step: ShownStep, *, root: str, on_page: bool = False) -> Mar
     if not on_page and not failure.traceback:
         details.append(_source(step))
     if not is_shown_below:
-        details.append(_traceback(failure.traceback))
+        details.append(_traceback(failure))
         details.append(_quote("Last output of the cell", last_output(step)))
     if failure.log:
         log = element("pre", last_part(failure.log, _LOG_BYTES))
@@ -215,9 +216,14 @@ def _source(step: ShownStep) -> Markup | None:
     return fragment(element("h3", title), source_code("\n".join(shown), step.language))
 
 
-def _traceback(text: str | None) -> Markup | None:
+def _traceback(failure: Failure) -> Markup | None:
+    text = failure.traceback
     if not text:
         return None
+    # What a cell shows otherwise than its notebook has no traceback: the record keeps the
+    # difference in its place.
+    if failure.kind == "outputs":
+        return fragment(element("h3", "What differs"), diff_block(text.split("\n")))
     shown = last_part(text, _TRACEBACK_BYTES)
     lines = text.count("\n") + 1
     if lines <= _TRACEBACK_LINES:

@@ -20,6 +20,7 @@ from nbci.report.pages.cells import ROOT, CellsOfStep, executed_notebook, path_i
 from nbci.report.pages.failure import explain_failure
 from nbci.report.pages.figures_section import charts_section
 from nbci.report.pages.links import notebook_link, run_link, with_run_linked
+from nbci.report.pages.outputs_section import outputs_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,6 +70,7 @@ def step_page(
         _failure(step),
         _warnings(step),
         _metrics(step),
+        outputs_section(step),
         charts_section(charts, root=ROOT),
         _changes(was, comparisons, addresses),
         section("Cells", _note_on_outputs(record, step, addresses), *shown_cells, anchor="cells"),
