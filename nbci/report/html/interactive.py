@@ -42,6 +42,10 @@ _NEEDS_MORE = re.compile(
 _HIDES = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|grid-template", re.IGNORECASE)
 # What Python's `repr` says of an object that has no text of its own.
 _NAME_OF_OBJECT = re.compile(r"\s*<[\w.]+(?: (?:object|size|at)\b[^>]*)?>\s*")
+# What Altair's charts say where they are not drawn: `DEFAULT_DISPLAY` in its vegalite/display.py.
+_NAME_OF_CHART = re.compile(
+    r"\s*<VegaLite \d+ object>\s*(?:If you see this message, it means the renderer.*)?", re.DOTALL
+)
 _HAS_CONTENT = re.compile(r"<(?:table|img|pre|ul|ol|p|h[1-6])\b")
 
 
@@ -61,6 +65,7 @@ def _named_kinds(data: Mapping[str, Any]) -> Iterator[str]:
         for start, name in _NAMES:
             if mime.lower().startswith(start):
                 yield name
+                break
 
 
 def _kinds_in_html(html: str) -> Iterator[str]:
@@ -108,4 +113,6 @@ def is_better_plain(data: Mapping[str, Any]) -> bool:
 
 def is_wordless(text: str) -> bool:
     """Whether the text is only the name of an object, as `<IPython.core.display.HTML object>`."""
-    return not text.strip() or bool(_NAME_OF_OBJECT.fullmatch(text))
+    if not text.strip():
+        return True
+    return any(pattern.fullmatch(text) for pattern in (_NAME_OF_OBJECT, _NAME_OF_CHART))

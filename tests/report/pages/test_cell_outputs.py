@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from nbci.report.data.addresses import Addresses
 from nbci.report.html.pictures import Album
 from nbci.report.pages.cell_outputs import OutputPlace, render_outputs
 from tests.report import report_samples as samples
@@ -142,6 +144,23 @@ SOUND = {
     "text/plain": "<A.B object>",
 }
 CHART = {"application/vnd.vegalite.v5+json": {"mark": "bar"}, "text/plain": "alt.Chart(...)"}
+
+
+def test_a_chart_of_altair_that_is_not_drawn_is_named_once() -> None:
+    text = (
+        "<VegaLite 5 object>\n\nIf you see this message, it means the renderer has not been "
+        "properly enabled\nfor the frontend that you are using."
+    )
+    data = {"application/vnd.vegalite.v5+json": {"mark": "bar"}, "text/plain": text}
+    album = Album(root="../")
+    notebook = "steps/s/notebook.ipynb"
+    beside = replace(place(album), addresses=Addresses(notebooks={notebook: f"../{notebook}"}))
+    page = Page("".join(render_outputs([samples.shown(data)], beside)))
+    assert page.text == (
+        "This output is a Vega-Lite chart, which a page without scripts cannot show; "
+        "it is in steps/s/notebook.ipynb."
+    )
+    assert page.links == ["../../steps/s/notebook.ipynb"]
 
 
 @pytest.mark.parametrize(
