@@ -48,9 +48,14 @@ def prepare_publishing(plan: Plan) -> Iterator[None]:
         yield
         importlib.import_module(name)
     from nbci.report.html.highlight import source_code
+    from nbci.report.html.untrusted import from_markdown
 
     yield
     source_code("0", plan.steps[0].language if plan.steps else "")
+    if plan.markdown:
+        yield
+        # The first text takes as long as a hundred others: its libraries are imported for it.
+        from_markdown("0")
     if 1 < len(plan.steps) <= _STEPS_AT_ONCE:
         yield
         importlib.import_module("grandalf.layouts")

@@ -168,6 +168,7 @@ def _assemble(
     return Pipeline(
         name=document.name,
         target=document.path,
+        description=data.get("description"),
         steps=tuple(steps),
         params=parameters,
         notebooks=used,

@@ -45,6 +45,7 @@ class Step(Struct, frozen=True, kw_only=True):
     notebook: str
     cells: tuple[int, ...]
     node: str = ""
+    description: str | None = None
     after: tuple[str, ...] = ()
     # None: the notebook is a pipeline by itself, and has the pipeline's
     params: Mapping[str, Any] | None = None
@@ -136,6 +137,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     params: tuple[Parameter, ...]
     notebooks: Mapping[str, TaggedNotebook]
     metrics: Mapping[str, DeclaredMetric]
+    description: str | None = None
     gates: tuple[Gate, ...] = ()
     # beside the gates, which a plan has, too, without their places
     gate_places: tuple[Location, ...] = ()

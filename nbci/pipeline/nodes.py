@@ -259,7 +259,7 @@ def _settings(document: Document, combination: _Combination, step: Step) -> dict
     """The settings of the node, which are stronger than those of the step's tags."""
     settings = combination.settings
     changed: dict[str, Any] = {}
-    for key in ("agent", "retries", "environment", "container", "cwd", "check"):
+    for key in ("description", "agent", "retries", "environment", "container", "cwd", "check"):
         # A matrix may put null in: then the notebook's tags decide.
         if settings.get(key) is not None:
             changed[key] = settings[key]

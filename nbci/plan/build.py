@@ -16,6 +16,7 @@ from nbci.pipeline.paths import check_out
 from nbci.pipeline.resolve import is_wanted, resolve
 from nbci.plan.group import analyse_groups
 from nbci.plan.left_out import left_out
+from nbci.plan.markdown_cells import markdown_cells
 from nbci.plan.model import Plan
 from nbci.plan.planned_step import StepPlanner
 from nbci.plan.select import with_skips
@@ -134,12 +135,12 @@ def _assemble(
     groups: Sequence[GroupProgram],
     steps: Mapping[str, PlannedStep],
 ) -> Plan:
-    params = [ParameterValue(name=p.name, value=p.value, source=p.source) for p in bound]
     return Plan(
         pipeline=pipeline.name,
         target=pipeline.target,
+        description=pipeline.description,
         steps=tuple(steps.values()),
-        params=tuple(params),
+        params=tuple(_parameter_values(pipeline, bound)),
         sources=sources,
         nbci=nbci.__version__,
         keep_going=pipeline.keep_going,
@@ -151,6 +152,7 @@ def _assemble(
         triggers=pipeline.triggers,
         definitions=_definitions(pipeline, groups) or None,
         left_out=tuple(left_out(pipeline.notebooks, steps.values())),
+        markdown=markdown_cells(pipeline.notebooks, steps.values()) or None,
         # The order in which people meet them: cells, then gates, then settings.
         warnings=(
             *_warnings(pipeline, groups),
@@ -158,6 +160,19 @@ def _assemble(
             *_ignored_settings(steps),
         ),
     )
+
+
+def _parameter_values(
+    pipeline: Pipeline, bound: Sequence[BoundParameter]
+) -> Iterator[ParameterValue]:
+    declared = by_name(pipeline.params)
+    for parameter in bound:
+        yield ParameterValue(
+            name=parameter.name,
+            value=parameter.value,
+            source=parameter.source,
+            help=declared[parameter.name].help,
+        )
 
 
 def _definitions(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.notebook.tags import read_tags
 from nbci.pipeline.tagged import BEFORE_ANY_STEP
-from nbci.plan.model import LeftOut
+from nbci.plan.model import TAGGED_SKIP, LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +34,7 @@ def left_out(
 
 def _reason(tagged: TaggedNotebook, cell: Cell) -> str:
     if read_tags(tagged.notebook, cell).role == "skip":
-        return "tagged `skip`"
+        return TAGGED_SKIP
     if cell.number in [reference.cell for reference in tagged.references]:
         return f"stands for {cell.notebook_path}"
     if tagged.references and cell.number in tagged.blocks.parameters:

@@ -17,6 +17,9 @@ FORMAT = 1
 NOT_ASKED_FOR = "not asked for"
 """Why a step is skipped that the user left out, with `--until` and the like."""
 
+TAGGED_SKIP = "tagged `skip`"
+"""Why a cell is left out that its author took out of the pipeline."""
+
 Action = Literal["run", "reuse", "depends", "skip"]
 CellRole = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
 
@@ -38,6 +41,18 @@ class LeftOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     notebook: str
     cell: int
     reason: str
+
+
+class MarkdownCell(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A Markdown cell of a notebook, by its number among all cells.
+
+    `attachments` are the pictures pasted into it: by name, each as text by its media types, as
+    nbformat 4 has them.
+    """
+
+    number: int
+    source: str
+    attachments: Mapping[str, Mapping[str, str]] | None = None
 
 
 class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -74,6 +89,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     language: str
     cells: tuple[PlannedCell, ...]
     node: str = ""
+    description: str | None = None
     after: tuple[str, ...] = ()
     action: Action = "run"
     reason: str = ""
@@ -151,12 +167,14 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     pipeline file to the digest of its text: a run refuses to carry on a plan whose sources have
     changed. `imports` are `.dvc` files that were brought up to date for it, by path, whatever the
     commit has. `definitions` are those of each Python notebook whose values may refer to any. Every
-    code cell of its notebooks is a cell of a step or `left_out`.
+    code cell of its notebooks is a cell of a step or `left_out`; `markdown` has the Markdown cells
+    of each notebook, for the report.
     """
 
     pipeline: str
     target: str
     steps: tuple[PlannedStep, ...]
+    description: str | None = None
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
     # a factory, since `omit_defaults` would leave a plain default out of plan.json
@@ -173,6 +191,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     imports: Mapping[str, str] | None = None
     definitions: Mapping[str, tuple[Definition, ...]] | None = None
     left_out: tuple[LeftOut, ...] = ()
+    markdown: Mapping[str, tuple[MarkdownCell, ...]] | None = None
     warnings: tuple[str, ...] = ()
 
     @property

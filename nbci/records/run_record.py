@@ -207,12 +207,14 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A parameter as the run had it.
 
-    `source` says where the value came from: `-p`, a file's path, a build's parameter.
+    `source` says where the value came from: `-p`, a file's path, a build's parameter; `help` what
+    it means.
     """
 
     name: str
     value: Any
     source: str
+    help: str | None = None
 
 
 class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbci.behaviour.wording import summarise
 from nbci.formatting.durations import duration, moment
-from nbci.formatting.numbers import and_more, measured_or_dash
+from nbci.formatting.numbers import and_more, measured_or_dash, number_or_blank
 from nbci.formatting.text import as_json, last_part, short_line
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.data.change_wording import (
@@ -20,7 +20,8 @@ from nbci.report.data.change_wording import (
 )
 from nbci.report.data.wording import (
     commit_text,
-    gate_rows,
+    describe_metric,
+    gate_descriptions,
     headline,
     metric_changes,
     outcome_sentence,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.plan.compare import CellChange, Change, DataChange
+    from nbci.plan.model import Plan
     from nbci.records.run_record import Failure, RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.material import Material
@@ -55,6 +57,8 @@ _DIFF_BYTES = 4_000
 _TRACEBACK_BYTES = 4_000
 _LOG_BYTES = 1_500
 _VALUE_LENGTH = 150
+_NOTE_LENGTH = 150
+_DESCRIPTION_LENGTH = 300
 _SIGNS = {
     "passed": "✅",
     "failed": "❌",
@@ -71,7 +75,6 @@ _SIGNS = {
 _SIGNS_OF_ANSWERS = {"good": "✅", "bad": "❌", "look": "⚠️", "plain": "🔹"}
 _SIGNS_OF_KINDS = {"added": "🆕", "removed": "🗑️", "changed": "✏️"}
 _SIGNS_OF_BETTER = {True: "🟢 ", False: "🔴 ", None: ""}
-_DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
 _ROLES = {"in": "read", "out": "written"}
 
 
@@ -87,19 +90,19 @@ def summary(
     `links`: words and addresses. The figures are shown where the report has an address: a comment
     has no files beside it.
     """
-    record = material.run.record
+    record, plan = material.run.record, material.run.plan
     failed = [step for step in steps if step.record.outcome == "failed"]
     blocks = [
         *_heading(material, steps, links or {}),
         *map(_answer, answer_questions(material, steps)),
         *map(_failure, failed[:_FAILURES]),
-        section("Gates", _gates(record)),
+        section("Gates", _gates(record, plan)),
         section("How it behaves", bullets(list(_behaviour(material)), _POINTS)),
         section("Metrics", _metrics(material)),
         section("Charts", "\n\n".join(_charts(material.url, figures))),
         *_changes(material),
         section("Steps", _steps(steps)),
-        section("Warnings", bullets(warnings(record, material.run.plan, steps), _ROWS)),
+        section("Warnings", bullets(warnings(record, plan, steps), _ROWS)),
         section("Parameters", _parameters(record)),
         section("Run this again", fenced(run_again(record), "sh")),
         _about(record),
@@ -133,9 +136,10 @@ def _within_limit(blocks: Sequence[str]) -> bytes:
 def _heading(
     material: Material, steps: Sequence[ShownStep], links: Mapping[str, str]
 ) -> Iterator[str]:
-    record = material.run.record
+    record, description = material.run.record, material.run.plan.description
     result = headline(record)
     yield f"## {_SIGNS[result]} {prose(subject(material))}: {result}"
+    yield prose(short_line(description or "", _DESCRIPTION_LENGTH))
     yield prose(outcome_sentence(record, steps))
     yield " · ".join(link(words, address) for words, address in links.items())
     if record.failure:
@@ -182,12 +186,24 @@ def _quote(title: str, text: str | None) -> str:
     return f"{title}:\n\n{fenced(last_part(text, _LOG_BYTES))}"
 
 
-def _gates(record: RunRecord) -> str:
+def _gates(record: RunRecord, plan: Plan) -> str:
+    if record.verdict is None:
+        return ""
+    described = gate_descriptions(plan)
     rows = []
-    for title, asked, found, compared, answer, reason in gate_rows(record.verdict):
-        verdict = f"{_SIGNS[answer]} {answer}"
-        texts = (code(title), code(asked), prose(found), prose(compared), verdict, prose(reason))
-        rows.append(texts)
+    for gate in record.verdict.gates:
+        name = code(gate.title)
+        if gate.gate in described:
+            name += f" {prose(short_line(described[gate.gate], _NOTE_LENGTH))}"
+        row = (
+            name,
+            code(gate.asked),
+            prose(number_or_blank(gate.found)),
+            prose(number_or_blank(gate.baseline)),
+            f"{_SIGNS[gate.answer]} {gate.answer}",
+            prose(gate.explanation),
+        )
+        rows.append(row)
     return table(("Gate", "Asked", "Found", "Baseline", "Verdict", "Reason"), rows, _ROWS)
 
 
@@ -202,7 +218,7 @@ def _metrics(material: Material) -> str:
         row = [
             code(short_name(change.name)),
             f"**{prose(measured_or_dash(change.after, change.unit))}**",
-            _DIRECTIONS.get(change.direction or "", ""),
+            prose(short_line(describe_metric(change, material.run.plan), _NOTE_LENGTH)),
             code(step_of(change.name) or ""),
         ]
         if material.baseline is not None:
@@ -291,11 +307,18 @@ def _steps(steps: Sequence[ShownStep]) -> str:
 
 
 def _parameters(record: RunRecord) -> str:
+    has_help = any(parameter.help for parameter in record.params)
     rows = []
     for parameter in record.params:
         value = code(as_json(parameter.value), _VALUE_LENGTH)
-        rows.append((code(parameter.name), value, prose(short_line(parameter.source))))
-    return table(("Name", "Value", "From"), rows, _ROWS)
+        row = [code(parameter.name), value, prose(short_line(parameter.source))]
+        if has_help:
+            row.append(prose(short_line(parameter.help or "", _NOTE_LENGTH)))
+        rows.append(row)
+    heads = ["Name", "Value", "From"]
+    if has_help:
+        heads.append("Meaning")
+    return table(heads, rows, _ROWS)
 
 
 def _about(record: RunRecord) -> str:

@@ -13,7 +13,8 @@ from nbci.report.render import render_report
 from nbci.report.write import write_report
 from tests.report import report_samples as samples
 from tests.report.hostile import render_corpus
-from tests.report.report_samples import charted
+from tests.report.pages.test_notebook_text import material
+from tests.report.report_samples import PNG, charted
 from tests.report.test_render import RUNS
 from tests.support.browser import SCREENSHOTS, WIDTHS
 
@@ -25,7 +26,32 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("chromium")
 
 
-SHOWN = {**RUNS, "charted": charted()}
+_TEXT = (
+    """# A title
+
+| a | long | table |
+|---|---:|---|
+"""
+    f"| {'wide ' * 30} | 1 | {'x' * 60} |\n\n"
+    f"""```
+{"a drawing of many characters " * 9}
+```
+
+- a list
+  - with `{"code" * 40}`
+
+      {"deep code " * 20}
+
+## A section $x^2$
+
+![a plot](data:image/png;base64,{PNG})
+"""
+)
+SHOWN = {
+    **RUNS,
+    "charted": charted(),
+    "text": material((1, _TEXT), (15, "Between."), (26, "## Fit"), (27, f"### {'long' * 60}")),
+}
 
 
 @pytest.fixture(params=SHOWN)
@@ -111,7 +137,7 @@ def test_a_fold_opens_and_links_lead_on_without_scripts(report: Path, reader: Re
     page = reader.read(report).page
     link = page.locator("main a[href^='steps/']").first
     link.click()
-    assert page.url.endswith(".html")
+    assert page.url.partition("#")[0].endswith(".html")
     assert "/steps/" in page.url
     page.locator("nav a[rel=up]").click()
     assert page.url.endswith("index.html")

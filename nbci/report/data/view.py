@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from nbci.formatting.text import file_names, joined_lines, outputs_text
 from nbci.graph import by_name
 from nbci.records.run_record import CellRun, StepRecord
+from nbci.report.data.markdown_places import markdown_by_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import Attempt, Failure, RunRecord, StepResult
+    from nbci.report.data.markdown_places import PlacedMarkdown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownCell:
-    """A cell of an executed notebook and how it ran; `anchor` is its id on the step's page."""
+    """A cell of a step and how it ran; `anchor` is its id on the step's page.
+
+    `number` counts all cells of the notebook that was planned from; None for what is not in it.
+    """
 
     anchor: str
     kind: str
     source: str
+    number: int | None = None
     outputs: Sequence[Any] = ()
     run: CellRun | None = None
     attachments: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +77,13 @@ class ShownStep:
         return self.planned is not None and not self.planned.report
 
     @property
+    def description(self) -> str | None:
+        """What the pipeline file says of it."""
+        if self.planned is None:
+            return None
+        return self.planned.description
+
+    @property
     def page(self) -> str | None:
         """The path of its page in the report; None when there is none."""
         if self.is_unwanted or self.is_left_for_later:
@@ -108,14 +125,21 @@ class ShownStep:
 
 def cell_name(cell: ShownCell) -> str:
     """Return how a page calls the cell: by its number in the notebook, where it has one."""
-    if cell.run is not None and cell.run.number is not None:
-        return f"Cell {cell.run.number}"
+    if cell.kind == "code" and cell.number is not None:
+        return f"Cell {cell.number}"
     # The cell that sets parameters is not in the user's notebook: no number would find it there.
     if cell.run is not None:
         return "Added by nbci"
     if cell.kind == "code":
         return "Cell"
+    if cell.number is not None:
+        return f"Text in cell {cell.number}"
     return "Text"
+
+
+def markdown_anchor(number: int) -> str:
+    """The id that the Markdown cell of that number has on the step's page."""
+    return f"text-{number}"
 
 
 def steps_by_name(steps: Iterable[ShownStep]) -> dict[str, ShownStep]:
@@ -152,16 +176,18 @@ def build_shown_steps(
     One without a record has not been reached.
     """
     planned, recorded = by_name(plan.steps), by_name(record.steps)
+    texts = markdown_by_step(plan)
 
     steps: list[ShownStep] = []
     for name, stem in step_stems(record, plan).items():
         step = recorded.get(name) or _unreached_step(name, record)
         its_plan, notebook = planned.get(name), notebooks.get(name)
+        cells = _shown_cells(step, its_plan, notebook)
         shown = ShownStep(
             record=step,
             planned=its_plan,
             stem=stem,
-            cells=tuple(_shown_cells(step, its_plan, notebook)),
+            cells=tuple(_with_markdown(cells, texts.get(name, ()))),
             language=_language(its_plan, notebook),
             is_left_for_later=step.result == "reused" and not reused_too and notebook is None,
             is_from_notebook=notebook is not None,
@@ -210,9 +236,64 @@ def _shown_cells(
     runs: Sequence[CellRun] = ()
     if record.attempts:
         runs = record.attempts[-1].cells
+    if record.result == "reused" and planned is not None:
+        runs = list(_with_numbers_of_plan(runs, planned))
     if notebook is not None:
         return _cells_of_notebook(notebook, runs)
     return _cells_of_plan(planned, runs)
+
+
+def _with_numbers_of_plan(runs: Iterable[CellRun], planned: PlannedStep) -> Iterator[CellRun]:
+    """The cells of a reused step by the numbers that they have now.
+
+    It ran in an earlier state of the notebook: a text more or less above its cells gave them other
+    numbers, and is no reason to run it again.
+    """
+    numbers: dict[tuple[str, str], list[int | None]] = {}
+    for cell in planned.cells:
+        numbers.setdefault((cell.role, _first_line(cell.source)), []).append(cell.number)
+    for run in runs:
+        known = numbers.get((run.role, run.first_line))
+        if known:
+            yield replace(run, number=known.pop(0))
+        else:
+            yield run
+
+
+def _with_markdown(
+    cells: Iterable[ShownCell], texts: Iterable[PlacedMarkdown]
+) -> Iterator[ShownCell]:
+    """The cells of a step in the order that they ran, with the notebook's text between them."""
+    ran = list(cells)
+    known = sorted(cell.number for cell in ran if cell.number is not None)
+    above: dict[int | None, list[ShownCell]] = defaultdict(list)
+    below: dict[int | None, list[ShownCell]] = defaultdict(list)
+    for text in texts:
+        shown = _shown_markdown(text)
+        if text.cell.number > text.code:
+            below[text.code].append(shown)
+            continue
+        # Imports and parameters run before the step's own cells, wherever they stand.
+        at = bisect_right(known, text.cell.number)
+        above[min([text.code, *known[at : at + 1]])].append(shown)
+
+    for cell in ran:
+        yield from above.pop(cell.number, ())
+        yield cell
+        yield from below.pop(cell.number, ())
+    # Of a step that was killed, the notebook may lack the cells that did not run.
+    for left in (*above.values(), *below.values()):
+        yield from left
+
+
+def _shown_markdown(text: PlacedMarkdown) -> ShownCell:
+    return ShownCell(
+        anchor=markdown_anchor(text.cell.number),
+        kind="markdown",
+        source=text.cell.source,
+        number=text.cell.number,
+        attachments=text.cell.attachments or {},
+    )
 
 
 def _cells_of_plan(planned: PlannedStep | None, runs: Sequence[CellRun]) -> Iterator[ShownCell]:
@@ -236,7 +317,7 @@ def _cells_of_plan(planned: PlannedStep | None, runs: Sequence[CellRun]) -> Iter
         # Without plan and notebook, the record's first line is all that is left of the source.
         if source is None:
             source = run.first_line
-        yield ShownCell(anchor=f"cell-{at}", kind="code", source=source, run=run)
+        yield ShownCell(anchor=f"cell-{at}", kind="code", source=source, number=run.number, run=run)
 
 
 def _cells_of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> Iterator[ShownCell]:
@@ -251,10 +332,12 @@ def _cells_of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> 
 
     for at, cell in enumerate(cells, 1):
         outputs: tuple[Any, ...] = ()
-        run = None
+        run, number = None, None
         if _is_code(cell):
             outputs = tuple(cell.get("outputs") or ())
             run = next(next_run)
+        if run is not None:
+            number = run.number
         attachments = cell.get("attachments")
         if not isinstance(attachments, dict):
             attachments = {}
@@ -262,6 +345,7 @@ def _cells_of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> 
             anchor=f"cell-{at}",
             kind=str(cell.get("cell_type")),
             source=_source(cell),
+            number=number,
             outputs=outputs,
             run=run,
             attachments=attachments,

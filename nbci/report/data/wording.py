@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
-from nbci.formatting.numbers import counted, number_or_blank
+from nbci.formatting.numbers import counted
 from nbci.formatting.text import as_json
 from nbci.pipeline.rules import declared_for
 from nbci.plan.compare import MetricChange
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FROM_OUTSIDE = ("-p", "-f ", "environment ")
 """How the sources of parameters begin that are in no file of the commit."""
+_DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
 
 
 def headline(record: RunRecord) -> str:
@@ -102,21 +103,13 @@ def gates_sentence(verdict: Verdict | None) -> str:
     return f" {total} let it pass."
 
 
-def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, str]]:
-    """Gate, what it asked, found, baseline, answer, reason."""
-    if verdict is None:
-        return []
-    return [
-        (
-            gate.title,
-            gate.asked,
-            number_or_blank(gate.found),
-            number_or_blank(gate.baseline),
-            gate.answer,
-            gate.explanation,
-        )
-        for gate in verdict.gates
-    ]
+def gate_descriptions(plan: Plan) -> dict[str, str]:
+    """What the pipeline file says of its gates, by their names."""
+    described = {}
+    for gate in plan.gates:
+        if gate.description:
+            described[gate.name] = gate.description
+    return described
 
 
 def run_again(record: RunRecord) -> str:
@@ -151,6 +144,13 @@ def _argument(value: object) -> str:
     if isinstance(value, str):
         return value
     return as_json(value)
+
+
+def describe_metric(change: MetricChange, plan: Plan) -> str:
+    """What the pipeline file says of the metric, and which way is better; empty where neither."""
+    description = declared_for(change.name, plan.metrics or {}).description
+    direction = _DIRECTIONS.get(change.direction or "")
+    return "; ".join(filter(None, (description, direction)))
 
 
 def metric_changes(material: Material) -> tuple[MetricChange, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import moment
 from nbci.formatting.numbers import and_more
-from nbci.report.html.markup import Markup, element, fragment, table
+from nbci.formatting.text import short_line
+from nbci.report.html.markup import Markup, element, fragment, optional, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nbci.report.data.view import ShownStep
 
+# In characters: both are texts of the pipeline file, of any length.
+_LONGEST_NOTE = 500
+_LONGEST_PARAGRAPH = 2_000
 SIGNS = {
     "passed": "✓",
     "failed": "✗",
@@ -98,6 +103,24 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> Markup:
         element("div", element("dt", name), element("dd", what)) for name, what in pairs if what
     ]
     return element("dl", *shown, class_="facts")
+
+
+def description_paragraphs(description: str | None) -> Markup | None:
+    """What the pipeline file says of the whole or of a step, for under the page's title."""
+    if description is None:
+        return None
+    # YAML's `|` keeps the line ends of whoever wrapped the text; only blank lines mean something.
+    paragraphs = re.split(r"\n\s*\n", description.strip())
+    shown = []
+    for paragraph in paragraphs:
+        line = short_line(paragraph, _LONGEST_PARAGRAPH)
+        shown.append(optional("p", line, class_="description"))
+    return fragment(*shown)
+
+
+def with_note(text: str, note: str | None) -> Markup:
+    """The text, and on a line under it what there is to know about it."""
+    return fragment(text, optional("span", short_line(note or "", _LONGEST_NOTE), class_="under"))
 
 
 def step_link(step: ShownStep) -> Markup | str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.text import clean, joined_lines, short_line
+from nbci.report.html.markdown_tokens import PLACEHOLDER, markdown_to_html, placeholder
 from nbci.report.html.markup import Markup, element
-from nbci.report.html.mathml import mathml
 from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from markdown_it.token import Token
 
     Keep = Callable[[str, str, str], str | None]
 
@@ -68,9 +65,6 @@ _ADDRESS = re.compile(r"(?:\.\./)+[\w./-]+")
 _EMPTY_LINK = re.compile(r'<a href="[^"]*"(?: class="[^"]*")?>\s*</a>')
 _HEADING = re.compile(r"<(/?)h([1-6])\b")
 _FRAGMENT = re.compile(r' href="#(u-[^"]*)"')
-# `clean` removes these noncharacters from a notebook's text: only placeholders hold them.
-_OWN = ("\ufdd0", "\ufdd1")
-_OWN_PART = re.compile("\ufdd0(\\d+)\ufdd1")
 # Cleaned markup can parse differently a second time (mutation XSS), but settles soon.
 _MOST_PASSES = 5
 
@@ -110,11 +104,8 @@ def from_html(source: str, around: Surroundings | None = None) -> Markup | None:
 
 def from_markdown(source: str, around: Surroundings | None = None) -> Markup:
     """Markdown as HTML, the HTML within it sanitised, its formulas as MathML."""
-    formulas: list[Markup] = []
-    parser = _parser()
-    tokens = parser.parse(clean(source))
-    _prepare(tokens, formulas)
-    return _sanitise(parser.renderer.render(tokens, parser.options, {}), around, formulas)
+    html, formulas = markdown_to_html(clean(source))
+    return _sanitise(html, around, formulas)
 
 
 def without_dead_links(page: str, ids: set[str]) -> str:
@@ -162,7 +153,7 @@ def _with_drawings_placed(source: str, around: Surroundings | None, parts: list[
     ):
         drawn = source[start.start() : end.end()]
         parts.append(_drawing_file(drawn, around))
-        written += [source[at : start.start()], f"{_OWN[0]}{len(parts) - 1}{_OWN[1]}"]
+        written += [source[at : start.start()], placeholder(len(parts) - 1)]
         at = end.end()
     return "".join([*written, source[at:]])
 
@@ -264,11 +255,12 @@ def _link(value: str, around: Surroundings | None) -> str | None:
     if _WEB.fullmatch(value.strip()):
         return value.strip()
     if value.startswith("#") and around is not None:
-        return f"#{_own_id(value[1:])}"
+        return f"#{own_id(value[1:])}"
     return None
 
 
-def _own_id(text: str) -> str:
+def own_id(text: str) -> str:
+    """The id that an element of untrusted markup gets for the one that it asks for."""
     from urllib.parse import unquote
 
     return "u-" + re.sub(r"[^\w.-]+", "-", clean(unquote(text)))[:100]
@@ -277,7 +269,7 @@ def _own_id(text: str) -> str:
 def _identity(value: str, around: Surroundings | None) -> str | None:
     if around is None or not value.strip():
         return None
-    own = _own_id(value)
+    own = own_id(value)
     if own in around.ids:
         return None
     around.ids.add(own)
@@ -340,7 +332,7 @@ def _finish(shown: str, parts: Sequence[Markup]) -> Markup:
             return parts[number]
         return ""
 
-    return Markup(clean(_OWN_PART.sub(drawing_or_formula, shown)))
+    return Markup(clean(PLACEHOLDER.sub(drawing_or_formula, shown)))
 
 
 def _image(found: re.Match[str]) -> str:
@@ -354,45 +346,3 @@ def _image(found: re.Match[str]) -> str:
         return found[0]
     without = found[1].replace(' alt=""', "")
     return f'<img alt="Picture in the notebook"{without}>'
-
-
-@cache
-def _parser() -> Any:
-    from markdown_it import MarkdownIt
-    from mdit_py_plugins.amsmath import amsmath_plugin
-    from mdit_py_plugins.dollarmath import dollarmath_plugin
-
-    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    # Which links and pictures are shown is decided after it, for Markdown and HTML alike.
-    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # it is made to be
-    return parser.use(
-        dollarmath_plugin, allow_labels=False, allow_digits=False, double_inline=True
-    ).use(amsmath_plugin)
-
-
-def _prepare(tokens: Sequence[Token], formulas: list[Markup]) -> None:
-    """Replace formulas by placeholders, add Jupyter's heading ids, turn alignment into a class."""
-    for at, token in enumerate(tokens):
-        if token.type.startswith(("math", "amsmath")):
-            formulas.append(_formula(token))
-            token.type, token.content = "html_block", f"{_OWN[0]}{len(formulas) - 1}{_OWN[1]}"
-        elif token.type == "heading_open":
-            token.attrs["id"] = tokens[at + 1].content.replace(" ", "-")
-        elif token.type in ("th_open", "td_open") and (style := str(token.attrs.pop("style", ""))):
-            token.attrs |= {"class": style.replace("text-align:", "to-")}
-        elif token.children:
-            _prepare(token.children, formulas)
-
-
-def _formula(token: Token) -> Markup:
-    block = token.type not in ("math_inline", "math_single")
-    shown = mathml(token.content, block=block)
-    if shown is None:
-        # The environment's own \begin and \end are in the content already.
-        if token.type == "amsmath":
-            return element("code", token.content)
-        return element("code", f"{token.markup}{token.content}{token.markup}")
-    # A `<div>` within a line of text would end its paragraph.
-    if block and token.type != "math_inline_double":
-        return element("div", shown, class_="math")
-    return shown

@@ -95,14 +95,16 @@ def compare_cells(before: ShownStep, after: ShownStep) -> tuple[CellComparison, 
     old: Sequence[ShownCell] = before.cells
     new: Sequence[ShownCell] = after.cells
     with_outputs = before.is_from_notebook and after.is_from_notebook
-    if before.is_from_notebook != after.is_from_notebook:
-        # A plan holds no prose: cells of Markdown would all be new, or all be gone.
-        old = [cell for cell in old if cell.kind == "code"]
-        new = [cell for cell in new if cell.kind == "code"]
+    has_text_of_both = any(map(_is_text, old)) and any(map(_is_text, new))
+    if not has_text_of_both:
+        # Releases and runs of earlier versions have no text: it would all be new, or all be gone.
+        old = [cell for cell in old if not _is_text(cell)]
 
     comparisons = []
     for at, to in align(_texts(old), _texts(new)):
-        if at is None:
+        if to is not None and _is_text(new[to]) and not has_text_of_both:
+            found = CellComparison(before=new[to], after=new[to])
+        elif at is None:
             found = CellComparison(before=None, after=None if to is None else new[to])
         elif to is None:
             found = CellComparison(before=old[at], after=None)
@@ -110,6 +112,10 @@ def compare_cells(before: ShownStep, after: ShownStep) -> tuple[CellComparison, 
             found = _compare(old[at], new[to], with_outputs=with_outputs)
         comparisons.append(found)
     return tuple(comparisons)
+
+
+def _is_text(cell: ShownCell) -> bool:
+    return cell.kind != "code"
 
 
 def _texts(cells: Sequence[ShownCell]) -> list[str]:

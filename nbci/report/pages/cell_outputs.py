@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ _FOLD_JSON_LINES = 12
 _LONGEST_ALT = 200
 _MOST_PIXELS = 10_000
 _FEWEST_SIDE_BY_SIDE = 3
+_PICTURE_WITHIN = re.compile(r"data:image/[^\s\"')>]+")
 _EMPTY: tuple[object, ...] = ("", [], {}, None)
 # Values that scrapbook recorded are shown as metrics and charts.
 _RECORDS = "application/scrapbook.scrap"
@@ -74,6 +76,16 @@ class OutputPlace:
     ids: set[str]
     unfolded: bool = False
     addresses: Addresses = NOWHERE
+
+
+def is_laid_out(markdown: str) -> bool:
+    """Whether Markdown is short enough to be put into a page as more than its source.
+
+    Pictures within it do not count: they become files.
+    """
+    if len(markdown) <= INLINE_LIMIT:
+        return True
+    return len(_PICTURE_WITHIN.sub("", markdown)) <= INLINE_LIMIT
 
 
 def render_outputs(outputs: Sequence[Any], place: OutputPlace, *, first: int = 1) -> list[Markup]:
@@ -292,7 +304,7 @@ class _Output:
             return self._text(text, class_="result", label="JSON", fold_lines=_FOLD_JSON_LINES)
 
         text = joined_lines(value)
-        if mime == "text/markdown" and len(text) <= INLINE_LIMIT:
+        if mime == "text/markdown" and is_laid_out(text):
             if not text.strip():
                 return None
             return element("div", from_markdown(text, self._surroundings()), class_="rich prose")

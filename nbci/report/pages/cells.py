@@ -22,7 +22,7 @@ from nbci.report.pages.cell_changes import (
     removed_cell,
     source_changes,
 )
-from nbci.report.pages.cell_outputs import INLINE_LIMIT, OutputPlace, render_outputs
+from nbci.report.pages.cell_outputs import INLINE_LIMIT, OutputPlace, is_laid_out, render_outputs
 from nbci.report.pages.separate_page import ROOT_FROM_OUTPUTS, separate_page
 from nbci.runs.file_names import NOTEBOOK
 
@@ -72,7 +72,7 @@ class CellsOfStep:
     def _cell(self, cell: ShownCell, comparison: CellComparison | None = None) -> Markup:
         if cell.kind == "code":
             return self._code(cell, comparison)
-        if cell.kind == "markdown" and len(cell.source) <= INLINE_LIMIT:
+        if cell.kind == "markdown" and is_laid_out(cell.source):
             return self._prose(cell, comparison)
         return _raw(cell)
 

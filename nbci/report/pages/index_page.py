@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.report.charts.figure import figure_files
 from nbci.report.data.wording import gates_sentence, headline, outcome_sentence, subject
 from nbci.report.html.markup import Markup, element, fragment, item_list
-from nbci.report.html.page import facts, page, time, verdict
+from nbci.report.html.page import description_paragraphs, facts, page, time, verdict
 from nbci.report.pages.answers import answer_questions
 from nbci.report.pages.changes import changes_section
 from nbci.report.pages.failure import failures_section
@@ -22,6 +22,7 @@ from nbci.report.pages.index.behaviour_section import behaviour_section
 from nbci.report.pages.index.gallery import gallery_section
 from nbci.report.pages.index.metrics_table import metrics_section
 from nbci.report.pages.index.models_section import lineage_section, models_section
+from nbci.report.pages.index.outline import outline_section
 from nbci.report.pages.index.steps_table import steps_section, warnings_section
 from nbci.report.pages.index.verdict_section import answers_section, gates_section
 from nbci.report.pages.links import build_link, change_link, commit_link, run_link
@@ -71,7 +72,7 @@ def _parts(
     parts = {
         "Failure": failures_section(record, steps),
         "In short": answers_section(answer_questions(material, steps)),
-        "Gates": gates_section(record),
+        "Gates": gates_section(record, plan),
         "How it behaves": behaviour_section(material.behaviours),
         "What changed": changes_section(
             material.baseline, material.no_baseline, material.addresses
@@ -79,6 +80,7 @@ def _parts(
         "Metrics": metrics,
         "Charts": charts_section(charts, root="", steps=steps),
         "Figures": figures,
+        "Outline": outline_section(plan, steps),
         "Graph": _graph(material, steps),
         "Steps": steps_section(material, steps),
         "Warnings": warnings_section(record, plan, steps),
@@ -115,6 +117,7 @@ def _header(material: Material, steps: Sequence[ShownStep]) -> Markup:
         return _comparison_header(material, material.baseline, sentence)
     return fragment(
         element("h1", record.pipeline, " ", verdict(headline(record))),
+        description_paragraphs(material.run.plan.description),
         element("p", sentence, class_="outcome"),
         item_list(_facts(record, material.addresses), class_="facts-line"),
     )

@@ -12,7 +12,15 @@ from nbci.formatting.text import as_json, last_part, short_line
 from nbci.report.data.wording import subject
 from nbci.report.html.ansi import ansi_to_html
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list, optional, table
-from nbci.report.html.page import facts, page, section, table_section, time, verdict
+from nbci.report.html.page import (
+    description_paragraphs,
+    facts,
+    page,
+    section,
+    table_section,
+    time,
+    verdict,
+)
 from nbci.report.html.untrusted import without_dead_links
 from nbci.report.pages.cell_changes import summarize_cell_changes
 from nbci.report.pages.cell_comparison import compare_cells
@@ -110,6 +118,7 @@ def _header(
     return fragment(
         element("nav", item_list(links), aria_label="Report"),
         element("h1", step.record.name, " ", verdict(step.word)),
+        description_paragraphs(step.description),
     )
 
 

@@ -10,7 +10,7 @@ from nbci.formatting.text import as_json, short_line
 from nbci.report.data.view import kernels_of
 from nbci.report.data.wording import commit_text, run_again
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
-from nbci.report.html.page import facts, section, table_section, time, verdict
+from nbci.report.html.page import facts, section, table_section, time, verdict, with_note
 from nbci.report.pages.links import build_link, change_link, commit_link, run_link
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def _problems(problems: Sequence[str]) -> Markup | None:
 
 
 def parameters_section(record: RunRecord) -> Markup | None:
-    """Each parameter, and where its value came from."""
+    """Each parameter, what it means, and where its value came from."""
     rows = []
     for parameter in record.params:
         value = element("code", short_line(as_json(parameter.value), _VALUE_LENGTH))
-        rows.append((parameter.name, value, parameter.source))
+        rows.append((with_note(parameter.name, parameter.help), value, parameter.source))
     heads = ("Name", "Value", "From")
     return table_section("Parameters", "Parameters", heads, rows, anchor="parameters")
 

@@ -11,7 +11,7 @@ from nbci.formatting.sizes import size
 from nbci.formatting.text import short_line
 from nbci.report.data.matrices import axis_values
 from nbci.report.html.markup import Markup, element, fold, fragment, table
-from nbci.report.html.page import step_link, verdict
+from nbci.report.html.page import description_paragraphs, step_link, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,12 +80,13 @@ def matrix_table(matrix: MatrixSteps) -> Markup:
     rows = [_row(step, matrix.axes, metrics) for step in _worst_first(matrix.steps)[:_MOST]]
     caption = f"Combinations of {matrix.title}"
     shown = table(caption, heads, rows, class_="steps", is_stacked=True)
+    description = description_paragraphs(matrix.steps[0].description)
     title = f"{matrix.title}: {_what(matrix)}"
     if len(matrix.steps) > _MOST:
         title += f", the first {_MOST}"
     return element(
         "div",
-        fold(title, shown, is_open=len(matrix.steps) <= _UNFOLDED),
+        fold(title, description, shown, is_open=len(matrix.steps) <= _UNFOLDED),
         id=matrix.anchor,
         class_="matrix",
     )

@@ -11,9 +11,9 @@ from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.charts.metric_history import histories
 from nbci.report.data.change_wording import describe_metric_change
 from nbci.report.data.view import steps_by_name
-from nbci.report.data.wording import metric_changes
-from nbci.report.html.markup import Markup, element, fold, fragment, optional, table
-from nbci.report.html.page import section, step_link, time, verdict
+from nbci.report.data.wording import describe_metric, metric_changes
+from nbci.report.html.markup import Markup, element, fold, table
+from nbci.report.html.page import section, step_link, time, verdict, with_note
 from nbci.report.pages.figures_section import figure_grid
 from nbci.report.pages.links import run_link
 
@@ -31,7 +31,6 @@ _COLUMNS = 8
 # The end of a run waits for the page: with hundreds of metrics, for as many pictures.
 _DRAWN = 12
 _UNFOLDED = 20
-_DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
 _CLASSES = {True: "better", False: "worse", None: "even"}
 
 
@@ -50,8 +49,9 @@ def metrics_section(
     pages = steps_by_name(steps)
     rows = []
     for change in _in_order(material, changes):
+        about = describe_metric(change, material.run.plan)
         compared = material.baseline is not None
-        rows.append(_row(change, pages, by_metric.get(change.name), compared=compared))
+        rows.append(_row(change, about, pages, by_metric.get(change.name), compared=compared))
 
     figures = list(_history_figures(by_metric.values()))
     parts = [_table(rows[:_UNFOLDED])]
@@ -86,13 +86,13 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Markup:
 
 def _row(
     change: MetricChange,
+    about: str,
     pages: Mapping[str, ShownStep],
     history: History | None,
     *,
     compared: bool,
 ) -> tuple[str, ...]:
-    direction = _DIRECTIONS.get(change.direction or "")
-    name = fragment(short_name(change.name), optional("span", direction, class_="under"))
+    name = with_note(short_name(change.name), about)
     value = element("strong", measured_or_dash(change.after, change.unit))
     # Columns without content are left out of the table.
     before, difference, trend = "", "", None

@@ -12,12 +12,12 @@ from nbci.report.data.matrices import matrices_of
 from nbci.report.data.view import kernels_of, steps_with_result
 from nbci.report.data.wording import warnings
 from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
-from nbci.report.html.page import section, step_link, verdict
+from nbci.report.html.page import section, step_link, verdict, with_note
 from nbci.report.pages.index.matrix_table import matrix_row, matrix_table
 from nbci.report.pages.links import run_link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord
@@ -39,8 +39,12 @@ def steps_section(material: Material, steps: Sequence[ShownStep]) -> Markup:
     """
     matrices = matrices_of(steps)
     # Where all steps have the same kernel, the environment's part of the page names it.
-    with_kernel = len(kernels_of(steps)) > 1
-    row = partial(_row, with_kernel=with_kernel, addresses=material.addresses)
+    row = partial(
+        _row,
+        notes=_descriptions(steps),
+        with_kernel=len(kernels_of(steps)) > 1,
+        addresses=material.addresses,
+    )
     rows = list(_rows(steps, matrices, row))
     # The page of thousands of steps would double, were each cell to say what it is.
     is_long = len(rows) > _UNFOLDED
@@ -82,7 +86,24 @@ def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
     return [*failed[:_FIRST], *slowest]
 
 
-def _row(step: ShownStep, *, with_kernel: bool, addresses: Addresses) -> tuple[str, ...]:
+def _descriptions(steps: Sequence[ShownStep]) -> dict[str, str]:
+    """What the pipeline file says of each entry that is one step, by the step's name."""
+    by_node: dict[str, list[ShownStep]] = {}
+    for step in steps:
+        if step.planned is not None and step.description:
+            by_node.setdefault(step.planned.node, []).append(step)
+
+    found = {}
+    for named in by_node.values():
+        # Of a notebook with tags, or a matrix, the text is about no single step.
+        if len(named) == 1:
+            found[named[0].record.name] = named[0].description or ""
+    return found
+
+
+def _row(
+    step: ShownStep, *, notes: Mapping[str, str], with_kernel: bool, addresses: Addresses
+) -> tuple[str, ...]:
     record = step.record
     # Columns without content in any row are left out of the table.
     attempts, memory, kernel = "", "", ""
@@ -93,7 +114,7 @@ def _row(step: ShownStep, *, with_kernel: bool, addresses: Addresses) -> tuple[s
     if with_kernel:
         kernel = step.kernel
     return (
-        step_link(step),
+        with_note(step_link(step), notes.get(record.name)),
         verdict(step.word),
         duration(record.seconds),
         attempts,

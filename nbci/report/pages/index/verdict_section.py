@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import measured, number, rough
 from nbci.formatting.text import short_line
+from nbci.report.data.wording import gate_descriptions
 from nbci.report.html.markup import Markup, element, fragment, optional, table
-from nbci.report.html.page import section, verdict
+from nbci.report.html.page import section, verdict, with_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult
     from nbci.report.pages.answers import Answer, Point, Sign
@@ -49,12 +51,13 @@ def _point(point: Point) -> Markup:
     return element("li", sign, " ", text, class_=point.sign)
 
 
-def gates_section(record: RunRecord) -> Markup | None:
-    """What each gate asked, found and compared with, by how much, and what it answered."""
+def gates_section(record: RunRecord, plan: Plan) -> Markup | None:
+    """What each gate is for, asked, found and compared with, by how much, and what it answered."""
     if record.verdict is None or not record.verdict.gates:
         return None
     heads = ("Gate", "Verdict", "Asked", "Found", "Baseline", "Margin")
-    rows = map(_gate_row, record.verdict.gates)
+    described = gate_descriptions(plan)
+    rows = [_gate_row(gate, described.get(gate.gate)) for gate in record.verdict.gates]
     shown = table("Gates", heads, rows, class_="gates", is_stacked=True)
     refusing = record.verdict.refusing_gates
     if not refusing:
@@ -70,10 +73,10 @@ def _how_to_override(record: RunRecord, gate: GateResult) -> Markup:
     return element("p", "If it may pass all the same: ", command, class_="note")
 
 
-def _gate_row(gate: GateResult) -> tuple[str, ...]:
+def _gate_row(gate: GateResult, description: str | None) -> tuple[str, ...]:
     return (
-        short_line(gate.title, _LONGEST),
-        _with_note(verdict(gate.answer), _why(gate)),
+        with_note(short_line(gate.title, _LONGEST), description),
+        with_note(verdict(gate.answer), _why(gate)),
         short_line(gate.asked, _LONGEST),
         _found_value(gate),
         _baseline(gate),
@@ -105,7 +108,7 @@ def _baseline(gate: GateResult) -> Markup:
     shown = ""
     if gate.baseline is not None:
         shown = number(gate.baseline)
-    return _with_note(shown, gate.baseline_source or "")
+    return with_note(shown, gate.baseline_source)
 
 
 def _margin(margin: float | None) -> str:
@@ -114,7 +117,3 @@ def _margin(margin: float | None) -> str:
     if margin < 0:
         return f"missed by {rough(-margin)}"
     return f"{rough(margin)}{_ROOM}"
-
-
-def _with_note(text: str, note: str) -> Markup:
-    return fragment(text, optional("span", short_line(note, _LONGEST), class_="under"))
