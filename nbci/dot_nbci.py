@@ -16,6 +16,7 @@ LOCKS_FOLDER: Final = f"{NBCI_FOLDER}/locks"
 STATE_FOLDER: Final = f"{NBCI_FOLDER}/state"
 DISPLACED_FOLDER: Final = f"{NBCI_FOLDER}/displaced"
 STORE_FOLDER: Final = f"{NBCI_FOLDER}/store"
+WORKSPACES_FOLDER: Final = f"{NBCI_FOLDER}/workspaces"
 REMOVED_FOLDER: Final = f"{NBCI_FOLDER}/removed"
 INDEX_FILE: Final = f"{NBCI_FOLDER}/index.sqlite"
 

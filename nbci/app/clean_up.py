@@ -18,6 +18,7 @@ from nbci.runs.clean_runs import (
     unneeded_runs,
 )
 from nbci.runs.old_files import YOUNGEST_SECONDS, freed_bytes
+from nbci.workspaces.workspace import remove_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,7 @@ def clean_up(project: Project, request: CleanRequest) -> Cleaned:
     freed = freed_bytes([*folders, *results.paths])
     removed: Sequence[str] = unneeded
     if not request.dry_run:
+        remove_abandoned(project)
         removed = remove_runs(project, tuple(unneeded), displaced_too=request.displaced_too)
     if not request.dry_run and request.with_cache:
         remove_results(cache, project, kept, before)

@@ -26,10 +26,10 @@ def main(arguments: argparse.Namespace) -> int:
     """Write the report, and print its path."""
     from nbci.app.run_report import write_run_report
     from nbci.config import find_project
-    from nbci.runs.project_runs import find_run
+    from nbci.runs.project_runs import find_any_run
 
     project = find_project(Path.cwd())
-    folder = find_run(project, arguments.run)
+    folder = find_any_run(project, arguments.run)
     # Scripts read the page's path from stdout: whatever else is to be said goes to stderr.
     page = write_run_report(project, folder, lambda text: print_error(f"nbci: {text}"))
     show_page(page, {"run": folder.run}, arguments)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_json_argument, parse_count, print_error, print_json
+from nbci.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -26,11 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", "-n", type=parse_count, default=20, metavar="N", help="how many (default: 20)"
     )
+    parser.add_argument(
+        "--of",
+        metavar="RUN",
+        help="those that belong to this run, such as its proofs, which are left out otherwise",
+    )
     add_json_argument(parser, "a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the runs; those whose records cannot be read are named on stderr."""
+    if arguments.of is not None:
+        return _print_belonging(arguments)
+
     from nbci.cli.runs_text import render_runs, runs_document
     from nbci.config import find_project
     from nbci.runs.index import find_runs
@@ -52,4 +62,30 @@ def main(arguments: argparse.Namespace) -> int:
         print("no run is like that")
     else:
         print(render_runs(rows), end="")
+    return 0
+
+
+def _print_belonging(arguments: argparse.Namespace) -> int:
+    """Print the runs that belong to one run."""
+    from nbci.cli.runs_text import belonging_document, render_belonging
+    from nbci.config import find_project
+    from nbci.runs.project_runs import belonging_runs, find_run
+    from nbci.runs.proofs import read_proof
+
+    if arguments.where or arguments.sort:
+        raise UsageError("--where and --sort search all runs: leave out --of")
+    parent = find_run(find_project(Path.cwd()), arguments.of)
+    made = parent.made_by(parent.read_header())
+    rows = []
+    for folder in islice(belonging_runs(made), arguments.limit):
+        # As above: a damaged record hides no other.
+        try:
+            rows.append((folder.read(), read_proof(folder)))
+        except (IntegrityError, UsageError, FileNotFoundError) as error:
+            print_error(f"nbci: run {folder.run} is left out: {error}")
+
+    if arguments.json:
+        print_json(belonging_document(rows))
+    else:
+        print(render_belonging(rows), end="")
     return 0

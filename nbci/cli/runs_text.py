@@ -11,16 +11,20 @@ from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import text_of_lines
 from nbci.pipeline.metric_names import short_name
+from nbci.records.codec import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nbci.records.proof import Proof
+    from nbci.records.run_record import RunRecord
     from nbci.runs.index import RunRow
 
 _METRICS_SHOWN = 4
 _PARAMETERS_SHOWN = 4
 _LONGEST_VALUE = 24
 _RUN_FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics", "params")
+_BELONGING_FIELDS = ("run", "parent", "role", "pipeline", "started_utc", "seconds")
 _HISTORY_FIELDS = ("run", "pipeline", "result", "started_utc")
 
 
@@ -61,6 +65,30 @@ def render_runs(rows: Sequence[RunRow]) -> str:
             line.insert(-1, _parameters_cell(row, differing[row.pipeline]))
         cells.append(line)
     return text_of_lines(table(cells, right=frozenset({4})))
+
+
+def render_belonging(rows: Sequence[tuple[RunRecord, Proof | None]]) -> str:
+    """Runs that belong to a run, as a table."""
+    if not rows:
+        return "no run belongs to it\n"
+    cells = [("run", "role", "result", "started (UTC)", "took", "answer")]
+    for record, proof in rows:
+        answer = ""
+        if proof is not None:
+            answer = one_line(proof.sentence)
+        started = moment_without_zone(record.started_utc)
+        took = duration(record.seconds)
+        cells.append((record.run, record.role or "", record.outcome, started, took, answer))
+    return text_of_lines(table(cells, right=frozenset({4})))
+
+
+def belonging_document(rows: Sequence[tuple[RunRecord, Proof | None]]) -> list[dict[str, Any]]:
+    """What `nbci runs --of RUN --json` prints."""
+    document = []
+    for record, proof in rows:
+        fields = {name: getattr(record, name) for name in _BELONGING_FIELDS}
+        document.append({**fields, "result": record.outcome, "proof": proof and plain(proof)})
+    return document
 
 
 def render_history(rows: Sequence[RunRow], name: str) -> str:

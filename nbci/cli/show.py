@@ -21,12 +21,13 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the run; the exit code does not depend on its result."""
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
-    from nbci.runs.project_runs import find_run
+    from nbci.runs.project_runs import find_any_run
 
     project = find_project(Path.cwd())
-    record = find_run(project, arguments.run).read()
+    folder = find_any_run(project, arguments.run)
+    record = folder.read()
     if arguments.json:
-        runs_folder = str(shown_path(project.runs_folder))
+        runs_folder = str(shown_path(folder.path.parent))
         print_json(show_document(record, runs_folder=runs_folder))
     else:
         print(render_show(record), end="")

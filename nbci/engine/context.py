@@ -68,6 +68,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     `forced` tells which steps run whatever earlier results there are. With
     `artifacts_through_cache`, each step may run in a checkout of its own, so that artifacts reach
     it through the cache only. `known_outs` are the (path, digest) pairs that earlier runs recorded.
+    `checkout` is the user's own, where the run is carried out in a private workspace of it.
     `rerun_lock` is held while steps run again whose values were lost.
     """
 
@@ -88,6 +89,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     artifacts_through_cache: bool = False
     forced: Callable[[str], bool] = force_no_step
     known_outs: Container[tuple[str, str]] = ()
+    checkout: Path | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -60,6 +60,7 @@ class Ready(Struct, frozen=True, kw_only=True):
         artifacts_through_cache: bool = False,
         forced: Callable[[str], bool] = force_no_step,
         known_outs: Container[tuple[str, str]] = (),
+        checkout: Path | None = None,
     ) -> RunContext:
         """What the steps share, in the run's own folder.
 
@@ -85,6 +86,7 @@ class Ready(Struct, frozen=True, kw_only=True):
             artifacts_through_cache=artifacts_through_cache,
             forced=forced,
             known_outs=known_outs,
+            checkout=checkout,
         )
 
     def _environments(self, listener: RunListener) -> StepEnvironments:

@@ -17,6 +17,8 @@ FORMAT = 1
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
 StepOutcome = Literal["passed", "failed", "interrupted", "reused", "skipped", "running"]
+RunRole = Literal["proof"]
+"""What a run is to the run that it belongs to."""
 RunOutcome = Literal["passed", "refused", "failed", "interrupted", "running"]
 FailureKind = Literal[
     "exception",  # a cell raised, a magic failed, a shell command ended with a non-zero status
@@ -223,8 +225,9 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     `failure` is one that belongs to no single step. `result` is what became of its steps, `outcome`
     of the whole. `by` is who ran it as git names them, `user` as the system does. `build` and
     `change` are the pages of CI's build and of the pull request that it was for. `same_as` is the
-    run whose results stand for this one, where nothing at all had to be done. `verdict` is what the
-    gates made of it; None where there are none, or where it was not judged.
+    run whose results stand for this one, where nothing at all had to be done. `parent` is the run
+    that this one belongs to, and `role` what it is to that one. `verdict` is what the gates made of
+    it; None where there are none, or where it was not judged.
     """
 
     run: str
@@ -248,6 +251,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
     same_as: str | None = None
+    parent: str | None = None
+    role: RunRole | None = None
     steps: tuple[StepRecord, ...] = ()
     failure: Failure | None = None
     verdict: Verdict | None = None

@@ -19,6 +19,7 @@ from nbci.runs.file_names import (
     LOCK_FILE,
     NOTEBOOK,
     PLAN_FILE,
+    PROOF_FILE,
     RECORD_FILE,
     REPORT_FOLDER,
     RESERVE_FILE,
@@ -30,7 +31,7 @@ from nbci.runs.interrupted import interrupted_step
 from nbci.runs.plan_file import read_own_plan
 from nbci.runs.reused import ReusedSteps
 from nbci.runs.seal import read_seal, read_signature, write_seal
-from nbci.store.files import disk_errors, try_lock, write_atomic
+from nbci.store.files import disk_errors, remove, try_lock, write_atomic
 from nbci.store.safe_paths import checked_run
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ class RunFolder:
         with contextlib.suppress(OSError):
             (self.path / RESERVE_FILE).unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Remove the folder of a run that came to nothing."""
+        remove(self.path)
+
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan that this run carries out."""
         write_atomic(self.path / PLAN_FILE, to_json_line(plan))
@@ -139,7 +144,7 @@ class RunFolder:
 
     def _names_to_seal(self, record: RunRecord) -> Iterator[str]:
         """The files that hold the records of the run; some of them may not be there."""
-        yield from (RUN_FILE, PLAN_FILE, REUSED_FILE)
+        yield from (RUN_FILE, PLAN_FILE, REUSED_FILE, PROOF_FILE)
         # Of a thousand steps that were reused none has a folder: asking once is quicker than
         # looking for a thousand files.
         with_folders = self._folders_of_steps()

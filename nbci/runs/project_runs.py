@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import InfrastructureError, Location, UsageError, nearest
-from nbci.runs.file_names import RUN_FILE
+from nbci.runs.file_names import BELONGING, RUN_FILE
 from nbci.runs.folder import RunFolder
 from nbci.runs.run_file import new_run_id
 from nbci.store.files import disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from nbci.config import Project
 
@@ -22,15 +23,22 @@ _RUNS_SHOWN = 5
 
 
 def new_run(project: Project) -> RunFolder:
-    """Make the folder of a new run, held by this process; ids sort by time."""
+    """Make the folder of a new run, held by this process."""
+    ignore = project.root / NBCI_FOLDER / ".gitignore"
+    with disk_errors(ignore):
+        ignore.parent.mkdir(parents=True, exist_ok=True)
+        # Who runs a notebook in any repository should not have to know of `.nbci`.
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    return _make_run_folder(project.runs_folder)
+
+
+def _make_run_folder(runs: Path) -> RunFolder:
+    """Make the folder of a new run among these, held by this process; ids sort by time."""
     while True:
-        path = project.runs_folder / new_run_id(time.time())
+        path = runs / new_run_id(time.time())
         with disk_errors(path):
-            project.runs_folder.mkdir(parents=True, exist_ok=True)
-            ignore = project.root / NBCI_FOLDER / ".gitignore"
-            # Who runs a notebook in any repository should not have to know of `.nbci`.
-            if not ignore.exists():
-                ignore.write_text("*\n", encoding="utf-8")
+            runs.mkdir(parents=True, exist_ok=True)
             # Two runs may begin in one moment: the second takes another id.
             try:
                 path.mkdir()
@@ -42,27 +50,61 @@ def new_run(project: Project) -> RunFolder:
         return folder
 
 
+def new_belonging_run(parent: RunFolder) -> RunFolder:
+    """Make the folder of a new run that belongs to `parent`, held by this process."""
+    return _make_run_folder(parent.path / BELONGING)
+
+
 def all_runs(project: Project) -> Iterator[RunFolder]:
     """The runs of the project, the newest first."""
+    yield from _runs_in(project.runs_folder)
+
+
+def _runs_in(runs: Path) -> Iterator[RunFolder]:
     try:
-        with os.scandir(project.runs_folder) as entries:
+        with os.scandir(runs) as entries:
             names = sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise InfrastructureError(
-            f"cannot be read: {error.strerror}", where=Location(str(project.runs_folder))
+            f"cannot be read: {error.strerror}", where=Location(str(runs))
         ) from error
 
     for name in names:
         # A run that was killed before its first record is none.
-        if (project.runs_folder / name / RUN_FILE).exists():
-            yield RunFolder(project.runs_folder / name)
+        if (runs / name / RUN_FILE).exists():
+            yield RunFolder(runs / name)
 
 
 def find_run(project: Project, run: str) -> RunFolder:
-    """The run of that id, of that unique beginning of an id, or the newest one for `latest`."""
+    """The run of that id, of that unique beginning of an id, or the newest one for `latest`.
+
+    Runs that belong to others are not found.
+    """
+    return _find(project, {folder.run: folder for folder in all_runs(project)}, run)
+
+
+def find_any_run(project: Project, run: str) -> RunFolder:
+    """The same, or a run that belongs to another, where no other run is meant."""
     folders = {folder.run: folder for folder in all_runs(project)}
+    if run != "latest" and not any(known.startswith(run) for known in folders):
+        for folder in [*folders.values()]:
+            for belonging in belonging_runs(folder):
+                folders[belonging.run] = belonging
+    return _find(project, folders, run)
+
+
+def belonging_runs(parent: RunFolder) -> Iterator[RunFolder]:
+    """The runs that belong to a run, the newest first.
+
+    They lie in its folder: so they go away with it, and whoever looks through the runs of a project
+    (for results to reuse, a baseline, a champion) does not come upon them.
+    """
+    yield from _runs_in(parent.path / BELONGING)
+
+
+def _find(project: Project, folders: Mapping[str, RunFolder], run: str) -> RunFolder:
     if run == "latest" and folders:
         return next(iter(folders.values()))
     # A whole id wins over a longer one that begins with it.

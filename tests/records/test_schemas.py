@@ -13,6 +13,7 @@ import pytest
 
 from nbci.plan.model import Plan
 from nbci.records.manifest import Manifest
+from nbci.records.proof import Proof
 from nbci.records.run_record import RunRecord, StepRecord
 
 UPDATE = bool(
@@ -49,6 +50,7 @@ def cleaned(value: Any) -> Any:
         ("plan", Plan, "A plan of nbci: `nbci plan TARGET --json`"),
         ("run", RunRecord, "The record of a run: run.json"),
         ("step", StepRecord, "The record of a step: steps/NAME/record.json"),
+        ("proof", Proof, "What came of proving a run: `nbci prove --json`, proof.json"),
         ("manifest", Manifest, "The evidence of a release: .nbci/release.json in its commit"),
     ],
 )

@@ -1,11 +1,12 @@
-"""Whether a run can be resumed: what its ended steps used must not have changed.
+"""Whether what the ended steps of a run used is as it was.
 
-Otherwise old and new results would mix.
+A run is resumed only then: otherwise old and new results would mix. And it is proved only with what
+it had itself.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.engine.observed.kinds import BY_NAME, CHANGED, WRITTEN, surroundings_of
 from nbci.errors import Location, StepError, UsageError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.observed.states import Surroundings
-    from nbci.plan.model import Plan
+    from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import StepRecord
     from nbci.runs.folder import RunFolder
 
@@ -31,6 +32,35 @@ def refuse_changed(
     project: Project, plan: Plan, folder: RunFolder, environ: Mapping[str, str]
 ) -> None:
     """UsageError naming the first file that an ended step of the run used and that changed."""
+    changed = first_change(project, plan, folder, environ)
+    if changed is not None:
+        raise UsageError(
+            f"{changed.what} has changed since step {changed.step.name} used it: "
+            "what it gave would not fit the rest",
+            hint=f"run again, which reuses what still stands: nbci run {plan.target}",
+            where=Location(changed.step.notebook),
+        )
+
+
+class ChangedInput(NamedTuple):
+    """Something that a step used and that is not as it was; `what` is its name for people."""
+
+    step: PlannedStep
+    what: str
+
+
+def first_change(
+    project: Project,
+    plan: Plan,
+    folder: RunFolder,
+    environ: Mapping[str, str],
+    *,
+    without_outs: bool = False,
+) -> ChangedInput | None:
+    """The first thing that an ended step of the run used and that changed; None where all stand.
+
+    `without_outs`: the project is a workspace in which no step has run yet.
+    """
     index = project_index(project)
     records = {}
     written = {}
@@ -47,17 +77,13 @@ def refuse_changed(
         # What another step of the run wrote after this one had read it is as the run left it.
         others: set[str] = set()
         for name, paths in written.items():
-            if name != step.name:
+            if name != step.name or without_outs:
                 others.update(paths)
         surroundings = surroundings_of(project.root, step, record.observed, index, environ)
         changed = next(_changes(record, surroundings, others), None)
         if changed is not None:
-            raise UsageError(
-                f"{changed} has changed since step {step.name} used it: "
-                "what it gave would not fit the rest",
-                hint=f"run again, which reuses what still stands: nbci run {plan.target}",
-                where=Location(step.notebook),
-            )
+            return ChangedInput(step, changed)
+    return None
 
 
 def _paths_written(record: StepRecord) -> set[str]:

@@ -272,3 +272,16 @@ def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]
         if not is_in(label, known) and os.path.isfile(path):
             found.append(label)
     return found
+
+
+def written_beside(workspace: Path, checkout: Path, paths: Iterable[str]) -> list[str]:
+    """Those of the files that lie in the checkout, but not in the workspace, which is below it."""
+    found = []
+    for path in sorted(paths):
+        label = path.removeprefix(f"{checkout}/")
+        if label == path or path.startswith(f"{workspace}/"):
+            continue
+        # Python writes bytecode beside modules that an editable install takes from the checkout.
+        if not label.startswith(_NOT_OUTS) and not label.endswith(".pyc"):
+            found.append(path)
+    return found

@@ -14,16 +14,15 @@ from msgspec.structs import replace
 from nbci.engine.observed.below import files_claimed, paths_named, with_opened
 from nbci.engine.observed.kinds import surroundings_of
 from nbci.engine.observed.meanwhile import changed_meanwhile, note_changes
-from nbci.engine.steps.environment import InstallerFailed, LockRefused, environment_variables
-from nbci.engine.steps.kernel_job import kernel_job
-from nbci.engine.steps.outcome import add_files, add_outcome, own_doing
+from nbci.engine.steps.environment import InstallerFailed, LockRefused
+from nbci.engine.steps.kernel_job import in_environment, kernel_job
+from nbci.engine.steps.outcome import add_files, add_outcome, left_workspace, own_doing
 from nbci.engine.steps.output_check import check_outputs
 from nbci.errors import InfrastructureError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.kernels.execute import run_job
 from nbci.records.run_record import Attempt, CellRun, Failure, StepRecord
 from nbci.runs.file_names import ATTEMPTS_FOLDER, JOURNAL, KERNEL_LOG, NOTEBOOK, SPILL_FOLDER
-from nbci.store.environments import interpreter_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,6 +116,8 @@ async def _attempt(
     if tried.outcome is not None:
         record = add_outcome(context, step, inputs, record, tried.outcome)
         record = _note_changes(context, step, record, tried)
+    if tried.failure is None and tried.outcome is not None:
+        tried.failure = left_workspace(context, tried.outcome)
     if tried.failure is None:
         record, tried.failure = add_files(context, step, record)
     # Last: what the step left behind is recorded also where its outputs differ.
@@ -138,7 +139,7 @@ async def _run_in_kernel(
         lease = await _lease_gpu(context, step)
         # Only once the step can start: a failure before must not cost the outs that stand there.
         context.clear_outs(step)
-        job = _in_environment(kernel_job(context, step, inputs, lease), environment)
+        job = in_environment(kernel_job(context, step, inputs, lease), environment)
         tried.outcome = await _run_watched(context, step, job)
         tried.failure = tried.outcome.failure
     except (InfrastructureError, OSError) as error:
@@ -264,15 +265,6 @@ def _infrastructure_failure(error: InfrastructureError | OSError) -> Failure:
     if isinstance(error, InstallerFailed):
         failure = replace(failure, traceback=error.output or None)
     return failure
-
-
-def _in_environment(job: KernelJob, place: Path | None) -> KernelJob:
-    """The job as it runs in that environment; as it is where there is none."""
-    if place is None:
-        return job
-    return replace(
-        job, interpreter=interpreter_of(place), env=environment_variables(place, job.env)
-    )
 
 
 class _StepListener:

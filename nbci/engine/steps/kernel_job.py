@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from nbci.engine.steps.environment import environment_variables
 from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
 from nbci.plan.program import program
 from nbci.runs.file_names import JOURNAL, KERNEL_LOG, SPILL_FOLDER
+from nbci.store.environments import interpreter_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbci.engine.context import RunContext
     from nbci.engine.steps.gpu import Lease
     from nbci.engine.steps.inputs import Inputs
@@ -53,6 +59,15 @@ def kernel_job(
         cell_timeout_seconds=step.cell_timeout_seconds,
         timeout_seconds=step.timeout_seconds,
         output_cap_bytes=context.project.output_cap_bytes,
+    )
+
+
+def in_environment(job: KernelJob, place: Path | None) -> KernelJob:
+    """The job as it runs in that environment; as it is where there is none."""
+    if place is None:
+        return job
+    return replace(
+        job, interpreter=interpreter_of(place), env=environment_variables(place, job.env)
     )
 
 

@@ -9,12 +9,19 @@ from msgspec.structs import replace
 from nbci.behaviour.predictions_file import read_predictions
 from nbci.engine.observed.kinds import RUN_ID, VERSION, surroundings_of
 from nbci.engine.observed.meanwhile import changed_deps, changed_outs, note_changes
-from nbci.engine.observed.record import observed_parts, outside, undeclared, without_secret_paths
+from nbci.engine.observed.record import (
+    observed_parts,
+    outside,
+    undeclared,
+    without_secret_paths,
+    written_beside,
+)
 from nbci.engine.steps import declared_files
 from nbci.engine.steps.deps import dep_refs, tracking_files
 from nbci.engine.steps.random_states import observed_use, unordered_draws
 from nbci.engine.steps.random_states import warnings as random_warnings
 from nbci.errors import StepError
+from nbci.formatting.numbers import listed
 from nbci.records import metrics
 from nbci.records.run_record import Failure, FileRef, Metric, Part, StepRecord
 
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from nbci.kernels.job import JobOutcome, Seen
     from nbci.plan.model import PlannedStep
 
+_PATHS_NAMED = 3
 _LETS_IT = "`cache: enabled` lets it be reused"
 
 
@@ -93,6 +101,21 @@ def add_files(
     earlier = (done for name, done in context.records.items() if name != step.name)
     changes = (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))
     return note_changes(record, changes), None
+
+
+def left_workspace(context: RunContext, outcome: JobOutcome) -> Failure | None:
+    """The failure of a step that wrote into the checkout, where it runs in a workspace of it."""
+    if context.checkout is None or outcome.seen is None:
+        return None
+    written = written_beside(context.project.root, context.checkout, outcome.seen.written)
+    if not written:
+        return None
+    return Failure(
+        kind="exception",
+        message=f"the step wrote {listed(written, _PATHS_NAMED)} in your checkout, "
+        "not in the workspace that it ran in",
+        hint="name files relative to the folder that the step runs in",
+    )
 
 
 def own_doing(context: RunContext, seen: Seen) -> Seen:

@@ -17,6 +17,8 @@ from nbci.report.data.comparable import BROKEN, Comparable, choose, choose_named
 from nbci.report.data.material import Baseline, Material, PastRun, Release, ShownRun
 from nbci.report.data.release_baseline import changed_code
 from nbci.report.data.stored_results import ResultStore, StoredFiles, StoredNotebooks
+from nbci.runs.folder import RunFolder
+from nbci.runs.proofs import read_proofs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord, StepRecord
     from nbci.report.data.material import Notebooks
-    from nbci.runs.folder import RunFolder
 
 PAST_RUNS = 20
 _NAMED = 5
@@ -67,6 +68,7 @@ def gather(
         behaviours=_behaviours(run, store, choice.found),
         history=_history(project, record, problems),
         releases=_releases(project, run, problems),
+        proofs=read_proofs(RunFolder(project.runs_folder / record.run)),
         # Two searches may meet the same damaged file: the page says so once.
         problems=tuple(dict.fromkeys(problems)),
         is_comparison=against is not None,

@@ -23,6 +23,7 @@ from nbci.report.pages.index.gallery import gallery_section
 from nbci.report.pages.index.metrics_table import metrics_section
 from nbci.report.pages.index.models_section import lineage_section, models_section
 from nbci.report.pages.index.outline import outline_section
+from nbci.report.pages.index.proof_section import proof_section
 from nbci.report.pages.index.steps_table import steps_section, warnings_section
 from nbci.report.pages.index.verdict_section import answers_section, gates_section
 from nbci.report.pages.links import build_link, change_link, commit_link, run_link
@@ -74,6 +75,7 @@ def _parts(
         "In short": answers_section(answer_questions(material, steps)),
         "Gates": gates_section(record, plan),
         "How it behaves": behaviour_section(material.behaviours),
+        "Proof": proof_section(material.proofs),
         "What changed": changes_section(
             material.baseline, material.no_baseline, material.addresses
         ),

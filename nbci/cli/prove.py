@@ -1,0 +1,147 @@
+"""Prove a run: carry it out once more without kept results, in a workspace of its own, and compare.
+
+Exit codes: 0 reproduced, bit for bit or within the tolerance; 1 not reproduced; 2 the run cannot be
+proved; 4 the machine failed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import (
+    add_json_argument,
+    add_run_argument,
+    parse_count,
+    print_error,
+    print_json,
+    shown_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nbci.app.prove import Proving
+    from nbci.engine.listener import Display
+    from nbci.records.proof import Proof
+
+_ITEMS_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci prove`."""
+    add_run_argument(parser)
+    parser.add_argument(
+        "--steps",
+        action="append",
+        default=[],
+        metavar="STEP[,STEP]",
+        help="only these run again; what they need of others is taken from the run",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=_parse_tolerance,
+        metavar="SHARE",
+        help="numbers count as equal that differ by this share of their size (default: 1e-06)",
+    )
+    parser.add_argument("-j", "--jobs", type=parse_count, metavar="N", help="steps at once at most")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print the answer only")
+    add_json_argument(parser, "the proof as JSON; all else to stderr")
+
+
+def _parse_tolerance(text: str) -> float:
+    """Parse a share from 0 up to, but not, 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    # Also refuses NaN, with which every comparison is false.
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share such as 1e-6")
+    return share
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Prove the run, and print what came of it."""
+    from nbci.app.prove import ProofRequest, prove
+    from nbci.proofs.tolerance import RELATIVE
+
+    tolerance = arguments.tolerance
+    if tolerance is None:
+        tolerance = RELATIVE
+    request = ProofRequest(
+        run=arguments.run,
+        steps=tuple(_names(arguments.steps)),
+        jobs=arguments.jobs,
+        tolerance=tolerance,
+        command=("nbci", *sys.argv[1:]),
+    )
+
+    def open_display(runs: Path) -> Display:
+        from nbci.cli.live import choose_display
+
+        # As with --json: its summary tells how to go on with a run, and this one ends here.
+        return choose_display(
+            quiet=arguments.quiet,
+            json=True,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+            runs_folder=shown_path(runs),
+        )
+
+    proving = prove(request, open_display)
+    _print(proving, as_json=arguments.json)
+    return proving.exit_code
+
+
+def _names(given: list[str]) -> Iterator[str]:
+    for text in given:
+        for name in text.split(","):
+            if name.strip():
+                yield name.strip()
+
+
+def _print(proving: Proving, *, as_json: bool) -> None:
+    proof = proving.proof
+    if proof is None:
+        print_error(f"nbci: nothing is proved: the second run {_why_not(proving)}")
+    elif as_json:
+        from nbci.records.codec import plain
+
+        print_json(plain(proof))
+    else:
+        for line in _lines(proof, shown_path(proving.folder.path)):
+            print(line)
+
+
+def _why_not(proving: Proving) -> str:
+    if proving.record.result == "interrupted":
+        return "was interrupted"
+    failures = proving.record.failures
+    if not failures:
+        return "did not pass"
+    return f"could not be carried out: {failures[0].message}"
+
+
+def _lines(proof: Proof, folder: Path) -> Iterator[str]:
+    """The answer, what is not the same bit for bit, and where the record is."""
+    from nbci.formatting.numbers import and_more
+    from nbci.formatting.tables import table
+    from nbci.formatting.terminal import one_line
+    from nbci.proofs.sentences import item_details, item_name
+
+    yield one_line(proof.sentence)
+    rows = []
+    for step in proof.steps:
+        for item in step.items:
+            rows.append((step.step, item_name(item), item.agreement, item_details(item)))
+    for line in table(rows[:_ITEMS_SHOWN]):
+        yield f"  {line}"
+    if len(rows) > _ITEMS_SHOWN:
+        yield f"  …{and_more(len(rows), _ITEMS_SHOWN)}"
+    for text in proof.surroundings:
+        yield f"  not the same: {one_line(text)}"
+    yield f"  record: {folder / 'proof.json'}"

@@ -1,0 +1,1 @@
+"""Proofs: what the steps of two runs of one plan gave, compared."""

@@ -1,0 +1,57 @@
+"""Whether the run was reproduced, each time that somebody had it carried out again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.formatting.text import short_line
+from nbci.proofs.sentences import item_details, item_name
+from nbci.report.html.markup import Markup, element, fold, item_list, table
+from nbci.report.html.page import section, time, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nbci.records.proof import Proof
+
+_LONGEST = 500
+_ITEMS_SHOWN = 50
+_WORDS = {"identical": "passed", "close": "passed", "different": "failed"}
+"""The results whose sign and colour stand for an answer."""
+
+
+def proof_section(proofs: Sequence[Proof]) -> Markup | None:
+    """The latest proof, and the sentences of those before it; None where there is none."""
+    if not proofs:
+        return None
+    latest, *earlier = proofs
+    parts = list(_proof_parts(latest))
+    if earlier:
+        parts.append(fold("Earlier proofs", item_list(map(_sentence, earlier))))
+    class_ = None
+    if latest.agreement == "different":
+        class_ = "failed"
+    return section("Proof", *parts, anchor="proof", class_=class_)
+
+
+def _proof_parts(proof: Proof) -> Iterator[Markup]:
+    yield element("p", verdict(_WORDS[proof.agreement]), " ", _sentence(proof))
+    rows = []
+    for step in proof.steps:
+        for item in step.items:
+            name = short_line(item_name(item), _LONGEST)
+            details = short_line(item_details(item), _LONGEST)
+            rows.append((step.step, name, item.agreement, details))
+    if rows:
+        heads = ("Step", "What", "Agreement", "Where and how")
+        yield table("What is not the same bit for bit", heads, rows[:_ITEMS_SHOWN])
+    if proof.surroundings:
+        texts = [short_line(text, _LONGEST) for text in proof.surroundings]
+        yield fold("What else was not the same", item_list(texts), is_open=True)
+
+
+def _sentence(proof: Proof) -> Markup:
+    sentence = short_line(proof.sentence, _LONGEST)
+    capital = sentence[:1].upper() + sentence[1:]
+    by = element("span", time(proof.started_utc), ", run ", element("code", proof.proof))
+    return element("span", capital, ". ", by)

@@ -1,0 +1,136 @@
+"""A private workspace: a folder in which steps find the project's files, and which is no checkout.
+
+What runs there has outs of its own, and nothing of it touches the user's files. Paths in records
+and keys of steps are relative to the folder that a run is carried out in, so they are the same in a
+workspace as outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nbci.dot_nbci import WORKSPACES_FOLDER
+from nbci.errors import InfrastructureError
+from nbci.pipeline.paths import is_in
+from nbci.store.files import disk_errors, remove, try_lock
+from nbci.workspaces.commit_files import put_commit
+from nbci.workspaces.copy_files import Copying
+from nbci.workspaces.project_files import is_of_tools, project_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nbci.config import Project
+
+_FILES = "files"
+_CACHE = "cache"
+_LOCK = ".lock"
+_TRIES = 20
+_BETWEEN_TRIES_SECONDS = 0.05
+
+
+class Contents(Struct, frozen=True, kw_only=True):
+    """Which files a workspace gets; all paths are relative to the project's root.
+
+    Those that git tracks are as the `commit` has them, where one is given. `also` are files that
+    git ignores and steps use all the same, `folders` those that have to be there, whatever is in
+    them; `without` is what the steps are going to write.
+    """
+
+    commit: str | None = None
+    also: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """A workspace that is there; `project` has its root in it, `checkout` is the user's root.
+
+    `cache` is a folder for results that only what runs here may use.
+    """
+
+    project: Project
+    checkout: Path
+    cache: Path
+
+
+@contextlib.contextmanager
+def open_workspace(project: Project, name: str, contents: Contents) -> Iterator[Workspace]:
+    """Make a workspace of a project, and remove it in the end, however that comes.
+
+    It lies in the project's `.nbci`, on the same file system as the files that it clones. `name`
+    tells it from others. InfrastructureError where the disk is full or cannot be written.
+    """
+    remove_abandoned(project)
+    folder = project.root / WORKSPACES_FOLDER / name
+    lock = _hold(folder)
+    try:
+        root = folder / _FILES
+        with disk_errors(root):
+            root.mkdir()
+        _fill(project.root, root, contents)
+        yield Workspace(
+            project=replace(project, root=root), checkout=project.root, cache=folder / _CACHE
+        )
+    finally:
+        _remove(folder)
+        os.close(lock)
+
+
+def _hold(folder: Path) -> int:
+    """Make the folder, and take its lock; the descriptor."""
+    for _ in range(_TRIES):
+        lock = try_lock(folder / _LOCK)
+        # Another process may take it for abandoned before it is locked, and remove it.
+        if lock is not None and (folder / _LOCK).exists():
+            return lock
+        if lock is not None:
+            os.close(lock)
+        time.sleep(_BETWEEN_TRIES_SECONDS)
+    raise InfrastructureError(f"the workspace {folder} is in use by another process")
+
+
+def remove_abandoned(project: Project) -> None:
+    """Remove the workspaces of processes that were killed."""
+    for folder in _folders(project):
+        lock = try_lock(folder / _LOCK)
+        if lock is not None:
+            _remove(folder)
+            os.close(lock)
+
+
+def _folders(project: Project) -> list[Path]:
+    try:
+        return sorted((project.root / WORKSPACES_FOLDER).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _fill(checkout: Path, root: Path, contents: Contents) -> None:
+    def is_wanted(path: str) -> bool:
+        return not (is_of_tools(path) or is_in(path, contents.without))
+
+    copying = Copying(checkout, root, is_wanted)
+    copying.bring(project_files(checkout))
+    if contents.commit is not None:
+        put_commit(checkout, contents.commit, root, is_wanted)
+    copying.bring(contents.also)
+    for path in filter(is_wanted, contents.folders):
+        # One that a link led to is there, or led out of the project.
+        if (checkout / path).is_dir() and not os.path.lexists(root / path):
+            with disk_errors(root / path):
+                (root / path).mkdir(parents=True)
+
+
+def _remove(folder: Path) -> None:
+    # What a step wrote may resist removal, such as a folder without write permission: what came of
+    # the run counts more, and the next one tries again.
+    with contextlib.suppress(InfrastructureError):
+        remove(folder)
