@@ -22,7 +22,7 @@ def link(words: str, address: str | None) -> Markup:
 
 def run_link(run: str, addresses: Addresses, *, root: str = "") -> Markup:
     """A run's id; `root` leads from the page to the report's folder."""
-    return link(element("code", run), _from_page(addresses.runs.get(run), root))
+    return link(element("code", run, class_="id"), _from_page(addresses.runs.get(run), root))
 
 
 def with_run_linked(text: str, run: str, addresses: Addresses, *, root: str = "") -> Markup:

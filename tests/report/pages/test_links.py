@@ -66,7 +66,7 @@ def test_a_sentence_keeps_its_words() -> None:
     linked = with_run_linked(text, RUN, ADDRESSES)
     assert Page(linked).text == text
     assert with_run_linked(text, "another", ADDRESSES) == with_run_linked(text, RUN, Addresses())
-    assert run_link("another", ADDRESSES) == "<code>another</code>"
+    assert run_link("another", ADDRESSES) == '<code class="id">another</code>'
 
 
 def test_a_builds_notebooks_are_among_its_files() -> None:
