@@ -44,6 +44,7 @@ def compare(folder: Path, name: str, before: bytes, now: bytes) -> Finding:
         ("a.csv", "a,b\n1,x\n", "a,b\n1,y\n", "different", "row 2, column 2"),
         ("a.csv", "a\n1\n", "a\n1\n2\n", "different", ""),
         ("a.tsv", "a\tb\n1\tx\n", "a\tb\n1\ty\n", "different", "row 2, column 2"),
+        ("a.csv", "a\n" + "x" * 200_000, "a\n" + "y" * 200_000, "different", ""),
         ("a.bin", "1.0", "1.00", "different", ""),
         ("a.parquet", "no parquet", "nor this", "different", ""),
     ],
