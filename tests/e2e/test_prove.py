@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.dvc import dvc, make_repository
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
@@ -293,6 +294,24 @@ def test_data_that_changed_since_is_told(sample: Console) -> None:
 
     assert done.returncode == 2
     assert "data.csv has changed since step prepare used it" in done.stderr
+
+
+def test_data_that_dvc_tracks_comes_from_its_cache(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_repository(nbci.cwd)
+    (nbci.cwd / "data.csv").write_text("1\n2\n6\n", encoding="utf-8")
+    dvc(nbci.cwd, "add", "-q", "data.csv")
+    make_notebook("n.ipynb", [_PREPARE, ("step:sum", "total = sum(rows)"), "total"])
+    commit_all(nbci.cwd)
+    run(nbci, "n.ipynb")
+    (nbci.cwd / "data.csv").unlink()
+
+    done = nbci("prove", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert proof_of(done)["agreement"] == "identical"
+    assert not (nbci.cwd / "data.csv").exists()
 
 
 def test_only_the_named_steps_run_again(sample: Console) -> None:
