@@ -60,9 +60,8 @@ class Differences:
         """Called by pytest for each cell that fails."""
         assert call.excinfo is not None
         error = call.excinfo.value
-        if not isinstance(error, nbval.plugin.NbCellError):
-            raise error
-        self.found.append((error.cell_num, str(error.inner_traceback or error)))
+        text = getattr(error, "inner_traceback", None) or f"{type(error).__name__}: {error}"
+        self.found.append((node.cell_num, text))
 
 
 def _message(asked: str, output: dict[str, Any]) -> dict[str, Any]:

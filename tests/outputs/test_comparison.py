@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from nbci.outputs.comparison import CellPair, Comparison, compare
 
 
@@ -56,7 +58,7 @@ def test_what_is_no_text_table_or_picture_is_left_to_nbval() -> None:
         error("no"),
         display(**{"application/vnd.jupyter.widget-view+json": {"model_id": "a"}}),
     ]
-    comparison = compared(stored, [])
+    comparison = compared(stored, stored)
     assert comparison.differences == []
     assert [each.kind for each in comparison.for_nbval] == [
         "text/html",
@@ -68,8 +70,18 @@ def test_what_is_no_text_table_or_picture_is_left_to_nbval() -> None:
 
 def test_a_table_beside_html_without_one_is_left_to_nbval() -> None:
     table = display(text_html="<table><td>1</table>")
+    json_shown = display(application_json={"a": 1})
+    assert found([json_shown], [json_shown] * 2) == [
+        ("application/json", "shown 2 times, stored once")
+    ]
     assert compared([table], [display(text_html="<b>")]).for_nbval[0].kind == "text/html"
     assert compared([table], []).differences[0].message == "stored, and not shown now"
+
+
+def test_half_a_character_can_be_recorded() -> None:
+    (difference,) = compared([stream("\ud800")], [stream("a")]).differences
+    assert difference.lines[1:] == ("-\ufffd", "+a")
+    assert msgspec.json.encode(difference)
 
 
 def test_what_is_no_output_is_passed_over() -> None:
