@@ -30,10 +30,11 @@ def half_reused(nbci: Console, make_notebook: MakeNotebook) -> Path:
 
 
 def linked(page: Path) -> set[str]:
-    """Where the page's links lead, each to something that exists."""
+    """The pages of its own report that the page leads to; what it links exists."""
     targets = set(re.findall(r'href="([^"#:]+)[^"]*"', page.read_text(encoding="utf-8")))
     assert [target for target in targets if not (page.parent / target).exists()] == []
-    return {target for target in targets if target.endswith(".html")}
+    # Since 906d680, the name of an earlier run leads to its report.
+    return {target for target in targets if target.endswith(".html") and "../.." not in target}
 
 
 def test_a_reused_step_costs_no_notebook_and_no_page(nbci: Console, half_reused: Path) -> None:
