@@ -125,15 +125,17 @@ def _write_report(
 def render_files(project: Project, material: Material) -> Mapping[str, bytes]:
     """The report's files, with secrets masked.
 
-    Records hold no secret, but what charts and changes show of a step's own files may.
+    Records hold no secret, but what charts, changes and predictions show of a step's own files may.
     """
+    from nbci.behaviour.of_runs import mask_behaviours
     from nbci.engine.prepare import mask_for
     from nbci.report.render import render_report
 
-    files = render_report(material)
     mask = mask_for(project, material.run.plan, os.environ)
     if not mask.longest:
-        return files
+        return render_report(material)
+    material = replace(material, behaviours=mask_behaviours(material.behaviours, mask))
+    files = render_report(material)
     masked = {}
     for path, content in files.items():
         # Pixels are compressed: what looks like a secret in them is none, and masking breaks them.

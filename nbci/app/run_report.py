@@ -77,6 +77,7 @@ def render_summary(project: Project, folder: RunFolder, report_url: str | None) 
 
     Records hold no secret of the run, but this process may hold others: the token of the forge.
     """
+    from nbci.behaviour.of_runs import mask_behaviours
     from nbci.engine.prepare import mask_for
     from nbci.report.charts import figures_of
     from nbci.report.data.view import build_shown_steps
@@ -85,14 +86,16 @@ def render_summary(project: Project, folder: RunFolder, report_url: str | None) 
     record, plan = folder.read(), folder.read_plan()
     notebooks = folder.executed_notebooks(plan)
     material = gather(project, record, plan, notebooks, environ=os.environ)
-    material = replace(material, url=report_url)
+    mask = mask_for(project, plan, os.environ)
+    behaviours = mask_behaviours(material.behaviours, mask)
+    material = replace(material, url=report_url, behaviours=behaviours)
 
     # Pictures are links into the report: without one there is nothing to draw, and drawing takes
     # time.
     figures = figures_of(material) if report_url else ()
     links = _links(report_url, os.environ)
     text = summary(material, build_shown_steps(record, plan, notebooks), figures, links=links)
-    return mask_for(project, plan, os.environ).text(text.decode())
+    return mask.text(text.decode())
 
 
 def _links(report_url: str | None, environ: Mapping[str, str]) -> dict[str, str]:

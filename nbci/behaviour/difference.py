@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.behaviour.case_metrics import case_metrics, is_right
+from nbci.behaviour.predictions import Task  # noqa: TC001 - msgspec reads the annotation
 from nbci.behaviour.significance import (
     Interval,
     mcnemar,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from nbci.behaviour.case_metrics import CaseMetric
     from nbci.behaviour.pairing import Pair
-    from nbci.behaviour.predictions import Predictions, Task
+    from nbci.behaviour.predictions import Predictions
 
 MOST_EXAMPLES = 20
 _MOST_CLASSES_SHOWN = 40

@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, convert, to_builtins
+from msgspec.structs import replace
 
-from nbci.behaviour.difference import differ
+from nbci.behaviour.difference import Difference, differ
 from nbci.behaviour.pairing import pair
 from nbci.behaviour.predictions_file import read_predictions
 from nbci.errors import NbciError, StepError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from nbci.behaviour.difference import Difference
     from nbci.behaviour.predictions import Predictions
     from nbci.plan.compare import Compared
+    from nbci.secrets import Mask
 
     PlaceOf = Callable[[Compared, str], Path | None]
     """Where a run's out of that path is kept, as the run recorded it; None where it is gone."""
@@ -51,6 +52,17 @@ def compare_behaviours(
         if earlier.get(step.name) is not None:
             then = _Table(before, str(earlier[step.name]), place_of)
         found.append(_compare(step.name, now, then))
+    return tuple(found)
+
+
+def mask_behaviours(behaviours: Iterable[StepBehaviour], mask: Mask) -> tuple[StepBehaviour, ...]:
+    """The same with secrets masked: files of predictions are data, in which nothing is masked."""
+    found = []
+    for behaviour in behaviours:
+        # Before a text is cut short: the beginning of a secret would not be known as one.
+        masked = convert(mask.json(to_builtins(behaviour)), StepBehaviour)
+        # By its name pages find the step in the plan.
+        found.append(replace(masked, step=behaviour.step))
     return tuple(found)
 
 

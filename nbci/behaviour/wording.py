@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from nbci.formatting.numbers import counted, number, rough
+from nbci.formatting.numbers import MINUS, counted, rough
+from nbci.formatting.text import short_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +58,11 @@ def slice_sentence(change: SliceChange) -> str:
 
 def slice_name(change: SliceChange) -> str:
     """The columns and their values, for people."""
-    pairs = zip(change.columns, change.values, strict=True)
-    return ", ".join(f"{column} = {value}" for column, value in pairs)
+    parts = []
+    for column, value in zip(change.columns, change.values, strict=True):
+        # Whole documents are values of some columns.
+        parts.append(f"{short_line(column)} = {short_line(value)}")
+    return ", ".join(parts)
 
 
 def significant_losses(difference: Difference) -> list[SliceChange]:
@@ -82,6 +87,17 @@ def chance(p_value: float) -> str:
     return shown
 
 
+def confidence_text(confidence: float | None, difference: Difference) -> str:
+    """How sure a model is of a prediction: as a percentage if scores are from 0 to 1."""
+    if confidence is None:
+        return ""
+    if difference.calibration is None or difference.calibration.run is None:
+        return number_of(confidence)
+    # Rounded down: a model that is nearly sure is not sure, which is what its mistake is about.
+    tenths = math.floor(round(1000 * confidence, 6)) / 10
+    return f"{tenths:g}\N{NO-BREAK SPACE}%"
+
+
 def share(part: float) -> str:
     """A share of all cases as a percentage."""
     return f"{100 * part:.3g}\N{NO-BREAK SPACE}%"
@@ -91,12 +107,12 @@ def signed(change: float) -> str:
     """A change with its sign."""
     if change > 0:
         return f"+{rough(change)}"
-    return rough(change).replace("-", "\N{MINUS SIGN}")
+    return number_of(change)
 
 
 def number_of(value: float) -> str:
     """A metric in four digits: more of them are noise in the counts that are usual."""
-    return number(float(f"{value:.4g}"))
+    return rough(value).replace("-", MINUS)
 
 
 def interval_text(interval: Interval) -> str:

@@ -28,10 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Compare two runs; the exit code does not depend on the differences."""
-    from nbci.behaviour.of_runs import compare_behaviours
+    from nbci.behaviour.of_runs import compare_behaviours, mask_behaviours
     from nbci.cli.diff_text import render_difference
     from nbci.config import find_project
     from nbci.data.repository import project_cache
+    from nbci.engine.prepare import mask_for
     from nbci.plan.compare import difference
     from nbci.records.codec import plain
     from nbci.report.data.stored_results import ResultStore
@@ -42,7 +43,8 @@ def main(arguments: argparse.Namespace) -> int:
     store = ResultStore(root=project.root, cache=cache, index=project_index(project))
     before, after = _read(project, arguments.before), _read(project, arguments.after)
     found = difference(before, after, store.listing)
-    behaviours = compare_behaviours(before, after, store.place_of)
+    mask = mask_for(project, after.plan, os.environ)
+    behaviours = mask_behaviours(compare_behaviours(before, after, store.place_of), mask)
     if arguments.json:
         print_json({**plain(found), "behaviour": plain(behaviours)}, ascii_only=False)
     else:

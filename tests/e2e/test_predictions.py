@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.report import report_samples as samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,3 +139,96 @@ def test_two_files_of_one_step_are_refused(nbci: Console, make_notebook: MakeNot
 
     assert done.returncode == 2
     assert "step a declares several files of predictions: a.csv, b.csv" in done.stderr
+
+
+_WRITE_PICTURES = """\
+import base64, os
+os.makedirs('../out/pictures')
+open('../out/pictures/0.png', 'wb').write(base64.b64decode(picture))
+row = f'a,{said},0.9,../out/pictures/0.png'
+open('../out/cases.csv', 'w').write(f'label,prediction,score,show\\n{row}\\n')
+"""
+
+
+def _page(nbci: Console, run: str) -> str:
+    return (nbci.cwd / ".nbci/runs" / run / "report/index.html").read_text(encoding="utf-8")
+
+
+def test_pictures_of_broken_cases_are_shown_without_the_workspace(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n", encoding="utf-8")
+    tags = "step:evaluate predictions:../out/cases.csv out:../out/pictures"
+    parameters = f"said = 'a'\npicture = '{samples.PNG}'"
+    make_notebook("nb/n.ipynb", [("parameters", parameters), (tags, _WRITE_PICTURES)])
+    _run(nbci, "nb/n.ipynb")
+    run = _run(nbci, "nb/n.ipynb", "-p", "said=b")
+    shown = '<img src="images/evaluate/case-1.png" alt="Picture of row 1"'
+    assert shown in _page(nbci, run)
+
+    shutil.rmtree(nbci.cwd / "out")
+    report = nbci.cwd / ".nbci/runs" / run / "report"
+    shutil.rmtree(report)
+
+    assert nbci("report", run).returncode == 0
+    assert shown in _page(nbci, run)
+    assert (report / "images/evaluate/case-1.png").read_bytes() == samples.png()
+
+
+def test_files_that_are_no_outs_are_not_shown(nbci: Console, make_notebook: MakeNotebook) -> None:
+    (nbci.cwd / "private.png").write_bytes(samples.png())
+    rows = f"a,{{said}},{nbci.cwd}/private.png\\na,{{said}},private.png\\n"
+    code = f"open('cases.csv', 'w').write(f'label,prediction,show\\n{rows}')"
+    make_notebook("n.ipynb", [("parameters", "said = 'a'"), ("step:e predictions:cases.csv", code)])
+    _run(nbci, "n.ipynb")
+    run = _run(nbci, "n.ipynb", "-p", "said=b")
+
+    assert _page(nbci, run).count("not among the outs that are kept of the run") == 2
+    assert not list((nbci.cwd / ".nbci/runs" / run / "report").rglob("*.png"))
+
+
+def test_secrets_in_predictions_are_masked(nbci: Console, make_notebook: MakeNotebook) -> None:
+    secret = "zebra-horse-battery"
+    code = """\
+import os
+token = os.environ['TOKEN']
+rows = ['id,label,prediction,show,slice\\n']
+for case in range(60):
+    # What is shown of long texts ends within a secret.
+    rows.append(f'{token}{case},{token},{token}{said},{"p" * 190}{token},{"s" * 70}{token}\\n')
+open('cases.csv', 'w').write(''.join(rows))
+"""
+    tags = "step:e predictions:cases.csv secret:TOKEN"
+    make_notebook("n.ipynb", [("parameters", "said = ''"), (tags, code)])
+    for arguments in ([], ["-p", "said=b"]):
+        done = nbci("run", "n.ipynb", *arguments, env={"TOKEN": secret})
+        assert done.returncode == 0, done.stderr
+    before, after = sorted(path for path in (nbci.cwd / ".nbci/runs").iterdir() if path.is_dir())
+
+    texts = [nbci("diff", before.name, after.name, env={"TOKEN": secret}).stdout]
+    for path in (after / "report").rglob("*.*"):
+        texts.append(path.read_text(encoding="utf-8"))
+
+    assert "60 broken" in texts[0]
+    assert "s" * 70 in texts[0]
+    assert [text for text in texts if secret[:6] in text] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("'id,label,prediction\\n9,a,a\\n'", "have no case in common: their ids differ"),
+        ("'id,label,prediction\\n1,0.5,0.5\\n'", "is a regression"),
+        ("'label,prediction\\na,a\\n'", "has none: their cases cannot be matched"),
+    ],
+)
+def test_the_page_says_why_predictions_are_not_compared(
+    nbci: Console, make_notebook: MakeNotebook, code: str, reason: str
+) -> None:
+    tags = "step:e predictions:cases.csv"
+    for text in ("'id,label,prediction\\n1,a,a\\n'", code):
+        make_notebook("n.ipynb", [(tags, f"open('cases.csv', 'w').write({text})")])
+        run = _run(nbci, "n.ipynb")
+
+    assert reason in _page(nbci, run)
+    assert reason in (nbci.cwd / ".nbci/runs" / run / "report/summary.md").read_text()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from nbci.behaviour.difference import differ
+from nbci.behaviour.of_runs import StepBehaviour
 from nbci.plan.compare import Compared, difference
 from nbci.plan.model import PlannedCell
 from nbci.records.git_state import GitState
@@ -27,6 +29,7 @@ from nbci.records.run_record import (
 from nbci.report.data.material import Baseline, Material, ShownRun
 from nbci.report.render import render_report
 from nbci.report.write import write_report
+from tests.behaviour.tables import pair_of
 from tests.report import report_samples as samples
 
 if TYPE_CHECKING:
@@ -49,6 +52,31 @@ _STEPS = (
     "__proto__",
     "x" * 300,
 )
+_DRAWING = f"""<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script>
+<image href="https://{OUTSIDE}/a.png"/><rect width="9" height="9" onclick="alert(1)"/></svg>"""
+_PICTURES = {
+    "cases/good.png": samples.png(),
+    "cases/acts.svg": _DRAWING.encode(),
+    "cases/entities.svg": b'<!DOCTYPE s [<!ENTITY a "aa">]><svg>&a;</svg>',
+    "cases/page.png": f"<html>{_SCRIPT}".encode(),
+    "cases/cut.png": samples.png()[:-9],
+    "cases/huge.png": samples.png()[:16] + b"\x7f\xff\xff\xff" * 2 + samples.png()[24:],
+    "cases/empty.gif": b"",
+}
+_SHOWN = (
+    *_PICTURES,
+    _SCRIPT,
+    _HANDLER,
+    f"https://{OUTSIDE}/a.png",
+    "javascript:alert(1).png",
+    "data:image/png;base64,AAAA.png",
+    "../../../../etc/passwd.png",
+    "/etc/passwd.svg",
+    "\u202egnp.png",
+    "\x00.png",
+    "x" * 100_000 + ".png",
+    "",
+)
 
 
 def hostile_material() -> Material:
@@ -58,7 +86,13 @@ def hostile_material() -> Material:
     record, plan = _run(names, notebooks), _plan(names)
     before = replace(record, run=f"../{_SCRIPT}", params=(), steps=record.steps[::-1])
     return Material(
-        run=ShownRun(record=record, plan=plan, notebooks=dict(zip(names, notebooks, strict=True))),
+        run=ShownRun(
+            record=record,
+            plan=plan,
+            notebooks=dict(zip(names, notebooks, strict=True)),
+            read_file=_PICTURES.get,
+        ),
+        behaviours=_behaviours(names),
         baseline=Baseline(
             title=f"run {_SCRIPT}{_HANDLER}",
             run=ShownRun(
@@ -78,6 +112,25 @@ def hostile_material() -> Material:
 def render_corpus(folder: Path) -> None:
     """Write the report of the hostile notebooks into a folder."""
     write_report(folder, render_report(hostile_material()))
+
+
+def _behaviours(names: tuple[str, ...]) -> tuple[StepBehaviour, ...]:
+    """Sixty cases that broke: enough for a slice, whose column and value are hostile, too."""
+    numbers = range(60)
+    label, prediction = f"{_SCRIPT}{'y' * 100_000}", f"{_HANDLER}\u202e"
+    cases = {
+        "id": [f"{_SCRIPT}{number}" for number in numbers],
+        "label": [label] * len(numbers),
+        "score": [1 - number / 100 for number in numbers],
+        "show": [*_SHOWN, *[_SCRIPT] * (len(numbers) - len(_SHOWN))],
+        f"{_SCRIPT}column": [f"{_HANDLER}{'z' * 100_000}"] * len(numbers),
+    }
+    run = {**cases, "prediction": [prediction] * len(numbers)}
+    baseline = {**cases, "prediction": [label] * len(numbers)}
+    return (
+        StepBehaviour(step=names[0], path=_SCRIPT, difference=differ(pair_of(run, baseline))),
+        StepBehaviour(step=names[1], path=_HANDLER, problem=f"{_SCRIPT} {_HANDLER}"),
+    )
 
 
 def _plan(names: tuple[str, ...]) -> Plan:

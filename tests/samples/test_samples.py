@@ -61,6 +61,24 @@ def test_digits_record_what_their_charts_are_made_of(digits: SampleRun) -> None:
     assert len(list((report / "figures").rglob("*.svg"))) == 2
 
 
+def test_digits_show_which_images_a_change_breaks(digits: SampleRun) -> None:
+    done = Console(digits.project)("run", "pipelines/digits.yaml", "-p", "C=0.1", "--json")
+    assert done.returncode == 0, done.stderr
+    report = digits.folder.parent / json.loads(done.stdout)["run"] / "report"
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert "450 cases: " in page
+    assert "expected calibration error" in page
+    assert len(list((report / "images" / "digits__predict").glob("case-*.png"))) >= 10
+    assert "taken for" in page
+    assert "not among the outs" not in page
+
+
+def test_wine_is_predicted_by_two_models(wine: SampleRun) -> None:
+    rows = (wine.project / "build/wine/cases.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[0] == "id,label,prediction,score,model,show"
+    assert len(rows) == 1 + 2 * wine.shown["metrics"]["prepare/split:test_count"]
+
+
 def test_the_merged_notebook_keeps_the_order_of_the_source(digits: SampleRun) -> None:
     source = json.loads((digits.project / "notebooks" / "digits.ipynb").read_bytes())
     merged = json.loads((digits.folder / "notebooks" / "digits.ipynb").read_bytes())

@@ -112,6 +112,7 @@ class StoredFiles:
     def __init__(self, store: ResultStore, record: RunRecord) -> None:
         self._store = store
         self._refs = record.outs
+        self._listings: dict[str, dict[str, str]] = {}
 
     def __call__(self, path: str) -> bytes | None:
         """Return the file's bytes, None where they are no longer available.
@@ -152,19 +153,24 @@ class StoredFiles:
 
     def within(self, folder: str) -> tuple[str, ...]:
         """The files of a folder that is an out, by their paths in it."""
-        ref = self._refs.get(folder)
-        if ref is None:
+        if folder not in self._refs:
             return ()
-        return tuple(self._store.listing(ref) or ())
+        return tuple(self._listing(folder))
 
     def _digest_in_folder(self, path: str) -> str | None:
-        for folder, ref in self._refs.items():
+        for folder in self._refs:
             if not path.startswith(f"{folder}/"):
                 continue
-            listing = self._store.listing(ref)
-            if listing is not None:
-                return listing.get(path.removeprefix(f"{folder}/"))
+            digest = self._listing(folder).get(path.removeprefix(f"{folder}/"))
+            if digest is not None:
+                return digest
         return None
+
+    def _listing(self, folder: str) -> dict[str, str]:
+        # A page asks for files one by one, and the listing of 100,000 takes a while to be read.
+        if folder not in self._listings:
+            self._listings[folder] = self._store.listing(self._refs[folder]) or {}
+        return self._listings[folder]
 
     def _read_stored(self, digest: str) -> bytes | None:
         if self._store.cache is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import posixpath
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ SUFFIXES = {
     "image/webp": "webp",
     "image/gif": "gif",
 }
+_KINDS = {".jpeg": "image/jpeg", **{f".{suffix}": mime for mime, suffix in SUFFIXES.items()}}
 _MOST_PIXELS = 200_000_000
 _MOST_BYTES = {"image/svg+xml": 10_000_000}
 _MOST_BYTES_ELSE = 50_000_000
@@ -38,14 +40,35 @@ def picture(mime: str, data: str) -> bytes:
     if len(data) > _MOST_BYTES.get(mime, _MOST_BYTES_ELSE):
         raise BrokenPicture(f"it is too large: {size(len(data))}")
     if mime == "image/svg+xml":
-        try:
-            return clean_svg(data)
-        except NoDrawing as error:
-            raise BrokenPicture(str(error)) from error
+        return _drawing(data)
     try:
         content = base64.b64decode(re.sub(r"\s+", "", data), validate=True)
     except ValueError as error:
         raise BrokenPicture("it is no base64") from error
+    return _pixels(mime, content)
+
+
+def kind_of_file(path: str) -> str | None:
+    """The MIME type of a picture by the end of its file's name; None where that is another one."""
+    return _KINDS.get(posixpath.splitext(path)[1].lower())
+
+
+def picture_of_file(mime: str, content: bytes) -> bytes:
+    """The picture that a file holds. Raises BrokenPicture."""
+    if mime == "image/svg+xml":
+        # clean_svg refuses what is no XML, and so what these characters came from.
+        return _drawing(content.decode(errors="replace"))
+    return _pixels(mime, content)
+
+
+def _drawing(text: str) -> bytes:
+    try:
+        return clean_svg(text)
+    except NoDrawing as error:
+        raise BrokenPicture(str(error)) from error
+
+
+def _pixels(mime: str, content: bytes) -> bytes:
     if not content:
         raise BrokenPicture("it is empty")
     _CHECKS[mime](content)

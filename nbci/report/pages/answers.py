@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from nbci.behaviour.wording import outcome_sentence
 from nbci.formatting.numbers import counted, listed, measured, measured_or_dash, rough
 from nbci.formatting.text import short_line
 from nbci.pipeline.metric_names import short_name
@@ -25,6 +26,7 @@ from nbci.report.data.wording import warnings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from nbci.behaviour.of_runs import StepBehaviour
     from nbci.plan.compare import MetricChange
     from nbci.records.git_state import GitState
     from nbci.records.run_record import RunRecord
@@ -169,6 +171,7 @@ def _answer_what_changed(material: Material) -> Answer:
     if points or has_new_result(baseline.difference):
         sentence = summarize_inputs(baseline.difference) or "Nothing but the results"
         points += _changed_metrics(baseline, is_whole=material.run.record.result == "passed")
+        points += _turned_cases(material.behaviours)
     else:
         sentence = "Nothing"
     points.append(Point(text=f"since {baseline.title}", anchor="changes"))
@@ -190,6 +193,18 @@ def _changed_metrics(baseline: Baseline, *, is_whole: bool) -> Iterator[Point]:
         yield Point(text=_before_and_after(change), sign=sign, anchor="metrics")
     if len(changes) > _NAMED:
         yield Point(text=f"and {counted(len(changes) - _NAMED, 'more metric')}", anchor="metrics")
+
+
+def _turned_cases(behaviours: Iterable[StepBehaviour]) -> Iterator[Point]:
+    """How many cases broke, and how many were fixed: equal metrics may hide both."""
+    for behaviour in behaviours:
+        difference = behaviour.difference
+        if difference is None or difference.outcomes is None:
+            continue
+        sign: Sign = "plain"
+        if difference.outcomes.broken:
+            sign = "look"
+        yield Point(text=outcome_sentence(difference), sign=sign, anchor="behaviour")
 
 
 def _before_and_after(change: MetricChange) -> str:

@@ -69,12 +69,13 @@ def _parts(
     record, plan = material.run.record, material.run.plan
     metrics, histories = metrics_section(material, steps)
     figures, pictures = gallery_section(material, steps)
+    behaviour, examples = behaviour_section(material.behaviours, material.run)
     # In the order of a reviewer's questions: may it go out, why, what changed, what is it.
     parts = {
         "Failure": failures_section(record, steps),
         "In short": answers_section(answer_questions(material, steps)),
         "Gates": gates_section(record, plan),
-        "How it behaves": behaviour_section(material.behaviours),
+        "How it behaves": behaviour,
         "Proof": proof_section(material.proofs),
         "What changed": changes_section(
             material.baseline, material.no_baseline, material.addresses
@@ -93,7 +94,7 @@ def _parts(
         "Run this again": again_section(record),
         "About this run": about_section(material),
     }
-    return parts, {**histories, **pictures}
+    return parts, {**histories, **pictures, **examples}
 
 
 def _graph(material: Material, steps: Sequence[ShownStep]) -> Markup | None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nbci.behaviour.difference import differ
+from nbci.behaviour.of_runs import StepBehaviour
 from nbci.plan.model import NOT_ASKED_FOR
 from nbci.records.git_state import GitState
 from nbci.records.run_record import Attempt, Metric, Part, RunRecord, StepRecord
@@ -12,6 +14,7 @@ from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.material import Baseline, Material, Release, ShownRun
 from nbci.report.data.view import build_shown_steps
 from nbci.report.pages.answers import Answer, answer_questions
+from tests.behaviour.tables import pair_of
 from tests.report import report_samples as samples
 
 CLEAN = GitState(commit="4f2a9c1e7b3d", branch="main", dirty=False)
@@ -192,3 +195,20 @@ def test_no_commit_at_all() -> None:
         answers_to(of(samples.run(git=None)))[2].points[0].text
         == "it was made from files that are in no commit"
     )
+
+
+def test_cases_that_broke_are_a_change_to_look_at() -> None:
+    cases = {"id": [1, 2], "label": ["a", "b"]}
+    found = differ(
+        pair_of({**cases, "prediction": ["b", "b"]}, {**cases, "prediction": ["a", "a"]})
+    )
+    behaviours = (
+        StepBehaviour(step="gone", path="cases.csv", problem="its file is gone"),
+        StepBehaviour(step="models/train", path="cases.csv", difference=found),
+    )
+
+    points = answers_to(with_fields(samples.compared(), behaviours=behaviours))[1].points
+
+    (turned,) = [point for point in points if point.anchor == "behaviour"]
+    assert turned.text == "2 cases: 1 fixed, 1 broken (50\N{NO-BREAK SPACE}% of all)"
+    assert turned.sign == "look"
