@@ -147,7 +147,9 @@ def handlers(signal: Any) -> dict[str, Any]:
 
 
 def start_method(multiprocessing: Any) -> dict[str, Any]:
-    return {"": multiprocessing.get_start_method(allow_none=True)}
+    method = multiprocessing.get_start_method(allow_none=True)
+    # Whoever asks for a context, as joblib does, sets the default one, which changes nothing.
+    return {"": method or multiprocessing.get_all_start_methods()[0]}
 
 
 def sockets(socket: Any) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def test_nothing_is_said_where_nothing_is_missed(
     settings.
     """
     every = (
-        "import json, os\nimport numpy as np\njson.left = 1\nnp.set_printoptions(precision=3)\n"
-        "os.environ['A'] = '1'"
+        "import json, multiprocessing, os\nimport numpy as np\njson.left = 1\n"
+        "np.set_printoptions(precision=3)\nos.environ['A'] = '1'"
     )
     back = (
         "import pandas as pd\nwith pd.option_context('display.precision', 2):\n    pass\n"
@@ -119,7 +119,7 @@ def test_nothing_is_said_where_nothing_is_missed(
         ("step:z", patches),
         ("step:a", "import sklearn.linear_model\nimport matplotlib.pyplot as plt\nplt.plot([1])"),
         ("", back),
-        ("", "del os.environ['B']"),
+        ("", "del os.environ['B']\nmultiprocessing.get_context()"),
         ("step:b", "np.set_printoptions(precision=7)\nos.environ['A'] = '2'"),
     ]
     done = nbci("run", make_notebook("n.ipynb", cells))
