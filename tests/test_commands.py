@@ -44,6 +44,7 @@ STARTED = {
     "promotion/packaging.py": "our own module, with absolute paths",
     "git/process.py": "git_command",
     "runs/signature.py": "ssh-keygen with fixed options, absolute paths and a checked name",
+    "outputs/by_nbval.py": "our own module, with this interpreter and fixed words",
 }
 """Every module that starts a process, and why nothing from outside is an option there."""
 
