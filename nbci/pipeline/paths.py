@@ -63,9 +63,13 @@ def leaves_project(path: str) -> bool:
     """
     if _NORMAL.fullmatch(path):
         return False
+    return is_outside(path) or is_of_tools(posixpath.normpath(path))
+
+
+def is_of_tools(path: str) -> bool:
+    """Whether a normal path is, or lies in, a folder of git, DVC or nbci itself."""
     # Submodules and nested checkouts have a `.git` of their own, whose hooks git runs as well.
-    parts = posixpath.normpath(path).lower().split("/")
-    return is_outside(path) or not set(parts).isdisjoint(TOOLS)
+    return not set(path.lower().split("/")).isdisjoint(TOOLS)
 
 
 def is_outside(path: str) -> bool:

@@ -9,9 +9,10 @@ import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from nbci.pipeline.paths import is_of_tools
 from nbci.store.files import disk_errors
 from nbci.store.objects import clone_or_copy
-from nbci.workspaces.project_files import files_below, is_of_tools
+from nbci.workspaces.project_files import files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

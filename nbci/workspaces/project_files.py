@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.git.checkout import is_in_repository
 from nbci.git.process import Git
-from nbci.pipeline.paths import TOOLS
+from nbci.pipeline.paths import is_of_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +27,6 @@ def project_files(root: Path) -> Iterator[str]:
         yield from _known_to_git(root)
     else:
         yield from files_below(root)
-
-
-def is_of_tools(path: str) -> bool:
-    """Whether the path is of git, DVC or nbci itself, whose folders no workspace has.
-
-    DVC's configuration is then found where it is for the checkout: above the workspace.
-    """
-    return not set(path.lower().split("/")).isdisjoint(TOOLS)
 
 
 def files_below(root: Path, prefix: str = "") -> Iterator[str]:

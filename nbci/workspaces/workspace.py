@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from nbci.dot_nbci import WORKSPACES_FOLDER
 from nbci.errors import InfrastructureError
-from nbci.pipeline.paths import is_in
+from nbci.pipeline.paths import is_in, is_of_tools
 from nbci.store.files import disk_errors, remove, try_lock
 from nbci.workspaces.commit_files import put_commit
 from nbci.workspaces.copy_files import Copying
-from nbci.workspaces.project_files import is_of_tools, project_files
+from nbci.workspaces.project_files import project_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +115,7 @@ def _folders(project: Project) -> list[Path]:
 
 def _fill(checkout: Path, root: Path, contents: Contents) -> None:
     def is_wanted(path: str) -> bool:
+        # DVC's configuration is found where it is for the checkout: above the workspace.
         return not (is_of_tools(path) or is_in(path, contents.without))
 
     copying = Copying(checkout, root, is_wanted)
