@@ -30,7 +30,6 @@ from nbci.runs.project_runs import new_belonging_run
 from nbci.runs.proofs import write_proof
 from nbci.store.cache import Cache
 from nbci.store.file_index import project_index
-from nbci.store.files import link_or_copy
 from nbci.workspaces.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -247,11 +246,8 @@ def _jobs(run: ProvableRun, plan: Plan, asked: int | None) -> int:
 
 def _bring(known: Cache, cache: Cache, digest: str, step: str) -> None:
     """Have a value of the first run in the cache of the second."""
-    known.bring_values([digest])
-    place = known.value_path(digest)
-    if not place.is_file():
+    if not cache.take_value(known, digest):
         raise UsageError(
             f"what step {step} gave is no longer kept",
             hint=f"let it run again, too: --steps {step},...",
         )
-    link_or_copy(place, cache.value_path(digest))

@@ -12,8 +12,8 @@ from nbci.engine.steps.kernel_job import in_environment, kernel_job
 from nbci.errors import NbciError
 from nbci.kernels.execute import run_job
 from nbci.kernels.value_comparison import ComparedFiles, ComparingCell
+from nbci.proofs.tolerance import OTHER_BYTES
 from nbci.records.proof import Item
-from nbci.store.files import link_or_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _FIRST_CELLS = ("parameters", "injected", "imports", "functions")
 _FOLDER_ONLY = "only the path of the folder it ran in differs"
-_OTHER_BYTES = "what it holds is equal, its bytes differ"
 
 
 class Versions(Struct, frozen=True, kw_only=True):
@@ -63,11 +62,8 @@ class ValueComparison:
 
     def _bring(self, ref: ValueRef) -> bool:
         """Whether the value of the run before is here, whole: `nbci clean` may have removed it."""
-        self._known.bring_values([ref.object])
-        place = self._known.value_path(ref.object)
-        if not place.is_file():
+        if not self._context.cache.take_value(self._known, ref.object):
             return False
-        link_or_copy(place, self._context.cache.value_path(ref.object))
         return bool(self._context.whole_values([ref]))
 
     async def _ask(
@@ -131,7 +127,7 @@ def _item(name: str, answers: Mapping[str, Mapping[str, Any]]) -> Item:
     if answer["moved"]:
         reason = _FOLDER_ONLY
     elif largest is None:
-        reason = _OTHER_BYTES
+        reason = OTHER_BYTES
     place = str(answer["place"])
     return Item(
         kind="value", name=name, agreement="close", place=place, reason=reason, largest=largest

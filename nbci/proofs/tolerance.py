@@ -25,12 +25,13 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 IDENTICAL = Finding(agreement="identical")
+OTHER_BYTES = "what it holds is equal, its bytes differ"
 
 
 def of_unequal_bytes(found: Finding) -> Finding:
     """The finding for two files that are not the same, from that for what they hold."""
     if found.agreement == "identical":
-        return Finding(agreement="close", reason="what it holds is equal, its bytes differ")
+        return Finding(agreement="close", reason=OTHER_BYTES)
     return found
 
 

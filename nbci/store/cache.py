@@ -175,6 +175,15 @@ class Cache:
         if missing and self.elsewhere is not None:
             self.elsewhere.take_values(missing)
 
+    def take_value(self, known: Cache, digest: str) -> bool:
+        """Have a value of another cache here, too; whether that has it."""
+        known.bring_values([digest])
+        place = known.value_path(digest)
+        if not place.is_file():
+            return False
+        link_or_copy(place, self.value_path(digest))
+        return True
+
     def keep(self, record: StepRecord, notebook: Path, index: FileIndex) -> None:
         """Keep a step's record by its key, with its executed notebook and where its outs lie."""
         digest, _ = index.digest(notebook)
