@@ -207,28 +207,25 @@ def paths_from_root(step: Step, folder: str, where: Location) -> Step:
     def from_root(path: str) -> str:
         return project_path(path, folder, where)
 
-    predictions = step.predictions
-    if predictions is not None:
-        predictions = from_root(predictions)
-    return replace(
-        step,
-        deps=tuple(map(from_root, step.deps)),
-        outs=tuple(map(from_root, step.outs)),
-        predictions=predictions,
-    )
+    return _with_tagged_paths(step, from_root)
 
 
 def _with_escaped_paths(step: Step) -> Step:
     """Paths from tags stand for themselves: `${` in them is no reference."""
     if not step.deps and not step.outs:
         return step
+    return _with_tagged_paths(step, escape)
+
+
+def _with_tagged_paths(step: Step, change: Callable[[str], str]) -> Step:
+    """The step with each path that a tag can name changed."""
     predictions = step.predictions
     if predictions is not None:
-        predictions = escape(predictions)
+        predictions = change(predictions)
     return replace(
         step,
-        deps=tuple(map(escape, step.deps)),
-        outs=tuple(map(escape, step.outs)),
+        deps=tuple(map(change, step.deps)),
+        outs=tuple(map(change, step.outs)),
         predictions=predictions,
     )
 
