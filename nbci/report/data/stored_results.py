@@ -135,12 +135,9 @@ class StoredFiles:
         ref = self._refs.get(path)
         if ref is None:
             return None
-        if self._store.cache is not None:
-            artifacts = self._store.cache.artifacts
-            for objects in (artifacts.objects, *artifacts.others):
-                stored = objects.path(ref.digest)
-                if stored.is_file():
-                    return stored
+        for stored in self._stored_places(ref.digest):
+            if stored.is_file():
+                return stored
         # What is not kept, of a step without cache, may still stand where the step wrote it.
         root = self._store.root
         try:
@@ -173,15 +170,20 @@ class StoredFiles:
         return self._listings[folder]
 
     def _read_stored(self, digest: str) -> bytes | None:
-        if self._store.cache is None:
-            return None
-        artifacts = self._store.cache.artifacts
-        # Digests name the content, so any store that has it will do.
-        for objects in (artifacts.objects, *artifacts.others):
-            content = _read(objects.path(digest), digest)
+        for stored in self._stored_places(digest):
+            content = _read(stored, digest)
             if content is not None:
                 return content
         return None
+
+    def _stored_places(self, digest: str) -> Iterator[Path]:
+        """Where an object of that digest may be kept."""
+        if self._store.cache is None:
+            return
+        artifacts = self._store.cache.artifacts
+        # Digests name the content, so any store that has it will do.
+        for objects in (artifacts.objects, *artifacts.others):
+            yield objects.path(digest)
 
     def _read_in_project(self, path: str, digest: str) -> bytes | None:
         """What is not stored, of a step without cache, may still stand where the step wrote it."""
