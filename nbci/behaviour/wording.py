@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nbci.formatting.numbers import MINUS, counted, rough
+from nbci.formatting.numbers import MINUS, counted, rough, signed
 from nbci.formatting.text import short_line
 
 if TYPE_CHECKING:
@@ -101,13 +101,6 @@ def confidence_text(confidence: float | None, difference: Difference) -> str:
 def share(part: float) -> str:
     """A share of all cases as a percentage."""
     return f"{100 * part:.3g}\N{NO-BREAK SPACE}%"
-
-
-def signed(change: float) -> str:
-    """A change with its sign."""
-    if change > 0:
-        return f"+{rough(change)}"
-    return number_of(change)
 
 
 def number_of(value: float) -> str:

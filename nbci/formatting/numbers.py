@@ -45,6 +45,20 @@ def number_or_blank(value: float | None) -> str:
     return number(value)
 
 
+def signed(change: float) -> str:
+    """A difference with its sign: a plus, or a minus as wide as a plus.
+
+    >>> signed(0.0123456), signed(-0.5) == f"{MINUS}0.5", signed(0)
+    ('+0.01235', True, '0')
+    """
+    if change > 0:
+        return f"+{rough(change)}"
+    # An exponent keeps its own sign.
+    if change < 0:
+        return f"{MINUS}{rough(-change)}"
+    return rough(change)
+
+
 def measured(value: float, unit: str | None) -> str:
     """A metric's value with its unit; a ratio is just a number."""
     if not unit or unit == "ratio":

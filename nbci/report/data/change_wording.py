@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.formatting.numbers import ABSENT, MINUS, and_more, counted, rough
+from nbci.formatting.numbers import ABSENT, and_more, counted, signed
 from nbci.formatting.text import as_json, short_line
 
 if TYPE_CHECKING:
@@ -160,10 +160,7 @@ def describe_metric_change(change: MetricChange) -> str:
         return "the same"
     if math.isnan(before) or math.isnan(after):
         return "no number"
-    sign = MINUS
-    if after > before:
-        sign = "+"
-    return f"{sign}{rough(abs(after - before))}{_JUDGEMENTS[change.better]}"
+    return f"{signed(after - before)}{_JUDGEMENTS[change.better]}"
 
 
 def files_by_kind(change: DataChange) -> Mapping[str, Sequence[str]]:

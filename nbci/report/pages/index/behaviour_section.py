@@ -10,10 +10,9 @@ from nbci.behaviour.wording import (
     interval_text,
     number_of,
     outcome_sentence,
-    signed,
     slice_name,
 )
-from nbci.formatting.numbers import ABSENT, counted
+from nbci.formatting.numbers import ABSENT, counted, signed
 from nbci.formatting.text import short_line
 from nbci.report.html.markup import Markup, element, fold, fragment, table
 from nbci.report.html.page import section
