@@ -67,11 +67,11 @@ def _parse_tolerance(text: str) -> float:
 def main(arguments: argparse.Namespace) -> int:
     """Prove the run, and print what came of it."""
     from nbci.app.prove import ProofRequest, prove
-    from nbci.proofs.tolerance import RELATIVE
+    from nbci.closeness import RELATIVE_TOLERANCE
 
     tolerance = arguments.tolerance
     if tolerance is None:
-        tolerance = RELATIVE
+        tolerance = RELATIVE_TOLERANCE
     request = ProofRequest(
         run=arguments.run,
         steps=tuple(_names(arguments.steps)),

@@ -8,12 +8,10 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
+from nbci.closeness import are_close
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-RELATIVE_TOLERANCE = 1e-6
-"""Beyond float32's own rounding, below what people print and compare."""
-_ABSOLUTE_TOLERANCE = 1e-12
 
 # Not within a word: digests and names are no numbers. Without giving back (`++`), a million digits
 # with a letter behind them are read once, not once for each digit.
@@ -105,4 +103,4 @@ def _is_close(number: str, other: str) -> bool:
     # `1e400` is infinite, and as text no other's equal.
     if math.isinf(value) or math.isinf(other_value):
         return False
-    return math.isclose(value, other_value, rel_tol=RELATIVE_TOLERANCE, abs_tol=_ABSOLUTE_TOLERANCE)
+    return are_close(value, other_value)

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.closeness import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, are_close
+
 if TYPE_CHECKING:
     from nbci.records.proof import Agreement
-
-RELATIVE = 1e-6
-"""About the seventh digit: what the order of additions changes in float32 is smaller mostly."""
-_ABSOLUTE = 1e-12
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -46,18 +44,18 @@ class Tolerance(Struct, frozen=True):
     Numbers that differ by no more than 1e-12 are equal, too: around zero no share is small.
     """
 
-    relative: float = RELATIVE
+    relative: float = RELATIVE_TOLERANCE
 
     @property
     def both(self) -> tuple[float, float]:
         """The relative and the absolute tolerance."""
-        return self.relative, _ABSOLUTE
+        return self.relative, ABSOLUTE_TOLERANCE
 
     def compare(self, before: float, now: float, place: str = "") -> Finding:
         """What two numbers are to each other; NaN agrees with NaN."""
         if before == now or (math.isnan(before) and math.isnan(now)):
             return IDENTICAL
-        if not math.isclose(before, now, rel_tol=self.relative, abs_tol=_ABSOLUTE):
+        if not are_close(before, now, self.relative):
             return changed(repr(before), repr(now), place)
         largest = abs(before - now) / max(abs(before), abs(now))
         return Finding(agreement="close", place=place, largest=largest)
