@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from nbci.plan.compare import Compared
     from nbci.secrets import Mask
 
-    PlaceOf = Callable[[Compared, str], Path | None]
-    """Where a run's out of that path is kept, as the run recorded it; None where it is gone."""
+
+class RunFiles(Struct, frozen=True):
+    """A run, and where its out of a path is kept, as it recorded it; None where it is gone."""
+
+    run: Compared
+    place_of: Callable[[str], Path | None]
 
 
 class StepBehaviour(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,20 +41,18 @@ class StepBehaviour(Struct, frozen=True, kw_only=True, omit_defaults=True):
     problem: str | None = None
 
 
-def compare_behaviours(
-    before: Compared, after: Compared, place_of: PlaceOf
-) -> tuple[StepBehaviour, ...]:
+def compare_behaviours(before: RunFiles, after: RunFiles) -> tuple[StepBehaviour, ...]:
     """One for each step of the later run that declares predictions and ended well, in order."""
-    earlier = {step.name: step.predictions for step in before.plan.steps}
-    ended = {step.name for step in after.record.steps if step.ended_well}
+    earlier = {step.name: step.predictions for step in before.run.plan.steps}
+    ended = {step.name for step in after.run.record.steps if step.ended_well}
     found = []
-    for step in after.plan.steps:
+    for step in after.run.plan.steps:
         if step.predictions is None or step.name not in ended:
             continue
-        now = _Table(after, step.predictions, place_of)
+        now = _Table(after, step.predictions)
         then = None
         if earlier.get(step.name) is not None:
-            then = _Table(before, str(earlier[step.name]), place_of)
+            then = _Table(before, str(earlier[step.name]))
         found.append(_compare(step.name, now, then))
     return tuple(found)
 
@@ -66,17 +68,15 @@ def mask_behaviours(behaviours: Iterable[StepBehaviour], mask: Mask) -> tuple[St
     return tuple(found)
 
 
-class _Table:
+class _Table(Struct, frozen=True):
     """A file of predictions that a run has written."""
 
-    def __init__(self, run: Compared, path: str, place_of: PlaceOf) -> None:
-        self.path = path
-        self._run = run
-        self._place_of = place_of
+    files: RunFiles
+    path: str
 
     def read(self) -> Predictions:
-        source = f"{self.path} of run {self._run.record.run}"
-        place = self._place_of(self._run, self.path)
+        source = f"{self.path} of run {self.files.run.record.run}"
+        place = self.files.place_of(self.path)
         if place is None:
             raise StepError(f"{source} is not kept any more")
         # What is kept is named by its digest.

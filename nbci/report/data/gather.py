@@ -82,7 +82,7 @@ def _behaviours(
     if found is None:
         return ()
     now = Compared(record=run.record, plan=run.plan)
-    return compare_behaviours(found.run, now, store.place_of)
+    return compare_behaviours(store.files_of(found.run), store.files_of(now))
 
 
 def _lost_notebooks(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.behaviour.of_runs import RunFiles
 from nbci.errors import NbciError
 from nbci.graph import by_name
 from nbci.runs.file_names import NOTEBOOK
@@ -46,9 +47,9 @@ class ResultStore:
         except _GONE:
             return None
 
-    def place_of(self, run: Compared, path: str) -> Path | None:
-        """Where the file lies that is an out of the run; None where it is no longer available."""
-        return StoredFiles(self, run.record).place(path)
+    def files_of(self, run: Compared) -> RunFiles:
+        """The run with the places of its outs."""
+        return RunFiles(run, StoredFiles(self, run.record).place)
 
 
 class StoredNotebooks(Mapping[str, Mapping[str, Any]]):
