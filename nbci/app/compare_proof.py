@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nbci.app.provable_run import ProvableRun
+    from nbci.app.earlier_run import EarlierRun
     from nbci.engine.context import RunContext
     from nbci.proofs.tolerance import Tolerance
     from nbci.records.proof import StepProof
@@ -40,7 +40,7 @@ _NOT_KEPT = Finding(
 
 
 def compare_runs(
-    before: ProvableRun, context: RunContext, now: RunRecord, tolerance: Tolerance, host: str
+    before: EarlierRun, context: RunContext, now: RunRecord, tolerance: Tolerance, host: str
 ) -> Proof:
     """The proof of a run from the second one, whose workspace is still there."""
     known = project_cache(before.project, os.environ)
@@ -66,7 +66,7 @@ def compare_runs(
 
 
 async def _compare_steps(
-    before: ProvableRun,
+    before: EarlierRun,
     context: RunContext,
     now: RunRecord,
     known: Cache,
@@ -165,7 +165,7 @@ def _seconds_between(before: str | None, now: str | None) -> float | None:
     return gap.total_seconds()
 
 
-def _surroundings(before: ProvableRun, now: RunRecord) -> Iterator[str]:
+def _surroundings(before: EarlierRun, now: RunRecord) -> Iterator[str]:
     """What was not the same around the two runs, each once."""
     found: dict[str, None] = {}
     for new in now.steps:

@@ -1,4 +1,4 @@
-"""Find a run that can be proved: its records whole, its plan, and where its code is."""
+"""A run of which steps can be carried out once more: its plan, records, and where its code is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.errors import UsageError
-from nbci.formatting.numbers import listed
 from nbci.plan.select import Selection, select
-from nbci.runs.project_runs import find_run
 from nbci.workspaces.commit_files import has_commit
 from nbci.workspaces.workspace import Contents
 
@@ -27,10 +25,9 @@ _READ = frozenset(("file", "module", "link", "environment"))
 """The kinds of observations whose labels are files that a step needs."""
 _LOOKED_AT = frozenset(("stat", "folder"))
 """The kinds whose labels may be folders, of which it counts that they are there."""
-_NAMED = 5
 
 
-class ProvableRun(Struct, frozen=True, kw_only=True):
+class EarlierRun(Struct, frozen=True, kw_only=True):
     """A run that passed; `commit` is where its code is, and None where that is the checkout only.
 
     `folder` is that of the run that has the steps, where all of another was reused.
@@ -84,45 +81,35 @@ class ProvableRun(Struct, frozen=True, kw_only=True):
                     written[part.label] = None
         return written
 
-    def refusal(self, why: UsageError) -> UsageError:
-        """The error of a run whose code or data is not as it was."""
+    def refusal(self, why: UsageError, what: str) -> UsageError:
+        """The error of a run whose code or data is not as it was; `what` cannot be done with it."""
         git = self.record.git
         reason = ""
-        hint = "run again, and prove that run"
+        hint = f"run again, and name that run: nbci run {self.plan.target}"
         if git is not None and git.dirty:
             reason = "it ran with changes that are in no commit; "
         elif git is not None and git.commit is not None and self.commit is None:
             reason = f"its commit {git.commit[:10]} is not in this repository; "
             hint = f"bring the commit: git fetch origin {git.commit}"
-        text = f"run {self.folder.run} cannot be proved: {reason}{why.message}"
+        text = f"run {self.folder.run} cannot be {what}: {reason}{why.message}"
         return UsageError(text, where=why.where, hint=hint)
 
 
-def find_provable_run(project: Project, name: str) -> ProvableRun:
-    """The run of that id, its beginning or `latest`.
+def find_earlier_run(project: Project, folder: RunFolder) -> EarlierRun:
+    """The run of a folder, or the one that has its steps, where all of it was reused.
 
-    UsageError where it cannot be proved, IntegrityError where its records were altered.
+    IntegrityError where its records were altered.
     """
-    named = find_run(project, name)
-    folder = named.made_by(named.read_header())
-    record, plan = folder.read(), folder.read_plan()
-    if record.result != "passed":
-        raise UsageError(
-            f"run {folder.run} did not pass ({record.result}), so there is nothing to prove",
-            hint="name a run that passed: `nbci runs` lists them",
-        )
-    if plan.fork is not None:
-        raise UsageError(
-            f"run {folder.run} is of a change from a fork",
-            hint="prove a run of a branch once the change is merged",
-        )
-    # To agree with records that somebody has edited would prove nothing.
-    folder.check_seal()
-    return ProvableRun(
+    made_by = folder.made_by(folder.read_header())
+    record = made_by.read()
+    # What follows from records that somebody has edited would be worth nothing.
+    if record.result == "passed":
+        made_by.check_seal()
+    return EarlierRun(
         project=project,
-        folder=folder,
+        folder=made_by,
         record=record,
-        plan=plan,
+        plan=made_by.read_plan(),
         commit=_known_commit(project, record),
     )
 
@@ -137,27 +124,22 @@ def _known_commit(project: Project, record: RunRecord) -> str | None:
     return git.commit
 
 
-def plan_again(run: ProvableRun, names: tuple[str, ...]) -> Plan:
+def plan_steps_again(run: EarlierRun, names: tuple[str, ...], reason: str) -> Plan:
     """The plan of the run with each of the named steps to be run, or all of them.
 
-    What those need of other steps is taken from the run. UsageError for a step that it skipped.
+    What those need of other steps is taken from the run; no gate judges them, and no metric is
+    required. `reason` is why the steps run.
     """
-    plan = replace(
-        run.plan,
-        steps=tuple(_to_run_again(run.record, step) for step in run.plan.steps),
-        # It is compared, not judged; and a part of it need not have all metrics.
-        gates=(),
-        metrics=None,
-    )
-    selected = select(plan, Selection(only=names))
-    if not any(step.action == "run" for step in selected.steps):
-        asked = listed(names or run.plan.names, _NAMED)
-        raise UsageError(f"run {run.folder.run} skipped {asked}, so there is nothing to prove")
-    return selected
+    steps = []
+    for step in run.plan.steps:
+        steps.append(_to_run_again(run.record, step, reason))
+    plan = replace(run.plan, steps=tuple(steps), gates=(), metrics=None)
+    return select(plan, Selection(only=names))
 
 
-def _to_run_again(record: RunRecord, step: PlannedStep) -> PlannedStep:
+def _to_run_again(record: RunRecord, step: PlannedStep, reason: str) -> PlannedStep:
     before = record.step(step.name)
-    if before is None or not before.ended_well:
-        return replace(step, action="skip", reason="the run that is proved skipped it")
-    return replace(step, action="run", reason="it is proved")
+    # Without a record, it has not ended yet, in a run that is carried out in parts.
+    if step.action == "skip" or (before is not None and not before.ended_well):
+        return replace(step, action="skip", reason=f"run {record.run} skipped it")
+    return replace(step, action="run", reason=reason)
