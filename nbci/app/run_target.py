@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from nbci.engine.context import RunContext
     from nbci.engine.listener import Display
     from nbci.engine.ready import Ready
+    from nbci.gates.remeasuring import Wanted
     from nbci.params import Assignment
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
-    from nbci.records.run_record import RunRecord, StepRecord
+    from nbci.records.run_record import Remeasured, RunRecord, StepRecord
     from nbci.runs.folder import RunFolder
 
 
@@ -65,8 +66,8 @@ def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRe
     work = _resumed_work(request) if request.resume else _planned_work(request)
     checked = _check(work, request)
     display = presentation.open_display(work.project)
-    judging = Judging(work.project, work.plan, os.environ)
     folder = work.folder or new_run(work.project)
+    judging = _judging(work, request, checked, folder, display)
 
     try:
         context = _begin(work, request, checked, folder, display)
@@ -182,6 +183,31 @@ def _begin(
         forced=lambda step: request.forces_all or step in checked.forced_steps,
         known_outs=KnownOuts(work.project),
     )
+
+
+def _judging(
+    work: _Work, request: RunRequest, checked: _Checked, folder: RunFolder, display: Display
+) -> Judging:
+    """What judges the run; models of baselines are measured again beside it."""
+
+    def remeasure(record: RunRecord, wanted: Wanted) -> Remeasured:
+        # Imported here: most runs are compared with no model, and workspaces take a while.
+        from nbci.app.earlier_run import EarlierRun
+        from nbci.app.remeasure import Remeasuring
+
+        # Its code is what is checked out, in a commit or not.
+        run = EarlierRun(
+            project=work.project, folder=folder, record=record, plan=work.plan, commit=None
+        )
+        measuring = Remeasuring(
+            run=run,
+            cache=checked.ready.cache,
+            tell=display.noticed,
+            command=request.command,
+        )
+        return measuring.measure(wanted)
+
+    return Judging(work.project, work.plan, os.environ, remeasure)
 
 
 def _execute(

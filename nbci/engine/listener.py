@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nbci.plan.model import Plan
     from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
@@ -114,3 +114,32 @@ class Listeners:
     def run_ended(self, record: RunRecord) -> None:
         for listener in self._listeners:
             listener.run_ended(record)
+
+
+class Aside:
+    """Listens to a run that is carried out beside the shown one, and has a log of its own.
+
+    What is noticed there is told under a title, and nothing else.
+    """
+
+    def __init__(self, tell: Callable[[str], None], title: str) -> None:
+        self._tell = tell
+        self._title = title
+
+    def noticed(self, text: str) -> None:
+        self._tell(f"{self._title}: {text}")
+
+    def _ignore(self, *told: object) -> None:
+        pass
+
+    run_started = _ignore
+    step_started = _ignore
+    cell_started = _ignore
+    text_printed = _ignore
+    cell_ended = _ignore
+    step_retried = _ignore
+    step_ended = _ignore
+    steps_reused = _ignore
+    run_ended = _ignore
+    tick = _ignore
+    close = _ignore

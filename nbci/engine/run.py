@@ -64,7 +64,12 @@ def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> Run
     """
     context.folder.write_run(header)
     run = _Run(context, header, options)
-    asyncio.run(run.execute())
+    try:
+        asyncio.run(run.execute())
+        # Behind the loop: what concludes a run may carry out steps beside it, in a loop of theirs.
+        run.conclude()
+    finally:
+        context.kernels.close()
     return run.record
 
 
@@ -85,21 +90,17 @@ class _Run:
         self.looks_first = False
         self.interrupted = False
         self.trouble: BaseException | None = None
+        self.started = time.monotonic()
 
     async def execute(self) -> None:
-        """Do everything between the header and the record, which is `record` then."""
+        """Carry out the steps; their records are in the context then."""
         # Not returned: asyncio.run() asks signal.getsignal() for its handler, which has the task,
         # and an enum that does not know the handler puts the repr of it, with the task's result,
         # in a message that nobody reads. For a thousand records that takes a while.
-        started = time.monotonic()
         self.context.listener.run_started(self.context.folder.run, self.context.plan)
-        try:
-            await self._run_steps()
-            # They end while the record is written and the report is made.
-            self.context.kernels.dismiss()
-            self._conclude(started)
-        finally:
-            self.context.kernels.close()
+        await self._run_steps()
+        # They end while the record is written and the report is made.
+        self.context.kernels.dismiss()
 
     async def _run_steps(self) -> None:
         """Run the steps to their end, or to the trouble that stops the run."""
@@ -120,7 +121,7 @@ class _Run:
                 ticker.cancel()
                 preparer.cancel()
 
-    def _conclude(self, started: float) -> None:
+    def conclude(self) -> None:
         """Write the record and what is made of it; what stopped the run is raised then."""
         # On a full disk, the space of the reserve lets the record be written.
         self.context.folder.free_reserve()
@@ -128,7 +129,7 @@ class _Run:
             self._report_reused()
         except Exception as error:  # noqa: BLE001 - kept, as in `_run_steps`
             self.trouble = self.trouble or error
-        record = self.record = self._final_record(round(time.monotonic() - started, 3))
+        record = self.record = self._final_record(round(time.monotonic() - self.started, 3))
         self.context.folder.write_run(record)
         if self.options.conclude is not None:
             record = self.record = self.options.conclude(record)

@@ -8,8 +8,10 @@ from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from nbci.pipeline.rules import DeclaredMetric
+    from nbci.records.run_record import FileRef
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
@@ -17,7 +19,8 @@ class Baseline(Struct, frozen=True, kw_only=True):
 
     `source` names for people what the metrics belong to. `identity` changes when the baseline
     moves on: a release's tag, a commit, a digest. `declared` holds units and directions as they
-    were declared there.
+    were declared there. `files` are what its steps made or, of a release, the model; `signature`
+    is what that model takes and answers, where it is known.
     """
 
     asked: str
@@ -25,6 +28,8 @@ class Baseline(Struct, frozen=True, kw_only=True):
     identity: str
     metrics: Mapping[str, float]
     declared: Mapping[str, DeclaredMetric] = field(default_factory=dict)
+    files: tuple[FileRef, ...] = ()
+    signature: Mapping[str, Any] | None = None
 
 
 class NoBaseline(Struct, frozen=True, kw_only=True):

@@ -151,12 +151,14 @@ def _find_latest_run(asked: str, search: Search) -> FoundBaseline:
 
 
 def _baseline_of_run(asked: str, folder: RunFolder) -> Baseline:
+    record = folder.read()
     return Baseline(
         asked=asked,
         source=f"run {folder.run}",
         identity=folder.run,
-        metrics=folder.read().metrics,
+        metrics=record.metrics,
         declared=folder.read_plan().metrics or {},
+        files=tuple(record.outs.values()),
     )
 
 

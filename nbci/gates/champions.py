@@ -74,6 +74,8 @@ def _baseline_of(asked: str, promoted: Champion, offline: str | None) -> Baselin
         identity=f"{version} {promoted.commit}",
         metrics=promoted.metrics,
         declared=declared,
+        files=promoted.files,
+        signature=promoted.signature,
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.pipeline.rules import Rule
-    from nbci.records.run_record import RunRecord, StepRecord
+    from nbci.records.run_record import Remeasured, RunRecord, StepRecord
     from nbci.records.verdict import GateAnswer, VerdictResult
 
 _ANSWERS: Mapping[Rule, GateAnswer] = {"pass": "passed", "warn": "warned", "fail": "failed"}
@@ -31,14 +31,15 @@ _ANSWERS: Mapping[Rule, GateAnswer] = {"pass": "passed", "warn": "warned", "fail
 class Case(Struct, frozen=True, kw_only=True):
     """What is judged: the gates, the run, and what they are compared with.
 
-    `measures` holds the metrics that each step was seen to measure before it ran; it explains
-    missing ones.
+    `remeasured` are models of baselines on the data of the run. `measures` holds the metrics that
+    each step was seen to measure before it ran; it explains missing ones.
     """
 
     gates: tuple[Gate, ...]
     record: RunRecord
     declared: Mapping[str, DeclaredMetric] = field(default_factory=dict)
     baselines: Mapping[str, Baseline | NoBaseline] = field(default_factory=dict)
+    remeasured: tuple[Remeasured, ...] = ()
     measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
 
@@ -180,14 +181,40 @@ def _with_baseline(
     if len(meant) > 1:
         return result, "fail", f"{baseline.source} has several: {', '.join(meant)}"
 
-    value = baseline.metrics[meant[0]]
+    recorded = baseline.metrics[meant[0]]
+    value, result = _which_value(gate, case, replace(result, recorded=recorded))
     result = replace(result, baseline=value)
+    if result.not_remeasured is not None and gate.remeasure == "required":
+        return result, "fail", f"it must be measured again, and {result.not_remeasured}"
     difference = _declared_otherwise(declared_for(meant[0], baseline.declared), declared)
     if difference is not None:
         return result, "fail", difference
     if not math.isfinite(value):
         return result, gate.missing, f"the baseline is {number_text(value)}"
     return result, "pass", ""
+
+
+def _which_value(gate: Gate, case: Case, result: GateResult) -> tuple[float, GateResult]:
+    """The baseline's value that counts, and the result with both or with why there is one only."""
+    recorded = float(result.recorded or 0.0)
+    full = str(result.metric)
+    if gate.remeasure == "no":
+        return recorded, replace(result, recorded=None)
+    for found in case.remeasured:
+        if found.asked != gate.baseline or found.step != step_of(full):
+            continue
+        if found.reason is not None:
+            return recorded, replace(result, not_remeasured=found.reason)
+        value = (found.metrics or {}).get(full)
+        if value is None:
+            why = f"step {found.step} did not measure {short_name(full)} with its files"
+            return recorded, replace(result, not_remeasured=why)
+        return value, replace(result, remeasured=value)
+    if gate.remeasure == "required":
+        why = f"no model is measured by step {step_of(full)}"
+        return recorded, replace(result, not_remeasured=why)
+    # Nothing to tell apart: there is only the value that was recorded.
+    return recorded, replace(result, recorded=None)
 
 
 def _declared_otherwise(before: DeclaredMetric, now: DeclaredMetric) -> str | None:

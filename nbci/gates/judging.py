@@ -15,32 +15,42 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbci.config import Project
+    from nbci.gates.baseline import Baseline, NoBaseline
     from nbci.gates.baselines import FoundBaseline
+    from nbci.gates.remeasuring import Remeasurer
     from nbci.plan.model import Plan
-    from nbci.records.run_record import RunRecord
-    from nbci.records.verdict import Override, Verdict
+    from nbci.records.run_record import Remeasured, RunRecord
+    from nbci.records.verdict import Override
 
 
 class Judging:
     """Judges runs of one plan."""
 
-    def __init__(self, project: Project, plan: Plan, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        project: Project,
+        plan: Plan,
+        environ: Mapping[str, str],
+        remeasure: Remeasurer | None = None,
+    ) -> None:
+        """`remeasure` carries out the steps that measure models of baselines again."""
         self.project = project
         self.plan = plan
         self.environ = environ
+        self._remeasure = remeasure
         self.found: tuple[FoundBaseline, ...] = ()
 
     def with_verdict(self, record: RunRecord, overrides: tuple[Override, ...] = ()) -> RunRecord:
-        """The record with its verdict.
+        """The record with its verdict, and with what was measured again for it.
 
         It stays without one where there are no gates, where steps are left out, or where the run
         did not pass.
         """
         if not self.plan.gates or self.plan.leaves_out or record.result != "passed":
             return record
-        return replace(record, verdict=self._verdict(record, overrides))
+        return self._judged(record, overrides)
 
-    def _verdict(self, record: RunRecord, overrides: tuple[Override, ...]) -> Verdict:
+    def _judged(self, record: RunRecord, overrides: tuple[Override, ...]) -> RunRecord:
         # Imported here because most pipelines have no gates, and these bring git and the registry.
         from nbci.gates.baselines import Search, find_baseline
         from nbci.gates.judge import Case, judge
@@ -53,6 +63,8 @@ class Judging:
                 found[gate.baseline] = find_baseline(gate.baseline, search)
         self.found = tuple(found.values())
 
+        baselines = {asked: each.baseline for asked, each in found.items()}
+        remeasured = self._remeasured(record, baselines)
         measures: dict[str, tuple[str, ...]] = {}
         for step in self.plan.steps:
             measures[step.name] = tuple(probe.name for probe in step.probes)
@@ -60,11 +72,24 @@ class Judging:
             gates=self.plan.gates,
             record=record,
             declared=self.plan.metrics or {},
-            baselines={asked: each.baseline for asked, each in found.items()},
+            baselines=baselines,
+            remeasured=remeasured,
             measures=measures,
             overrides=overrides,
         )
-        return judge(case, now_utc())
+        return replace(record, verdict=judge(case, now_utc()), remeasured=remeasured)
+
+    def _remeasured(
+        self, record: RunRecord, baselines: Mapping[str, Baseline | NoBaseline]
+    ) -> tuple[Remeasured, ...]:
+        # Most pipelines name no step that measures a model.
+        if self._remeasure is None or not self.plan.models:
+            return ()
+        from nbci.gates.remeasuring import find_wanted
+
+        return tuple(
+            self._remeasure(record, wanted) for wanted in find_wanted(self.plan, record, baselines)
+        )
 
     @property
     def files(self) -> tuple[str, ...] | None:

@@ -176,6 +176,7 @@ def _assemble(
         gates=read_gates(document, metrics),
         gate_places=gate_places(document),
         models=data.get("models"),
+        model_places=_model_places(document),
         triggers=_triggers(document),
         builds=data.get("builds"),
         fork_secrets=tuple(data.get("forks", {}).get("secrets", ())),
@@ -187,6 +188,15 @@ def _assemble(
         run_timeout_seconds=run_timeout_seconds,
         warnings=_warnings_of(used),
     )
+
+
+def _model_places(document: Document) -> dict[str, Location]:
+    """Where each model says which step measures it."""
+    places = {}
+    for name, fields in document.data.get("models", {}).items():
+        if "evaluate" in fields:
+            places[name] = document.where("models", name, "evaluate")
+    return places
 
 
 def _used_notebooks(

@@ -37,6 +37,8 @@ def under_policy(change: Pipeline, policy: Pipeline) -> Pipeline:
         gates=policy.gates,
         gate_places=policy.gate_places,
         models=policy.models,
+        # Whether the change still has the steps that measure them, its verdict tells.
+        model_places=None,
         triggers=policy.triggers,
         fork_secrets=policy.fork_secrets,
         keep_going=policy.keep_going,

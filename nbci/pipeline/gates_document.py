@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from nbci.pipeline.document import Document
+    from nbci.pipeline.rules import Remeasure
 
 _COMPARING = ("max_drop", "max_rise", "within", "better")
 _BOUNDS = ("at_least", "at_most", "between", "equals", *_COMPARING)
 _BETTER = {"up": "higher", "down": "lower"}
 _GOOD_DIRECTION = {"max_drop": "up", "max_rise": "down"}
 """Which way a metric must be better for a rule that limits the other way."""
+# What YAML makes of a bare `no` depends on its version.
+_REMEASURE: Mapping[object, Remeasure] = {False: "no", "no": "no", "required": "required"}
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*\Z")
 
 
@@ -226,6 +229,7 @@ class _Reader:
             better=self._better_direction(),
             severity=_word(fields, "severity", "fail"),
             when=when,
+            remeasure=_REMEASURE.get(fields.get("remeasure"), "yes"),
             first_run=_word(fields, "first_run", "pass"),
             missing=_word(fields, "missing", "fail"),
             description=fields.get("description"),
@@ -240,7 +244,7 @@ class _Reader:
 
     def _check_expression(self, text: str) -> None:
         # The schema takes each of these keys by itself.
-        for key in ("metric", *_BOUNDS, "baseline", "first_run"):
+        for key in ("metric", *_BOUNDS, "baseline", "remeasure", "first_run"):
             if key in self.fields:
                 raise self._error(f"`{key}` does not go with `expr`", key, "write two gates")
         with located(self.document.where, "gates", self.index, "expr"):
@@ -290,7 +294,7 @@ class _Reader:
             )
         if comparing:
             return
-        for key in ("baseline", "first_run"):
+        for key in ("baseline", "remeasure", "first_run"):
             if key in self.fields:
                 raise self._error(
                     f"`{key}` goes with one of {', '.join(_COMPARING)}",

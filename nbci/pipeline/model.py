@@ -142,6 +142,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     # beside the gates, which a plan has, too, without their places
     gate_places: tuple[Location, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
+    model_places: Mapping[str, Location] | None = None
     triggers: Mapping[str, Any] | None = None
     builds: Mapping[str, Any] | None = None
     fork_secrets: tuple[str, ...] = ()

@@ -65,13 +65,15 @@ class Signature(Struct, frozen=True, kw_only=True):
 class Model(Struct, frozen=True, kw_only=True):
     """Files that are promoted together. Paths are relative to the project's root.
 
-    `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array for
-    each input of the model, and for each output to compare, under the names that the model gives
-    them.
+    `evaluate` names the step that measures the model from its files, or the node that has only that
+    step. `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array
+    for each input of the model, and for each output to compare, under the names that the model
+    gives them.
     """
 
     name: str
     paths: tuple[str, ...]
+    evaluate: str | None = None
     stage: str | None = None
     branches: tuple[str, ...] = ()
     framework: str | None = None
@@ -101,6 +103,7 @@ def _model(name: str, fields: Mapping[str, Any]) -> Model:
     return Model(
         name=name,
         paths=paths,
+        evaluate=fields.get("evaluate"),
         stage=fields.get("stage"),
         branches=tuple(fields.get("branches", ())),
         framework=fields.get("framework") or _framework(paths),

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Rule = Literal["pass", "warn", "fail"]
+Remeasure = Literal["yes", "no", "required"]
+"""Whether a baseline's model is measured again: where it can be, never, or the gate refuses."""
 BASELINES = ("champion", "run", "rev", "file")
+WITH_FILES = ("champion", "run", "rev")
+"""Those that may have files of models beside metrics."""
 
 
 class DeclaredMetric(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -63,6 +67,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     better: Literal["up", "down"] | None = None
     severity: Literal["fail", "warn"] = "fail"
     when: str | None = None
+    remeasure: Remeasure = "yes"
     first_run: Rule = "pass"
     missing: Rule = "fail"
     description: str | None = None

@@ -14,6 +14,7 @@ from nbci.graph import by_name, edges_of, reachable
 from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.paths import check_out
 from nbci.pipeline.resolve import is_wanted, resolve
+from nbci.plan.evaluation import check_evaluations
 from nbci.plan.group import analyse_groups
 from nbci.plan.left_out import left_out
 from nbci.plan.markdown_cells import markdown_cells
@@ -56,6 +57,7 @@ def build_plan(
         _check_names(step, sources)
     steps = with_stored_outputs(_with_repetitions(steps, groups), resolved.notebooks)
     steps = by_name(with_skips(steps, _unwanted_steps(resolved, bound)))
+    check_evaluations(resolved, steps.values())
     return _assemble(resolved, bound, sources, groups, steps)
 
 

@@ -17,7 +17,7 @@ FORMAT = 1
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
 StepOutcome = Literal["passed", "failed", "interrupted", "reused", "skipped", "running"]
-RunRole = Literal["proof"]
+RunRole = Literal["proof", "remeasured"]
 """What a run is to the run that it belongs to."""
 RunOutcome = Literal["passed", "refused", "failed", "interrupted", "running"]
 FailureKind = Literal[
@@ -219,6 +219,25 @@ class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     help: str | None = None
 
 
+class Remeasured(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The model of a baseline, measured again on the data of this run.
+
+    `asked` and `identity` are those of the baseline, `step` the one that was carried out with the
+    baseline's `files` in the place of the run's. `run` is where that was done, which for a kept
+    result is an earlier one. `metrics` are by full names. `reason` says why it could not be
+    measured; then there are none.
+    """
+
+    asked: str
+    identity: str
+    step: str
+    reason: str | None = None
+    run: str | None = None
+    files: tuple[FileRef, ...] = ()
+    metrics: Mapping[str, float] | None = None
+    outs: tuple[FileRef, ...] = ()
+
+
 class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One execution of a plan; `steps` are in the plan's order.
 
@@ -227,7 +246,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     `change` are the pages of CI's build and of the pull request that it was for. `same_as` is the
     run whose results stand for this one, where nothing at all had to be done. `parent` is the run
     that this one belongs to, and `role` what it is to that one. `verdict` is what the gates made of
-    it; None where there are none, or where it was not judged.
+    it; None where there are none, or where it was not judged. `remeasured` are the models of the
+    baselines that it was judged by, on the data of this run.
     """
 
     run: str
@@ -256,6 +276,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     steps: tuple[StepRecord, ...] = ()
     failure: Failure | None = None
     verdict: Verdict | None = None
+    remeasured: tuple[Remeasured, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def step(self, name: str) -> StepRecord | None:

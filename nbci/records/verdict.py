@@ -30,7 +30,9 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     """One gate's answer and its `reason`.
 
     `metric` is the full name of what was judged, `values` are the metrics of an expression.
-    `margin` is the room left to the nearest bound, negative where it was missed.
+    `margin` is the room left to the nearest bound, negative where it was missed. `baseline` is the
+    value that counted; it was `recorded` when the baseline was made, or is that of its model
+    `remeasured` on this run's data. `not_remeasured` says why there is no such value.
     """
 
     gate: str
@@ -44,6 +46,9 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     values: Mapping[str, float] | None = None
     baseline: float | None = None
     baseline_source: str | None = None
+    recorded: float | None = None
+    remeasured: float | None = None
+    not_remeasured: str | None = None
     margin: float | None = None
     override: Override | None = None
 
@@ -69,10 +74,20 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         """The reason, whose the baseline is, and who overrode the gate and why."""
         parts = [self.reason]
         if self.baseline_source is not None:
-            parts.append(f"baseline: {self.baseline_source}")
+            parts.append(f"baseline: {self.baseline_source}{self._which_value}")
         if self.override is not None:
             parts.append(f"overridden by {self.override.by}: {self.override.reason}")
         return "; ".join(filter(None, parts))
+
+    @property
+    def _which_value(self) -> str:
+        """Which of the baseline's values counted, where there may be two."""
+        if self.remeasured is not None:
+            # Twelve digits, as everywhere in a verdict.
+            return f", measured again on this run's data (recorded: {self.recorded:.12g})"
+        if self.not_remeasured is not None:
+            return f", as recorded, since {self.not_remeasured}"
+        return ""
 
 
 class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

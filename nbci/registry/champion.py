@@ -12,7 +12,9 @@ from nbci.registry.read import fetch_models, read_manifest, read_models
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from typing import Any
 
+    from nbci.records.run_record import FileRef
     from nbci.registry.events import ModelState
 
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 class Champion:
     """A release as a baseline.
 
-    `metrics` are those of its run by full name, `declared` is what its pipeline declared of them.
+    `metrics` are those of its run by full name, `declared` is what its pipeline declared of them,
+    `files` are the model. `signature` is what it takes and answers, as it was found or declared.
     """
 
     model: str
@@ -29,6 +32,8 @@ class Champion:
     run: str
     metrics: Mapping[str, float]
     declared: Mapping[str, Mapping[str, str]]
+    files: tuple[FileRef, ...] = ()
+    signature: Mapping[str, Any] | None = None
     stage: str | None = None
     branch: str | None = None
     since_utc: str | None = None
@@ -82,6 +87,8 @@ def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> C
                 run=manifest.run,
                 metrics=manifest.metrics or {},
                 declared=manifest.declared or {},
+                files=manifest.files,
+                signature=(manifest.details or {}).get("signature"),
                 stage=stage,
                 branch=manifest.branch,
                 since_utc=manifest.promoted_utc,

@@ -1,0 +1,79 @@
+"""Which models of baselines are to be measured again, so that gates compare like with like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from nbci.gates.baseline import Baseline
+from nbci.pipeline.metric_names import meant_by, step_of
+from nbci.pipeline.models import models_of
+from nbci.pipeline.rules import WITH_FILES
+from nbci.plan.evaluation import evaluating_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.gates.baseline import NoBaseline
+    from nbci.pipeline.models import Model
+    from nbci.pipeline.rules import Gate
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.run_record import Remeasured, RunRecord
+
+
+class Wanted(NamedTuple):
+    """A step that is to measure models by the files that a baseline has of them."""
+
+    baseline: Baseline
+    step: PlannedStep
+    models: tuple[Model, ...]
+
+
+class Remeasurer(Protocol):
+    """Carries such a step out, beside the run that has the record."""
+
+    def __call__(self, record: RunRecord, wanted: Wanted) -> Remeasured:
+        """The baseline's model on the data of the run, or why it cannot be measured."""
+
+
+def find_wanted(
+    plan: Plan, record: RunRecord, baselines: Mapping[str, Baseline | NoBaseline]
+) -> Iterator[Wanted]:
+    """What the plan's gates need to compare the run with these baselines, each once."""
+    seen: set[tuple[str, str]] = set()
+    for gate in plan.gates:
+        baseline = baselines.get(str(gate.baseline))
+        if not isinstance(baseline, Baseline) or gate.remeasure == "no":
+            continue
+        models = _models(plan, gate, judged_step(gate, record))
+        if not models:
+            continue
+        step = evaluating_step(plan, models[0])
+        if step is not None and (baseline.asked, step.name) not in seen:
+            seen.add((baseline.asked, step.name))
+            yield Wanted(baseline, step, models)
+
+
+def judged_step(gate: Gate, record: RunRecord) -> str | None:
+    """The step that measured what the gate judges; None where that is not one step."""
+    if gate.metric is None:
+        return None
+    meant = meant_by(gate.metric, record.metrics)
+    if len(meant) != 1:
+        return None
+    return step_of(meant[0])
+
+
+def _models(plan: Plan, gate: Gate, step: str | None) -> tuple[Model, ...]:
+    """The models that the step measures; of a champion, only that model."""
+    kind, _, name = str(gate.baseline).partition(":")
+    if kind not in WITH_FILES:
+        return ()
+    found = []
+    for model in models_of(plan.models):
+        measured_by = evaluating_step(plan, model)
+        if measured_by is None or measured_by.name != step:
+            continue
+        if kind == "champion" and name and model.name != name:
+            continue
+        found.append(model)
+    return tuple(found)
