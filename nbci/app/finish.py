@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nbci.config import Project
+    from nbci.gates.remeasuring import Remeasurer, Wanted
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.promotion.promote import Promotion
-    from nbci.records.run_record import RunRecord
+    from nbci.records.run_record import Remeasured, RunRecord
     from nbci.runs.folder import RunFolder
 
 
@@ -40,7 +41,8 @@ class FinishRequest(NamedTuple):
     """One call of `nbci finish`; the fields are its options, paths as they were given.
 
     `lost` has the tries of stages whose machine vanished in each. `build_files` and
-    `shown_outputs` are folders for what a CI shows. `warn` takes what the report lacks.
+    `shown_outputs` are folders for what a CI shows. `warn` takes what the report lacks, `tell`
+    what is carried out beside the run.
     """
 
     plan: Path
@@ -53,6 +55,7 @@ class FinishRequest(NamedTuple):
     shown_outputs: Path | None
     gates_count: bool
     warn: Callable[[str], None]
+    tell: Callable[[str], None]
 
 
 class FinishedRun(NamedTuple):
@@ -118,8 +121,32 @@ def _conclude(
         # who reads the report of a CI cannot ask for the pages of reused steps later
         publish(project, folder, plan, notebooks, judged, reused_too=True)
 
-    judging = Judging(project, plan, os.environ)
+    judging = Judging(project, plan, os.environ, _remeasurer(request, project, plan, store, folder))
     return conclude(project, folder, record, judge=judging.with_verdict, publish=publish_run)
+
+
+def _remeasurer(
+    request: FinishRequest, project: Project, plan: Plan, store: RunFolder, folder: RunFolder
+) -> Remeasurer:
+    """What gives the gates the models of baselines on the data of the run."""
+
+    def remeasure(record: RunRecord, wanted: Wanted) -> Remeasured:
+        # Imported here: most runs are compared with no model, and workspaces take a while.
+        from nbci.app.earlier_run import EarlierRun
+        from nbci.app.remeasure_part import FinishedBaselines, PartWithBaselines
+
+        part = PartWithBaselines(
+            project=project,
+            plan=plan,
+            store=store,
+            environ=os.environ,
+            command=tuple(request.command),
+            tell=request.tell,
+        )
+        run = EarlierRun(project=project, folder=folder, record=record, plan=plan, commit=None)
+        return FinishedBaselines(part).measure(wanted, run)
+
+    return remeasure
 
 
 def _bring_notebooks(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbci.app.conclusion import conclude
 from nbci.app.publish import publish_report
 from nbci.config import find_project
+from nbci.data.repository import project_cache
+from nbci.data.sharing import share
 from nbci.errors import UsageError, spelling_hint
 from nbci.formatting.durations import now_utc
 from nbci.gates.judging import Judging
@@ -17,9 +19,12 @@ from nbci.runs.project_runs import find_run
 from nbci.runs.run_file import user_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nbci.config import Project
+    from nbci.gates.remeasuring import Remeasurer, Wanted
     from nbci.plan.model import Plan
-    from nbci.records.run_record import RunRecord
+    from nbci.records.run_record import Remeasured, RunRecord
     from nbci.records.verdict import GateResult, Verdict
     from nbci.runs.folder import RunFolder
 
@@ -44,8 +49,11 @@ class JudgedRun(NamedTuple):
         return self.record.result == "passed" and bool(self.plan.gates) and not self.plan.leaves_out
 
 
-def judge_again(run: str, override: AskedOverride | None) -> JudgedRun:
-    """Judge a run of the project; UsageError while it goes on or where there is no such gate."""
+def judge_again(run: str, override: AskedOverride | None, tell: Callable[[str], None]) -> JudgedRun:
+    """Judge a run of the project; UsageError while it goes on or where there is no such gate.
+
+    `tell` is called with what is carried out for it: models of baselines are measured again.
+    """
     project = find_project(Path.cwd())
     folder = find_run(project, run)
     if not folder.hold():
@@ -58,15 +66,19 @@ def judge_again(run: str, override: AskedOverride | None) -> JudgedRun:
             folder.check_seal(project.signers_file)
         if not found.can_be_judged:
             return found
-        return _judge_run(project, folder, found, override)
+        return _judge_run(project, folder, found, override, tell)
     finally:
         folder.release()
 
 
 def _judge_run(
-    project: Project, folder: RunFolder, found: JudgedRun, asked: AskedOverride | None
+    project: Project,
+    folder: RunFolder,
+    found: JudgedRun,
+    asked: AskedOverride | None,
+    tell: Callable[[str], None],
 ) -> JudgedRun:
-    judging = Judging(project, found.plan, os.environ)
+    judging = Judging(project, found.plan, os.environ, _remeasurer(project, folder, tell))
 
     def judge(record: RunRecord) -> RunRecord:
         known = record.verdict.overrides if record.verdict else ()
@@ -85,6 +97,21 @@ def _judge_run(
         publish=lambda judged: publish_report(project, folder, found.plan, judged),
     )
     return JudgedRun(record, found.plan)
+
+
+def _remeasurer(project: Project, folder: RunFolder, tell: Callable[[str], None]) -> Remeasurer:
+    def remeasure(record: RunRecord, wanted: Wanted) -> Remeasured:
+        from nbci.app.earlier_run import find_earlier_run
+        from nbci.app.remeasure import Remeasuring
+
+        # The code is that of the run's commit, whatever is checked out by now.
+        run = find_earlier_run(project, folder)
+        cache = project_cache(project, os.environ)
+        share(project, cache, os.environ)
+        command = ("nbci", "gate", folder.run)
+        return Remeasuring(run=run, cache=cache, tell=tell, command=command).measure(wanted)
+
+    return remeasure
 
 
 def _override(asked: AskedOverride, project: Project, verdict: Verdict) -> Override:

@@ -107,6 +107,7 @@ def _request(arguments: argparse.Namespace) -> FinishRequest:
         shown_outputs=_optional_path(arguments.shown),
         gates_count=not arguments.no_gate,
         warn=lambda text: print_error(f"nbci: {text}"),
+        tell=print_error,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_json_argument, add_run_argument, print_json
+from nbci.cli.arguments import add_json_argument, add_run_argument, print_error, print_json
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.judge import judge_again
 
     # The run's plan has the gates: those that were edited since count from the next run on.
-    judged = judge_again(arguments.run, _override(arguments))
+    judged = judge_again(arguments.run, _override(arguments), print_error)
     if arguments.json:
         _print_document(judged.record)
     else:

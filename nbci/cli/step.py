@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 
 from nbci.app.exit_codes import exit_code
 from nbci.cli.arguments import add_store_arguments, parse_count
+from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
 
+    from nbci.app.remeasure_part import PartWithBaselines
+    from nbci.cli.live import LineDisplay
     from nbci.plan.model import Plan, PlannedStep
+    from nbci.plan.stages import Stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the steps; returns the exit code of the worst."""
+    from nbci.app.remeasure_part import PartWithBaselines
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.distributed.handover import take_handovers
@@ -64,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
     plan = read_plan(Path(arguments.plan))
     project = project_for(find_project(Path.cwd()), plan, os.environ)
     place_imports(project, plan)
-    steps = _chosen_steps(plan, arguments)
+    stage = _chosen_stage(plan, arguments)
     store = open_store(project, plan, arguments.store)
     if arguments.bring:
         take_handovers(Path(arguments.bring), store)
@@ -77,6 +82,20 @@ def main(arguments: argparse.Namespace) -> int:
     # prints the summary of the whole run.
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
+        if stage is not None and stage.remeasures:
+            from nbci.app.remeasure_part import PartWithBaselines
+
+            part = PartWithBaselines(
+                project=project,
+                plan=plan,
+                store=store,
+                environ=os.environ,
+                command=("nbci", *sys.argv[1:]),
+                tell=display.noticed,
+            )
+            _measure_baselines(part, stage.steps[0], display, handover)
+            return ExitCode.SUCCESS
+        steps = stage.steps if stage is not None else _named_steps(plan, arguments.steps)
         note_lost_attempts(store, steps[0].name, arguments.lost_attempts)
         record = run_part(
             project, plan, store, steps, display=display, environ=os.environ, handover=handover
@@ -86,17 +105,32 @@ def main(arguments: argparse.Namespace) -> int:
     return exit_code(record)
 
 
-def _chosen_steps(plan: Plan, arguments: argparse.Namespace) -> tuple[PlannedStep, ...]:
-    from nbci.errors import UsageError
+def _measure_baselines(
+    part: PartWithBaselines, step: PlannedStep, display: LineDisplay, handover: Path | None
+) -> None:
+    """Carry the step out with the files of baselines; what cannot be measured is for the gates."""
+    for found in part.run(step, handover):
+        if found.reason is not None:
+            display.noticed(f"{found.asked} is not measured again: {found.reason}")
+
+
+def _named_steps(plan: Plan, names: list[str]) -> tuple[PlannedStep, ...]:
+    """The steps of those names; all of the plan where there are none."""
     from nbci.plan.select import step_named
+
+    return tuple(step_named(plan, name) for name in dict.fromkeys(names or plan.names))
+
+
+def _chosen_stage(plan: Plan, arguments: argparse.Namespace) -> Stage | None:
+    """The stage of the number that is asked for; None where steps are."""
+    from nbci.errors import UsageError
     from nbci.plan.stages import stages
 
     if arguments.stage is None:
-        names = arguments.steps or plan.names
-        return tuple(step_named(plan, name) for name in dict.fromkeys(names))
+        return None
     for stage in stages(plan):
         if stage.number == arguments.stage:
-            return stage.steps
+            return stage
     raise UsageError(
         f"the plan has no stage {arguments.stage}", hint="nbci plan --format jenkins numbers them"
     )

@@ -8,7 +8,7 @@ from nbci.gates.baseline import Baseline
 from nbci.pipeline.metric_names import meant_by, step_of
 from nbci.pipeline.models import models_of
 from nbci.pipeline.rules import WITH_FILES
-from nbci.plan.evaluation import evaluating_step
+from nbci.plan.evaluation import evaluating_step, may_compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,16 +41,40 @@ def find_wanted(
     """What the plan's gates need to compare the run with these baselines, each once."""
     seen: set[tuple[str, str]] = set()
     for gate in plan.gates:
-        baseline = baselines.get(str(gate.baseline))
-        if not isinstance(baseline, Baseline) or gate.remeasure == "no":
+        step = judged_step(gate, record)
+        if step is None or (str(gate.baseline), step) in seen:
             continue
-        models = _models(plan, gate, judged_step(gate, record))
-        if not models:
+        wanted = _wanted(plan, gate, step, baselines)
+        if wanted is not None:
+            seen.add((str(gate.baseline), step))
+            yield wanted
+
+
+def find_wanted_of(
+    plan: Plan, step: PlannedStep, baselines: Mapping[str, Baseline | NoBaseline]
+) -> Iterator[Wanted]:
+    """What the gates may need of that step, before it is known what all steps measured."""
+    seen: set[str] = set()
+    for gate in plan.gates:
+        if str(gate.baseline) in seen or not may_compare(plan, gate, step):
             continue
-        step = evaluating_step(plan, models[0])
-        if step is not None and (baseline.asked, step.name) not in seen:
-            seen.add((baseline.asked, step.name))
-            yield Wanted(baseline, step, models)
+        wanted = _wanted(plan, gate, step.name, baselines)
+        if wanted is not None:
+            seen.add(str(gate.baseline))
+            yield wanted
+
+
+def _wanted(
+    plan: Plan, gate: Gate, step: str, baselines: Mapping[str, Baseline | NoBaseline]
+) -> Wanted | None:
+    """What the gate needs of the step; None where nothing can be measured again."""
+    baseline = baselines.get(str(gate.baseline))
+    if not isinstance(baseline, Baseline) or gate.remeasure == "no":
+        return None
+    models = _models(plan, gate, step)
+    if not models:
+        return None
+    return Wanted(baseline, plan.step(step), models)
 
 
 def judged_step(gate: Gate, record: RunRecord) -> str | None:
@@ -63,7 +87,7 @@ def judged_step(gate: Gate, record: RunRecord) -> str | None:
     return step_of(meant[0])
 
 
-def _models(plan: Plan, gate: Gate, step: str | None) -> tuple[Model, ...]:
+def _models(plan: Plan, gate: Gate, step: str) -> tuple[Model, ...]:
     """The models that the step measures; of a champion, only that model."""
     kind, _, name = str(gate.baseline).partition(":")
     if kind not in WITH_FILES:

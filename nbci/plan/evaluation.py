@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, spelling_hint
+from nbci.pipeline.metric_names import step_of
 from nbci.pipeline.models import models_of
 from nbci.pipeline.paths import overlaps_any
 from nbci.pipeline.rules import WITH_FILES
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.model import Pipeline
     from nbci.pipeline.models import Model
+    from nbci.pipeline.rules import Gate
     from nbci.plan.model import Plan, PlannedStep
 
 
@@ -74,6 +76,36 @@ def evaluating_step(plan: Plan, model: Model) -> PlannedStep | None:
     if model.evaluate is None:
         return None
     return next(_named(plan.steps, model.evaluate), None)
+
+
+def remeasured_steps(plan: Plan) -> tuple[PlannedStep, ...]:
+    """The steps that gates may have measure a baseline's model again, each once."""
+    found: dict[str, PlannedStep] = {}
+    for model in models_of(plan.models):
+        step = evaluating_step(plan, model)
+        if step is None or step.action == "skip":
+            continue
+        if any(may_compare(plan, gate, step) for gate in plan.gates):
+            found[step.name] = step
+    return tuple(found.values())
+
+
+def may_compare(plan: Plan, gate: Gate, step: PlannedStep) -> bool:
+    """Whether the gate may compare what the step measures with the files of a baseline.
+
+    Which step has a metric of a short name is known for sure only when all have ended.
+    """
+    kind = str(gate.baseline).partition(":")[0]
+    if kind not in WITH_FILES or gate.remeasure == "no" or gate.metric is None:
+        return False
+    named = step_of(gate.metric)
+    if named is not None:
+        return named in (step.name, step.node)
+    measuring = []
+    for other in plan.steps:
+        if any(probe.name == gate.metric for probe in other.probes):
+            measuring.append(other.name)
+    return not measuring or step.name in measuring
 
 
 def model_deps(step: PlannedStep, paths: Iterable[str]) -> tuple[str, ...]:

@@ -6,9 +6,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.graph import followers_of, reachable
 from nbci.pipeline.paths import overlaps_any
+from nbci.plan.evaluation import remeasured_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,17 +33,21 @@ _NAMED_IN_FULL = 60
 class Stage(Struct, frozen=True, kw_only=True):
     """Steps that run one after another in one place; `number` counts from 1.
 
-    `after` are the stages that it waits for, `needs` those whose results must be where it runs.
+    `after` are the stages that it waits for, `needs` those whose results must be where it runs. One
+    that `remeasures` carries its step out with the files of the baselines of gates.
     """
 
     number: int
     steps: tuple[PlannedStep, ...]
     after: tuple[int, ...] = ()
     needs: tuple[int, ...] = ()
+    remeasures: bool = False
 
     @property
     def name(self) -> str:
         """The names of its steps; of a long chain, the first and the last."""
+        if self.remeasures:
+            return f"{self.steps[0].name}, with the files of the baseline"
         names = [step.name for step in self.steps]
         text = ", ".join(names)
         if len(text) <= _NAMED_IN_FULL:
@@ -82,7 +88,7 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
     """The plan's stages, each behind those it comes after. Steps that the plan skips are in none.
 
     A chain in one place is one stage: a step joins the stage of the only one before it, when
-    nothing else follows that.
+    nothing else follows that. Behind them are the stages that measure models of baselines again.
     """
     # A skipped step has no stage, and what follows it must still wait for what was before it.
     after = _after_without_skipped(plan)
@@ -106,6 +112,9 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
     found = []
     for number, chain in enumerate(chains, start=1):
         found.append(_stage(number, chain, after, needed, chain_of))
+    for step in remeasured_steps(plan):
+        stage = _stage(len(found) + 1, [step], after, needed, chain_of)
+        found.append(replace(stage, remeasures=True))
     return tuple(found)
 
 

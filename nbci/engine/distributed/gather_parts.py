@@ -50,6 +50,8 @@ def gather_parts(
     of a stage vanished that it then gave up.
     """
     for stage in stages(plan):
+        if stage.remeasures:
+            continue
         # The CI counts by stages: the first step stands for the machine that its stage lost.
         note_lost_attempts(store, stage.steps[0].name, (lost or {}).get(stage.number, 0))
     records = [store.read_step(step.name) or skipped_record(step) for step in plan.steps]
@@ -123,10 +125,12 @@ def keep_outs(
     cache = project_cache(project, environ)
     store_objects = Cache(store.path).own
     artifacts = replace(cache.artifacts, others=(store_objects, *cache.artifacts.others))
-    for step in record.steps:
-        for ref in step.outs:
-            # To ask for an object brings it from where it is, which is all that is wanted here.
-            artifacts.missing_objects(ref.digest)
+    made = [ref for step in record.steps for ref in step.outs]
+    for remeasured in record.remeasured:
+        made += remeasured.outs
+    for ref in made:
+        # To ask for an object brings it from where it is, which is all that is wanted here.
+        artifacts.missing_objects(ref.digest)
     cache.save()
 
 

@@ -14,11 +14,11 @@ from nbci.runs.file_names import RECORD_FILE
 from nbci.store.files import disk_errors, link_or_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from nbci.plan.model import PlannedStep
-    from nbci.records.run_record import StepRecord
+    from nbci.records.run_record import FileRef, StepRecord
     from nbci.runs.folder import RunFolder
     from nbci.store.cache import Cache
 
@@ -48,11 +48,20 @@ def hand_over_more(
                 if path.is_file():
                     _copy(path, folder / path.relative_to(root))
             record = store.read_step(step.name)
-            if record is None:
-                continue
-            for path in _files_in_cache(cache, record):
-                if path.is_file():
-                    link_or_copy(path, folder / path.relative_to(root))
+            if record is not None:
+                _hand_over_files(_files_in_cache(cache, record), folder, root)
+
+
+def hand_over_outs(store: RunFolder, cache: Cache, outs: Sequence[FileRef], folder: Path) -> None:
+    """Add what a step made in a run beside the store's own to the folder."""
+    with disk_errors(folder):
+        _hand_over_files(_objects_of(cache, outs), folder, store.path.parent)
+
+
+def _hand_over_files(files: Iterable[Path], folder: Path, root: Path) -> None:
+    for path in files:
+        if path.is_file():
+            link_or_copy(path, folder / path.relative_to(root))
 
 
 def _record_first(path: Path) -> tuple[bool, Path]:
@@ -88,7 +97,11 @@ def _files_in_cache(cache: Cache, record: StepRecord) -> Iterator[Path]:
     if notebook:
         digests.add(notebook)
     yield from map(cache.value_path, digests)
-    for ref in record.outs:
+    yield from _objects_of(cache, record.outs)
+
+
+def _objects_of(cache: Cache, outs: Sequence[FileRef]) -> Iterator[Path]:
+    for ref in outs:
         yield cache.own.path(ref.digest)
         # Of a folder, the files that its listing names.
         listing = cache.artifacts.listing(ref.digest) or {}

@@ -72,7 +72,7 @@ def run_part(
     `handover` is the folder that is to hold what they have come to, whatever that is.
     """
     with _alone(store, steps, display):
-        cache = _cache_of(project, store, environ)
+        cache = cache_of_store(project, store, environ)
         ready = _ready_for(project, plan, steps, cache, environ)
         look_ahead = LookAhead(project.root, plan, store, cache, ready.index)
         look_ahead.settle(_before(plan, steps))
@@ -171,7 +171,7 @@ def decide_before(
     The results are put into the store and into the folder `handover`; the stages named are those
     that these results settle.
     """
-    cache, index = _cache_of(project, store, environ), project_index(project)
+    cache, index = cache_of_store(project, store, environ), project_index(project)
     look_ahead = LookAhead(project.root, plan, store, cache, index)
     settled = look_ahead.settle(_names(plan.steps))
     cache.save()
@@ -180,7 +180,7 @@ def decide_before(
     look_ahead.name_stages(settled, handover)
 
 
-def _cache_of(project: Project, store: RunFolder, environ: Mapping[str, str]) -> Cache:
+def cache_of_store(project: Project, store: RunFolder, environ: Mapping[str, str]) -> Cache:
     """The cache in the store, which asks the remote for what it lacks."""
     cache = store_cache(project, store.path)
     share(project, cache, environ, for_other_machines=True)
