@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from nbci.audit_draw import parse_share
 from nbci.dot_nbci import DISPLACED_FOLDER, LOCKS_FOLDER, RUNS_FOLDER, STATE_FOLDER
 from nbci.errors import Location, UsageError, spelling_hint
 
@@ -22,6 +23,7 @@ _KEYS = {
     "store": dict,
     "jenkins": dict,
     "signers": str,
+    "audit": str,
 }
 
 
@@ -47,7 +49,8 @@ class Project(Struct, frozen=True, kw_only=True):
     bring along. `jobs` is the default of `-j`; `keep` is the number of runs that `nbci clean`
     leaves. `remote`: the DVC remote, by name or URL, through which results are shared. `prefix` is
     set in builds of forks: what they keep and share goes under it. `signers` is the file, relative
-    to the root, that says whose signatures of runs count.
+    to the root, that says whose signatures of runs count. `audit` is the share, from 0 to 1, of the
+    steps to be reused that run again all the same.
     """
 
     root: Path
@@ -60,6 +63,7 @@ class Project(Struct, frozen=True, kw_only=True):
     jenkins: JenkinsSettings = JenkinsSettings()
     prefix: str | None = None
     signers: str | None = None
+    audit: float | None = None
 
     @property
     def signers_file(self) -> Path | None:
@@ -182,7 +186,22 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
         remote=_remote(table.get("store", {}), where),
         jenkins=_jenkins(table.get("jenkins", {}), where),
         signers=table.get("signers"),
+        audit=_audit(table.get("audit"), where),
     )
+
+
+def _audit(text: str | None, where: Location) -> float | None:
+    """The share of reused steps to be audited; UsageError where it is none."""
+    if text is None:
+        return None
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise UsageError(
+            f"[tool.nbci] audit: {error}",
+            hint="without the key, no step that is reused runs again",
+            where=where,
+        ) from None
 
 
 def _remote(store: dict[str, Any], where: Location) -> str | None:

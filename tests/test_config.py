@@ -23,6 +23,10 @@ if TYPE_CHECKING:
         ('store.remotes = "team"', "store has no key 'remotes'"),
         ("store.remote = 3", "store.remote: 3 is no name"),
         ('store.remote = ""', "store.remote: '' is no name"),
+        ("audit = 1", "audit: 1 is not of type str"),
+        ('audit = "0%"', "audit: '0%' is no share"),
+        ('audit = "200%"', "audit: '200%' is no share"),
+        ('audit = "some"', "audit: 'some' is no share"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, line: str, problem: str) -> None:

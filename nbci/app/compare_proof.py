@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from nbci.app.earlier_run import EarlierRun
     from nbci.engine.context import RunContext
+    from nbci.plan.model import PlannedStep
     from nbci.proofs.tolerance import Tolerance
     from nbci.records.proof import StepProof
     from nbci.records.run_record import FileRef, RunRecord, StepRecord
@@ -72,21 +73,39 @@ async def _compare_steps(
     known: Cache,
     tolerance: Tolerance,
 ) -> tuple[StepProof, ...]:
-    comparison = ValueComparison(context, known, str(before.project.root), tolerance.both)
+    comparison = StepComparison(context, known, str(before.project.root), tolerance)
     found = []
     for planned in context.plan.steps:
         both = _both(before.record, now, planned.name)
-        if planned.action != "run" or both is None:
-            continue
-        outs = _Outs(context, known.artifacts_of(both.before), tolerance)
+        if planned.action == "run" and both is not None:
+            found.append(await comparison.compare(planned, both))
+    context.environments.release()
+    return tuple(found)
+
+
+class StepComparison:
+    """Compares steps with what they gave when they were carried out again in `context`.
+
+    `known` is the cache that has what they gave before, in `checkout`.
+    """
+
+    def __init__(
+        self, context: RunContext, known: Cache, checkout: str, tolerance: Tolerance
+    ) -> None:
+        self._context = context
+        self._known = known
+        self._values = ValueComparison(context, known, checkout, tolerance.both)
+        self._tolerance = tolerance
+
+    async def compare(self, planned: PlannedStep, both: Both) -> StepProof:
+        """What a step gave then and now."""
+        outs = _Outs(self._context, self._known.artifacts_of(both.before), self._tolerance)
         versions = []
         # A step that did not end has no values to compare.
         if both.now.result == "passed":
             versions = [Versions(before=old, now=new) for old, new in both.values_that_differ()]
-        values = await comparison.compare(planned, versions)
-        found.append(compare_step(both, values, outs.compare, tolerance))
-    context.environments.release()
-    return tuple(found)
+        values = await self._values.compare(planned, versions)
+        return compare_step(both, values, outs.compare, self._tolerance)
 
 
 def _both(before: RunRecord, now: RunRecord, name: str) -> Both | None:
@@ -171,13 +190,14 @@ def _surroundings(before: EarlierRun, now: RunRecord) -> Iterator[str]:
     for new in now.steps:
         old = before.record.step(new.name)
         if old is not None and new.result == "passed":
-            found.update(dict.fromkeys(_around_step(old, new, str(before.project.root))))
+            found.update(dict.fromkeys(around_step(old, new, str(before.project.root))))
     if before.record.platform != now.platform:
         found[f"platform {before.record.platform} → {now.platform}"] = None
     yield from found
 
 
-def _around_step(old: StepRecord, new: StepRecord, checkout: str) -> Iterator[str]:
+def around_step(old: StepRecord, new: StepRecord, checkout: str) -> Iterator[str]:
+    """What was not the same around a step in two runs, in sentences."""
     if old.kernel_version != new.kernel_version:
         yield f"kernel {old.kernel_version} → {new.kernel_version}"
     versions = new.distributions or {}

@@ -18,7 +18,9 @@ class RunRequest(NamedTuple):
     """One call of `nbci run`: either a `target`, or a run to `resume`.
 
     `pairs` are `-p NAME=VALUE`, `files` those of `-f`; `None` stands for the default of the
-    project or the plan. `command` is what the record names as the way to run it again.
+    project or the plan. `command` is what the record names as the way to run it again. `run` is the
+    id of a new run, given ahead, as it decides which steps are audited; `audit` is the share of
+    them that is asked for, from 0 to 1.
     """
 
     target: str | None
@@ -38,6 +40,8 @@ class RunRequest(NamedTuple):
     cell_timeout_seconds: float | None = None
     no_gate: bool = False
     for_dvc: bool = False
+    run: str | None = None
+    audit: float | None = None
 
     @property
     def gates_count(self) -> bool:

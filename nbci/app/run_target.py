@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from nbci.app.conclusion import conclude
 from nbci.app.publish import prepare_publishing, publish
 from nbci.app.unchanged import remember_run
@@ -29,6 +31,7 @@ from nbci.trust.change import change_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nbci.app.audit_reuse import Auditing
     from nbci.app.request import Presentation, RunRequest
     from nbci.config import Project
     from nbci.engine.context import RunContext
@@ -66,15 +69,18 @@ def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRe
     work = _resumed_work(request) if request.resume else _planned_work(request)
     checked = _check(work, request)
     display = presentation.open_display(work.project)
-    folder = work.folder or new_run(work.project)
+    folder = work.folder or new_run(work.project, request.run)
     judging = _judging(work, request, checked, folder, display)
+    auditing = _auditing(work, request, checked, folder)
 
     try:
-        context = _begin(work, request, checked, folder, display)
+        context = replace(_begin(work, request, checked, folder, display), auditor=auditing)
         record = _execute(work, request, checked, context, display=display, judging=judging)
         _note_for_later(work, request, presentation, context, judging=judging, record=record)
     finally:
         display.close()
+        if auditing is not None:
+            auditing.end()
         folder.release()
         checked.ready.save()
     return work.project, record
@@ -170,6 +176,19 @@ def _jobs(work: _Work, request: RunRequest) -> int:
         # each kernel takes sockets and pipes of this process, whose number the system limits
         return kernels_at_once(min(jobs, len(work.plan.steps)))
     return jobs
+
+
+def _auditing(
+    work: _Work, request: RunRequest, checked: _Checked, folder: RunFolder
+) -> Auditing | None:
+    """What runs a share of the steps again that are reused; None where nobody asked for that."""
+    share = request.audit or work.project.audit
+    if share is None:
+        return None
+    # Hardly any run audits a step, and what does it takes time to import.
+    from nbci.app.audit_reuse import Auditing
+
+    return Auditing(checked.ready, folder, share, request.command)
 
 
 def _begin(

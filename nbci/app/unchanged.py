@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbci.audit_draw import is_drawn
 from nbci.dot_nbci import RUNS_FOLDER, STATE_FOLDER
 from nbci.engine.caching.last_run import recall, remember, state_path
 from nbci.formatting.durations import utc_text
@@ -66,8 +67,11 @@ def reuse_last_run(request: RunRequest) -> UnchangedRun | None:
     source = root / RUNS_FOLDER / summary["run"]
     if not (source / RUN_FILE).exists() or not _is_remote_as_seen(root, summary):
         return None
+    run = request.run or new_run_id(started)
+    if _audits_any(run, summary):
+        return None
 
-    folder = source.parent / new_run_id(started)
+    folder = source.parent / run
     problem = _record(folder, source, summary, started)
     return UnchangedRun(folder, problem, source, summary, time.time() - started)
 
@@ -75,7 +79,7 @@ def reuse_last_run(request: RunRequest) -> UnchangedRun | None:
 def _may_reuse_all(request: RunRequest) -> bool:
     """Whether a run of this kind can be recognised as unchanged without a plan."""
     names_steps = bool(request.force_steps or request.first or request.only)
-    if request.force or names_steps or request.for_dvc or request.resume:
+    if request.force or names_steps or request.for_dvc or request.resume or request.audit:
         return False
     # each record of a signed project is signed, by a process that takes longer than all the rest
     is_signed = bool(os.environ.get(KEY))
@@ -90,6 +94,12 @@ def _project_root(request: RunRequest) -> Path | None:
         if (folder / STATE_FOLDER).is_dir():
             return folder
     return None
+
+
+def _audits_any(run: str, summary: Mapping[str, Any]) -> bool:
+    """Whether the project has steps audited, and one of them is drawn for this run."""
+    share = summary.get("audit")
+    return share is not None and any(is_drawn(run, key, share) for key in summary["keys"])
 
 
 def _is_remote_as_seen(root: Path, summary: Mapping[str, Any]) -> bool:
@@ -174,7 +184,16 @@ def _summary(
         "exit_code": exit_code(record, gates=request.gates_count),
         "remote": remote,
         "made": made,
+        **_to_draw_from(context, record),
     }
+
+
+def _to_draw_from(context: RunContext, record: RunRecord) -> dict[str, Any]:
+    """What tells which steps a run with nothing to do audits; nothing where none is."""
+    share = context.project.audit
+    if share is None:
+        return {}
+    return {"audit": share, "keys": [step.key for step in record.steps if step.key is not None]}
 
 
 def _state_path(root: Path, request: RunRequest) -> Path:
@@ -240,6 +259,8 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
     for source in record.sources or {}:
         yield str(root / source)
     yield os.path.realpath(sys.executable)  # what a step's own environment is made with
+    # where a result has been found to be wrong since, perhaps by a run of something else
+    yield str(context.cache.distrusted.folder)
 
     parts = tuple(_observed_parts(record))
     yield from files_of(

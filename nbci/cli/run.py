@@ -6,12 +6,15 @@ failed, 130 interrupted.
 
 from __future__ import annotations
 
+import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.app.request import Presentation, RunRequest
 from nbci.app.unchanged import reuse_last_run
+from nbci.audit_draw import parse_share
 from nbci.cli.arguments import (
     add_json_argument,
     add_parameter_arguments,
@@ -22,10 +25,9 @@ from nbci.cli.arguments import (
 )
 from nbci.cli.unchanged_text import print_unchanged
 from nbci.errors import UsageError
+from nbci.runs.run_file import new_run_id
 
 if TYPE_CHECKING:
-    import argparse
-
     from nbci.config import Project
     from nbci.engine.listener import Display
     from nbci.records.run_record import RunRecord
@@ -79,6 +81,12 @@ def _add_step_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="STEP",
         help="run this step in any case",
+    )
+    parser.add_argument(
+        "--audit",
+        type=_parse_share,
+        metavar="SHARE",
+        help="run this share of the reused steps again, e.g. 10%%, and compare",
     )
 
 
@@ -176,7 +184,17 @@ def _request(arguments: argparse.Namespace) -> RunRequest:
         cell_timeout_seconds=arguments.cell_timeout,
         no_gate=arguments.no_gate,
         for_dvc=arguments.dvc,
+        run=new_run_id(time.time()),
+        audit=arguments.audit,
     )
+
+
+def _parse_share(text: str) -> float:
+    """Parse a share such as `10%`."""
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _only_target() -> str:

@@ -111,8 +111,14 @@ def _remark(step: StepRecord) -> str:
     if step.failure is not None:
         return failure_headline(step.failure)
     if step.result == "reused" and step.run:
-        return f"from run {step.run}"
+        return "; ".join(filter(None, (f"from run {step.run}", _audit_text(step))))
     return one_line(step.reason or "")
+
+
+def _audit_text(step: StepRecord) -> str:
+    if step.audit is None:
+        return ""
+    return one_line(step.audit.sentence)
 
 
 def _parameter_lines(record: RunRecord) -> list[str]:
@@ -239,6 +245,7 @@ def _step_document(record: RunRecord, step: StepRecord) -> dict[str, Any]:
         "usage": step.usage and plain(step.usage),
         "outs": plain(step.outs) or None,
         "failure": failure and plain(failure),
+        "audit": step.audit and plain(step.audit),
     }
     # With these as null, a document of many steps would be twice as long.
     return document | {key: value for key, value in optional.items() if value is not None}

@@ -62,6 +62,21 @@ def fresh_names(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
     return found
 
 
+def fresh_calls(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
+    """The functions called in cells (number, code) that give another value each time, with a place.
+
+    Only calls that stand in the cells themselves are found, and only those of known libraries.
+    """
+    known = meanings(cell.tree for _, cell in cells)
+    found: dict[str, str] = {}
+    for number, cell in cells:
+        for node in ast.walk(cell.tree):
+            if isinstance(node, ast.Call) and _draws(node, known, set()):
+                name = dotted_name(node.func, known) or ""
+                found.setdefault(name, f"cell {number}")
+    return found
+
+
 def _is_fresh(
     node: ast.stmt, known: Mapping[str, str], makers: set[str], found: Mapping[str, str]
 ) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nbci.engine.kernel_source import KernelSource
     from nbci.engine.listener import RunListener
     from nbci.engine.steps.aliases import Ended
+    from nbci.engine.steps.auditor import Auditor
     from nbci.engine.steps.environment import StepEnvironments
     from nbci.engine.steps.gpu import GpuPool, Lease
     from nbci.handoff.values import ValueRef
@@ -69,7 +70,8 @@ class RunContext(Struct, kw_only=True, frozen=True):
     `artifacts_through_cache`, each step may run in a checkout of its own, so that artifacts reach
     it through the cache only. `known_outs` are the (path, digest) pairs that earlier runs recorded.
     `checkout` is the user's own, where the run is carried out in a private workspace of it.
-    `rerun_lock` is held while steps run again whose values were lost.
+    `auditor` runs some of the steps again whose earlier results stand. `rerun_lock` is held while
+    steps run again whose values were lost.
     """
 
     project: Project
@@ -90,6 +92,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     forced: Callable[[str], bool] = force_no_step
     known_outs: Container[tuple[str, str]] = ()
     checkout: Path | None = None
+    auditor: Auditor | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)

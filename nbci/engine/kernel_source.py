@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nbci.engine.observed.opens import Opens
@@ -36,6 +37,19 @@ class KernelSource:
 
         self.zygotes = Zygotes(environ=self._environ, spares=spares, noticed=self._noticed)
         self.opens = Opens(self._root)
+
+    @contextlib.contextmanager
+    def in_folder(self, root: Path) -> Iterator[KernelSource]:
+        """The source for kernels of a workspace: the same zygotes, and watches of that folder."""
+        from nbci.engine.observed.opens import Opens
+
+        source = KernelSource(root, self._environ, self._noticed)
+        source.zygotes = self.zygotes
+        source.opens = Opens(root)
+        try:
+            yield source
+        finally:
+            source.opens.close()
 
     def dismiss(self) -> None:
         """Have the zygotes end while the run does other things; `close` waits for them."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from nbci.engine.caching.reuse import take_over
 from nbci.engine.interruption import interruptible
 from nbci.engine.schedule import Schedule
+from nbci.engine.steps.auditor import auditor_for
 from nbci.engine.steps.step import break_off, look, reuse_result, run_step
 from nbci.formatting.durations import now_utc
 from nbci.graph import by_name
@@ -201,7 +202,8 @@ class _Run:
         looked = None
         try:
             looked = look(self.context, self.steps[name])
-            if looked is None:
+            # An audit takes a kernel, and so a slot.
+            if looked is None or auditor_for(self.context, self.steps[name], looked[1]):
                 return None, None
             return looked, reuse_result(self.context, self.steps[name], looked)
         except Exception as error:  # noqa: BLE001 - as in `_collect`

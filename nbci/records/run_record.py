@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from nbci.handoff.values import ValueRef
 from nbci.records.git_state import GitState
 from nbci.records.output_check import OutputCheck
+from nbci.records.step_audit import StepAudit
 from nbci.records.verdict import Verdict
 
 FORMAT = 1
@@ -17,7 +18,7 @@ FORMAT = 1
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
 StepOutcome = Literal["passed", "failed", "interrupted", "reused", "skipped", "running"]
-RunRole = Literal["proof", "remeasured"]
+RunRole = Literal["proof", "remeasured", "audit"]
 """What a run is to the run that it belongs to."""
 RunOutcome = Literal["passed", "refused", "failed", "interrupted", "running"]
 FailureKind = Literal[
@@ -184,6 +185,8 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     # None where the step does not ask for the comparison
     outputs: OutputCheck | None = None
     warnings: tuple[str, ...] = ()
+    # None where this run did not audit the step
+    audit: StepAudit | None = None
 
     @property
     def ended_well(self) -> bool:

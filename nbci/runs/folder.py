@@ -370,5 +370,9 @@ def _as_reused(step: StepRecord, run: str) -> StepRecord:
     if step.result == "skipped":
         return step
     return replace(
-        step, result="reused", run=step.run or run, reason="nothing that it depends on has changed"
+        step,
+        result="reused",
+        run=step.run or run,
+        reason="nothing that it depends on has changed",
+        audit=None,
     )

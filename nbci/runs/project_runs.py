@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 _RUNS_SHOWN = 5
 
 
-def new_run(project: Project) -> RunFolder:
-    """Make the folder of a new run, held by this process."""
+def new_run(project: Project, run: str | None = None) -> RunFolder:
+    """Make the folder of a new run, held by this process; `run` is its id, if that is given."""
     ignore = project.root / NBCI_FOLDER / ".gitignore"
     with disk_errors(ignore):
         ignore.parent.mkdir(parents=True, exist_ok=True)
         # Who runs a notebook in any repository should not have to know of `.nbci`.
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-    return _make_run_folder(project.runs_folder)
+    return _make_run_folder(project.runs_folder, run)
 
 
-def _make_run_folder(runs: Path) -> RunFolder:
+def _make_run_folder(runs: Path, run: str | None = None) -> RunFolder:
     """Make the folder of a new run among these, held by this process; ids sort by time."""
     while True:
-        path = runs / new_run_id(time.time())
+        path = runs / (run or new_run_id(time.time()))
+        run = None
         with disk_errors(path):
             runs.mkdir(parents=True, exist_ok=True)
             # Two runs may begin in one moment: the second takes another id.

@@ -19,6 +19,7 @@ from nbci.home import private_folder
 from nbci.records.codec import from_json, to_json_line
 from nbci.records.run_record import StepRecord
 from nbci.store.artifacts import Artifacts
+from nbci.store.distrusted import Distrusted, stamp
 from nbci.store.files import link_or_copy, write_atomic
 from nbci.store.objects import Objects, checked_name
 from nbci.store.safe_paths import checked_run
@@ -82,6 +83,7 @@ class Cache:
         self._recent: dict[str, tuple[StepRecord, bytes]] = {}
         self._recent_ns = 0
         self.seen = Seen(root / "seen")
+        self.distrusted = Distrusted(root / "distrusted")
         self.elsewhere: Elsewhere | None = None
         self.own = Objects(root / "files" / "md5")
         if objects is None:
@@ -115,10 +117,13 @@ class Cache:
         return replace(self.artifacts, others=(*self.artifacts.others, Objects(Path(made))))
 
     def records(self, key: str) -> Iterator[tuple[StepRecord, bytes]]:
-        """What steps with that key came to, the newest first: the records and their text."""
+        """What steps with that key came to, the newest first: the records and their text.
+
+        Those that an audit found to be wrong are left out.
+        """
         # Another process may have added a newer result since: then the folder is newer, too.
         recent = self._recent.get(key)
-        if recent is not None and self._is_settled(key):
+        if recent is not None and self._is_settled(key) and self._is_trusted(recent[0]):
             yield recent
         tried = set()
         for name in self._entries(key):
@@ -130,6 +135,10 @@ class Cache:
             for name in self._entries(key):
                 if name not in tried:
                     yield from self._read_entry(key, name)
+
+    def _is_trusted(self, record: StepRecord) -> bool:
+        until = self.distrusted.until(record.key or "")
+        return not until or stamp(record.ended_utc) > until
 
     def recall(self, results: Iterable[tuple[StepRecord, bytes]], taken_ns: int) -> None:
         """Know what a run took from here at that time, so that it need not be looked up.
@@ -155,7 +164,8 @@ class Cache:
         except FileNotFoundError:
             return []
         # Their names begin with the time.
-        return sorted(names, reverse=True)[:_ENTRIES_TRIED]
+        until = self.distrusted.until(key)
+        return sorted((name for name in names if name > until), reverse=True)[:_ENTRIES_TRIED]
 
     def _read_entry(self, key: str, name: str) -> Iterator[tuple[StepRecord, bytes]]:
         path = f"{self._folder(key)}/{name}"
@@ -225,9 +235,8 @@ class Cache:
         return Path(self._entry(record))
 
     def _entry(self, record: StepRecord) -> str:
-        # Without separators, since a colon cannot be in a name on every file system.
-        stamp = "".join(filter(str.isalnum, record.ended_utc or ""))
-        return f"{self._folder(record.key or '')}/{stamp}-{checked_run(str(record.run))}.json"
+        made = f"{stamp(record.ended_utc)}-{checked_run(str(record.run))}"
+        return f"{self._folder(record.key or '')}/{made}.json"
 
     def save(self) -> None:
         """Keep what was learnt of the objects for the next process."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from nbci.cli.live.gates import gates_word, verdict_lines
 from nbci.formatting.durations import duration
-from nbci.formatting.numbers import counted, number
+from nbci.formatting.numbers import counted, listed, number
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line, without_controls
 from nbci.formatting.text import indented
+from nbci.proofs.audits import audited_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ _RESULTS: Mapping[RunOutcome, str] = {
     "interrupted": "INTERRUPTED",
     "running": "still runs",
 }
+_NAMED = 3
 _COUNTED = ("passed", "reused", "failed", "interrupted", "skipped")
 
 
@@ -229,7 +231,21 @@ def result_line(record: RunRecord) -> str:
     counts = _counts(record)
     if counts:
         line += f": {counts}"
-    return line + gates_word(record.verdict)
+    return line + _audits_word(record) + gates_word(record.verdict)
+
+
+def _audits_word(record: RunRecord) -> str:
+    """`; 3 audited, other results: train`; empty where none was to be audited."""
+    names = audited_steps(record.steps)
+    if not names:
+        return ""
+    unchecked = names.pop(None, [])
+    word = f"; {sum(map(len, names.values()))} audited"
+    if "different" in names:
+        word += f", other results: {listed(names['different'], _NAMED)}"
+    if unchecked:
+        word += f", not checked: {listed(unchecked, _NAMED)}"
+    return word
 
 
 def _counts(record: RunRecord) -> str:

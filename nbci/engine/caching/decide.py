@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from nbci.store.file_index import FileIndex
 
 
+_UNSTEADY = "an audit found that it gives another result each time"
+
+
 class Decision(Struct, frozen=True, kw_only=True):
     """The step's key with its parts, and the earlier result that stands for it, if any.
 
@@ -65,6 +68,8 @@ def decide(
     key = key_of(parts)
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
+    if step.cache is not True and cache.distrusted.is_unsteady(key):
+        return Decision(key=key, parts=parts, record=None, reason=_UNSTEADY)
     reason, drew, gone = "no earlier result has these inputs", False, tuple[str, ...]()
     for record, text in cache.records(key):
         drew = drew or draws(record)

@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from nbci.engine.caching.decide import Decision, decide
 from nbci.engine.caching.reuse import is_kept, take_over
 from nbci.engine.steps.attempts import run_attempts, why_stopped
+from nbci.engine.steps.auditor import Auditor, auditor_for, write_audited
 from nbci.engine.steps.inputs import Inputs, inputs_for
 from nbci.errors import IntegrityError, StepError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.pipeline.paths import overlaps_any
 from nbci.records.run_record import Attempt, Failure, StepRecord
+from nbci.records.step_audit import StepAudit
 from nbci.runs.file_names import NOTEBOOK
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 Looked = tuple[Inputs, Decision]
 """What goes into a step, and whether an earlier result stands."""
+_Audited = tuple[Auditor, StepAudit]
 
 
 def look(context: RunContext, step: PlannedStep) -> Looked | None:
@@ -64,12 +67,17 @@ async def run_step(
     """
     started = time.monotonic()
     record = _begin_record(context, step)
+    audited: _Audited | None = None
     try:
         inputs, decision = looked or _look(context, step)
         if looked is None and not record.attempts:
+            audited = await _audit(context, step, (inputs, decision))
+            if audited is not None:
+                # A result that was found to be wrong is not found any more.
+                inputs, decision = _look(context, step)
             taken = reuse_result(context, step, (inputs, decision))
             if taken is not None:
-                return taken
+                return _with_audit(context, taken, audited)
 
         _tell_what_is_gone(context, step, decision, again)
         if await _regenerate_values(context, inputs, again):
@@ -78,6 +86,7 @@ async def run_step(
         _refuse_withheld(step)
         context.folder.write_step(record)
         record = await _run(context, step, record, (inputs, decision), again)
+        audited = await _settle(context, step, record, audited)
     except (StepError, IntegrityError, UsageError) as error:
         failure = Failure(kind=_kind_of(error), message=str(error), hint=error.hint)
         record = _fail_before_kernel(record, failure)
@@ -85,7 +94,34 @@ async def run_step(
         record = _fail_before_kernel(record, why_stopped(context))
 
     seconds = round(time.monotonic() - started, 3)
-    return await _end_record(context, step, replace(record, seconds=seconds))
+    record = await _end_record(context, step, replace(record, seconds=seconds))
+    return _with_audit(context, record, audited)
+
+
+async def _audit(context: RunContext, step: PlannedStep, looked: Looked) -> _Audited | None:
+    """What came of running the step again whose result stands; None where it is not audited."""
+    inputs, decision = looked
+    auditor = auditor_for(context, step, decision)
+    if auditor is None or decision.record is None:
+        return None
+    return auditor, await auditor.audit(context, step, inputs, decision.record)
+
+
+async def _settle(
+    context: RunContext, step: PlannedStep, record: StepRecord, audited: _Audited | None
+) -> _Audited | None:
+    """The audit that found a difference with its cause, now that the step ran in the run, too."""
+    if audited is None:
+        return None
+    auditor, audit = audited
+    return auditor, await auditor.settle(context, step, record, audit)
+
+
+def _with_audit(context: RunContext, record: StepRecord, audited: _Audited | None) -> StepRecord:
+    if audited is None:
+        return record
+    _, audit = audited
+    return write_audited(context, record, audit)
 
 
 def break_off(context: RunContext, name: str, error: Exception) -> StepRecord:
@@ -187,7 +223,7 @@ async def _attempt_with(
 
 async def _end_record(context: RunContext, step: PlannedStep, record: StepRecord) -> StepRecord:
     """Write the record, and keep the result where it may be reused."""
-    kept = record.result == "passed" and record.key is not None and is_kept(step, record)
+    kept = _is_kept(context, step, record)
     run = context.folder.run if kept else None
     record = replace(record, ended_utc=now_utc(), run=run)
     # Written before it is kept: a result in the cache names a run whose record must exist.
@@ -196,6 +232,14 @@ async def _end_record(context: RunContext, step: PlannedStep, record: StepRecord
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
         await context.send(record)
     return record
+
+
+def _is_kept(context: RunContext, step: PlannedStep, record: StepRecord) -> bool:
+    """Whether the result may be reused by later runs."""
+    if record.result != "passed" or record.key is None:
+        return False
+    is_unsteady = step.cache is not True and context.cache.distrusted.is_unsteady(record.key)
+    return is_kept(step, record) and not is_unsteady
 
 
 def _kind_of(

@@ -14,6 +14,7 @@ from nbci.behaviour.wording import outcome_sentence
 from nbci.formatting.numbers import counted, listed, measured, measured_or_dash, rough
 from nbci.formatting.text import short_line
 from nbci.pipeline.metric_names import short_name
+from nbci.proofs.audits import audited_steps
 from nbci.report.data.change_wording import (
     describe_inputs,
     describe_metric_change,
@@ -287,6 +288,9 @@ def _doubts_about_steps(record: RunRecord, steps: Sequence[ShownStep]) -> Iterat
         yield _doubt(text, "steps")
     if repeated:
         yield _doubt(f"needed more than one attempt: {_list_names(repeated)}", "steps")
+    others = audited_steps(step.record for step in steps).get("different")
+    if others:
+        yield _doubt(f"gave another result than was kept: {_list_names(others)}", "warnings")
     if hosts:
         yield _doubt(f"steps used the network: {_list_names(sorted(hosts))}", "steps")
 
@@ -296,6 +300,12 @@ def _assurances(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point
     if git is not None and git.commit is not None and not git.dirty:
         text = f"made from commit {git.commit[:10]}, with nothing uncommitted"
         yield Point(text=text, sign="good", anchor="again")
+
+    audited = audited_steps(step.record for step in steps)
+    confirmed = [*audited.get("identical", ()), *audited.get("close", ())]
+    if confirmed:
+        text = f"run again for an audit, and the same: {_list_names(confirmed)}"
+        yield Point(text=text, sign="good", anchor="steps")
 
     ran = 0
     runs_reused_from = []

@@ -141,6 +141,8 @@ def _facts_of_record(step: ShownStep) -> Iterator[tuple[str, str]]:
         yield "Notebook", element("code", step.planned.notebook)
         yield "After", ", ".join(step.planned.after)
     yield "Kernel", step.kernel
+    if record.audit is not None:
+        yield "Audit", short_line(record.audit.sentence)
 
 
 def _facts_of_usage(step: ShownStep) -> Iterator[tuple[str, str | None]]:
