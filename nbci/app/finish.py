@@ -17,8 +17,9 @@ from nbci.engine.distributed.gather_parts import gather_parts, keep_outs
 from nbci.engine.distributed.handover import take_handovers
 from nbci.engine.distributed.run_parts import open_store
 from nbci.engine.imports import place_imports
+from nbci.engine.prepare import mask_for
 from nbci.errors import ExitCode, InfrastructureError, IntegrityError
-from nbci.gates.judging import Judging
+from nbci.gates.judging import Judging, check_readers
 from nbci.project.sources import read_notebooks
 from nbci.runs.plan_file import read_plan
 from nbci.store.cache import Cache
@@ -75,6 +76,7 @@ def finish(request: FinishRequest) -> FinishedRun:
     place_imports(project, plan)
     # Before the run has its folder: sources that changed since the plan are refused here.
     notebooks = read_notebooks(project, plan.sources or {})
+    check_readers(plan)
     store = _filled_store(request, project, plan)
     folder, record = gather_parts(
         project,
@@ -121,7 +123,15 @@ def _conclude(
         # who reads the report of a CI cannot ask for the pages of reused steps later
         publish(project, folder, plan, notebooks, judged, reused_too=True)
 
-    judging = Judging(project, plan, os.environ, _remeasurer(request, project, plan, store, folder))
+    judging = Judging(
+        project,
+        plan,
+        os.environ,
+        mask_for,
+        # The outs of the run are in its store until it is published.
+        others=(Cache(store.path).own,),
+        remeasure=_remeasurer(request, project, plan, store, folder),
+    )
     return conclude(project, folder, record, judge=judging.with_verdict, publish=publish_run)
 
 

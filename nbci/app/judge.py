@@ -11,9 +11,10 @@ from nbci.app.publish import publish_report
 from nbci.config import find_project
 from nbci.data.repository import project_cache
 from nbci.data.sharing import share
+from nbci.engine.prepare import mask_for
 from nbci.errors import UsageError, spelling_hint
 from nbci.formatting.durations import now_utc
-from nbci.gates.judging import Judging
+from nbci.gates.judging import Judging, check_readers
 from nbci.records.verdict import Override
 from nbci.runs.project_runs import find_run
 from nbci.runs.run_file import user_name
@@ -66,6 +67,7 @@ def judge_again(run: str, override: AskedOverride | None, tell: Callable[[str], 
             folder.check_seal(project.signers_file)
         if not found.can_be_judged:
             return found
+        check_readers(found.plan)
         return _judge_run(project, folder, found, override, tell)
     finally:
         folder.release()
@@ -78,7 +80,8 @@ def _judge_run(
     asked: AskedOverride | None,
     tell: Callable[[str], None],
 ) -> JudgedRun:
-    judging = Judging(project, found.plan, os.environ, _remeasurer(project, folder, tell))
+    remeasure = _remeasurer(project, folder, tell)
+    judging = Judging(project, found.plan, os.environ, mask_for, remeasure=remeasure)
 
     def judge(record: RunRecord) -> RunRecord:
         known = record.verdict.overrides if record.verdict else ()
@@ -130,6 +133,7 @@ def _override(asked: AskedOverride, project: Project, verdict: Verdict) -> Overr
         asked=gate.asked,
         found=gate.found,
         baseline=gate.baseline,
+        cases=gate.cases,
     )
 
 

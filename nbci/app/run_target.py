@@ -16,11 +16,11 @@ from nbci.data.repository import project_cache
 from nbci.data.sharing import share
 from nbci.engine.caching.reuse import KnownOuts, recall_results, results_to_take_over
 from nbci.engine.observed.before_resume import refuse_changed
-from nbci.engine.prepare import header, plan_target
+from nbci.engine.prepare import header, mask_for, plan_target
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
-from nbci.gates.judging import Judging
+from nbci.gates.judging import Judging, check_readers
 from nbci.kernels.descriptors import kernels_at_once
 from nbci.plan.select import Selection, named_steps, select, with_time_limits
 from nbci.project.sources import read_notebooks, read_target
@@ -68,6 +68,7 @@ def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRe
     """Run what is asked for; what can be refused is refused before the run has its folder."""
     work = _resumed_work(request) if request.resume else _planned_work(request)
     checked = _check(work, request)
+    check_readers(work.plan)
     display = presentation.open_display(work.project)
     folder = work.folder or new_run(work.project, request.run)
     judging = _judging(work, request, checked, folder, display)
@@ -226,7 +227,7 @@ def _judging(
         )
         return measuring.measure(wanted)
 
-    return Judging(work.project, work.plan, os.environ, remeasure)
+    return Judging(work.project, work.plan, os.environ, mask_for, remeasure=remeasure)
 
 
 def _execute(

@@ -40,6 +40,16 @@ def case_metric(name: str, pair: Pair) -> CaseMetric:
     )
 
 
+def metric_values(predictions: Predictions) -> dict[str, float]:
+    """The metrics of one model's predictions, of all their cases."""
+    import numpy as np
+
+    values = {}
+    for name, (_, of_cases) in METRICS[predictions.task].items():
+        values[name] = float(np.average(of_cases(predictions), weights=predictions.weights))
+    return values
+
+
 def is_right(predictions: Predictions) -> NDArray[np.bool_]:
     """Whether each case's class was predicted."""
     right: NDArray[np.bool_] = predictions.labels == predictions.predictions

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.behaviour.case_metrics import case_metrics, is_right
+from nbci.behaviour.paired import Outcomes, outcomes_of, p_value
 from nbci.behaviour.predictions import Task  # noqa: TC001 - msgspec reads the annotation
-from nbci.behaviour.significance import (
-    Interval,
-    mcnemar,
-    mean_interval,
-    paired_t,
-    share_interval,
-)
+from nbci.behaviour.significance import Interval, mean_interval, share_interval
 from nbci.behaviour.slices import MIN_ROWS, Slices, most_changed
 from nbci.formatting.numbers import number
 
@@ -31,15 +26,6 @@ _MOST_CLASSES_SHOWN = 40
 """A confusion matrix of more classes is too large to be read."""
 _CALIBRATION_BINS = 15
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-class Outcomes(Struct, frozen=True, kw_only=True):
-    """Counts of cases by who has them right: the run, the baseline, both or neither."""
-
-    both_right: int
-    fixed: int
-    broken: int
-    both_wrong: int
 
 
 class MetricChange(Struct, frozen=True, kw_only=True):
@@ -143,7 +129,7 @@ def differ(pair: Pair, *, min_rows: int = MIN_ROWS) -> Difference:
         task="classification",
         cases=len(pair),
         metrics=changes,
-        outcomes=_outcomes(pair),
+        outcomes=outcomes_of(pair),
         confusion=_confusion(pair, notes),
         calibration=_calibration(pair, notes),
         slices=slices,
@@ -159,10 +145,6 @@ def _metric_change(pair: Pair, metric: CaseMetric) -> MetricChange:
     run = float(np.average(metric.run, weights=weights))
     baseline = float(np.average(metric.baseline, weights=weights))
     difference = metric.run - metric.baseline
-    if pair.run.task == "classification":
-        p_value = float(mcnemar(np.sum(difference < 0), np.sum(difference > 0)))
-    else:
-        p_value = float(paired_t(len(pair), difference.sum(), (difference**2).sum()))
     return MetricChange(
         name=metric.name,
         better=metric.better,
@@ -172,7 +154,7 @@ def _metric_change(pair: Pair, metric: CaseMetric) -> MetricChange:
         baseline_interval=_interval(pair, metric.baseline),
         change=run - baseline,
         change_interval=mean_interval(difference, weights),
-        p_value=p_value,
+        p_value=p_value(pair, metric),
     )
 
 
@@ -180,15 +162,6 @@ def _interval(pair: Pair, values: NDArray[np.float64]) -> Interval:
     if pair.run.task == "classification" and pair.run.weights is None:
         return share_interval(float(values.sum()), len(values))
     return mean_interval(values, pair.run.weights)
-
-
-def _outcomes(pair: Pair) -> Outcomes:
-    import numpy as np
-
-    # Two bits a case: whether the run has it right, and whether the baseline has.
-    outcome = 2 * is_right(pair.run) + is_right(pair.baseline).astype(np.int64)
-    both_wrong, broken, fixed, both_right = np.bincount(outcome, minlength=4).tolist()
-    return Outcomes(both_right=both_right, fixed=fixed, broken=broken, both_wrong=both_wrong)
 
 
 def _confusion(pair: Pair, notes: list[str]) -> Confusion | None:

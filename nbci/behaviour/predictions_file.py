@@ -24,10 +24,11 @@ def check_reader(steps: Iterable[PlannedStep]) -> None:
     """UsageError where a step declares predictions and what reads them is not installed."""
     for step in steps:
         if step.predictions is not None and step.action != "skip":
-            _check_libraries(f"step {step.name}")
+            check_libraries(f"step {step.name}")
 
 
-def _check_libraries(source: str) -> None:
+def check_libraries(source: str) -> None:
+    """UsageError where what reads predictions for `source` is not installed."""
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -42,7 +43,7 @@ def read_predictions(path: Path, source: str, *, suffix: str | None = None) -> P
     `suffix` tells the format of a file that is kept under another name. UsageError where a library
     that reads or compares them is not installed, StepError for a file that holds no predictions.
     """
-    _check_libraries(source)
+    check_libraries(source)
     import pyarrow as pa
 
     read = _READERS.get(suffix or path.suffix)

@@ -71,16 +71,25 @@ def largest_losses(
     metric: CaseMetric,
     columns: Iterable[str],
     *,
+    relative: bool = False,
     min_rows: int = MIN_ROWS,
     notes: list[str],
 ) -> Slices:
-    """Those of these columns that lost anything, the largest loss first."""
+    """Those of these columns that lost anything, the largest loss first.
+
+    Where it is `relative`, losses count as shares of the baseline's value.
+    """
     import numpy as np
 
     chosen = {name: pair.run.slices[name] for name in columns}
     table = _Table.of(pair, metric, chosen, min_rows, notes)
-    order = np.argsort(-table.losses, kind="stable")
-    lost = order[table.losses[order] > 0]
+    losses = table.losses
+    if relative:
+        # What was 0 and is more now has lost endlessly.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            losses = np.where(losses > 0, losses / np.abs(table.baselines), 0.0)
+    order = np.argsort(-losses, kind="stable")
+    lost = order[losses[order] > 0]
     return Slices(compared=len(order), changes=table.changes(lost[:MOST_SHOWN]))
 
 
@@ -104,6 +113,7 @@ class _Table(Struct, frozen=True, kw_only=True):
     parts: list[_Part]
     starts: NDArray[np.int64]
     losses: NDArray[np.float64]
+    baselines: NDArray[np.float64]
     corrected: NDArray[np.float64]
 
     @classmethod
@@ -134,6 +144,7 @@ class _Table(Struct, frozen=True, kw_only=True):
             parts=parts,
             starts=np.cumsum(sizes),
             losses=np.concatenate([empty, *losses]),
+            baselines=np.concatenate([empty, *(part.baseline for part in parts)]),
             corrected=holm(p_values),
         )
 

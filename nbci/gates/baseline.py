@@ -18,14 +18,17 @@ class Baseline(Struct, frozen=True, kw_only=True):
     """Metrics to compare with, by full or short names.
 
     `source` names for people what the metrics belong to. `identity` changes when the baseline
-    moves on: a release's tag, a commit, a digest. `declared` holds units and directions as they
-    were declared there. `files` are what its steps made or, of a release, the model; `signature`
-    is what that model takes and answers, where it is known.
+    moves on: a release's tag, a commit, a digest. `run` made it, `release` is the commit of the
+    evidence, where they are known. `declared` holds units and directions as they were declared
+    there. `files` are what its steps made or, of a release, the model; `signature` is what that
+    model takes and answers, where it is known.
     """
 
     asked: str
     source: str
     identity: str
+    run: str | None = None
+    release: str | None = None
     metrics: Mapping[str, float]
     declared: Mapping[str, DeclaredMetric] = field(default_factory=dict)
     files: tuple[FileRef, ...] = ()

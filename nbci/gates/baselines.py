@@ -142,7 +142,7 @@ def _find_run(asked: str, run: str, search: Search) -> FoundBaseline:
 
 
 def _find_latest_run(asked: str, search: Search) -> FoundBaseline:
-    folder = _last_passed_run(search)
+    folder = last_passed_run(search)
     # Each run that passes is the latest then, so no file tells that the answer still holds.
     if folder is None:
         reason = f"no earlier run of {search.plan.pipeline} passed"
@@ -156,13 +156,14 @@ def _baseline_of_run(asked: str, folder: RunFolder) -> Baseline:
         asked=asked,
         source=f"run {folder.run}",
         identity=folder.run,
+        run=folder.run,
         metrics=record.metrics,
         declared=folder.read_plan().metrics or {},
         files=tuple(record.outs.values()),
     )
 
 
-def _last_passed_run(search: Search, commit: str | None = None) -> RunFolder | None:
+def last_passed_run(search: Search, commit: str | None = None) -> RunFolder | None:
     """The newest run of the pipeline that passed before the judged one, of the commit if given."""
     for folder in all_runs(search.project):
         # Ids of runs rise with time. A run that is judged again is not compared with later ones.
@@ -199,7 +200,7 @@ def _find_revision(asked: str, revision: str, search: Search) -> FoundBaseline:
 
     folder = None
     if search.plan.fork is None:
-        folder = _last_passed_run(search, commit)
+        folder = last_passed_run(search, commit)
     if folder is None:
         reason = f"{source} has no metrics file, and no run of it is here"
         return FoundBaseline(baseline=NoBaseline(asked=asked, reason=reason), files=None)

@@ -72,6 +72,8 @@ def _baseline_of(asked: str, promoted: Champion, offline: str | None) -> Baselin
         asked=asked,
         source=source,
         identity=f"{version} {promoted.commit}",
+        run=promoted.run,
+        release=promoted.commit,
         metrics=promoted.metrics,
         declared=declared,
         files=promoted.files,

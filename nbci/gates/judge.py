@@ -3,45 +3,36 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.errors import UsageError, nearest
 from nbci.formatting.numbers import rough
-from nbci.gates.baseline import Baseline, NoBaseline
+from nbci.gates.baseline import Baseline
 from nbci.gates.bounds import bounds_of, margin
+from nbci.gates.case import known_baseline, with_answer
+from nbci.gates.judge_cases import (
+    judge_compared,
+    judge_flips,
+    judge_significance,
+    judge_slices,
+)
 from nbci.pipeline.conditions import holds
 from nbci.pipeline.formulas import UNDECIDABLE, evaluate, names, parse
 from nbci.pipeline.metric_names import meant_by, short_name, step_of
-from nbci.pipeline.rules import DeclaredMetric, Gate, declared_for, number_text
-from nbci.records.verdict import BaselineUsed, GateResult, Override, Verdict
+from nbci.pipeline.rules import declared_for, number_text
+from nbci.records.verdict import BaselineUsed, GateResult, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from nbci.pipeline.rules import Rule
-    from nbci.records.run_record import Remeasured, RunRecord, StepRecord
-    from nbci.records.verdict import GateAnswer, VerdictResult
-
-_ANSWERS: Mapping[Rule, GateAnswer] = {"pass": "passed", "warn": "warned", "fail": "failed"}
-
-
-class Case(Struct, frozen=True, kw_only=True):
-    """What is judged: the gates, the run, and what they are compared with.
-
-    `remeasured` are models of baselines on the data of the run. `measures` holds the metrics that
-    each step was seen to measure before it ran; it explains missing ones.
-    """
-
-    gates: tuple[Gate, ...]
-    record: RunRecord
-    declared: Mapping[str, DeclaredMetric] = field(default_factory=dict)
-    baselines: Mapping[str, Baseline | NoBaseline] = field(default_factory=dict)
-    remeasured: tuple[Remeasured, ...] = ()
-    measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    overrides: tuple[Override, ...] = ()
+    from nbci.gates.baseline import NoBaseline
+    from nbci.gates.case import Case
+    from nbci.pipeline.rules import DeclaredMetric, Gate, Rule
+    from nbci.records.run_record import StepRecord
+    from nbci.records.verdict import Override, VerdictResult
 
 
 def judge(case: Case, judged_utc: str) -> Verdict:
@@ -92,7 +83,7 @@ def _with_override(result: GateResult, overrides: Sequence[Override]) -> GateRes
 
 def _judged_facts(judged: Override | GateResult) -> str:
     # As text, since NaN is not equal to itself.
-    return repr((judged.asked, judged.found, judged.baseline))
+    return repr((judged.asked, judged.found, judged.baseline, judged.cases))
 
 
 def _judge_gate(gate: Gate, case: Case) -> GateResult:
@@ -105,10 +96,8 @@ def _judge_gate(gate: Gate, case: Case) -> GateResult:
             reason = f"its condition `{gate.when}` does not hold"
             return replace(result, result="left out", reason=reason)
     except UsageError as error:
-        return _with_answer(result, gate, "fail", error.message)
-    if gate.expr is not None:
-        return _judge_expression(gate, case, result)
-    return _judge_bounds(gate, case, result)
+        return with_answer(result, gate, "fail", error.message)
+    return JUDGEMENTS[gate.kind](gate, case, result)
 
 
 def _judge_expression(gate: Gate, case: Case, result: GateResult) -> GateResult:
@@ -118,7 +107,7 @@ def _judge_expression(gate: Gate, case: Case, result: GateResult) -> GateResult:
     for name in names(formula):
         metric = _find_metric(name, case)
         if isinstance(metric, str):
-            return _with_answer(replace(result, values=values or None), gate, gate.missing, metric)
+            return with_answer(replace(result, values=values or None), gate, gate.missing, metric)
         values[name] = metric[1]
 
     result = replace(result, values=values)
@@ -126,16 +115,16 @@ def _judge_expression(gate: Gate, case: Case, result: GateResult) -> GateResult:
     try:
         is_true = bool(evaluate(formula, values.__getitem__))
     except UNDECIDABLE as error:
-        return _with_answer(result, gate, "fail", f"cannot be decided: {error}")
+        return with_answer(result, gate, "fail", f"cannot be decided: {error}")
     if is_true:
-        return _with_answer(result, gate, "pass", listed)
-    return _with_answer(result, gate, "fail", listed)
+        return with_answer(result, gate, "pass", listed)
+    return with_answer(result, gate, "fail", listed)
 
 
 def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
     metric = _find_metric(str(gate.metric), case)
     if isinstance(metric, str):
-        return _with_answer(result, gate, gate.missing, metric)
+        return with_answer(result, gate, gate.missing, metric)
     full, value = metric
     declared = declared_for(full, case.declared)
     result = replace(result, metric=full, found=value, unit=declared.unit)
@@ -145,16 +134,26 @@ def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
     if gate.baseline is not None:
         result, rule, reason = _with_baseline(gate, case, result, declared)
         if rule == "fail":
-            return _with_answer(result, gate, rule, reason)
+            return with_answer(result, gate, rule, reason)
 
     # Without a baseline the other bounds of the gate still hold, on a first run too.
     room = margin(value, bounds_of(gate, result.baseline))
     result = replace(result, margin=room)
+    if _may_be_chance(gate, result):
+        return judge_significance(gate, case, result)
     if room is not None and (room < 0 or math.isnan(room)):
-        return _with_answer(result, gate, "fail", f"misses by {rough(-room)}")
+        return with_answer(result, gate, "fail", f"misses by {rough(-room)}")
     if gate.better is not None and value == result.baseline:
-        return _with_answer(result, gate, "fail", "no better than the baseline")
-    return _with_answer(result, gate, rule, reason or f"{rough(room or 0.0)} to spare")
+        return with_answer(result, gate, "fail", "no better than the baseline")
+    return with_answer(result, gate, rule, reason or f"{rough(room or 0.0)} to spare")
+
+
+def _may_be_chance(gate: Gate, result: GateResult) -> bool:
+    """Whether chance decides: there is a baseline to differ from, and no fixed bound is missed."""
+    if gate.significant is None or result.baseline is None or not math.isfinite(result.baseline):
+        return False
+    room = margin(float(result.found or 0.0), bounds_of(gate, None))
+    return room is None or room >= 0
 
 
 def _with_baseline(
@@ -164,13 +163,9 @@ def _with_baseline(
 
     The rule is another than `pass` where there is nothing to compare with.
     """
-    baseline = case.baselines.get(str(gate.baseline))
+    baseline, rule, reason = known_baseline(gate, case)
     if baseline is None:
-        return result, "fail", "nobody looked for it"
-    if isinstance(baseline, NoBaseline):
-        if baseline.certain:
-            return result, gate.first_run, f"first run: {baseline.reason}"
-        return result, "fail", baseline.reason
+        return result, rule, reason
 
     result = replace(result, baseline_source=baseline.source)
     full, short = str(result.metric), short_name(str(result.metric))
@@ -226,14 +221,6 @@ def _declared_otherwise(before: DeclaredMetric, now: DeclaredMetric) -> str | No
     return None
 
 
-def _with_answer(result: GateResult, gate: Gate, rule: Rule, reason: str) -> GateResult:
-    """The result under that rule; a gate that only warns never fails."""
-    answer = _ANSWERS[rule]
-    if answer == "failed" and gate.severity == "warn":
-        answer = "warned"
-    return replace(result, result=answer, reason=reason)
-
-
 def _find_metric(name: str, case: Case) -> tuple[str, float] | str:
     """The metric's full name and value; in words why there is none to judge."""
     metrics = case.record.metrics
@@ -274,3 +261,12 @@ def _should_measure(record: StepRecord, name: str, case: Case) -> bool:
         return short_name(name) in case.measures.get(record.name, ())
     # A node of a pipeline file stands for the steps of its notebook, `NODE/STEP`.
     return record.name == step or record.name.startswith(f"{step}/")
+
+
+JUDGEMENTS: Mapping[str, Callable[[Gate, Case, GateResult], GateResult]] = {
+    "metric": _judge_bounds,
+    "expr": _judge_expression,
+    "flips": partial(judge_compared, judge_flips),
+    "slices": partial(judge_compared, judge_slices),
+}
+"""How a gate is judged, by its kind."""

@@ -12,33 +12,55 @@ from msgspec.structs import replace
 from nbci.formatting.durations import now_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbci.config import Project
     from nbci.gates.baseline import Baseline, NoBaseline
-    from nbci.gates.baselines import FoundBaseline
+    from nbci.gates.baselines import FoundBaseline, Search
+    from nbci.gates.cases import ComparedCases, NoCases
     from nbci.gates.remeasuring import Remeasurer
     from nbci.plan.model import Plan
     from nbci.records.run_record import Remeasured, RunRecord
     from nbci.records.verdict import Override
+    from nbci.secrets import Mask
+    from nbci.store.objects import Objects
+
+
+def check_readers(plan: Plan) -> None:
+    """UsageError where a gate judges predictions, and what reads them is not installed."""
+    judging_cases = [gate.name for gate in plan.gates if gate.judges_cases]
+    if judging_cases and not plan.leaves_out:
+        from nbci.behaviour.predictions_file import check_libraries
+
+        check_libraries(f"gate {judging_cases[0]!r}")
 
 
 class Judging:
-    """Judges runs of one plan."""
+    """Judges runs of one plan.
+
+    `make_mask` is called where the data of predictions may come into a verdict; `others` are places
+    where the run's outs may lie beside the project's artifacts.
+    """
 
     def __init__(
         self,
         project: Project,
         plan: Plan,
         environ: Mapping[str, str],
+        make_mask: Callable[[Project, Plan, Mapping[str, str]], Mask],
+        *,
+        others: tuple[Objects, ...] = (),
         remeasure: Remeasurer | None = None,
     ) -> None:
         """`remeasure` carries out the steps that measure models of baselines again."""
         self.project = project
         self.plan = plan
         self.environ = environ
+        self.make_mask = make_mask
+        self.others = others
         self._remeasure = remeasure
         self.found: tuple[FoundBaseline, ...] = ()
+        self._files_of_cases: tuple[str, ...] | None = ()
 
     def with_verdict(self, record: RunRecord, overrides: tuple[Override, ...] = ()) -> RunRecord:
         """The record with its verdict, and with what was measured again for it.
@@ -53,7 +75,8 @@ class Judging:
     def _judged(self, record: RunRecord, overrides: tuple[Override, ...]) -> RunRecord:
         # Imported here because most pipelines have no gates, and these bring git and the registry.
         from nbci.gates.baselines import Search, find_baseline
-        from nbci.gates.judge import Case, judge
+        from nbci.gates.case import Case
+        from nbci.gates.judge import judge
 
         search = Search(project=self.project, plan=self.plan, run=record.run, environ=self.environ)
         # Several gates may name the same baseline, and a champion is asked for at the remote.
@@ -65,6 +88,7 @@ class Judging:
 
         baselines = {asked: each.baseline for asked, each in found.items()}
         remeasured = self._remeasured(record, baselines)
+        compared = self._compare_cases(search, replace(record, remeasured=remeasured), baselines)
         measures: dict[str, tuple[str, ...]] = {}
         for step in self.plan.steps:
             measures[step.name] = tuple(probe.name for probe in step.probes)
@@ -75,6 +99,7 @@ class Judging:
             baselines=baselines,
             remeasured=remeasured,
             measures=measures,
+            compared=compared,
             overrides=overrides,
         )
         return replace(record, verdict=judge(case, now_utc()), remeasured=remeasured)
@@ -91,13 +116,42 @@ class Judging:
             self._remeasure(record, wanted) for wanted in find_wanted(self.plan, record, baselines)
         )
 
+    def _compare_cases(
+        self,
+        search: Search,
+        record: RunRecord,
+        baselines: Mapping[str, Baseline | NoBaseline],
+    ) -> dict[str, ComparedCases | NoCases]:
+        """What each gate judges by predictions, by its name."""
+        gates = [gate for gate in self.plan.gates if gate.judges_cases]
+        if not gates:
+            return {}
+        # Imported here because only these gates need what reads predictions.
+        from nbci.gates.baseline import Baseline
+        from nbci.gates.compare_cases import CaseComparisons
+        from nbci.gates.kept_outs import KeptOuts
+
+        outs = KeptOuts(self.project, self.environ, self.others)
+        mask = self.make_mask(self.project, self.plan, self.environ)
+        comparisons = CaseComparisons(search, record, outs, mask)
+        compared = {}
+        for gate in gates:
+            baseline = baselines[str(gate.baseline)]
+            # On a first run there is nothing to compare with.
+            if isinstance(baseline, Baseline):
+                compared[gate.name] = comparisons.compare(gate, baseline)
+        self._files_of_cases = comparisons.files
+        return compared
+
     @property
     def files(self) -> tuple[str, ...] | None:
-        """The files that the baselines came from.
+        """The files that the baselines and their predictions came from.
 
-        None where a baseline may change while no file on this machine does.
+        None where one of these may change while no file on this machine does.
         """
-        files: list[str] = []
+        if self._files_of_cases is None:
+            return None
+        files = [*self._files_of_cases]
         for found in self.found:
             if found.files is None:
                 return None

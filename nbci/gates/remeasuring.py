@@ -78,9 +78,9 @@ def _wanted(
 
 
 def judged_step(gate: Gate, record: RunRecord) -> str | None:
-    """The step that measured what the gate judges; None where that is not one step."""
+    """The step that measured or predicted what the gate judges; None where that is not one step."""
     if gate.metric is None:
-        return None
+        return gate.step
     meant = meant_by(gate.metric, record.metrics)
     if len(meant) != 1:
         return None

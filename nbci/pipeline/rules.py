@@ -7,23 +7,33 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from nbci.formatting.numbers import counted
 from nbci.pipeline.metric_names import meant_by, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Rule = Literal["pass", "warn", "fail"]
+Direction = Literal["up", "down"]
 Remeasure = Literal["yes", "no", "required"]
 """Whether a baseline's model is measured again: where it can be, never, or the gate refuses."""
 BASELINES = ("champion", "run", "rev", "file")
 WITH_FILES = ("champion", "run", "rev")
 """Those that may have files of models beside metrics."""
+CASE_METRICS: Mapping[str, Direction] = {
+    "accuracy": "up",
+    "mean_absolute_error": "down",
+    "mean_squared_error": "down",
+}
+"""The metrics that are means over the cases of a file of predictions, and which way is better."""
+MIN_ROWS = 50
+"""Slices of fewer cases are not judged where the gate does not say otherwise."""
 
 
 class DeclaredMetric(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a pipeline says of a metric: which way is better, and the unit."""
 
-    direction: Literal["up", "down"] | None = None
+    direction: Direction | None = None
     unit: str | None = None
     description: str | None = None
 
@@ -46,17 +56,30 @@ class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
         return number_text(self.amount)
 
 
-class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A rule over metrics; all bounds that it names must hold.
+class SliceRule(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Which slices are judged: those by these columns and by each two of them, and by what."""
 
-    `expr` stands instead of `metric` and bounds. `better` is the direction in which the metric must
-    have moved from the baseline, if only a little. `missing` is the verdict where the metric is
-    missing or NaN, `first_run` the one where there is no baseline yet.
+    by: tuple[str, ...]
+    metric: str
+    min_rows: int = MIN_ROWS
+
+
+class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A rule over metrics or predictions; all bounds that it names must hold.
+
+    `expr`, `flips` or `slices` stands instead of `metric`. Bounds are of the metric; for `flips` of
+    the share of broken cases in per cent; for `slices` of the metric in each slice. `better` is the
+    direction in which the metric must have moved from the baseline, if only a little. With
+    `significant`, a move is refused only where its p-value is below. `step` is the one whose
+    predictions are judged. `missing` is the verdict where what is judged is missing or NaN,
+    `first_run` the one where there is no baseline yet.
     """
 
     name: str
     metric: str | None = None
     expr: str | None = None
+    flips: bool = False
+    slices: SliceRule | None = None
     at_least: float | None = None
     at_most: float | None = None
     equals: float | None = None
@@ -64,7 +87,9 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     max_drop: Tolerance | None = None
     max_rise: Tolerance | None = None
     within: Tolerance | None = None
-    better: Literal["up", "down"] | None = None
+    better: Direction | None = None
+    significant: float | None = None
+    step: str | None = None
     severity: Literal["fail", "warn"] = "fail"
     when: str | None = None
     remeasure: Remeasure = "yes"
@@ -73,29 +98,92 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     description: str | None = None
 
     @property
+    def kind(self) -> str:
+        """What the gate judges: a row of each table of kinds."""
+        if self.expr is not None:
+            return "expr"
+        if self.flips:
+            return "flips"
+        if self.slices is not None:
+            return "slices"
+        return "metric"
+
+    @property
+    def judges_cases(self) -> bool:
+        """Whether predictions are compared with the baseline's for it."""
+        return self.flips or self.slices is not None or self.significant is not None
+
+    @property
+    def subject(self) -> str:
+        """What is judged, in words; nothing for an expression, which says it."""
+        return _WORDS[self.kind][0](self)
+
+    @property
     def asked(self) -> str:
         """The rule in words, such as `at least 0.95`."""
-        if self.expr is not None:
-            return self.expr
-        words = []
-        # These words are the gate's name where it has none, so they stay as they are.
-        if self.at_least is not None and self.at_most is not None:
-            words.append(f"between {number_text(self.at_least)} and {number_text(self.at_most)}")
-        elif self.at_least is not None:
-            words.append(f"at least {number_text(self.at_least)}")
-        elif self.at_most is not None:
-            words.append(f"at most {number_text(self.at_most)}")
-        if self.equals is not None:
-            words.append(f"equals {number_text(self.equals)}")
-        if self.max_drop is not None:
-            words.append(f"at most {self.max_drop} below {self.baseline}")
-        if self.max_rise is not None:
-            words.append(f"at most {self.max_rise} above {self.baseline}")
-        if self.within is not None:
-            words.append(f"within {self.within} of {self.baseline}")
-        if self.better is not None:
-            words.append(f"better than {self.baseline}")
-        return ", ".join(words)
+        return _WORDS[self.kind][1](self)
+
+
+# These words are the gate's name where it has none, so they stay as they are.
+def _asked_of_metric(gate: Gate) -> str:
+    words = []
+    if gate.at_least is not None and gate.at_most is not None:
+        words.append(f"between {number_text(gate.at_least)} and {number_text(gate.at_most)}")
+    elif gate.at_least is not None:
+        words.append(f"at least {number_text(gate.at_least)}")
+    elif gate.at_most is not None:
+        words.append(f"at most {number_text(gate.at_most)}")
+    if gate.equals is not None:
+        words.append(f"equals {number_text(gate.equals)}")
+    words += _moves(gate)
+    if gate.within is not None:
+        words.append(f"within {gate.within} of {gate.baseline}")
+    if gate.better is not None:
+        words.append(f"better than {gate.baseline}")
+    if gate.significant is not None:
+        words.append(_asked_of_chance(gate, gate.significant))
+    return ", ".join(words)
+
+
+def _moves(gate: Gate) -> list[str]:
+    words = []
+    if gate.max_drop is not None:
+        words.append(f"at most {gate.max_drop} below {gate.baseline}")
+    if gate.max_rise is not None:
+        words.append(f"at most {gate.max_rise} above {gate.baseline}")
+    return words
+
+
+def _asked_of_chance(gate: Gate, level: float) -> str:
+    # What is asked to be better must be so beyond chance; a loss within chance is let pass.
+    if gate.better is not None:
+        return f"p below {number_text(level)}"
+    return f"or p at least {number_text(level)}"
+
+
+def _asked_of_flips(gate: Gate) -> str:
+    share = number_text(gate.at_most or 0.0)
+    return f"at most {share}% of all cases, compared with {gate.baseline}"
+
+
+def _asked_of_slices(gate: Gate) -> str:
+    assert gate.slices is not None
+    rows = counted(gate.slices.min_rows, "case")
+    return f"{', '.join(_moves(gate))}, in slices of {rows} or more"
+
+
+def _slices_in_words(gate: Gate) -> str:
+    assert gate.slices is not None
+    return f"{gate.slices.metric} by {', '.join(gate.slices.by)}"
+
+
+_WORDS: Mapping[str, tuple[Callable[[Gate], str], Callable[[Gate], str]]] = {
+    "metric": (lambda gate: str(gate.metric), _asked_of_metric),
+    "expr": (lambda _: "", lambda gate: str(gate.expr)),
+    "flips": (lambda _: "flips", _asked_of_flips),
+    "slices": (_slices_in_words, _asked_of_slices),
+}
+"""By kind: what is judged, and what is asked of it."""
 
 
 def exact(number: float) -> Fraction:

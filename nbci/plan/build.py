@@ -20,6 +20,7 @@ from nbci.plan.left_out import left_out
 from nbci.plan.markdown_cells import markdown_cells
 from nbci.plan.model import Plan
 from nbci.plan.planned_step import StepPlanner
+from nbci.plan.predicting_steps import with_steps
 from nbci.plan.select import with_skips
 from nbci.plan.step_edges import execution_order, step_edges
 from nbci.plan.stored_outputs import with_stored_outputs
@@ -149,7 +150,7 @@ def _assemble(
         shell_errors=pipeline.shell_errors,
         run_timeout_seconds=pipeline.run_timeout_seconds,
         metrics=pipeline.metrics,
-        gates=pipeline.gates,
+        gates=with_steps(pipeline.gates, pipeline.gate_places, steps.values()),
         models=pipeline.models,
         triggers=pipeline.triggers,
         definitions=_definitions(pipeline, groups) or None,

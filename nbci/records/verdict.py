@@ -14,6 +14,25 @@ GateAnswer = Literal["passed", "failed", "warned", "left out"]
 VerdictResult = Literal["passed", "failed", "warned"]
 
 
+class CasesJudged(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The cases that a gate over predictions judged: those of a step, beside the baseline's.
+
+    `predictions` says whose the baseline's are. `fixed` are the cases that only the run has right,
+    `broken` those that only the baseline has; a regression has none. `p_value` is that of the
+    paired test. Where slices were judged, `slice` names the worst of them by its columns and
+    values, its are the counts, and `slices` is how many were compared.
+    """
+
+    step: str
+    predictions: str
+    cases: int
+    fixed: int | None = None
+    broken: int | None = None
+    p_value: float | None = None
+    slice: Mapping[str, str] | None = None
+    slices: int | None = None
+
+
 class Override(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody lets a run pass a gate that refused it: who, why, and what stood there then."""
 
@@ -24,6 +43,7 @@ class Override(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     asked: str
     found: float | None = None
     baseline: float | None = None
+    cases: CasesJudged | None = None
 
 
 class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -33,6 +53,7 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     `margin` is the room left to the nearest bound, negative where it was missed. `baseline` is the
     value that counted; it was `recorded` when the baseline was made, or is that of its model
     `remeasured` on this run's data. `not_remeasured` says why there is no such value.
+    `cases` are those that were judged by predictions.
     """
 
     gate: str
@@ -50,6 +71,7 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     remeasured: float | None = None
     not_remeasured: str | None = None
     margin: float | None = None
+    cases: CasesJudged | None = None
     override: Override | None = None
 
     @property

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, mean_absolute_error
 
-from nbci.behaviour.difference import Outcomes, differ
+from nbci.behaviour.difference import differ
+from nbci.behaviour.paired import Outcomes
 from tests.behaviour.tables import pair_of
 
 if TYPE_CHECKING:

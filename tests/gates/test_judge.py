@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbci.gates.baseline import Baseline, NoBaseline
-from nbci.gates.judge import Case, judge
+from nbci.gates.case import Case
+from nbci.gates.judge import judge
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
 from nbci.records.codec import from_json, to_json
 from nbci.records.run_record import Metric, ParameterValue, RunRecord, StepRecord

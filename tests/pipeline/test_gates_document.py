@@ -11,7 +11,7 @@ from nbci.pipeline.gates_document import (
     read_gates,
     read_metrics,
 )
-from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
+from nbci.pipeline.rules import DeclaredMetric, Gate, SliceRule, Tolerance
 
 HEAD = """\
 steps: {train: {notebook: t.ipynb}}
@@ -76,6 +76,166 @@ def test_a_distance_in_either_direction_needs_no_direction() -> None:
     (gate,) = gates_of("metric: rows, baseline: champion, within: 5%")
     assert gate.within == Tolerance(amount=5.0, percent=True)
     assert gate.asked == "within 5% of champion"
+
+
+def test_gates_over_predictions_are_values() -> None:
+    flips, slices, move = gates_of(
+        "flips: {at_most: 0.5%}",
+        "slices: {by: [country, age], metric: accuracy, max_drop: 0.02, min_rows: 30}, "
+        "baseline: 'run:latest', step: train, severity: warn",
+        "metric: accuracy, baseline: champion, max_drop: 0.01, significant: 0.05",
+    )
+    assert flips == Gate(
+        name="flips at most 0.5% of all cases, compared with champion",
+        flips=True,
+        at_most=0.5,
+        baseline="champion",
+    )
+    assert slices == Gate(
+        name=(
+            "accuracy by country, age at most 0.02 below run:latest, in slices of 30 cases or more"
+        ),
+        slices=SliceRule(by=("country", "age"), metric="accuracy", min_rows=30),
+        max_drop=Tolerance(amount=0.02),
+        baseline="run:latest",
+        step="train",
+        severity="warn",
+    )
+    assert move.asked == "at most 0.01 below champion, or p at least 0.05"
+    assert move.significant == 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("flips: {at_most: 0.07}", "at most 7% of all cases, compared with champion"),
+        ("flips: {at_most: 0}", "at most 0% of all cases, compared with champion"),
+        (
+            "slices: {by: country, metric: mean_absolute_error, max_rise: 5%, min_rows: 1}",
+            "at most 5% above champion, in slices of 1 case or more",
+        ),
+        (
+            "metric: accuracy, baseline: champion, better: true, significant: 0.05",
+            "better than champion, p below 0.05",
+        ),
+        (
+            "metric: 'train:accuracy', baseline: champion, within: 1%, significant: 0.01",
+            "within 1% of champion, or p at least 0.01",
+        ),
+    ],
+)
+def test_a_gate_over_predictions_says_what_it_asks(text: str, asked: str) -> None:
+    assert gates_of(text)[0].asked == asked
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("flips: {at_most: 101%}", "line 4, column 23: at_most: '101%' is no share", "0.5%"),
+        ("flips: {at_most: few}", "at_most: 'few' is no share of the cases", "0.5%"),
+        ("flips: {at_most: .nan}", "is no share of the cases", "0.5%"),
+        ("flips: {at_most: 2}", "2 is greater than the maximum of 1", None),
+        ("flips: {at_most: -1}", "-1 is less than the minimum of 0", None),
+        ("flips: {}", "'at_most' is missing", None),
+        ("flips: {atmost: 1%}", "'at_most' is missing", "did you mean 'at_most'?"),
+        (
+            "flips: {at_most: 1%}, at_most: 2",
+            "line 4, column 37: `at_most` does not go with `flips`",
+            "two gates",
+        ),
+        ("flips: {at_most: 1%}, metric: accuracy", "`metric` does not go with `flips`", "two"),
+        (
+            "flips: {at_most: 1%}, slices: {by: a, metric: accuracy, max_drop: 1}",
+            "`slices` does not go with `flips`",
+            "two gates",
+        ),
+        ("expr: rows > 1, flips: {at_most: 1%}", "`flips` does not go with `expr`", "two gates"),
+        (
+            "flips: {at_most: 1%}, baseline: 'file:best.json'",
+            "line 4, column 38: `flips` compares predictions, and a file of metrics has none",
+            "run:ID",
+        ),
+        (
+            "slices: {by: label, metric: accuracy, max_drop: 1}",
+            "line 4, column 19: by: the column 'label' makes no slices",
+            "beside label",
+        ),
+        (
+            "slices: {by: [country, score_1], metric: accuracy, max_drop: 1}",
+            "by: the column 'score_1' makes no slices",
+            None,
+        ),
+        (
+            "slices: {by: [], metric: accuracy, max_drop: 1}",
+            "by: expected at least 1 entry, found an empty list",
+            None,
+        ),
+        (
+            "slices: {by: country, metric: accurcy, max_drop: 1}",
+            "found \"accurcy\" in gate 1 (did you mean 'accuracy'?)",
+            None,
+        ),
+        (
+            "slices: {by: country, metric: accuracy}",
+            "line 4, column 14: the gate asks nothing of accuracy in its slices",
+            "add max_drop",
+        ),
+        (
+            "slices: {by: country, metric: accuracy, max_rise: 0.1}",
+            "line 4, column 56: `max_rise` limits the good direction of accuracy",
+            "did you mean 'max_drop'?",
+        ),
+        (
+            "slices: {by: country, metric: mean_squared_error, max_rise: 1, max_drop: 1}",
+            "`max_drop` limits the good direction of mean_squared_error",
+            "did you mean 'max_rise'?",
+        ),
+        (
+            "slices: {by: country, metric: accuracy, max_drop: two}",
+            "line 4, column 56: max_drop: 'two' is no distance",
+            "2%",
+        ),
+        (
+            "slices: {by: country, metric: accuracy, max_drop: 1, min_rows: 0}",
+            "line 4, column 69: min_rows: 0 is less than the minimum of 1",
+            None,
+        ),
+        (
+            "metric: accuracy, at_least: 0.9, significant: 0.05",
+            "line 4, column 52: `significant` goes with one of max_drop",
+            "how far",
+        ),
+        (
+            "metric: loss, baseline: champion, max_rise: 1, significant: 0.05",
+            "predictions do not give loss: whether it moved by chance cannot be told",
+            "it goes with accuracy, mean_absolute_error, mean_squared_error",
+        ),
+        (
+            "metric: accuracy, baseline: champion, max_drop: 1, significant: .nan",
+            "is no level of a p-value",
+            "0.05",
+        ),
+        (
+            "metric: accuracy, baseline: champion, max_drop: 1, significant: 1",
+            "1 is greater than or equal to the maximum of 1",
+            None,
+        ),
+        (
+            "metric: accuracy, baseline: 'file:a.json', max_drop: 1, significant: 0.05",
+            "`significant` compares predictions, and a file of metrics has none",
+            "run:ID",
+        ),
+        ("metric: rows, at_most: 1, step: train", "`step` names whose predictions", "flips"),
+    ],
+)
+def test_mistakes_in_gates_over_predictions_are_errors_at_their_place(
+    line: str, message: str, hint: str | None
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        gates_of(line)
+    assert str(caught.value).startswith("p.yaml, line 4, column ")
+    assert message in str(caught.value)
+    assert hint is None or hint in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from tests.support.notebooks import write_notebook
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nbci.records.manifest import EvidenceStep
+
 _OF_CI = (
     "BRANCH_NAME",
     "GIT_BRANCH",
@@ -155,15 +157,18 @@ def tag_release(
     accuracy: float,
     model: str = "digits",
     branch: str = "main",
+    run: str = "R",
+    steps: tuple[EvidenceStep, ...] = (),
 ) -> None:
     """Commit the evidence of a release on no branch, tag it, and put it into production.
 
-    As `nbci promote` does, without a run; `number` counts what was put into production.
+    As `nbci promote` does, of a run that need not be; `number` counts what was put into production.
     """
     manifest = Manifest(
         model=model,
         version=version,
-        run="R",
+        run=run,
+        steps=steps,
         pipeline="p",
         target="p.yaml",
         commit="x",

@@ -151,7 +151,7 @@ def _closest_gate(gates: Sequence[GateResult]) -> Iterator[Point]:
     for gate in gates:
         if gate.margin is None or not math.isfinite(gate.margin):
             continue
-        metrics.add(gate.metric)
+        metrics.add(gate.metric or gate.gate)
         if gate.margin < smallest:
             closest, smallest = gate, gate.margin
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The colours of the answers only repeat the signs.
 _SIGNS: dict[Sign, str] = {"good": "✓", "bad": "✗", "look": "!", "plain": "·"}
-# How `gates.judge` ends or begins a reason that says only the margin.
+# What `gates.judge` writes before or behind a margin.
 _ROOM = " to spare"
 _MISSED = "misses by "
 # In characters: names and reasons are texts of the pipeline file, of any length.
@@ -86,14 +86,19 @@ def _gate_row(gate: GateResult, description: str | None) -> tuple[str, ...]:
 
 def _why(gate: GateResult) -> str:
     # The last column has the margin; a reason that says only that would be read twice.
-    misses = gate.margin is not None and gate.reason.startswith(_MISSED)
     reason = gate.reason
-    if misses or reason.endswith(_ROOM):
+    if _says_only_margin(gate):
         reason = ""
     override = ""
     if gate.override:
         override = f"overridden by {gate.override.by}: {gate.override.reason}"
     return "; ".join(filter(None, (reason, override)))
+
+
+def _says_only_margin(gate: GateResult) -> bool:
+    if gate.reason.endswith(_ROOM):
+        return True
+    return gate.margin is not None and gate.reason == f"{_MISSED}{rough(-gate.margin)}"
 
 
 def _found_value(gate: GateResult) -> Markup:
