@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 NAMES = (
     *("imports", "kernel_start", "steps", "plan", "outputs", "startup"),
-    *("runs", "values", "chains", "report", "stages", "watching", "behaviour", "prove"),
+    *("runs", "values", "chains", "report", "stages", "watching"),
+    *("behaviour", "prove", "remeasure"),
 )
 
 

@@ -14,7 +14,7 @@ from nbci.behaviour.predictions_file import read_predictions
 from nbci.errors import NbciError, StepError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from nbci.behaviour.predictions import Predictions
@@ -32,28 +32,47 @@ class RunFiles(Struct, frozen=True):
 class StepBehaviour(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The predictions of one step, compared with those that it made in the earlier run.
 
-    `path` is the file of the later run. `problem` says why there is no difference.
+    `path` is the file of the later run. `on_same_data`: the earlier model was measured again on the
+    data of the later run. `problem` says why there is no difference.
     """
 
     step: str
     path: str
+    on_same_data: bool = False
     difference: Difference | None = None
     problem: str | None = None
 
 
-def compare_behaviours(before: RunFiles, after: RunFiles) -> tuple[StepBehaviour, ...]:
-    """One for each step of the later run that declares predictions and ended well, in order."""
+class MeasuredAgain(Struct, frozen=True):
+    """The run in which a step of the later run predicted with the earlier model, and its outs."""
+
+    run: str
+    place_of: Callable[[str], Path | None]
+
+
+def compare_behaviours(
+    before: RunFiles, after: RunFiles, again: Mapping[str, MeasuredAgain]
+) -> tuple[StepBehaviour, ...]:
+    """One for each step of the later run that declares predictions and ended well, in order.
+
+    What the earlier model predicted `again` on the data of the later run, by steps, counts instead
+    of what it predicted then.
+    """
     earlier = {step.name: step.predictions for step in before.run.plan.steps}
     ended = {step.name for step in after.run.record.steps if step.ended_well}
     found = []
     for step in after.run.plan.steps:
         if step.predictions is None or step.name not in ended:
             continue
-        now = _Table(after, step.predictions)
+        now = _Table(after.run.record.run, after.place_of, step.predictions)
         then = None
-        if earlier.get(step.name) is not None:
-            then = _Table(before, str(earlier[step.name]))
-        found.append(_compare(step.name, now, then))
+        measured = again.get(step.name)
+        if measured is not None:
+            then = _Table(measured.run, measured.place_of, step.predictions)
+        elif earlier.get(step.name) is not None:
+            then = _Table(before.run.record.run, before.place_of, str(earlier[step.name]))
+        behaviour = _compare(step.name, now, then)
+        found.append(replace(behaviour, on_same_data=measured is not None))
     return tuple(found)
 
 
@@ -71,12 +90,13 @@ def mask_behaviours(behaviours: Iterable[StepBehaviour], mask: Mask) -> tuple[St
 class _Table(Struct, frozen=True):
     """A file of predictions that a run has written."""
 
-    files: RunFiles
+    run: str
+    place_of: Callable[[str], Path | None]
     path: str
 
     def read(self) -> Predictions:
-        source = f"{self.path} of run {self.files.run.record.run}"
-        place = self.files.place_of(self.path)
+        source = f"{self.path} of run {self.run}"
+        place = self.place_of(self.path)
         if place is None:
             raise StepError(f"{source} is not kept any more")
         # What is kept is named by its digest.

@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     before, after = _read(project, arguments.before), _read(project, arguments.after)
     found = difference(before, after, store.listing)
     mask = mask_for(project, after.plan, os.environ)
-    behaviours = compare_behaviours(store.files_of(before), store.files_of(after))
+    behaviours = compare_behaviours(store.files_of(before), store.files_of(after), {})
     behaviours = mask_behaviours(behaviours, mask)
     if arguments.json:
         print_json({**plain(found), "behaviour": plain(behaviours)}, ascii_only=False)

@@ -96,20 +96,24 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         """The reason, whose the baseline is, and who overrode the gate and why."""
         parts = [self.reason]
         if self.baseline_source is not None:
-            parts.append(f"baseline: {self.baseline_source}{self._which_value}")
+            parts.append(f"baseline: {self.baseline_text}")
         if self.override is not None:
             parts.append(f"overridden by {self.override.by}: {self.override.reason}")
         return "; ".join(filter(None, parts))
 
     @property
-    def _which_value(self) -> str:
-        """Which of the baseline's values counted, where there may be two."""
+    def baseline_text(self) -> str | None:
+        """Whose the baseline is, and which of its values counted, where there may be two."""
+        if self.baseline_source is None:
+            return None
         if self.remeasured is not None:
             # Twelve digits, as everywhere in a verdict.
-            return f", measured again on this run's data (recorded: {self.recorded:.12g})"
+            recorded = f"{self.recorded:.12g}"
+            again = f"measured again on this run's data (recorded: {recorded})"
+            return f"{self.baseline_source}, {again}"
         if self.not_remeasured is not None:
-            return f", as recorded, since {self.not_remeasured}"
-        return ""
+            return f"{self.baseline_source}, as recorded, since {self.not_remeasured}"
+        return self.baseline_source
 
 
 class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -115,7 +115,10 @@ def _behaviour(material: Material) -> Iterator[str]:
         if behaviour.difference is None:
             yield f"{behaviour.step}: not compared, {behaviour.problem}"
             continue
-        yield from summarise(behaviour.difference)
+        cases, *rest = summarise(behaviour.difference)
+        if behaviour.on_same_data:
+            cases += ", both models on the data of this run"
+        yield from (cases, *rest)
 
 
 def _within_limit(blocks: Sequence[str]) -> bytes:

@@ -29,7 +29,7 @@ steps:
     notebook: evaluate.ipynb
     after: [train]
     deps: [test.csv, model.json]
-    outs: [cases.csv]
+    predictions: cases.csv
 metrics:
   accuracy: {direction: up}
 gates:
@@ -48,7 +48,10 @@ _EVALUATE = (
     "rows = [(float(x), label) for x, label in csv.reader(open('test.csv'))]\n"
     "right = [(('a' if x <= cut else 'b') == label) for x, label in rows]\n"
     "accuracy = sum(right) / len(right)\n"
-    "open('cases.csv', 'w').write(str(right))"
+    "with open('cases.csv', 'w') as file:\n"
+    "    print('label,prediction', file=file)\n"
+    "    for x, label in rows:\n"
+    "        print(label, 'a' if x <= cut else 'b', sep=',', file=file)"
 )
 
 
@@ -115,6 +118,11 @@ def test_the_recorded_value_misleads_where_the_data_moved_and_the_model_is_measu
     gate = shown["verdict"]["gates"][0]
     assert (code, gate["result"], gate["found"]) == (0, "passed", 0.5)
     assert (gate["baseline"], gate["remeasured"], gate["recorded"]) == (0.5, 0.5, 1.0)
+    report = nbci.cwd / ".nbci/runs" / shown["run"] / "report"
+    assert "20 cases: 0 fixed, 0 broken" in (report / "summary.md").read_text()
+    page = (report / "index.html").read_text()
+    assert "both predicted on the data of this run" in page
+    assert "measured again on this run&#x27;s data (recorded: 1)" in page
     # The user's own files are as the run itself left them.
     assert state_of(nbci.cwd).items() >= before.items()
 
@@ -329,15 +337,7 @@ def test_a_stage_measures_where_a_run_is_carried_out_in_parts(
             *("--store", tmp_path / f"store-{number}", "--leave", tmp_path / f"left-{number}"),
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    finishing = (
-        "finish",
-        "--plan",
-        "plan.json",
-        "--json",
-        "--store",
-        tmp_path / "store",
-        "--bring",
-    )
+    finishing = ("finish", "--plan", "plan.json", "--json", "--store")
     everything = tmp_path / "everything"
     for number in "123":
         shutil.copytree(tmp_path / f"left-{number}", everything / number)

@@ -6,7 +6,7 @@ That is the one that the gates compared with, else the last one that passed.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nbci.errors import NbciError
@@ -40,7 +40,8 @@ The report leaves it out, with a note.
 class Comparable:
     """A run to compare with, and which it is and why that one.
 
-    Of a release whose run is not here, its `manifest` and its commit.
+    Of a release whose run is not here, its `manifest` and its commit. `identity` is that of the
+    baseline of gates, where it is one.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Comparable:
     folder: RunFolder | None = None
     manifest: Manifest | None = None
     release: str = ""
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ class _Search:
             for used in self.record.verdict.baselines:
                 found = self.run_of_baseline(used)
                 if found is not None:
-                    yield found
+                    yield replace(found, identity=used.identity)
 
         branch = self.target_branch()
         if branch is not None:

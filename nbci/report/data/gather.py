@@ -50,7 +50,7 @@ def gather(
     """
     problems = list(_lost_notebooks(record, notebooks))
     store = _result_store(project, environ, problems)
-    files = StoredFiles(store, record)
+    files = StoredFiles(store, record.outs)
     run = ShownRun(
         record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within
     )
@@ -82,7 +82,8 @@ def _behaviours(
     if found is None:
         return ()
     now = Compared(record=run.record, plan=run.plan)
-    return compare_behaviours(store.files_of(found.run), store.files_of(now))
+    again = store.measured_again(run.record, found.identity)
+    return compare_behaviours(store.files_of(found.run), store.files_of(now), again)
 
 
 def _lost_notebooks(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:
@@ -123,7 +124,7 @@ def _baseline(
     if found is None:
         return None
     record = found.run.record
-    files = StoredFiles(store, record)
+    files = StoredFiles(store, record.outs)
     # A release whose run is gone has no executed notebooks to show.
     notebooks: Notebooks = {}
     if found.folder is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbci.behaviour.of_runs import RunFiles
+from nbci.behaviour.of_runs import MeasuredAgain, RunFiles
 from nbci.errors import NbciError
 from nbci.graph import by_name
 from nbci.runs.file_names import NOTEBOOK
@@ -49,7 +49,17 @@ class ResultStore:
 
     def files_of(self, run: Compared) -> RunFiles:
         """The run with the places of its outs."""
-        return RunFiles(run, StoredFiles(self, run.record).place)
+        return RunFiles(run, StoredFiles(self, run.record.outs).place)
+
+    def measured_again(self, record: RunRecord, identity: str | None) -> dict[str, MeasuredAgain]:
+        """What steps of the run gave with the files of the baseline of that identity, by steps."""
+        found = {}
+        for again in record.remeasured:
+            if again.identity == identity and again.reason is None:
+                outs = {ref.path: ref for ref in again.outs}
+                place_of = StoredFiles(self, outs).place
+                found[again.step] = MeasuredAgain(again.run or record.run, place_of)
+        return found
 
 
 class StoredNotebooks(Mapping[str, Mapping[str, Any]]):
@@ -105,14 +115,14 @@ class StoredNotebooks(Mapping[str, Mapping[str, Any]]):
 
 
 class StoredFiles:
-    """The content of a run's outs and metrics files by path, as the run recorded them.
+    """The content of a run's outs by path, as the run recorded them.
 
     Very large files are not read.
     """
 
-    def __init__(self, store: ResultStore, record: RunRecord) -> None:
+    def __init__(self, store: ResultStore, outs: Mapping[str, FileRef]) -> None:
         self._store = store
-        self._refs = record.outs
+        self._refs = outs
         self._listings: dict[str, dict[str, str]] = {}
 
     def __call__(self, path: str) -> bytes | None:

@@ -61,6 +61,9 @@ def _step_parts(behaviour: StepBehaviour, pictures: Thumbnails) -> Iterator[Mark
         yield element("p", text, class_="note")
         return
     yield element("p", outcome_sentence(difference))
+    if behaviour.on_same_data:
+        text = "The baseline's model was measured again: both predicted on the data of this run."
+        yield element("p", text, class_="note")
     yield _metrics(difference)
     test = _TESTS[difference.task]
     yield element("p", f"Ranges are intervals of 95 %, p is of {test}.", class_="note")

@@ -113,7 +113,7 @@ def _baseline(gate: GateResult) -> Markup:
     shown = ""
     if gate.baseline is not None:
         shown = number(gate.baseline)
-    return with_note(shown, gate.baseline_source)
+    return with_note(shown, gate.baseline_text)
 
 
 def _margin(margin: float | None) -> str:
