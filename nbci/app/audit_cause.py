@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.app.compare_proof import around_step
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.fresh import fresh_calls
+from nbci.engine.observed.below import paths_in
 from nbci.engine.observed.kinds import BY_NAME, RUN_ID
 from nbci.errors import NbciError
 from nbci.proofs.compare_steps import Both
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from nbci.app.compare_proof import StepComparison
     from nbci.dataflow.code import ParsedCell
+    from nbci.engine.context import RunContext
     from nbci.plan.model import PlannedStep
     from nbci.records.run_record import Part, StepRecord
     from nbci.records.step_audit import AuditCause
 
+_MOST_PLACES = 200
 _UNSEEN = {
     "network": "what {label} answers",
     "program": "what the program {label} does",
@@ -85,18 +92,51 @@ def suspects(
     return tuple(dict.fromkeys(found))
 
 
+def places_configured(context: RunContext, kept: StepRecord) -> list[str]:
+    """Paths outside the project that stand in what the step and those before it have read.
+
+    Libraries that open files below Python often get their paths from there.
+    """
+    files: dict[Path, None] = {}
+    for record in (kept, *context.records.values()):
+        for ref in record.deps:
+            files[context.project.root / ref.path] = None
+        for part in record.observed:
+            if part.kind == "file":
+                files[context.project.root / part.label] = None
+    return [*islice(paths_in(files, context.project.root), _MOST_PLACES)]
+
+
 def _unseen(part: Part) -> Iterator[str]:
     if part.kind in _UNSEEN:
         yield _UNSEEN[part.kind].format(label=part.label)
 
 
-def _used_only_now(kept: StepRecord, now: StepRecord) -> Iterator[str]:
-    """What the step used this time, and did not use when the kept result was made."""
+def _used_only_now(kept: StepRecord, now: StepRecord) -> list[str]:
+    """What the step used this time, and did not use when the kept result was made.
+
+    First are files that have changed since.
+    """
     before = {(part.kind, part.label) for part in kept.observed}
+    changed, others = [], []
     for part in now.observed:
         is_compared = part.kind in BY_NAME and part.kind not in (*_NOT_COMPARED, *_UNSEEN)
-        if is_compared and (part.kind, part.label) not in before:
-            yield f"the {part.kind} {part.label}, which it did not use before"
+        if not is_compared or (part.kind, part.label) in before:
+            continue
+        if part.kind == "file" and _has_changed_since(part.label, kept.ended_utc):
+            changed.append(f"the file {part.label}, which has changed since")
+        else:
+            others.append(f"the {part.kind} {part.label}, which it did not use before")
+    return changed + others
+
+
+def _has_changed_since(path: str, utc: str | None) -> bool:
+    if utc is None or not os.path.isabs(path):
+        return False
+    try:
+        return os.stat(path).st_mtime > datetime.fromisoformat(utc).timestamp()
+    except (OSError, ValueError):
+        return False
 
 
 def _cells(step: PlannedStep) -> list[tuple[int, ParsedCell]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from nbci.app.audit_cause import ThreeTimes, find_cause, suspects
+from nbci.app.audit_cause import ThreeTimes, find_cause, places_configured, suspects
 from nbci.app.compare_proof import StepComparison
 from nbci.app.earlier_run import EarlierRun
 from nbci.audit_draw import is_drawn
@@ -105,6 +105,8 @@ class Auditing:
         )
         if proof.agreement == "different":
             self._differing[step.name] = again
+            # What it opens there counts for its new result, so that the next change is seen.
+            context.watched.update(again.context.watched)
             context.cache.distrusted.add(again.kept.key or "", now_utc())
         else:
             again.ending.close()
@@ -156,8 +158,10 @@ class Auditing:
             opened = open_workspace(context.project, name, self._contents(step, kept))
             workspace = await _enter_in_thread(stack, opened)
             again = self._context_in(workspace, audits, context, inputs)
+            # A run has no time for this; where a result is another one, it may tell why.
+            watched = tuple(places_configured(context, kept))
             kernels = stack.enter_context(context.kernels.in_folder(workspace.project.root))
-            again = replace(again, kernels=kernels)
+            again = replace(again, kernels=kernels, watched={step.name: watched})
 
             record = await run_step(again, step)
             audits.records.append(record)

@@ -70,8 +70,9 @@ class RunContext(Struct, kw_only=True, frozen=True):
     `artifacts_through_cache`, each step may run in a checkout of its own, so that artifacts reach
     it through the cache only. `known_outs` are the (path, digest) pairs that earlier runs recorded.
     `checkout` is the user's own, where the run is carried out in a private workspace of it.
-    `auditor` runs some of the steps again whose earlier results stand. `rerun_lock` is held while
-    steps run again whose values were lost.
+    `auditor` runs some of the steps again whose earlier results stand. `watched` has, by step,
+    paths outside the project where it may open files unseen, beside those that its code names.
+    `rerun_lock` is held while steps run again whose values were lost.
     """
 
     project: Project
@@ -93,6 +94,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     known_outs: Container[tuple[str, str]] = ()
     checkout: Path | None = None
     auditor: Auditor | None = None
+    watched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stop: StopRequest = field(default_factory=StopRequest)
     rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -28,14 +28,18 @@ _ALL = ("--audit", "100%")
 
 def below_python(path: Path) -> str:
     """Code that reads a number from a file by the C library; the path stands nowhere in it."""
-    parts = list(path.parts[1:])
+    return read_below_python(f"chr(47).join(['', *{list(path.parts[1:])}])")
+
+
+def read_below_python(path: str) -> str:
+    """The same, from the file whose path is what this expression gives."""
     return (
         "import ctypes\n"
         "libc = ctypes.CDLL(None)\n"
         "libc.fopen.restype = ctypes.c_void_p\n"
         "libc.fgets.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]\n"
         "text = ctypes.create_string_buffer(100)\n"
-        f"opened = libc.fopen(chr(47).join(['', *{parts}]).encode(), b'r')\n"
+        f"opened = libc.fopen(({path}).encode(), b'r')\n"
         "libc.fgets(text, 100, opened)\n"
         "number = float(text.value)\n"
         "del libc, text, opened, ctypes"
@@ -182,6 +186,29 @@ def test_a_step_that_fails_when_it_runs_again_is_said_to_be_unchecked(hidden: Hi
     assert "step train: it was not audited, and its kept result is used unchecked: " in done.stdout
     assert "could not convert string to float" in done.stdout
     assert "3 reused" in done.stdout
+
+
+def test_a_file_is_named_whose_path_a_step_before_has_read(
+    nbci: Console, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("elsewhere") / "value.txt"
+    file.write_text("1.5\n", encoding="utf-8")
+    (nbci.cwd / "settings.json").write_text(json.dumps({"data": str(file)}), encoding="utf-8")
+    load = "import json\nplace = json.load(open('settings.json'))['data']"
+    train = read_below_python("place")
+    cells = [("step:load", load), ("step:train", train), ("step:use", "print(number)")]
+    write_notebook(nbci.cwd / "n.ipynb", cells)
+    nbci("run", "n.ipynb")
+    file.write_text("2.5\n", encoding="utf-8")
+    assert "3 reused" in nbci("run", "n.ipynb").stdout
+
+    done = nbci("run", "n.ipynb", *_ALL)
+
+    assert f"it may be the file {file}, which has changed since" in done.stdout
+    # From now on it counts like any file that was seen.
+    assert "3 reused" in nbci("run", "n.ipynb").stdout
+    file.write_text("3.5\n", encoding="utf-8")
+    assert "[use] 3.5" in nbci("run", "n.ipynb").stdout
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from contextlib import suppress
 from itertools import filterfalse
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _THROUGH_PYTHON = frozenset(
 _SOURCES = tuple(".py .pyc .ipynb .md .rst .html .css .js .ts .toml .lock .swp ~".split())
 """What editors open beside a run, and no library reads by itself."""
 _OF_THE_SYSTEM = tuple("/usr/ /etc/ /proc/ /sys/ /dev/ /run/ /bin/ /sbin/ /lib/ /lib64/".split())
+_WHOLE_PATH = re.compile(rb"/[^\s\"'<>|:;,()\[\]{}\0]+")
+_LONGEST_SETTINGS_BYTES = 1 << 18
 _QUOTED = re.compile(r"""["']([^"'\n]*/[^"'\n]*)["']""")
 
 
@@ -106,6 +109,21 @@ def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
     for text in dict.fromkeys(_path_texts(step)):
         relative = os.path.expanduser(text.removeprefix("file://"))
         path = os.path.normpath(os.path.join(root, step.cwd, relative))
+        if _may_be_watched(path, str(root)):
+            yield path
+
+
+def paths_in(files: Iterable[Path], root: Path) -> Iterator[str]:
+    """Files and folders outside the project that stand in these files with their whole paths.
+
+    Large files are data, and not where a path is configured.
+    """
+    found: dict[str, None] = {}
+    for file in files:
+        with suppress(OSError):
+            if os.stat(file).st_size <= _LONGEST_SETTINGS_BYTES:
+                found.update(dict.fromkeys(_WHOLE_PATH.findall(file.read_bytes())))
+    for path in map(os.path.normpath, map(os.fsdecode, found)):
         if _may_be_watched(path, str(root)):
             yield path
 

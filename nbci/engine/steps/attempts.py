@@ -25,7 +25,7 @@ from nbci.records.run_record import Attempt, CellRun, Failure, StepRecord
 from nbci.runs.file_names import ATTEMPTS_FOLDER, JOURNAL, KERNEL_LOG, NOTEBOOK, SPILL_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nbci.engine.context import RunContext
@@ -267,6 +267,12 @@ def _infrastructure_failure(error: InfrastructureError | OSError) -> Failure:
     return failure
 
 
+def _elsewhere(context: RunContext, step: PlannedStep) -> Iterator[str]:
+    """The paths outside the project where the step may open files."""
+    yield from paths_named(step, context.project.root)
+    yield from context.watched.get(step.name, ())
+
+
 class _StepListener:
     """Passes what a step's kernel tells on to the run's listener, with the step's name.
 
@@ -278,7 +284,7 @@ class _StepListener:
         self._listener = context.listener
         self._step = step.name
         self._opens = context.kernels.opens
-        self._elsewhere = partial(paths_named, step, context.project.root)
+        self._elsewhere = partial(_elsewhere, context, step)
         self._outs = [str(context.project.root / path) for path in step.writes]
         self.window: Window | None = None
 
