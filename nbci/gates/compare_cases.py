@@ -16,7 +16,7 @@ from nbci.behaviour.slices import largest_losses
 from nbci.errors import NbciError
 from nbci.formatting.numbers import listed
 from nbci.gates.cases import ComparedCases, NoCases
-from nbci.gates.predictions import PredictionsFile, predictions_of_baseline, predictions_of_run
+from nbci.gates.predictions import predictions_of_baseline, predictions_of_run
 
 if TYPE_CHECKING:
     from nbci.behaviour.pairing import Pair
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.behaviour.slices import SliceChange
     from nbci.gates.baseline import Baseline
     from nbci.gates.baselines import Search
-    from nbci.gates.kept_outs import KeptOuts
+    from nbci.gates.predictions import KeptOuts, PredictionsFile
     from nbci.pipeline.rules import Gate
     from nbci.records.run_record import RunRecord
     from nbci.secrets import Mask
@@ -63,6 +63,8 @@ class CaseComparisons:
             found = _as_asked(gate, self._paired[asked])
         except NbciError as error:
             found = NoCases(reason=error.message)
+        except OSError as error:
+            found = NoCases(reason=f"the records of {baseline.source} cannot be read: {error}")
         if isinstance(found, NoCases):
             # What is kept nowhere today may come from a remote tomorrow.
             self.files = None

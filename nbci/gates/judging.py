@@ -129,7 +129,7 @@ class Judging:
         # Imported here because only these gates need what reads predictions.
         from nbci.gates.baseline import Baseline
         from nbci.gates.compare_cases import CaseComparisons
-        from nbci.gates.kept_outs import KeptOuts
+        from nbci.gates.predictions import KeptOuts
 
         outs = KeptOuts(self.project, self.environ, self.others)
         mask = self.make_mask(self.project, self.plan, self.environ)

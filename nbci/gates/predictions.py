@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nbci.data.repository import project_cache
+from nbci.data.sharing import share
+from nbci.errors import NbciError
 from nbci.gates.baselines import last_passed_run
 from nbci.gates.cases import NoCases
 from nbci.git.process import Git
@@ -14,16 +19,21 @@ from nbci.graph import by_name
 from nbci.registry.read import read_manifest
 from nbci.runs.file_names import RUN_FILE
 from nbci.runs.folder import RunFolder
-from nbci.store.safe_paths import checked_run
+from nbci.store.file_index import project_index
+from nbci.store.safe_paths import checked_run, place_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
+    from nbci.config import Project
     from nbci.gates.baseline import Baseline
     from nbci.gates.baselines import Search
     from nbci.pipeline.rules import Gate
     from nbci.records.manifest import EvidenceStep
     from nbci.records.run_record import FileRef, Remeasured, RunRecord, StepRecord
+    from nbci.store.artifacts import Artifacts
+    from nbci.store.objects import Objects
 
 
 class PredictionsFile(Struct, frozen=True, kw_only=True):
@@ -42,12 +52,15 @@ class PredictionsFile(Struct, frozen=True, kw_only=True):
 
 def predictions_of_run(record: RunRecord, search: Search, step: str) -> PredictionsFile | NoCases:
     """Those that the step of the judged run made."""
-    for made in record.steps:
-        if made.name == step and made.result == "skipped":
-            why = f": {made.reason}" if made.reason else ""
-            return NoCases(reason=f"step {step} was skipped{why}", rule="missing")
+    made = record.step(step)
+    if made is not None and made.result == "skipped":
+        reason = ": ".join(filter(None, (f"step {step} was skipped", made.reason)))
+        return NoCases(reason=reason, rule="missing")
     path = search.plan.step(step).predictions
-    return _out_of(record.steps, step, str(path), record.run)
+    found = _out_of(record.steps, step, str(path), record.run)
+    if isinstance(found, NoCases):
+        return replace(found, rule="missing")
+    return found
 
 
 def predictions_of_baseline(
@@ -141,3 +154,36 @@ def _out_of(
                 source = f"{path} of run {run}"
                 return PredictionsFile(ref=ref, source=source, files=files)
     return NoCases(reason=f"run {run} has no {path} of step {step}", rule="first_run")
+
+
+class KeptOuts:
+    """The outs of runs: among the project's artifacts, or still where a step wrote them.
+
+    `others` are more places on this machine to take them from.
+    """
+
+    def __init__(
+        self, project: Project, environ: Mapping[str, str], others: tuple[Objects, ...] = ()
+    ) -> None:
+        self._project = project
+        self._environ = environ
+        self._others = others
+
+    @cached_property
+    def _artifacts(self) -> Artifacts:
+        cache = project_cache(self._project, self._environ)
+        share(self._project, cache, self._environ)
+        artifacts = cache.artifacts
+        return replace(artifacts, others=(*self._others, *artifacts.others))
+
+    def place(self, ref: FileRef) -> Path | None:
+        """Where the file lies, whole; None where it is kept neither here nor at a remote."""
+        if not self._artifacts.missing_objects(ref.digest):
+            return self._artifacts.objects.path(ref.digest)
+        # What is not kept, of a step without cache, may still stand where the step wrote it.
+        root = self._project.root
+        with contextlib.suppress(NbciError):
+            place = place_inside(root, ref.path)
+            if project_index(self._project).fingerprint(root, ref.path).digest == ref.digest:
+                return place
+        return None

@@ -14,13 +14,12 @@ from nbci.graph import by_name, edges_of, reachable
 from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.paths import check_out
 from nbci.pipeline.resolve import is_wanted, resolve
-from nbci.plan.evaluation import check_evaluations
+from nbci.plan.evaluation import check_evaluations, with_predicting_steps
 from nbci.plan.group import analyse_groups
 from nbci.plan.left_out import left_out
 from nbci.plan.markdown_cells import markdown_cells
 from nbci.plan.model import Plan
 from nbci.plan.planned_step import StepPlanner
-from nbci.plan.predicting_steps import with_steps
 from nbci.plan.select import with_skips
 from nbci.plan.step_edges import execution_order, step_edges
 from nbci.plan.stored_outputs import with_stored_outputs
@@ -150,7 +149,7 @@ def _assemble(
         shell_errors=pipeline.shell_errors,
         run_timeout_seconds=pipeline.run_timeout_seconds,
         metrics=pipeline.metrics,
-        gates=with_steps(pipeline.gates, pipeline.gate_places, steps.values()),
+        gates=with_predicting_steps(pipeline.gates, pipeline.gate_places, steps.values()),
         models=pipeline.models,
         triggers=pipeline.triggers,
         definitions=_definitions(pipeline, groups) or None,

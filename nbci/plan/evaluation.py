@@ -1,8 +1,10 @@
-"""The steps that measure models from their files, so that a baseline's can be measured again."""
+"""The steps that gates judge by: which one measures a model from its files, which one predicts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nbci.errors import UsageError, spelling_hint
 from nbci.pipeline.metric_names import step_of
@@ -11,10 +13,12 @@ from nbci.pipeline.paths import overlaps_any
 from nbci.pipeline.rules import WITH_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from nbci.errors import Location
     from nbci.pipeline.model import Pipeline
     from nbci.pipeline.models import Model
+    from nbci.pipeline.rules import Gate
     from nbci.pipeline.rules import Gate
     from nbci.plan.model import Plan, PlannedStep
 
@@ -123,3 +127,46 @@ def _named(steps: Iterable[PlannedStep], asked: str) -> Iterator[PlannedStep]:
         if step.node == asked:
             of_node.append(step)
     yield from of_node
+
+
+def with_predicting_steps(
+    gates: Iterable[Gate], places: Sequence[Location], steps: Iterable[PlannedStep]
+) -> tuple[Gate, ...]:
+    """The gates, each that judges predictions with the step that makes them.
+
+    UsageError where there is no such step, or several.
+    """
+    planned = tuple(steps)
+    found = []
+    for number, gate in enumerate(gates, 1):
+        step = gate.step
+        if gate.judges_cases:
+            step = _predicting_step(number, gate, places[number - 1], planned)
+        found.append(replace(gate, step=step))
+    return tuple(found)
+
+
+def _predicting_step(
+    number: int, gate: Gate, where: Location, steps: tuple[PlannedStep, ...]
+) -> str:
+    asked: Iterable[PlannedStep] = steps
+    message = f"gate {number} judges predictions, and no step declares any"
+    hint = (
+        "give the step that writes them `predictions: PATH`, or its cell the tag `predictions:PATH`"
+    )
+    if gate.step is not None:
+        asked = tuple(_named(steps, gate.step))
+        names = [step.name for step in steps if step.predictions is not None]
+        message = f"gate {number} judges predictions of step {gate.step!r}, which declares none"
+        hint = f"steps that declare predictions: {', '.join(names) or 'none'}"
+    if not asked:
+        names = [step.name for step in steps]
+        message = f"gate {number} judges predictions of {gate.step}, but there is no such step"
+        hint = spelling_hint(str(gate.step), names, f"the steps are {', '.join(names)}")
+    predicting = [step.name for step in asked if step.predictions is not None]
+    if len(predicting) == 1:
+        return predicting[0]
+    if predicting:
+        message = f"gate {number} judges predictions, which several steps declare"
+        hint = f"add `step:` with one of {', '.join(predicting)}"
+    raise UsageError(message, hint=hint, where=where)

@@ -6,8 +6,8 @@ import pytest
 
 from nbci.errors import Location, UsageError
 from nbci.pipeline.rules import Gate
+from nbci.plan.evaluation import with_predicting_steps
 from nbci.plan.model import PlannedStep
-from nbci.plan.predicting_steps import with_steps
 
 _PLACES = (Location("p.yaml", line=4, column=5),)
 
@@ -26,7 +26,7 @@ def _step(name: str, predictions: str | None = None, node: str = "") -> PlannedS
 
 def _judged(step: str | None, *steps: PlannedStep) -> str | None:
     gate = Gate(name="flips", flips=True, at_most=1.0, step=step)
-    (found,) = with_steps([gate], _PLACES, steps)
+    (found,) = with_predicting_steps([gate], _PLACES, steps)
     return found.step
 
 
@@ -40,7 +40,7 @@ def test_the_only_step_that_predicts_is_meant() -> None:
 
 def test_other_gates_stay_as_they_are() -> None:
     gate = Gate(name="rows", metric="rows", at_least=1.0)
-    assert with_steps([gate], _PLACES, [_step("train")]) == (gate,)
+    assert with_predicting_steps([gate], _PLACES, [_step("train")]) == (gate,)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,21 @@ def test_other_gates_stay_as_they_are() -> None:
         (
             "train",
             [_step("train"), _step("test", "a.csv")],
-            "judges predictions, and step 'train' declares none",
+            "judges predictions of step 'train', which declares none",
             "steps that declare predictions: test",
         ),
-        ("tets", [_step("test", "a.csv")], "step 'tets', and there is no such", "'test'"),
-        ("x", [_step("test", "a.csv")], "step 'x', and there is no such", "the steps are test"),
+        (
+            "tets",
+            [_step("test", "a.csv")],
+            "predictions of tets, but there is no such step",
+            "'test'",
+        ),
+        (
+            "x",
+            [_step("test", "a.csv")],
+            "predictions of x, but there is no such step",
+            "the steps are test",
+        ),
     ],
 )
 def test_what_is_not_clear_is_an_error_at_its_place(
