@@ -374,3 +374,28 @@ def test_an_interrupted_measurement_leaves_the_run_to_be_judged(
     make_notebook("evaluate.ipynb", [quick, ("metrics", "print(accuracy)")])
     _, shown = judged(nbci, "-p", "bias=1.0")
     assert gate_of(shown)["remeasured"] == 0.5
+
+
+def test_a_change_from_a_fork_is_compared_with_the_files_of_the_release(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    make_project(nbci.cwd, make_notebook)
+    promoted(nbci)
+    origin = tmp_path / "origin.git"
+    git(nbci.cwd, "clone", "-q", "--bare", ".", str(origin))
+    git(nbci.cwd, "remote", "add", "origin", str(origin))
+    git(nbci.cwd, "fetch", "-q", "origin")
+    git(nbci.cwd, "checkout", "-q", "-b", "change")
+    make_the_data_harder(nbci.cwd)
+    git(nbci.cwd, "commit", "-q", "-am", "harder")
+
+    fork = {"CHANGE_ID": "7", "CHANGE_FORK": "stranger", "CHANGE_TARGET": "main"}
+    done = nbci("run", "p.yaml", "--json", "-p", "bias=1.0", env=fork)
+    assert done.returncode == 0, done.stderr
+    gate = gate_of(json.loads(done.stdout))
+    assert (gate["remeasured"], gate["recorded"]) == (0.5, 1.0)
+    # What the stranger's code gave with the champion's files is kept apart from trusted results.
+    _, shown = judged(nbci, "-p", "bias=1.0")
+    first, second = remeasured_runs(nbci.cwd)
+    assert gate_of(shown)["remeasured"] == 0.5
+    assert first.parents[1] != second.parents[1]
