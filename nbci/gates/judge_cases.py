@@ -136,7 +136,8 @@ def judge_significance(gate: Gate, case: Case, result: GateResult) -> GateResult
     result = replace(_with_source(result, found), cases=replace(_cases(found), p_value=p_value))
     is_chance = p_value >= float(gate.significant or 0.0)
     words = f"{_evidence(found)}, p = {rough(p_value)}: {_move(gate, result)}"
-    if is_chance and (gate.better is not None or _misses(result)):
+    asks_for_move = gate.better is not None or _misses(result)
+    if is_chance and asks_for_move and result.found != result.baseline:
         words += ", which may be chance"
     rule: Rule = "pass"
     if _is_refused(gate, result, is_chance=is_chance):

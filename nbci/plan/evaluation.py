@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import Pipeline
     from nbci.pipeline.models import Model
     from nbci.pipeline.rules import Gate
-    from nbci.pipeline.rules import Gate
     from nbci.plan.model import Plan, PlannedStep
 
 
@@ -95,13 +94,16 @@ def remeasured_steps(plan: Plan) -> tuple[PlannedStep, ...]:
 
 
 def may_compare(plan: Plan, gate: Gate, step: PlannedStep) -> bool:
-    """Whether the gate may compare what the step measures with the files of a baseline.
+    """Whether the gate may compare what the step measures or predicts with a baseline's files.
 
     Which step has a metric of a short name is known for sure only when all have ended.
     """
     kind = str(gate.baseline).partition(":")[0]
-    if kind not in WITH_FILES or gate.remeasure == "no" or gate.metric is None:
+    if kind not in WITH_FILES or gate.remeasure == "no":
         return False
+    # Flips and slices are of what a step predicts.
+    if gate.metric is None:
+        return gate.step == step.name
     named = step_of(gate.metric)
     if named is not None:
         return named in (step.name, step.node)

@@ -14,6 +14,7 @@ from nbci.git.process import Git
 from nbci.registry.evidence import evidence_steps
 from nbci.runs.project_runs import find_run
 from tests.e2e.shown import document, run_folder
+from tests.e2e.test_remeasure import judged, make_project, make_the_data_harder, promoted
 from tests.support.releases import tag_release
 
 if TYPE_CHECKING:
@@ -311,3 +312,35 @@ def test_agents_hand_their_predictions_to_the_judgement(project: Console, tmp_pa
 
     assert finished.returncode == 3, finished.stdout + finished.stderr
     assert "19 broken and 0 fixed of 400 cases" in finished.stdout
+
+
+def test_predictions_on_the_same_data_count_first(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_project(nbci.cwd, make_notebook)
+    path = nbci.cwd / "p.yaml"
+    text = path.read_text(encoding="utf-8")
+    asked = (
+        "gates:\n"
+        "  - {flips: {at_most: 0}}\n"
+        "  - {metric: accuracy, baseline: champion, better: true, significant: 0.05}\n"
+        "  - {name: own, flips: {at_most: 0}, remeasure: no}\n"
+    )
+    path.write_text(text.replace("gates:\n", asked), encoding="utf-8")
+    # A first run has nothing to be better than.
+    promoted(nbci)
+    make_the_data_harder(nbci.cwd)
+
+    code, shown = judged(nbci)
+
+    assert code == 3
+    same, better, own, _ = shown["verdict"]["gates"]
+    assert (same["result"], same["reason"]) == ("passed", "0 broken and 0 fixed of 20 cases")
+    assert same["baseline_source"] == "digits@v1.0.0, predicted on this run's data"
+    assert better["reason"] == (
+        "0 broken and 0 fixed of 20 cases, p = 1: no better than the baseline"
+    )
+    assert better["remeasured"] == 0.5
+    assert own["result"] == "failed"
+    assert "has 20 rows, " in own["reason"]
+    assert "neither has ids" in own["reason"]

@@ -1,4 +1,4 @@
-"""Whose predictions a gate judges."""
+"""The steps that gates judge by."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from nbci.errors import Location, UsageError
 from nbci.pipeline.rules import Gate
-from nbci.plan.evaluation import with_predicting_steps
-from nbci.plan.model import PlannedStep
+from nbci.plan.evaluation import remeasured_steps, with_predicting_steps
+from nbci.plan.model import Plan, PlannedStep
 
 _PLACES = (Location("p.yaml", line=4, column=5),)
 
@@ -87,3 +87,24 @@ def test_what_is_not_clear_is_an_error_at_its_place(
     assert str(caught.value).startswith("p.yaml, line 4, column 5: gate 1 judges")
     assert message in str(caught.value)
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("gate", "again"),
+    [
+        (Gate(name="f", flips=True, baseline="champion", step="test"), ["test"]),
+        (Gate(name="f", flips=True, baseline="champion", step="train"), []),
+        (Gate(name="f", flips=True, baseline="champion", step="test", remeasure="no"), []),
+        (Gate(name="e", expr="accuracy > 0.5"), []),
+    ],
+)
+def test_what_gates_judge_by_predictions_is_measured_again(gate: Gate, again: list[str]) -> None:
+    plan = Plan(
+        pipeline="p",
+        target="p.yaml",
+        steps=(_step("train", "b.csv"), _step("test", "a.csv")),
+        gates=(gate,),
+        models={"m": {"path": "m.bin", "evaluate": "test"}},
+    )
+
+    assert [step.name for step in remeasured_steps(plan)] == again
