@@ -75,7 +75,7 @@ def clean_up(project: Project, request: CleanRequest) -> Cleaned:
     freed = freed_bytes([*folders, *results.paths])
     removed: Sequence[str] = unneeded
     if not request.dry_run:
-        remove_abandoned(project)
+        remove_abandoned(project, resumable_too=True)
         removed = remove_runs(project, tuple(unneeded), displaced_too=request.displaced_too)
     if not request.dry_run and request.with_cache:
         remove_results(cache, project, kept, before)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import nbci
-from nbci.data.repository import project_cache
 from nbci.engine.compare_values import ValueComparison, Versions
 from nbci.engine.observed.kinds import BY_NAME, CHANGED
 from nbci.errors import NbciError
@@ -41,13 +39,19 @@ _NOT_KEPT = Finding(
 
 
 def compare_runs(
-    before: EarlierRun, context: RunContext, now: RunRecord, tolerance: Tolerance, host: str
+    before: EarlierRun,
+    known: Cache,
+    context: RunContext,
+    now: RunRecord,
+    tolerance: Tolerance,
 ) -> Proof:
-    """The proof of a run from the second one, whose workspace is still there."""
-    known = project_cache(before.project, os.environ)
+    """The proof of a run from the second one, whose workspace is still there.
+
+    `known` is the cache that has what the first run gave.
+    """
     steps = asyncio.run(_compare_steps(before, context, now, known, tolerance))
     later = _seconds_between(before.record.started_utc, now.started_utc)
-    other_machine = before.record.host != host
+    other_machine = before.record.host != now.host
     return Proof(
         run=before.folder.run,
         proof=now.run,
@@ -60,8 +64,9 @@ def compare_runs(
         started_utc=now.started_utc,
         later_seconds=later,
         seconds=now.seconds,
-        host=host,
+        host=now.host,
         surroundings=tuple(_surroundings(before, now)),
+        results=before.folder.results_digest,
         steps=steps,
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.app.compare_proof import compare_runs
 from nbci.app.earlier_run import find_earlier_run, plan_steps_again
 from nbci.app.exit_codes import exit_code
+from nbci.app.find_cause import CauseSearch, add_cause
 from nbci.app.publish import publish_report
 from nbci.app.rerun import RerunOptions, open_rerun
 from nbci.config import find_project
@@ -47,13 +47,17 @@ _NO_ANSWER = (
 
 
 class ProofRequest(NamedTuple):
-    """One call of `nbci prove`; without `steps` all of the run's are carried out again."""
+    """One call of `nbci prove`; without `steps` all of the run's are carried out again.
+
+    `cause_seconds` is how long the cause of a difference is looked for, None for not at all.
+    """
 
     run: str
     steps: tuple[str, ...]
     jobs: int | None
     tolerance: float
     command: tuple[str, ...]
+    cause_seconds: float | None
 
 
 class Proving(NamedTuple):
@@ -131,7 +135,8 @@ def _carry_out(
     rerun: Rerun, request: ProofRequest, open_display: Callable[[Path], Display]
 ) -> Proving:
     run, folder = rerun.before, rerun.folder
-    cache = _make_cache(rerun)
+    known = user_results(run)
+    cache = _make_cache(rerun, known)
     rerun.bring_data(cache)
     try:
         notebooks = rerun.read_code()
@@ -140,13 +145,13 @@ def _carry_out(
     ready = rerun.make_ready(notebooks, cache)
     display = open_display(folder.path.parent)
     try:
-        return _run_and_compare(rerun, ready, request, display)
+        return _run_and_compare(rerun, ready, known, request, display)
     finally:
         display.close()
 
 
 def _run_and_compare(
-    rerun: Rerun, ready: Ready, request: ProofRequest, display: Display
+    rerun: Rerun, ready: Ready, known: Cache, request: ProofRequest, display: Display
 ) -> Proving:
     options = RerunOptions(
         role="proof",
@@ -159,23 +164,36 @@ def _run_and_compare(
     if exit_code(record) in _NO_ANSWER:
         return Proving(record, rerun.folder, None)
     tolerance = Tolerance(request.tolerance)
-    proof = compare_runs(rerun.before, context, record, tolerance, platform.node())
+    proof = compare_runs(rerun.before, known, context, record, tolerance)
+    # That they differ stands, whatever becomes of the search for the cause.
     write_proof(rerun.folder, proof)
+    if proof.agreement == "different" and request.cause_seconds is not None:
+        search = CauseSearch(
+            rerun=rerun,
+            context=context,
+            known=known,
+            tolerance=tolerance,
+            within_seconds=request.cause_seconds,
+            tell=display.noticed,
+        )
+        proof = add_cause(search, proof)
+        write_proof(rerun.folder, proof)
     return Proving(record, rerun.folder, proof)
 
 
-def _make_cache(rerun: Rerun) -> Cache:
+def _make_cache(rerun: Rerun, known: Cache) -> Cache:
     """A cache of its own, in which no earlier result is but those that are taken over."""
-    project = rerun.before.project
-    known = user_results(rerun.before)
     others = [known.own]
-    dvc = dvc_objects(project)
+    dvc = dvc_objects(rerun.before.project)
     if dvc is not None:
         others.append(dvc)
     cache = Cache(rerun.workspace.cache, others=tuple(others))
     for record in rerun.taken_over.values():
-        for ref in record.gives:
-            _bring(known, cache, ref.object, record.name)
+        for given in record.gives:
+            _bring(known, cache, given.object, record.name)
+        for out in record.outs:
+            # One that only the remote has comes to where the others are looked for.
+            known.artifacts_of(record).missing_objects(out.digest)
     return cache
 
 

@@ -16,6 +16,7 @@ from nbci.engine.run import RunOptions, run_plan
 from nbci.engine.steps.declared_files import stands
 from nbci.errors import IntegrityError, UsageError
 from nbci.kernels.descriptors import kernels_at_once
+from nbci.kernels.held import NOTHING_HELD, Held
 from nbci.pipeline.paths import is_in, overlaps_any
 from nbci.project.sources import read_notebooks
 from nbci.runs.file_names import EVENTS_FILE
@@ -39,12 +40,17 @@ if TYPE_CHECKING:
 
 
 class RerunOptions(Struct, frozen=True, kw_only=True):
-    """How to carry out: as what, how many steps at once at most, which run whatever is kept."""
+    """How to carry out: as what, how many steps at once at most, which run whatever is kept.
+
+    `held` is what is the same in each run of the steps, to see whether what they give depends on
+    it.
+    """
 
     role: RunRole
     command: tuple[str, ...]
     jobs: int | None = None
     forced: Callable[[str], bool] = lambda _: False
+    held: Held = NOTHING_HELD
 
 
 class Rerun(Struct, frozen=True, kw_only=True):
@@ -122,6 +128,7 @@ class Rerun(Struct, frozen=True, kw_only=True):
             log=self.folder.path / EVENTS_FILE,
             forced=options.forced,
             checkout=self.workspace.checkout,
+            held=options.held,
         )
         self.folder.write_plan(self.plan)
         run_options = RunOptions(

@@ -15,6 +15,7 @@ from nbci.cli.arguments import (
     add_json_argument,
     add_run_argument,
     parse_count,
+    parse_seconds,
     print_error,
     print_json,
     shown_path,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nbci.records.proof import Proof
 
 _ITEMS_SHOWN = 20
+_CAUSE_SECONDS = 600.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_parse_tolerance,
         metavar="SHARE",
         help="numbers count as equal that differ by this share of their size (default: 1e-06)",
+    )
+    parser.add_argument(
+        "--no-cause",
+        dest="finds_cause",
+        action="store_false",
+        help="do not look for the reason of a difference by running the step again",
+    )
+    parser.add_argument(
+        "--cause-within",
+        type=parse_seconds,
+        metavar="TIME",
+        help="look for it no longer than this, such as 90s, 30m, 2h (default: 10m)",
     )
     parser.add_argument("-j", "--jobs", type=parse_count, metavar="N", help="steps at once at most")
     parser.add_argument("--quiet", "-q", action="store_true", help="print the answer only")
@@ -78,6 +92,7 @@ def main(arguments: argparse.Namespace) -> int:
         jobs=arguments.jobs,
         tolerance=tolerance,
         command=("nbci", *sys.argv[1:]),
+        cause_seconds=_cause_seconds(arguments),
     )
 
     def open_display(runs: Path) -> Display:
@@ -95,6 +110,12 @@ def main(arguments: argparse.Namespace) -> int:
     proving = prove(request, open_display)
     _print(proving, as_json=arguments.json)
     return proving.exit_code
+
+
+def _cause_seconds(arguments: argparse.Namespace) -> float | None:
+    if not arguments.finds_cause:
+        return None
+    return float(arguments.cause_within or _CAUSE_SECONDS)
 
 
 def _names(given: list[str]) -> Iterator[str]:
@@ -142,6 +163,21 @@ def _lines(proof: Proof, folder: Path) -> Iterator[str]:
         yield f"  {line}"
     if len(rows) > _ITEMS_SHOWN:
         yield f"  …{and_more(len(rows), _ITEMS_SHOWN)}"
+    yield from _cause_lines(proof)
     for text in proof.surroundings:
         yield f"  not the same: {one_line(text)}"
     yield f"  record: {folder / 'proof.json'}"
+
+
+def _cause_lines(proof: Proof) -> Iterator[str]:
+    """How often the step was run to find the cause, and with what held."""
+    if proof.cause is None:
+        return
+    from nbci.formatting.numbers import counted
+    from nbci.formatting.tables import table
+    from nbci.proofs.sentences import try_words
+
+    ran = counted(proof.cause.runs, "time")
+    yield f"  why: step {proof.cause.step} ran {ran} more; what was held, and what came of it:"
+    for line in table(list(map(try_words, proof.cause.tried))):
+        yield f"    {line}"

@@ -62,9 +62,12 @@ class ValueComparison:
 
     def _bring(self, ref: ValueRef) -> bool:
         """Whether the value of the run before is here, whole: `nbci clean` may have removed it."""
-        if not self._context.cache.take_value(self._known, ref.object):
+        try:
+            is_kept = self._context.cache.take_value(self._known, ref.object)
+        # The remote has damaged what it keeps, or is not there: the values still differ.
+        except NbciError:
             return False
-        return bool(self._context.whole_values([ref]))
+        return is_kept and bool(self._context.whole_values([ref]))
 
     async def _ask(
         self, step: PlannedStep, versions: Sequence[Versions]

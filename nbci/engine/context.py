@@ -11,6 +11,7 @@ from nbci.data.dvc_scm import fetch_tracked
 from nbci.engine.interruption import run_in_abandonable_thread
 from nbci.engine.steps import declared_files, deps
 from nbci.errors import InfrastructureError, IntegrityError
+from nbci.kernels.held import NOTHING_HELD, Held
 from nbci.records.run_record import Failure
 from nbci.runs.file_names import DISPLACED
 from nbci.runs.signature import KEY
@@ -72,6 +73,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     `checkout` is the user's own, where the run is carried out in a private workspace of it.
     `auditor` runs some of the steps again whose earlier results stand. `watched` has, by step,
     paths outside the project where it may open files unseen, beside those that its code names.
+    `held` is what is the same in each run of a step that is tried for the cause of a difference.
     `rerun_lock` is held while steps run again whose values were lost.
     """
 
@@ -95,6 +97,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     checkout: Path | None = None
     auditor: Auditor | None = None
     watched: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    held: Held = NOTHING_HELD
     stop: StopRequest = field(default_factory=StopRequest)
     rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -219,7 +222,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
         variables |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}
         if lease is not None:
             variables["CUDA_VISIBLE_DEVICES"] = lease.device
-        return variables | dict(step.env or {})
+        return {**variables, **(step.env or {}), **self.held.variables}
 
     def _hidden_variables(self, step: PlannedStep) -> set[str]:
         """The variables that a step's kernel does not get."""

@@ -17,6 +17,7 @@ from nbci.engine.steps.environment import StepEnvironments, check_environments
 from nbci.engine.steps.gpu import GpuPool
 from nbci.engine.steps.output_check import check_stored_outputs
 from nbci.engine.write_places import check_places
+from nbci.kernels.held import NOTHING_HELD, Held
 from nbci.store.cache import user_cache
 from nbci.store.environments import Environments
 from nbci.store.file_index import FileIndex, project_index
@@ -61,6 +62,7 @@ class Ready(Struct, frozen=True, kw_only=True):
         forced: Callable[[str], bool] = force_no_step,
         known_outs: Container[tuple[str, str]] = (),
         checkout: Path | None = None,
+        held: Held = NOTHING_HELD,
     ) -> RunContext:
         """What the steps share, in the run's own folder.
 
@@ -87,6 +89,7 @@ class Ready(Struct, frozen=True, kw_only=True):
             forced=forced,
             known_outs=known_outs,
             checkout=checkout,
+            held=held,
         )
 
     def _environments(self, listener: RunListener) -> StepEnvironments:

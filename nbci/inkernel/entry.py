@@ -75,8 +75,8 @@ def call(function: str, argument: str) -> Answer:
         return Answer({"broken": traceback.format_exc()})
 
 
-def install(shell_errors: str, parent: int, project: str) -> dict[str, Any]:
-    """Start all parts; gives what is known at once."""
+def install(shell_errors: str, parent: int, project: str, held: list[str]) -> dict[str, Any]:
+    """Start all parts; gives what is known at once. `held` are conditions for this step."""
     import importlib.util
 
     # the traces last: they would take what the others read for the step's
@@ -84,6 +84,7 @@ def install(shell_errors: str, parent: int, project: str) -> dict[str, Any]:
     sys.modules["_nbci.failures"].install(shell_errors)
     known: dict[str, Any] = sys.modules["_nbci.facts"].install(parent)
     sys.modules["_nbci.random_state"].install()
+    sys.modules["_nbci.held_conditions"].install(held)
     try:
         known["cloudpickle"] = importlib.util.find_spec("cloudpickle") is not None
     except ImportError:

@@ -17,7 +17,7 @@ PARTS = (
     *("network_traces", "native_traces", "traces", "facts"),
     *("walks", "definitions", "forms", "learning", "reconstruction", "objects", "pickling"),
     *("value_files", "sharing", "untouched", "values"),
-    *("arrivals", "random_state"),
+    *("arrivals", "random_state", "held_conditions"),
     *("kernel_settings", "process_state", "patched_modules", "boundary"),
 )
 """Modules of `inkernel`, in the order of their registration: each imports those before it only."""
@@ -63,7 +63,12 @@ def cloudpickle_sources() -> dict[str, str]:
 
 def install_arguments(job: KernelJob, parent_pid: int) -> dict[str, Any]:
     """The argument of `_nbci.install`."""
-    return {"shell_errors": job.shell_errors, "parent": parent_pid, "project": str(job.project)}
+    return {
+        "shell_errors": job.shell_errors,
+        "parent": parent_pid,
+        "project": str(job.project),
+        "held": list(job.held),
+    }
 
 
 @functools.cache

@@ -51,7 +51,8 @@ class KernelJob(Struct, frozen=True, kw_only=True):
     `journal_path` the outputs as they come, for when nbci is killed; `spill_folder` the outputs
     over `output_cap_bytes` a cell. `secrets` maps names to values: masked in all that leaves, like
     whatever `env`, the kernel's whole environment, holds of credentials. `interpreter` is the
-    Python whose ipykernel is the kernel, whatever `kernel_name` stands for.
+    Python whose ipykernel is the kernel, whatever `kernel_name` stands for. `held` are conditions
+    that are the same in each run of the step, by their names in `inkernel.held_conditions`.
     """
 
     step: str
@@ -84,6 +85,7 @@ class KernelJob(Struct, frozen=True, kw_only=True):
     # Beyond it a notebook becomes slow to open; all of the output is kept beside it.
     output_cap_bytes: int = 1 << 20
     interpreter: Path | None = None
+    held: tuple[str, ...] = ()
 
 
 Sight = tuple[str, str, tuple[str, ...]]

@@ -12,7 +12,7 @@ from nbci.handoff.values import RANDOM_STATE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.records.proof import Item, StepProof
+    from nbci.records.proof import Agreement, Item, Proof, StepProof, Try
 
 _LONGEST = 200
 
@@ -42,6 +42,26 @@ def proof_sentence(
     # A proof in another folder can differ by its name, where no number differs.
     within = f"within a tolerance of {number(tolerance)}"
     return f"reproduced {within}{when}: {difference_sentence(step, item)}"
+
+
+def latest_proof(proofs: Sequence[Proof]) -> str:
+    """The newest of a run's proofs in a line, and how many there are before it."""
+    if not proofs:
+        return ""
+    latest, *earlier = proofs
+    sentence = one_line(latest.sentence)
+    if earlier:
+        sentence += f" ({counted(len(earlier), 'earlier proof')})"
+    return sentence
+
+
+def agreement_words(agreement: Agreement, tolerance: float) -> str:
+    """The answer of a proof where there is room for a few words."""
+    if agreement == "identical":
+        return "bit for bit"
+    if agreement == "close":
+        return f"within {number(tolerance)}"
+    return "no"
 
 
 def first_item(steps: Sequence[StepProof], agreement: str) -> tuple[StepProof, Item] | None:
@@ -85,6 +105,15 @@ def item_details(item: Item) -> str:
     elif item.largest is not None:
         parts.append(f"by at most {item.largest:.1e} of its size")
     return ": ".join(parts)
+
+
+def try_words(tried: Try) -> tuple[str, str]:
+    """What was held while a step ran, and what came of it."""
+    held = "nothing"
+    if tried.held:
+        held = " and ".join(tried.held)
+    results = {"same": "it gave the same", "other": "it gave another thing", "failed": "it failed"}
+    return held, f"{results[tried.result]} ({counted(tried.runs, 'run')})"
 
 
 def _counts(steps: Sequence[StepProof]) -> str:

@@ -11,6 +11,17 @@ FORMAT = 1
 Agreement = Literal["identical", "close", "different"]
 """Bit for bit the same; equal within the tolerance; neither."""
 ItemKind = Literal["step", "value", "file", "metric"]
+Condition = Literal[
+    "random",  # a seed for Python's generator
+    "numpy",  # a seed for numpy's
+    "torch",  # a seed for torch's
+    "hash seed",  # what the order of sets of strings comes of
+    "threads",  # one thread in libraries that compute in several
+    "file order",  # the order in which folders list their files
+    "clock",  # a time that is the same in each run
+    "network",  # none
+]
+"""What is held to see whether a step's result depends on it."""
 
 
 class Item(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -39,13 +50,44 @@ class StepProof(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     items: tuple[Item, ...] = ()
 
 
+class Try(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A step, run so many times with these conditions held, and whether it gave the same."""
+
+    result: Literal["same", "other", "failed"]
+    runs: int
+    held: tuple[Condition, ...] = ()
+
+
+class Cause(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Why the first step that differs does, found by running it with one thing held, then another.
+
+    `conditions` are those on which its result depends, none where that is not known. `around` says
+    that the step gives the same each time that it runs now, so that the difference lies in what was
+    around it then. `sentence` is for people.
+    """
+
+    step: str
+    sentence: str
+    conditions: tuple[Condition, ...] = ()
+    around: bool = False
+    tried: tuple[Try, ...] = ()
+    seconds: float | None = None
+
+    @property
+    def runs(self) -> int:
+        """How many times the step ran."""
+        return sum(each.runs for each in self.tried)
+
+
 class Proof(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Two runs of one plan, compared; `steps` are those that ran again, in the plan's order.
 
     `run` is the run that was to be proved, `proof` the one that was carried out for it, `seconds`
     what that took. `later_seconds` lie between the starts of both. `surroundings` are sentences
     about what else was different, such as the version of a package. `tolerance` is relative.
-    `sentence` is the answer for people.
+    `sentence` is the answer for people. `results` is the digest of what the run's seal has of its
+    steps: it tells whether the run's results are still those that were proved. `cause` is why the
+    first step that differs does, where that was looked for.
     """
 
     run: str
@@ -60,4 +102,6 @@ class Proof(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     seconds: float | None = None
     host: str | None = None
     surroundings: tuple[str, ...] = ()
+    results: str = ""
     steps: tuple[StepProof, ...] = ()
+    cause: Cause | None = None

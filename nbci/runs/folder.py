@@ -178,6 +178,11 @@ class RunFolder:
         return seal.digest
 
     @property
+    def results_digest(self) -> str:
+        """What stands for the results of its steps, as they were sealed."""
+        return read_seal(self.made_by(self.read_header()).path).results_digest
+
+    @property
     def signature(self) -> str | None:
         """The signature of the seal of the run whose results these are; None where it has none."""
         return read_signature(self.made_by(self.read_header()).path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, Location
-from nbci.runs.file_names import SEAL_FILE, SIGNATURE_FILE
+from nbci.runs.file_names import REUSED_FILE, SEAL_FILE, SIGNATURE_FILE, STEPS_FOLDER
 from nbci.runs.run_file import content_digest, seal_text
 from nbci.runs.signature import check_signature, sign
 from nbci.store.files import write_atomic
@@ -71,6 +71,13 @@ class Seal:
         """The digest of the seal itself, which stands for all records of the run."""
         return content_digest(self.content)
 
+    @property
+    def results_digest(self) -> str:
+        """The digest of what is sealed of the steps: it stays when the run is judged once more."""
+        names = sorted(filter(_is_of_steps, self.digests))
+        of_steps = {name: self.digests[name] for name in names}
+        return content_digest(seal_text(of_steps).encode())
+
     def refuse_altered(self) -> None:
         """Raise IntegrityError when a sealed file was removed or changed."""
         for name, sealed in self.digests.items():
@@ -91,6 +98,10 @@ class Seal:
         """Raise IntegrityError when none of the `signers` signed it; None asks for no signature."""
         if signers is not None:
             check_signature(self.digest, read_signature(self.folder), signers)
+
+
+def _is_of_steps(name: str) -> bool:
+    return name == REUSED_FILE or name.startswith(f"{STEPS_FOLDER}/")
 
 
 def _file_digest(path: Path | str) -> str | None:

@@ -18,13 +18,13 @@ from msgspec.structs import replace
 from nbci.dot_nbci import WORKSPACES_FOLDER
 from nbci.errors import InfrastructureError
 from nbci.pipeline.paths import is_in, is_of_tools
-from nbci.store.files import disk_errors, remove, try_lock
+from nbci.store.files import disk_errors, remove, try_lock, write_atomic
 from nbci.workspaces.commit_files import put_commit
 from nbci.workspaces.copy_files import Copying
 from nbci.workspaces.project_files import project_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from nbci.config import Project
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _FILES = "files"
 _CACHE = "cache"
 _LOCK = ".lock"
+_RUN = ".run"
+"""Names the folder of the run that may be taken up again in the workspace."""
 _TRIES = 20
 _BETWEEN_TRIES_SECONDS = 0.05
 
@@ -61,27 +63,57 @@ class Workspace(Struct, frozen=True, kw_only=True):
     cache: Path
 
 
+class Resumable(Struct, frozen=True, kw_only=True):
+    """A run whose workspace is left as it is where the run has not come to its end.
+
+    `folder` is the run's; with it goes what was left. `has_ended` is asked in the end.
+    """
+
+    folder: Path
+    has_ended: Callable[[], bool]
+
+
 @contextlib.contextmanager
-def open_workspace(project: Project, name: str, contents: Contents) -> Iterator[Workspace]:
+def open_workspace(
+    project: Project, name: str, contents: Contents, resumable: Resumable | None = None
+) -> Iterator[Workspace]:
     """Make a workspace of a project, and remove it in the end, however that comes.
 
     It lies in the project's `.nbci`, on the same file system as the files that it clones. `name`
-    tells it from others. InfrastructureError where the disk is full or cannot be written.
+    tells it from others. One that was left for a `resumable` run is opened as it is.
+    InfrastructureError where the disk is full or cannot be written.
     """
     remove_abandoned(project)
     folder = project.root / WORKSPACES_FOLDER / name
     lock = _hold(folder)
     try:
         root = folder / _FILES
-        with disk_errors(root):
-            root.mkdir()
-        _fill(project.root, root, contents)
+        if not is_left(project, name):
+            with disk_errors(root):
+                root.mkdir()
+            _fill(project.root, root, contents)
+        if resumable is not None:
+            write_atomic(folder / _RUN, str(resumable.folder))
         yield Workspace(
             project=replace(project, root=root), checkout=project.root, cache=folder / _CACHE
         )
     finally:
-        _remove(folder)
+        if resumable is None or resumable.has_ended():
+            _remove(folder)
         os.close(lock)
+
+
+def is_left(project: Project, name: str) -> bool:
+    """Whether the workspace of that name was left for a run that may be taken up again."""
+    return _is_needed(project.root / WORKSPACES_FOLDER / name)
+
+
+def _is_needed(folder: Path) -> bool:
+    try:
+        run = (folder / _RUN).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return os.path.isdir(run)
 
 
 def _hold(folder: Path) -> int:
@@ -97,9 +129,11 @@ def _hold(folder: Path) -> int:
     raise InfrastructureError(f"the workspace {folder} is in use by another process")
 
 
-def remove_abandoned(project: Project) -> None:
+def remove_abandoned(project: Project, *, resumable_too: bool = False) -> None:
     """Remove the workspaces of processes that were killed."""
     for folder in _folders(project):
+        if _is_needed(folder) and not resumable_too:
+            continue
         lock = try_lock(folder / _LOCK)
         if lock is not None:
             _remove(folder)

@@ -59,6 +59,7 @@ def kernel_job(
         cell_timeout_seconds=step.cell_timeout_seconds,
         timeout_seconds=step.timeout_seconds,
         output_cap_bytes=context.project.output_cap_bytes,
+        held=context.held.in_kernel,
     )
 
 

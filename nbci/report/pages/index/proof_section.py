@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.text import short_line
-from nbci.proofs.sentences import item_details, item_name
+from nbci.proofs.sentences import item_details, item_name, try_words
 from nbci.report.html.markup import Markup, element, fold, item_list, table
 from nbci.report.html.page import section, time, verdict
 
@@ -45,6 +45,13 @@ def _proof_parts(proof: Proof) -> Iterator[Markup]:
     if rows:
         heads = ("Step", "What", "Agreement", "Where and how")
         yield table("What is not the same bit for bit", heads, rows[:_ITEMS_SHOWN])
+    if proof.cause is not None:
+        tried = table(
+            f"Step {proof.cause.step}, run alone, to find why",
+            ("Held", "What came of it"),
+            list(map(try_words, proof.cause.tried)),
+        )
+        yield fold("How the cause was looked for", tried)
     if proof.surroundings:
         texts = [short_line(text, _LONGEST) for text in proof.surroundings]
         yield fold("What else was not the same", item_list(texts), is_open=True)
