@@ -22,13 +22,15 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
     from nbci.runs.project_runs import find_any_run
+    from nbci.runs.proofs import read_proofs
 
     project = find_project(Path.cwd())
     folder = find_any_run(project, arguments.run)
     record = folder.read()
+    proofs = read_proofs(folder.made_by(record))
     if arguments.json:
         runs_folder = str(shown_path(folder.path.parent))
-        print_json(show_document(record, runs_folder=runs_folder))
+        print_json(show_document(record, runs_folder=runs_folder, proofs=proofs))
     else:
-        print(render_show(record), end="")
+        print(render_show(record, proofs), end="")
     return 0

@@ -18,26 +18,28 @@ from nbci.formatting.durations import duration, moment
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import indented, text_of_lines
+from nbci.proofs.sentences import latest_proof
 from nbci.records.codec import plain
 from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from nbci.records.proof import Proof
     from nbci.records.run_record import RunRecord, StepRecord
 
 _CUT = ("failed", "interrupted")
 _CUT_SHORT = Failure(kind="interrupted", message="the run ended before the step did")
 
 
-def render_show(record: RunRecord) -> str:
+def render_show(record: RunRecord, proofs: Sequence[Proof] = ()) -> str:
     """A run as text: facts, steps, parameters, metrics, warnings and failures."""
-    return "\n".join(filter(None, map(text_of_lines, _blocks(record))))
+    return "\n".join(filter(None, map(text_of_lines, _blocks(record, proofs))))
 
 
-def _blocks(record: RunRecord) -> Iterator[list[str]]:
+def _blocks(record: RunRecord, proofs: Sequence[Proof]) -> Iterator[list[str]]:
     """The sections of the text, some of them empty."""
-    yield table(_facts(record))
+    yield table(_facts(record, proofs))
     yield _step_lines(record)
     yield _parameter_lines(record)
     yield metric_lines(record.metrics)
@@ -50,7 +52,7 @@ def _blocks(record: RunRecord) -> Iterator[list[str]]:
         yield run_failure_lines(record.failure)
 
 
-def _facts(record: RunRecord) -> list[tuple[str, str]]:
+def _facts(record: RunRecord, proofs: Sequence[Proof]) -> list[tuple[str, str]]:
     place = filter(None, (record.by or record.user, record.host, record.platform))
     facts = [
         ("run", record.run),
@@ -63,6 +65,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("commit", _commit(record)),
         ("command", " ".join(record.command)),
         ("nbci", record.nbci),
+        ("proof", latest_proof(proofs)),
     ]
     return [(name, one_line(value)) for name, value in facts if value]
 
@@ -168,7 +171,9 @@ def _with_end(record: RunRecord, step: StepRecord) -> StepRecord:
     return replace(step, result="failed", attempts=(*before, last))
 
 
-def show_document(record: RunRecord, *, runs_folder: str = RUNS_FOLDER) -> dict[str, Any]:
+def show_document(
+    record: RunRecord, *, runs_folder: str = RUNS_FOLDER, proofs: Sequence[Proof] = ()
+) -> dict[str, Any]:
     """The JSON of `nbci show RUN --json`, as `schemas/show.schema.json` describes it."""
     document: dict[str, Any] = {}
     # The schema has these keys only where there is something to say.
@@ -176,6 +181,8 @@ def show_document(record: RunRecord, *, runs_folder: str = RUNS_FOLDER) -> dict[
         document["failure"] = plain(record.failure)
     if record.verdict:
         document["verdict"] = plain(record.verdict)
+    if proofs:
+        document["proofs"] = list(map(_proof_document, proofs))
     return document | {
         "run": record.run,
         "pipeline": record.pipeline,
@@ -198,6 +205,18 @@ def show_document(record: RunRecord, *, runs_folder: str = RUNS_FOLDER) -> dict[
         "short_metrics": short_metrics(record.metrics),
         "warnings": _warnings(record),
         "paths": _paths_document(f"{runs_folder}/{record.run}"),
+    }
+
+
+def _proof_document(proof: Proof) -> dict[str, Any]:
+    # The rest is beside the run: `nbci runs --of RUN --json`.
+    return {
+        "proof": proof.proof,
+        "agreement": proof.agreement,
+        "sentence": proof.sentence,
+        "started_utc": proof.started_utc,
+        "host": proof.host,
+        "steps": [step.step for step in proof.steps],
     }
 
 

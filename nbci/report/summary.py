@@ -12,6 +12,7 @@ from nbci.formatting.durations import duration, moment
 from nbci.formatting.numbers import and_more, measured_or_dash, number_or_blank
 from nbci.formatting.text import as_json, last_part, short_line
 from nbci.pipeline.metric_names import short_name, step_of
+from nbci.proofs.sentences import latest_proof
 from nbci.report.data.change_wording import (
     cell_title,
     describe_metric_change,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from nbci.plan.compare import CellChange, Change, DataChange
     from nbci.plan.model import Plan
+    from nbci.records.proof import Proof
     from nbci.records.run_record import Failure, RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.material import Material
@@ -97,6 +99,7 @@ def summary(
         *map(_answer, answer_questions(material, steps)),
         *map(_failure, failed[:_FAILURES]),
         section("Gates", _gates(record, plan)),
+        _proof(material.proofs),
         section("How it behaves", bullets(list(_behaviour(material)), _POINTS)),
         section("Metrics", _metrics(material)),
         section("Charts", "\n\n".join(_charts(material.url, figures))),
@@ -161,6 +164,15 @@ def _answer(answer: Answer) -> str:
     if not answer.points:
         return text
     return f"{text}\n\n{bullets([point.text for point in answer.points], _POINTS)}"
+
+
+def _proof(proofs: Sequence[Proof]) -> str:
+    if not proofs:
+        return ""
+    sign = _SIGNS_OF_ANSWERS["good"]
+    if proofs[0].agreement == "different":
+        sign = _SIGNS_OF_ANSWERS["bad"]
+    return f"**Does it give the same again?** {sign} {prose(latest_proof(proofs))}"
 
 
 def _failure(step: ShownStep) -> str:
