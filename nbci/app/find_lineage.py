@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.errors import UsageError
+from nbci.formatting.terminal import one_line
 from nbci.git.process import Git
 from nbci.pipeline.models import models_of
 from nbci.registry.evidence import evidence_steps
@@ -122,7 +123,11 @@ def _lineage_of_run(folder: RunFolder) -> Lineage:
 
 def _lineage_of_release(manifest: Manifest) -> Lineage:
     paths = [ref.path for ref in manifest.files]
-    return lineage_of(manifest.steps, {_release(manifest): paths})
+    name = _release(manifest)
+    notes = {}
+    if manifest.proof is not None:
+        notes[name] = one_line(manifest.proof.sentence)
+    return lineage_of(manifest.steps, {name: paths}, notes)
 
 
 def _release(manifest: Manifest) -> str:

@@ -121,16 +121,20 @@ def _optional_path(given: str | None) -> Path | None:
 def _promote(
     request: FinishRequest, finished: FinishedRun, model: str | None
 ) -> tuple[Promotion | None, str]:
-    """The promotion, and a text about it; None and the reason on a branch without promotion."""
+    """The promotion, and a text about it; None and the reason where none can be now."""
     from nbci.app.finish import promote_finished
     from nbci.cli.promote import render_promotion
     from nbci.promotion.facts import ElsewhereError
+    from nbci.promotion.proof_check import NotProved
 
     try:
         promotion = promote_finished(request, finished, model)
     except ElsewhereError as error:
         # No failure: a job builds all branches with the same command.
         return None, f"not promoted: {error.message}"
+    except NotProved as error:
+        # No run can be proved before it has ended.
+        return None, f"not promoted: {error.message}; {error.hint}, then promote it"
     return promotion, render_promotion(promotion)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.git.process import Git
+    from nbci.records.manifest import ReleaseProof
     from nbci.registry.events import ModelState
     from nbci.registry.queries import StageRow
 
@@ -91,12 +92,13 @@ def known_models(
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from nbci.records.codec import plain
     from nbci.registry.queries import stage_rows
 
     git, models = known_models(Path.cwd(), None, fetch=arguments.fetch)
     rows = stage_rows(git, models)
     if arguments.json:
-        print_json(rows, ascii_only=False)
+        print_json(plain(rows), ascii_only=False)
     else:
         print("\n".join(_table(rows)) or "no model was released yet: nbci promote RUN")
     return 0
@@ -108,13 +110,29 @@ def _table(rows: Sequence[StageRow]) -> list[str]:
 
     if not rows:
         return []
-    cells = [("model", "stage", "version", "since", "by", "metrics")]
+    head = ["model", "stage", "version", "since", "by", "metrics"]
+    # A column of empty cells would only make the table wider.
+    has_proofs = any(row.proof for row in rows)
+    if has_proofs:
+        head.append("reproduced")
+    cells = [head]
     for row in rows:
         # A version that was registered, and never put into a stage, has none.
         stage = row.stage or "-"
         since, metrics = minute(row.since_utc), _metrics(row.metrics)
-        cells.append((row.model, stage, row.version, since, row.by, metrics))
+        line = [row.model, stage, row.version, since, row.by, metrics]
+        if has_proofs:
+            line.append(_proof(row.proof))
+        cells.append(line)
     return table(cells)
+
+
+def _proof(proof: ReleaseProof | None) -> str:
+    if proof is None:
+        return "-"
+    from nbci.proofs.sentences import agreement_words
+
+    return agreement_words(proof.agreement, proof.tolerance)
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
@@ -127,13 +145,14 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 def _history(arguments: argparse.Namespace) -> int:
     from nbci.cli.audit import audit_lines
+    from nbci.records.codec import plain
     from nbci.registry.queries import history, version_rows
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
     versions = version_rows(git, models[0])
     events = history(git, models)
     if arguments.json:
-        print_json({"versions": versions, "events": events}, ascii_only=False)
+        print_json(plain({"versions": versions, "events": events}), ascii_only=False)
     else:
         print("\n".join((*_table(versions), "", *audit_lines(events))))
     return 0

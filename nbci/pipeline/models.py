@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -68,7 +68,8 @@ class Model(Struct, frozen=True, kw_only=True):
     `evaluate` names the step that measures the model from its files, or the node that has only that
     step. `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array
     for each input of the model, and for each output to compare, under the names that the model
-    gives them.
+    gives them. `proved` asks for a proof of the run: `required` that it was reproduced, `identical`
+    bit for bit.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Model(Struct, frozen=True, kw_only=True):
     sample: str | None = None
     card: str | None = None
     description: str | None = None
+    proved: Literal["required", "identical"] | None = None
 
     @property
     def onnx_paths(self) -> tuple[str, ...]:
@@ -111,6 +113,7 @@ def _model(name: str, fields: Mapping[str, Any]) -> Model:
         sample=fields.get("sample"),
         card=fields.get("card"),
         description=fields.get("description"),
+        proved=fields.get("proved"),
     )
 
 

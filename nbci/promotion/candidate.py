@@ -11,6 +11,7 @@ from nbci.git.branches import built_branch
 from nbci.git.process import open_git
 from nbci.promotion.checks import check_clean, check_passed, model_outs, pick_model
 from nbci.promotion.facts import ElsewhereError, check_branch, find_promoter
+from nbci.promotion.proof_check import check_proved
 from nbci.registry.champion import registry_name
 from nbci.registry.grammar import check_model_name
 from nbci.web_pages import build_url
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.records.git_state import GitState
-    from nbci.records.manifest import Promoter
+    from nbci.records.manifest import Promoter, ReleaseProof
     from nbci.records.run_record import FileRef, RunRecord
     from nbci.runs.folder import RunFolder
     from nbci.store.artifacts import Artifacts
@@ -50,6 +51,7 @@ class Candidate:
     seal: str
     signature: str | None
     outs: tuple[FileRef, ...]
+    proof: ReleaseProof | None
     artifacts: Artifacts
 
     @property
@@ -88,6 +90,7 @@ def check_run(
     built = check_clean(git, record, [*plan.writes, *(plan.imports or {})])
     branch = built_branch(built.branch, environ)
     check_branch(spec.name, spec.branches, branch, environ)
+    proof = check_proved(spec, plan, record, folder, project.signers_file)
     stage = stage or spec.stage
     for name in filter(None, (spec.name, stage)):
         check_model_name(name)
@@ -106,6 +109,7 @@ def check_run(
         seal=seal,
         signature=folder.signature,
         outs=model_outs(spec, record),
+        proof=proof,
         artifacts=_artifacts(project, environ),
     )
 

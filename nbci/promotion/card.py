@@ -62,6 +62,8 @@ def _facts(manifest: Manifest, model: Packaged) -> Iterator[tuple[str, str]]:
         "python": manifest.python,
         "platform": manifest.platform,
     }
+    if manifest.proof is not None:
+        facts["proof"] = f"{manifest.proof.sentence} (run {manifest.proof.run})"
     for name, value in facts.items():
         # a promotion by hand has no build, and a model may have no stage
         if value:

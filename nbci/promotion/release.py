@@ -205,4 +205,5 @@ def _manifest(candidate: Candidate, version: str, tried: Packaged) -> Manifest:
         platform=record.platform,
         python=record.python,
         steps=evidence_steps(candidate.plan, record),
+        proof=candidate.proof,
     )

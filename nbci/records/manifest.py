@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.handoff.values import ValueRef
+from nbci.records.proof import Agreement
 from nbci.records.run_record import FileRef, Metric, ParameterValue
 from nbci.records.verdict import Verdict
 
@@ -55,6 +56,24 @@ class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     host: str | None = None
 
 
+class ReleaseProof(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The proof of the run: what carrying it out again gave for the steps behind the model.
+
+    `run` is the second run, on `host`; `digest` is that of its proof.json (SHA-256), `seal` that of
+    its seal. Numbers that differ by the share `tolerance` at most count as equal.
+    """
+
+    run: str
+    agreement: Agreement
+    sentence: str
+    tolerance: float
+    digest: str
+    seal: str
+    started_utc: str | None = None
+    host: str | None = None
+    steps: tuple[str, ...] = ()
+
+
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A release: what was promoted, made by which run of which commit, and how it was judged.
 
@@ -63,7 +82,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     the run's records, which `seal_signature` signs (an SSH signature) where the run was signed.
     `metrics` are those of the run by full name, `declared` their units and directions as the
     pipeline has them, `verdict` what the gates answered. `details` is what was found when the
-    model was tried: its framework, signature, how it answered.
+    model was tried: its framework, signature, how it answered. `proof` is that of the run, where it
+    was carried out again.
     """
 
     model: str
@@ -91,6 +111,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     python: str | None = None
     steps: tuple[EvidenceStep, ...] = ()
     details: Mapping[str, Any] | None = None
+    proof: ReleaseProof | None = None
 
     def step(self, name: str) -> EvidenceStep | None:
         """The step of that name."""

@@ -88,8 +88,12 @@ class Lineage:
         return reachable(start, ends)
 
 
-def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]]) -> Lineage:
-    """The graph of a run's steps, and of models with the paths of their files."""
+def lineage_of(
+    steps: Iterable[EvidenceStep],
+    models: Mapping[str, Iterable[str]],
+    notes: Mapping[str, str] | None = None,
+) -> Lineage:
+    """The graph of a run's steps, and of models with the paths of their files, and their notes."""
     known = list(steps)
     outs = _Outs(known)
     gave: dict[tuple[str, str], str] = {}
@@ -106,7 +110,7 @@ def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]
 
     # after all steps, because the files of models are looked up among the nodes of the steps
     for model, paths in models.items():
-        node = Node(kind="model", name=model)
+        node = Node(kind="model", name=model, note=(notes or {}).get(model, ""))
         nodes[node.id] = node
         for path in paths:
             for file in _files_around(path, nodes) or [Node(kind="file", name=path)]:

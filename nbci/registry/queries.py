@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nbci.git.process import Git
-    from nbci.records.manifest import Manifest
+    from nbci.records.manifest import Manifest, ReleaseProof
     from nbci.registry.events import Event, ModelState
 
 _ACTIONS = {
@@ -53,6 +53,7 @@ class StageRow:
     build: str | None = None
     branch: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    proof: ReleaseProof | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ def _row(git: Git, model: ModelState, event: Event, stage: str | None) -> StageR
         build=manifest.build_url,
         branch=manifest.branch,
         metrics=manifest.metrics or {},
+        proof=manifest.proof,
     )
 
 
