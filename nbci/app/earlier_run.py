@@ -27,6 +27,9 @@ _LOOKED_AT = frozenset(("stat", "folder"))
 """The kinds whose labels may be folders, of which it counts that they are there."""
 
 
+USED = _READ | _LOOKED_AT
+
+
 class EarlierRun(Struct, frozen=True, kw_only=True):
     """A run that passed; `commit` is where its code is, and None where that is the checkout only.
 

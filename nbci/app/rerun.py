@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nbci.app.earlier_run import USED
 from nbci.engine.observed.before_resume import first_change
 from nbci.engine.prepare import header
 from nbci.engine.ready import make_ready
@@ -22,6 +23,7 @@ from nbci.project.sources import read_notebooks
 from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_belonging_run
 from nbci.store.file_index import project_index
+from nbci.workspaces.copy_files import Copying
 from nbci.workspaces.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.records.run_record import FileRef, RunRecord, RunRole, StepRecord
     from nbci.runs.folder import RunFolder
+    from nbci.store.artifacts import Artifacts
     from nbci.store.cache import Cache
     from nbci.workspaces.workspace import Workspace
 
@@ -68,15 +71,34 @@ class Rerun(Struct, frozen=True, kw_only=True):
 
     @property
     def taken_over(self) -> dict[str, StepRecord]:
-        """The results of the earlier run for steps that are not to run again."""
+        """The results of the earlier run for steps that are not to run again.
+
+        Of their outs, they have those that the others read.
+        """
         paths = [ref.path for ref in self.placed]
+        read = self._paths_read()
         taken = {}
         for step in self.plan.steps:
             record = self.before.record.step(step.name)
             if step.action == "reuse" and record is not None:
-                outs = tuple(ref for ref in record.outs if not is_in(ref.path, paths))
-                taken[step.name] = replace(record, outs=outs)
+                outs = []
+                for ref in record.outs:
+                    if overlaps_any(ref.path, read) and not is_in(ref.path, paths):
+                        outs.append(ref)
+                taken[step.name] = replace(record, outs=tuple(outs))
         return taken
+
+    def _paths_read(self) -> set[str]:
+        """What the steps that run again declare to read, and were seen to use before."""
+        paths: set[str] = set()
+        for step in self.plan.steps:
+            if step.action != "run":
+                continue
+            paths.update(step.deps)
+            before = self.before.record.step(step.name)
+            if before is not None:
+                paths.update(part.label for part in before.observed if part.kind in USED)
+        return paths
 
     def bring_data(self, cache: Cache) -> None:
         """Put files in place: those that were `placed`, and data that is not as the run had it.
@@ -99,8 +121,19 @@ class Rerun(Struct, frozen=True, kw_only=True):
                     continue
                 if artifacts.has(ref) and not artifacts.missing_objects(ref.digest):
                     artifacts.restore(root, ref, index)
+        self._bring_outs_not_kept(artifacts)
         # The next ones that ask for digests need not read all files again.
         index.save()
+
+    def _bring_outs_not_kept(self, artifacts: Artifacts) -> None:
+        """Copy outs of steps that do not run again, and without a cache, from the checkout."""
+        project = self.before.project
+        index = project_index(project)
+        copying = Copying(project.root, self.workspace.project.root, lambda _: True)
+        for record in self.taken_over.values():
+            for ref in record.outs:
+                if not artifacts.has(ref) and stands(project.root, ref, index):
+                    copying.bring([ref.path])
 
     def read_code(self) -> Mapping[str, TaggedNotebook]:
         """The notebooks; UsageError where the workspace lacks something that the run used."""

@@ -81,12 +81,14 @@ class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A metric by its full name.
 
-    `better` is None where no direction is declared or nothing can be said.
+    `better` is None where no direction is declared or nothing can be said. `recorded` is what the
+    first run measured itself, where `before` is what its model gave on the data of the second.
     """
 
     name: str
     before: float | None
     after: float | None
+    recorded: float | None = None
     direction: Literal["up", "down"] | None = None
     unit: str | None = None
 

@@ -18,6 +18,7 @@ from nbci.report.data.change_wording import (
     describe_metric_change,
     files_by_kind,
     group_by_cell,
+    recorded_note,
 )
 from nbci.report.data.wording import (
     commit_text,
@@ -239,7 +240,11 @@ def _metrics(material: Material) -> str:
         if material.baseline is not None:
             sign = _SIGNS_OF_BETTER[change.better]
             difference = prose(describe_metric_change(change))
-            row[2:2] = [prose(measured_or_dash(change.before)), sign + difference]
+            before = measured_or_dash(change.before)
+            note = recorded_note(change)
+            if note is not None:
+                before += f" ({note})"
+            row[2:2] = [prose(before), sign + difference]
         rows.append(row)
     return table(heads, rows, _ROWS)
 

@@ -123,6 +123,7 @@ def test_the_recorded_value_misleads_where_the_data_moved_and_the_model_is_measu
     page = (report / "index.html").read_text()
     assert "both predicted on the data of this run" in page
     assert "measured again on this run&#x27;s data (recorded: 1)" in page
+    assert "measured again; recorded: 1" in page
     # The user's own files are as the run itself left them.
     assert state_of(nbci.cwd).items() >= before.items()
 
@@ -399,3 +400,26 @@ def test_a_change_from_a_fork_is_compared_with_the_files_of_the_release(
     first, second = remeasured_runs(nbci.cwd)
     assert gate_of(shown)["remeasured"] == 0.5
     assert first.parents[1] != second.parents[1]
+
+
+def test_what_earlier_steps_made_and_do_not_keep_is_taken_from_the_checkout(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_project(nbci.cwd, make_notebook)
+    text = (nbci.cwd / "p.yaml").read_text()
+    first = "  ingest: {notebook: ingest.ipynb, cache: disabled, outs: [test.csv, big.csv]}\n"
+    text = text.replace("steps:\n", f"steps:\n{first}").replace("[train]", "[train, ingest]")
+    (nbci.cwd / "p.yaml").write_text(text)
+    rows = (nbci.cwd / "test.csv").read_text()
+    (nbci.cwd / "test.csv").unlink()
+    (nbci.cwd / ".gitignore").write_text(".nbci\nmodel.json\ncases.csv\ntest.csv\nbig.csv\n")
+    code = "open('big.csv', 'w').write('big')\nopen('test.csv', 'w').write({!r})"
+    make_notebook("ingest.ipynb", [code.format(rows)])
+    promoted(nbci)
+
+    (nbci.cwd / "test.csv").write_text(rows)
+    make_the_data_harder(nbci.cwd)
+    make_notebook("ingest.ipynb", [code.format((nbci.cwd / "test.csv").read_text())])
+    _, shown = judged(nbci, "-p", "bias=1.0")
+    assert gate_of(shown).get("not_remeasured") is None
+    assert gate_of(shown)["remeasured"] == 0.5

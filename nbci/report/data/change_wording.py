@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.formatting.numbers import ABSENT, and_more, counted, signed
+from nbci.formatting.numbers import ABSENT, and_more, counted, measured_or_dash, signed
 from nbci.formatting.text import as_json, short_line
 
 if TYPE_CHECKING:
@@ -142,6 +142,13 @@ def value_text(value: object, limit: int) -> str:
     if not isinstance(value, str):
         value = as_json(value)
     return short_line(value, limit)
+
+
+def recorded_note(change: MetricChange) -> str | None:
+    """What the baseline had recorded, where its model gave another value when measured again."""
+    if change.recorded is None or change.recorded == change.before:
+        return None
+    return f"measured again; recorded: {measured_or_dash(change.recorded)}"
 
 
 def describe_metric_change(change: MetricChange) -> str:

@@ -21,11 +21,11 @@ from nbci.runs.folder import RunFolder
 from nbci.runs.proofs import read_proofs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.behaviour.of_runs import StepBehaviour
     from nbci.config import Project
-    from nbci.plan.compare import RunDifference
+    from nbci.plan.compare import MetricChange, RunDifference
     from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord, StepRecord
     from nbci.report.data.material import Notebooks
@@ -145,6 +145,8 @@ def _difference(
     project: Project, run: ShownRun, found: Comparable, store: ResultStore, problems: list[str]
 ) -> RunDifference:
     differing = difference(found.run, Compared(record=run.record, plan=run.plan), store.listing)
+    metrics = _measured_again(differing.metrics, run.record, found.identity)
+    differing = replace(differing, metrics=tuple(metrics))
     if found.manifest is None:
         return differing
     try:
@@ -155,6 +157,21 @@ def _difference(
         code = ()
     # A release does not tell which modules were used: each would look like a new one.
     return replace(differing, code=code, used=())
+
+
+def _measured_again(
+    changes: Iterable[MetricChange], record: RunRecord, identity: str | None
+) -> Iterator[MetricChange]:
+    """The changes from what the baseline's model gave on the data of the run, where it did."""
+    values: dict[str, float] = {}
+    for again in record.remeasured:
+        if again.identity == identity:
+            values.update(again.metrics or {})
+    for change in changes:
+        if change.before is None or change.name not in values:
+            yield change
+        else:
+            yield replace(change, before=values[change.name], recorded=change.before)
 
 
 def _history(project: Project, record: RunRecord, problems: list[str]) -> tuple[PastRun, ...]:

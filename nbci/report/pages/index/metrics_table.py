@@ -9,7 +9,7 @@ from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.charts.figure import figure_files
 from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.charts.metric_history import histories
-from nbci.report.data.change_wording import describe_metric_change
+from nbci.report.data.change_wording import describe_metric_change, recorded_note
 from nbci.report.data.view import steps_by_name
 from nbci.report.data.wording import describe_metric, metric_changes
 from nbci.report.html.markup import Markup, element, fold, table
@@ -97,7 +97,8 @@ def _row(
     # Columns without content are left out of the table.
     before, difference, trend = "", "", None
     if compared:
-        before, difference = measured_or_dash(change.before), _difference(change)
+        before = with_note(measured_or_dash(change.before), recorded_note(change))
+        difference = _difference(change)
     if history is not None:
         trend = sparkline(history)
     step: str = step_of(change.name) or ""
