@@ -130,10 +130,13 @@ def _coded(column: pa.Array) -> tuple[NDArray[np.int64], list[tuple[str]]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_decimal(column.type):
+        column = pc.cast(column, pa.float64(), safe=False)
     encoded = column
     if not pa.types.is_dictionary(column.type):
         encoded = pc.dictionary_encode(column)
-    is_quantity = pa.types.is_primitive(column.type) and not pa.types.is_boolean(column.type)
+    is_no_quantity = pa.types.is_boolean(column.type) or pa.types.is_interval(column.type)
+    is_quantity = pa.types.is_primitive(column.type) and not is_no_quantity
     if is_quantity and len(encoded.dictionary) > _MOST_SINGLE_NUMBERS:
         return _in_bins(column)
     # Cases without a value are one more group.
@@ -158,6 +161,9 @@ def _in_bins(column: pa.Array) -> tuple[NDArray[np.int64], list[tuple[str]]]:
     known = column.filter(pc.invert(missing))
     sizes = _as_numbers(known)
     edges = np.unique(np.quantile(sizes, np.linspace(0, 1, _BINS + 1), method="lower"))
+    # Whole numbers of 20 digits may all be one float.
+    if len(edges) == 1:
+        edges = np.repeat(edges, 2)
     # The last edge closes the last bin: what is equal to it belongs there.
     bins = np.searchsorted(edges[1:-1], sizes, side="right")
 

@@ -72,12 +72,14 @@ def largest_losses(
     columns: Iterable[str],
     *,
     relative: bool = False,
+    significant: float | None = None,
     min_rows: int = MIN_ROWS,
     notes: list[str],
 ) -> Slices:
     """Those of these columns that lost anything, the largest loss first.
 
-    Where it is `relative`, losses count as shares of the baseline's value.
+    Where it is `relative`, losses count as shares of the baseline's value. Before all others come
+    those whose corrected p-value is below `significant`.
     """
     import numpy as np
 
@@ -88,7 +90,8 @@ def largest_losses(
         # What was 0 and is more now has lost endlessly.
         with np.errstate(divide="ignore", invalid="ignore"):
             losses = np.where(losses > 0, losses / np.abs(table.baselines), 0.0)
-    order = np.argsort(-losses, kind="stable")
+    may_be_chance = table.corrected >= (significant or 0.0)
+    order = np.lexsort((-losses, may_be_chance))
     lost = order[losses[order] > 0]
     return Slices(compared=len(order), changes=table.changes(lost[:MOST_SHOWN]))
 

@@ -138,6 +138,7 @@ def _as_asked(gate: Gate, paired: _Paired | NoCases) -> ComparedCases | NoCases:
         case_metric(rule.metric, paired.pair),
         rule.by,
         relative=tolerance is not None and tolerance.percent,
+        significant=gate.significant,
         min_rows=rule.min_rows,
         notes=notes,
     )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbci.records.verdict import GateResult
 
 _NOT_COMPARED = NoCases(reason="nobody compared the predictions")
+_CHANCE = ", which may be chance"
 _ROUNDING = 1e-3
 """Metrics are often recorded in three digits."""
 
@@ -102,10 +103,12 @@ def judge_slices(gate: Gate, found: ComparedCases, result: GateResult) -> GateRe
         cases=_cases_of_slice(found, worst, found.slices.compared),
     )
     words = f"{_slice_words(worst)}, the worst of {slices}"
-    missed = _count_of_missed(gate, found.slices.changes)
-    if missed > 1:
-        words += f", {missed} of which miss"
-    return _with_room(result, gate, room, words, found)
+    if gate.significant is not None:
+        words = f"{_slice_words(worst)}, p = {rough(worst.corrected)}, the worst of {slices}"
+    refused = _count_of_refused(gate, found.slices.changes)
+    if refused > 1:
+        words += f", {refused} of which miss"
+    return _with_room(result, gate, room, words, found, is_chance=_may_be_chance(gate, worst))
 
 
 def _room_of_slice(gate: Gate, change: SliceChange) -> float:
@@ -116,8 +119,16 @@ def _room_of_slice(gate: Gate, change: SliceChange) -> float:
     return room
 
 
-def _count_of_missed(gate: Gate, changes: Iterable[SliceChange]) -> int:
-    return sum(_room_of_slice(gate, change) < 0 for change in changes)
+def _count_of_refused(gate: Gate, changes: Iterable[SliceChange]) -> int:
+    count = 0
+    for change in changes:
+        if _room_of_slice(gate, change) < 0 and not _may_be_chance(gate, change):
+            count += 1
+    return count
+
+
+def _may_be_chance(gate: Gate, change: SliceChange) -> bool:
+    return gate.significant is not None and change.corrected >= gate.significant
 
 
 def judge_significance(gate: Gate, case: Case, result: GateResult) -> GateResult:
@@ -138,7 +149,7 @@ def judge_significance(gate: Gate, case: Case, result: GateResult) -> GateResult
     words = f"{_evidence(found)}, p = {rough(p_value)}: {_move(gate, result)}"
     asks_for_move = gate.better is not None or _misses(result)
     if is_chance and asks_for_move and result.found != result.baseline:
-        words += ", which may be chance"
+        words += _CHANCE
     rule: Rule = "pass"
     if _is_refused(gate, result, is_chance=is_chance):
         rule = "fail"
@@ -194,13 +205,22 @@ def _why_of_other_cases(found: ComparedCases, result: GateResult) -> str | None:
 
 
 def _with_room(
-    result: GateResult, gate: Gate, room: float, words: str, found: ComparedCases
+    result: GateResult,
+    gate: Gate,
+    room: float,
+    words: str,
+    found: ComparedCases,
+    *,
+    is_chance: bool = False,
 ) -> GateResult:
     """The answer by the room that is left, in those words."""
     rule: Rule = "pass"
     if room < 0:
-        rule = "fail"
         words += f": misses by {measured(float(rough(-room)), result.unit)}"
+    if room < 0 and is_chance:
+        words += _CHANCE
+    elif room < 0:
+        rule = "fail"
     return with_answer(result, gate, rule, "; ".join((words, *found.notes)))
 
 

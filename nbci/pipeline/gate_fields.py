@@ -122,6 +122,15 @@ class GateFields:
             hint="write 0.01, or 2% of the baseline",
         )
 
+    def significance(self) -> float | None:
+        """The level below which a p-value is no chance."""
+        level = self.fields.get("significant")
+        # The schema has these bounds, too, and NaN is within neither.
+        if level is not None and not 0 < level < 1:
+            message = f"significant: {level} is no level of a p-value"
+            raise self.error(message, "significant", hint="write 0.05")
+        return level
+
     @staticmethod
     def percent(text: str) -> float | None:
         """The number before the sign of per cent; None for another text."""

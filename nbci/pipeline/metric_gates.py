@@ -60,7 +60,7 @@ def read_metric_gate(fields: GateFields) -> Gate:
         max_rise=fields.tolerance("max_rise"),
         within=fields.tolerance("within"),
         better=_better_direction(fields),
-        significant=given.get("significant"),
+        significant=fields.significance(),
         step=given.get("step"),
     )
     _check_bounds(fields, gate)
@@ -139,9 +139,6 @@ def _check_significance(fields: GateFields, gate: Gate) -> None:
             message = "`step` names whose predictions are judged"
             raise fields.error(message, "step", hint="it goes with significant, flips or slices")
         return
-    if not 0 < gate.significant < 1:
-        message = f"significant: {gate.significant} is no level of a p-value"
-        raise fields.error(message, "significant", hint="write 0.05")
     if short_name(str(gate.metric)) not in CASE_METRICS:
         raise fields.error(
             f"predictions do not give {gate.metric}: whether it moved by chance cannot be told",

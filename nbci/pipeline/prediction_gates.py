@@ -46,7 +46,7 @@ def _percent(fields: GateFields, *path: str) -> float:
 
 def read_slices(fields: GateFields) -> Gate:
     """A gate over a metric in parts of the cases; UsageError for what makes no sense."""
-    fields.refuse(("metric", "expr", "flips", *BOUNDS, "significant"), "slices")
+    fields.refuse(("metric", "expr", "flips", *BOUNDS), "slices")
     fields.refuse_files("slices")
     asked = fields.fields["slices"]
     rule = SliceRule(
@@ -70,6 +70,7 @@ def read_slices(fields: GateFields) -> Gate:
         slices=rule,
         max_drop=fields.tolerance("slices", "max_drop"),
         max_rise=fields.tolerance("slices", "max_rise"),
+        significant=fields.significance(),
         baseline=fields.baseline("champion"),
         step=fields.fields.get("step"),
     )

@@ -169,7 +169,10 @@ def _asked_of_flips(gate: Gate) -> str:
 def _asked_of_slices(gate: Gate) -> str:
     assert gate.slices is not None
     rows = counted(gate.slices.min_rows, "case")
-    return f"{', '.join(_moves(gate))}, in slices of {rows} or more"
+    words = _moves(gate)
+    if gate.significant is not None:
+        words.append(_asked_of_chance(gate, gate.significant))
+    return f"{', '.join(words)}, in slices of {rows} or more"
 
 
 def _slices_in_words(gate: Gate) -> str:

@@ -271,6 +271,24 @@ def test_the_worst_by_per_cent_is_not_the_one_that_lost_most(compared: _Compared
     assert relative.margin == pytest.approx(-0.01)
 
 
+def test_a_small_loss_beyond_chance_comes_before_a_large_one_by_chance(
+    compared: _Compared,
+) -> None:
+    # Of 5 cases 3 broke, of 395 cases 20.
+    group = np.where(_PLACES < 5, "few", "many")
+    broken = (_PLACES < 3) | ((_PLACES >= 5) & (_PLACES < 25))
+    now = _cases(prediction=np.where(broken, 1 - _LABELS, _LABELS), group=group)
+    rule = SliceRule(by=("group",), metric="accuracy", min_rows=5)
+    gate = replace(_SLICES, slices=rule)
+
+    largest = compared.judged(now, _cases(), gate)
+    surest = compared.judged(now, _cases(), replace(gate, significant=0.05))
+
+    assert largest.reason.startswith("group = few: 1 → 0.4 in 5 cases")
+    assert surest.reason.startswith("group = many: 1 → 0.9494 in 395 cases")
+    assert surest.result == "failed"
+
+
 def test_two_gates_read_the_files_once(compared: _Compared) -> None:
     comparisons = compared.comparisons(_cases(5, country=["a"] * 400), _cases())
     for gate in (_FLIPS, _SLICES):

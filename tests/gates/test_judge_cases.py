@@ -181,6 +181,24 @@ def test_slices_that_miss_are_counted() -> None:
     )
 
 
+def test_a_loss_of_a_slice_is_refused_only_beyond_chance() -> None:
+    strict = replace(_SLICES, max_drop=Tolerance(amount=0.01), significant=0.05)
+    by_chance = replace(_FRENCH, values=("nl",), corrected=0.4)
+
+    refused = _result(strict, _in_slices(_FRENCH, by_chance))
+    passed = _result(strict, _in_slices(by_chance))
+
+    assert refused.result == "failed"
+    assert refused.reason == (
+        "country = fr: 0.91 → 0.86 in 100 cases (7 broken, 2 fixed), p = 0.04, "
+        "the worst of 12 slices: misses by 0.04"
+    )
+    assert passed.result == "passed"
+    assert passed.reason.endswith(
+        "p = 0.4, the worst of 12 slices: misses by 0.04, which may be chance"
+    )
+
+
 def test_an_error_may_rise_by_so_much_in_each_slice() -> None:
     gate = replace(_SLICES, max_drop=None, max_rise=Tolerance(amount=0.1))
     worse = replace(_FRENCH, run=1.5, baseline=1.0, fixed=None, broken=None)

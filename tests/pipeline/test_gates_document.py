@@ -115,6 +115,10 @@ def test_gates_over_predictions_are_values() -> None:
             "at most 5% above champion, in slices of 1 case or more",
         ),
         (
+            "slices: {by: country, metric: accuracy, max_drop: 0.1}, significant: 0.05",
+            "at most 0.1 below champion, or p at least 0.05, in slices of 50 cases or more",
+        ),
+        (
             "metric: accuracy, baseline: champion, better: true, significant: 0.05",
             "better than champion, p below 0.05",
         ),
