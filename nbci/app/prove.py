@@ -10,13 +10,14 @@ from nbci.app.compare_proof import compare_runs
 from nbci.app.earlier_run import find_earlier_run, plan_steps_again
 from nbci.app.exit_codes import exit_code
 from nbci.app.find_cause import CauseSearch, add_cause
+from nbci.app.interrupted_proof import ended_steps, find_interrupted, is_over
 from nbci.app.publish import publish_report
 from nbci.app.rerun import RerunOptions, open_rerun
 from nbci.config import find_project
 from nbci.data.repository import dvc_objects, project_cache
 from nbci.data.sharing import share
 from nbci.errors import ExitCode, UsageError
-from nbci.formatting.numbers import listed
+from nbci.formatting.numbers import counted, listed
 from nbci.proofs.tolerance import Tolerance
 from nbci.runs.project_runs import find_run
 from nbci.runs.proofs import write_proof
@@ -49,7 +50,8 @@ _NO_ANSWER = (
 class ProofRequest(NamedTuple):
     """One call of `nbci prove`; without `steps` all of the run's are carried out again.
 
-    `cause_seconds` is how long the cause of a difference is looked for, None for not at all.
+    `cause_seconds` is how long the cause of a difference is looked for, None for not at all. One
+    that `resumes` takes up the last proof of these steps where that was interrupted.
     """
 
     run: str
@@ -58,6 +60,7 @@ class ProofRequest(NamedTuple):
     tolerance: float
     command: tuple[str, ...]
     cause_seconds: float | None
+    resumes: bool
 
 
 class Proving(NamedTuple):
@@ -91,7 +94,10 @@ def prove(request: ProofRequest, open_display: Callable[[Path], Display]) -> Pro
             hint="try again when that has ended",
         )
     try:
-        with open_rerun(run, plan) as rerun:
+        taken_up = None
+        if request.resumes:
+            taken_up = find_interrupted(run, plan)
+        with open_rerun(run, plan, taken_up=taken_up, is_over=is_over) as rerun:
             proving = _carry_out(rerun, request, open_display)
         if proving.proof is not None and (run.folder.report / "index.html").exists():
             publish_report(run.project, run.folder, run.plan, run.record)
@@ -144,6 +150,11 @@ def _carry_out(
         raise run.refusal(error, "proved") from error
     ready = rerun.make_ready(notebooks, cache)
     display = open_display(folder.path.parent)
+    ended = ended_steps(folder)
+    if ended:
+        display.noticed(
+            f"proof {folder.run} was interrupted and goes on: {counted(ended, 'step')} had ended"
+        )
     try:
         return _run_and_compare(rerun, ready, known, request, display)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -24,7 +25,7 @@ from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_belonging_run
 from nbci.store.file_index import project_index
 from nbci.workspaces.copy_files import Copying
-from nbci.workspaces.workspace import open_workspace
+from nbci.workspaces.workspace import Resumable, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -187,18 +188,29 @@ class Rerun(Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def open_rerun(before: EarlierRun, plan: Plan, placed: Sequence[FileRef] = ()) -> Iterator[Rerun]:
+def open_rerun(
+    before: EarlierRun,
+    plan: Plan,
+    placed: Sequence[FileRef] = (),
+    *,
+    taken_up: RunFolder | None = None,
+    is_over: Callable[[RunFolder], bool] | None = None,
+) -> Iterator[Rerun]:
     """A workspace in which the plan, made of the earlier run's, is carried out.
 
     The earlier run's folder is held by this process, so that nobody removes it meanwhile. What was
-    refused before a step began leaves no folder.
+    refused before a step began leaves no folder. With `is_over`, the workspace stays until that
+    says so of the folder; `taken_up` is the folder, held, of a run whose workspace stayed.
     """
-    folder = new_belonging_run(before.folder)
+    folder = taken_up or new_belonging_run(before.folder)
+    resumable = None
+    if is_over is not None:
+        resumable = Resumable(folder=folder.path, has_ended=partial(is_over, folder))
     try:
         contents = before.contents(plan)
         without = (*contents.without, *(ref.path for ref in placed))
         contents = replace(contents, without=without)
-        with open_workspace(before.project, folder.run, contents) as workspace:
+        with open_workspace(before.project, folder.run, contents, resumable) as workspace:
             yield Rerun(before=before, plan=plan, workspace=workspace, folder=folder, placed=placed)
     finally:
         folder.release()

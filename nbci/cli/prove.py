@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="look for it no longer than this, such as 90s, 30m, 2h (default: 10m)",
     )
+    parser.add_argument(
+        "--no-resume",
+        dest="resumes",
+        action="store_false",
+        help="begin again from the start where the last proof was interrupted",
+    )
     parser.add_argument("-j", "--jobs", type=parse_count, metavar="N", help="steps at once at most")
     parser.add_argument("--quiet", "-q", action="store_true", help="print the answer only")
     add_json_argument(parser, "the proof as JSON; all else to stderr")
@@ -93,6 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
         tolerance=tolerance,
         command=("nbci", *sys.argv[1:]),
         cause_seconds=_cause_seconds(arguments),
+        resumes=arguments.resumes,
     )
 
     def open_display(runs: Path) -> Display:

@@ -413,18 +413,25 @@ def test_a_run_that_failed_is_not_proved(nbci: Console, make_notebook: MakeNoteb
 
 
 def _slow(make_notebook: MakeNotebook, flag: Path) -> None:
-    """A notebook whose step waits for a file, and says in another that it does."""
+    """A notebook whose second step waits for a file, and says in another that it does."""
     wait = (
         f"import os, time\nopen({str(flag) + '.began'!r}, 'a').write('x')\n"
         f"while not os.path.exists({str(flag)!r}): time.sleep(0.05)"
     )
-    make_notebook("slow.ipynb", [("step:a", "x = 1"), ("step:wait", f"{wait}\ny = x + 1")])
+    make_notebook(
+        "slow.ipynb",
+        [
+            ("step:a out:a.txt", "x = 1\nopen('a.txt', 'w').write('a')\nopen('b', 'w').write('b')"),
+            ("step:wait in:a.txt", f"{wait}\ny = x + 1\ntext = open('a.txt').read()"),
+            ("step:last", "z = (y, text, open('b').read())"),
+        ],
+    )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_proof_that_was_ended_is_begun_again(
+def _interrupt_proof(
     nbci: Console, make_notebook: MakeNotebook, number: signal.Signals
-) -> None:
+) -> tuple[str, str, Path]:
+    """A run and its proof that was ended in its second step; and what lets that step go on."""
     flag = nbci.cwd.parent / "go"
     flag.touch()
     _slow(make_notebook, flag)
@@ -434,23 +441,72 @@ def test_a_proof_that_was_ended_is_begun_again(
     began.unlink()
     process = nbci.start("prove")
     wait_for(began.exists, "the slow step")
-
     busy = nbci("prove")
     process.send_signal(number)
     process.communicate(timeout=60)
-    left = list((nbci.cwd / ".nbci/workspaces").iterdir())
-    flag.touch()
-    again = nbci("prove")
 
     assert busy.returncode == 2
     assert "is in use" in busy.stderr
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
-    assert len(left) == (0 if number == signal.SIGINT else 1)
+    (proof,) = (nbci.cwd / ".nbci/runs" / parent / "runs").iterdir()
+    assert [path.name for path in (nbci.cwd / ".nbci/workspaces").iterdir()] == [proof.name]
+    return parent, proof.name, flag
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_proof_that_was_ended_goes_on(
+    nbci: Console, make_notebook: MakeNotebook, number: signal.Signals
+) -> None:
+    parent, proof, flag = _interrupt_proof(nbci, make_notebook, number)
+    first = nbci.cwd / ".nbci/runs" / parent / "runs" / proof / "steps/a/record.json"
+    before = first.read_bytes()
+    # Other workspaces may be opened, and a proof of other steps carried out.
+    assert nbci("prove", "--steps", "a").returncode == 0
+    flag.touch()
+
+    again = nbci("prove", "--json")
+
     assert again.returncode == 0, again.stderr
+    assert proof_of(again)["proof"] == proof
+    assert proof_of(again)["agreement"] == "identical"
+    assert [step["step"] for step in proof_of(again)["steps"]] == ["a", "wait", "last"]
+    assert f"proof {proof} was interrupted and goes on: 1 step had ended" in again.stderr
+    assert first.read_bytes() == before
     assert list((nbci.cwd / ".nbci/workspaces").iterdir()) == []
+    rows = json.loads(nbci("runs", "--of", parent, "--json").stdout)
+    assert [row["result"] for row in rows] == ["passed", "passed"]
+    # It is sealed as a whole.
+    shown = json.loads(nbci("show", proof, "--json").stdout)
+    assert {step["result"] for step in shown["steps"]} == {"passed"}
+
+
+def test_an_interrupted_proof_may_be_begun_again(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    parent, proof, flag = _interrupt_proof(nbci, make_notebook, signal.SIGINT)
+    flag.touch()
+
+    again = nbci("prove", "--no-resume", "--json")
+
+    assert again.returncode == 0, again.stderr
+    assert proof_of(again)["proof"] != proof
     rows = json.loads(nbci("runs", "--of", parent, "--json").stdout)
     assert [row["result"] for row in rows] == ["passed", "interrupted"]
     assert rows[1]["proof"] is None
+
+
+def test_what_an_interrupted_proof_left_is_cleaned_away(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    _, proof, flag = _interrupt_proof(nbci, make_notebook, signal.SIGKILL)
+    flag.touch()
+
+    assert nbci("clean").returncode == 0
+
+    assert list((nbci.cwd / ".nbci/workspaces").iterdir()) == []
+    again = nbci("prove", "--json")
+    assert again.returncode == 0, again.stderr
+    assert proof_of(again)["proof"] != proof
 
 
 def test_hostile_names_and_texts(nbci: Console, make_notebook: MakeNotebook) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,13 @@ import pytest
 from nbci.config import Project
 from nbci.dot_nbci import WORKSPACES_FOLDER
 from nbci.workspaces.commit_files import has_commit
-from nbci.workspaces.workspace import Contents, open_workspace, remove_abandoned
+from nbci.workspaces.workspace import (
+    Contents,
+    Resumable,
+    is_left,
+    open_workspace,
+    remove_abandoned,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,6 +210,42 @@ def test_only_what_nobody_holds_is_removed(project: Project) -> None:
         remove_abandoned(project)
         assert (workspace.project.root / "a.txt").exists()
     assert not abandoned.exists()
+
+
+def test_that_of_a_run_that_may_go_on_stays(project: Project) -> None:
+    write(project.root, a_txt="a", run__x_txt="x")
+    run = project.root / "run"
+    over: list[bool] = []
+    going_on = Resumable(folder=run, has_ended=lambda: bool(over))
+    with open_workspace(project, "w", Contents(), going_on) as workspace:
+        (workspace.project.root / "b.txt").write_text("b", encoding="utf-8")
+    write(project.root, a_txt="changed")
+
+    remove_abandoned(project)
+    assert is_left(project, "w")
+    with open_workspace(project, "w", Contents(), going_on) as workspace:
+        names = {
+            path.name: path.read_text("utf-8") for path in workspace.project.root.glob("*.txt")
+        }
+        over.append(True)
+
+    assert names == {"a.txt": "a", "b.txt": "b"}
+    assert not is_left(project, "w")
+
+
+def test_it_goes_with_the_run_and_with_all_others(project: Project) -> None:
+    write(project.root, a_txt="a", run__x_txt="x", other__x_txt="x")
+    for name in ("run", "other"):
+        staying = Resumable(folder=project.root / name, has_ended=lambda: False)
+        with open_workspace(project, name, Contents(), staying):
+            pass
+
+    shutil.rmtree(project.root / "run")
+    remove_abandoned(project)
+    assert (is_left(project, "run"), is_left(project, "other")) == (False, True)
+    remove_abandoned(project, resumable_too=True)
+
+    assert list((project.root / WORKSPACES_FOLDER).iterdir()) == []
 
 
 def test_strange_files_are_left_out_or_copied(project: Project) -> None:
