@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nbci.app.earlier_run import EarlierRun
     from nbci.gates.baseline import Baseline
     from nbci.gates.remeasuring import Wanted
-    from nbci.records.run_record import FileRef, RunRecord, StepRecord
+    from nbci.records.run_record import FileRef, Part, RunRecord, StepRecord
     from nbci.store.cache import Cache
 
 
@@ -73,7 +73,14 @@ class Remeasuring(Struct, frozen=True, kw_only=True):
             files=tuple(placed),
             metrics=metrics,
             outs=kept.outs,
+            observed=self._observed(kept),
         )
+
+    def _observed(self, kept: StepRecord) -> tuple[Part, ...]:
+        """What the step used that it did not use with the run's own files."""
+        own = self.run.record.step(kept.name)
+        known = own.observed if own is not None else ()
+        return tuple(part for part in kept.observed if part not in known)
 
     def _listing(self, digest: str) -> Mapping[str, str] | None:
         """The files of a folder with their digests; None for a file, or a folder that is gone."""

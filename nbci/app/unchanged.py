@@ -281,6 +281,9 @@ def _observed_parts(record: RunRecord) -> list[Part]:
     parts: list[Part] = []
     for step in record.steps:
         parts += step.observed
+    # A baseline's model may have used files that the run's own does not.
+    for again in record.remeasured:
+        parts += again.observed
     return parts
 
 

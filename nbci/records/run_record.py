@@ -227,8 +227,9 @@ class Remeasured(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
     `asked` and `identity` are those of the baseline, `step` the one that was carried out with the
     baseline's `files` in the place of the run's. `run` is where that was done, which for a kept
-    result is an earlier one. `metrics` are by full names. `reason` says why it could not be
-    measured; then there are none.
+    result is an earlier one. `metrics` are by full names. `observed` is what the step was seen to
+    use with these files and not with the run's own. `reason` says why it could not be measured;
+    then there is nothing else.
     """
 
     asked: str
@@ -239,6 +240,7 @@ class Remeasured(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     files: tuple[FileRef, ...] = ()
     metrics: Mapping[str, float] | None = None
     outs: tuple[FileRef, ...] = ()
+    observed: tuple[Part, ...] = ()
 
 
 class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

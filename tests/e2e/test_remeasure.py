@@ -423,3 +423,28 @@ def test_what_earlier_steps_made_and_do_not_keep_is_taken_from_the_checkout(
     _, shown = judged(nbci, "-p", "bias=1.0")
     assert gate_of(shown).get("not_remeasured") is None
     assert gate_of(shown)["remeasured"] == 0.5
+
+
+def test_files_that_only_the_baseline_uses_are_watched(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    train = (
+        "import json\njson.dump({'cut': 2, 'words': f'words{bias}.txt'}, open('model.json', 'w'))"
+    )
+    code = _EVALUATE.replace(
+        "rows =", "more = open(json.load(open('model.json'))['words'])\nrows ="
+    )
+    code = code.replace("sum(right) /", "float(more.read()) * sum(right) /")
+    make_project(nbci.cwd, make_notebook, code=code)
+    make_notebook("train.ipynb", [("parameters", "bias = 0.0"), train])
+    for words in ("words0.0.txt", "words1.0.txt"):
+        (nbci.cwd / words).write_text("1")
+    promoted(nbci)
+    _, shown = judged(nbci, "-p", "bias=1.0")
+    assert gate_of(shown)["remeasured"] == 1.0
+    assert "2 reused" in nbci("run", "p.yaml", "-p", "bias=1.0").stdout
+
+    (nbci.cwd / "words0.0.txt").write_text("3")
+    done = nbci("run", "p.yaml", "-p", "bias=1.0")
+    assert done.returncode == 3
+    assert "misses by 1.95" in done.stdout
