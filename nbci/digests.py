@@ -29,3 +29,10 @@ def file_digest(path: Path | str) -> tuple[str, int]:
             digest.update(view[:count])
             size += count
     return digest.hexdigest(), size
+
+
+def bytes_digest(data: bytes) -> str:
+    """The digest of a file that holds these bytes."""
+    from blake3 import blake3
+
+    return blake3(data).hexdigest()

@@ -9,7 +9,11 @@ from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.errors import UsageError
+from nbci.git.checkout import is_in_repository
+from nbci.git.process import Git
 from nbci.plan.select import Selection, select
+from nbci.registry.read import read_manifest
+from nbci.runs.project_runs import all_runs, find_run
 from nbci.workspaces.commit_files import has_commit
 from nbci.workspaces.workspace import Contents
 
@@ -146,3 +150,46 @@ def _to_run_again(record: RunRecord, step: PlannedStep, reason: str) -> PlannedS
     if step.action == "skip" or (before is not None and not before.ended_well):
         return replace(step, action="skip", reason=f"run {record.run} skipped it")
     return replace(step, action="run", reason=reason)
+
+
+def find_named_run(project: Project, name: str) -> RunFolder:
+    """The run of an id, its beginning or `latest`; of a release; else the newest of a revision.
+
+    UsageError where there is none.
+    """
+    try:
+        return find_run(project, name)
+    except UsageError:
+        commit = _commit(project, name)
+        # What is neither is most likely an id with a slip in it.
+        if commit is None:
+            raise
+    manifest = read_manifest(Git(project.root), commit)
+    if manifest is not None:
+        return _run_of_release(project, name, manifest.run)
+    for folder in all_runs(project):
+        header = folder.read_header()
+        git = header.git
+        if header.result == "passed" and git is not None and git.commit == commit and not git.dirty:
+            return folder
+    raise UsageError(
+        f"no run of {name} ({commit[:10]}) that passed is here",
+        hint=f"git checkout {name}, and run it: nbci run TARGET",
+    )
+
+
+def _commit(project: Project, name: str) -> str | None:
+    if name.startswith("-") or not is_in_repository(project.root):
+        return None
+    git = Git(project.root)
+    return git.get("rev-parse", "--verify", "--quiet", operands=[f"{name}^{{commit}}"])
+
+
+def _run_of_release(project: Project, name: str, run: str) -> RunFolder:
+    try:
+        return find_run(project, run)
+    except UsageError as error:
+        raise UsageError(
+            f"run {run}, of which {name} was made, is not here",
+            hint="runs are on the machine that ran them; those of CI are in its builds",
+        ) from error

@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "write the pages of a run, those of reused steps too",
     "comment": "put the summary of a run on its pull request, as one comment",
     "prove": "carry a run out once more without kept results, and compare",
+    "blame": "say why a metric moved between two runs: the share of each part that differs",
     "diff": "say what differs between two runs",
     "compare": "the same; with --html as pages",
     "checkout": "put files that a run made back into the workspace",

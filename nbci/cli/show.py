@@ -10,6 +10,8 @@ from nbci.cli.arguments import add_json_argument, add_run_argument, print_json, 
 if TYPE_CHECKING:
     import argparse
 
+    from nbci.runs.folder import RunFolder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci show`."""
@@ -27,10 +29,22 @@ def main(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     folder = find_any_run(project, arguments.run)
     record = folder.read()
-    proofs = read_proofs(folder.made_by(record))
+    made_by = folder.made_by(record)
+    proofs = read_proofs(made_by)
     if arguments.json:
         runs_folder = str(shown_path(folder.path.parent))
         print_json(show_document(record, runs_folder=runs_folder, proofs=proofs))
     else:
         print(render_show(record, proofs), end="")
+        _print_blames(made_by)
     return 0
+
+
+def _print_blames(folder: RunFolder) -> None:
+    """Why metrics moved to what this run has, where somebody asked."""
+    from nbci.blame.sentences import answer_lines
+    from nbci.runs.blames import read_blames
+
+    for blame in read_blames(folder):
+        print(f"\nwhy it moved since run {blame.before}")
+        print("\n".join(answer_lines(blame)))

@@ -22,6 +22,8 @@ BELONGING: Final = "runs"
 """The runs that belong to the run, such as its proofs."""
 PROOF_FILE: Final = "proof.json"
 """Of a run that was carried out to prove another: what came of that."""
+BLAME_FILE: Final = "blame.json"
+"""Why metrics moved between an earlier run and this one."""
 DISPLACED: Final = "displaced"
 """What stood where a step was to write and no run had made; it is kept nowhere else."""
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from nbci.plan.model import Plan
+from nbci.records.blames import Blame
 from nbci.records.manifest import Manifest
 from nbci.records.proof import Proof
 from nbci.records.run_record import RunRecord, StepRecord
@@ -51,6 +52,7 @@ def cleaned(value: Any) -> Any:
         ("run", RunRecord, "The record of a run: run.json"),
         ("step", StepRecord, "The record of a step: steps/NAME/record.json"),
         ("proof", Proof, "What came of proving a run: `nbci prove --json`, proof.json"),
+        ("blame", Blame, "Why a metric moved between two runs: `nbci blame --json`"),
         ("manifest", Manifest, "The evidence of a release: .nbci/release.json in its commit"),
     ],
 )

@@ -22,7 +22,7 @@ from nbci.graph import reachable
 from nbci.plan.parts import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nbci.config import Project
     from nbci.engine.caching.decide import Decision
@@ -49,8 +49,20 @@ def forecast(
 
     `last_record` is the last record of the step.
     """
+    return foresee(plan, project, cache, index, last_record)[0]
+
+
+def foresee(
+    plan: Plan,
+    project: Project,
+    cache: Cache,
+    index: FileIndex,
+    last_record: Callable[[str], StepRecord | None],
+) -> tuple[Plan, Mapping[str, StepRecord]]:
+    """The same, with the earlier results of the steps that would be reused."""
     forecaster = _Forecast(plan, project, cache, index, last_record)
-    return replace(plan, steps=tuple(map(forecaster.step, plan.steps)))
+    steps = tuple(map(forecaster.step, plan.steps))
+    return replace(plan, steps=steps), forecaster.settled
 
 
 class _Forecast:
@@ -69,9 +81,9 @@ class _Forecast:
         self._cache = cache
         self._index = index
         self._last_record = last_record
-        self._settled = Ended(plan)
+        self.settled = Ended(plan)
         self._undecided = _Undecided(plan)
-        self._planned = self._settled.planned
+        self._planned = self.settled.planned
 
     def step(self, step: PlannedStep) -> PlannedStep:
         """The step with its action and the reason for it."""
@@ -81,9 +93,9 @@ class _Forecast:
         if nearest is not None:
             return self._depends(step, f"on what {nearest} will come to")
         try:
-            inputs = inputs_for(step, self._plan, self._settled)
+            inputs = inputs_for(step, self._plan, self.settled)
             decision = decide(
-                self._root, step, inputs, self._cache, self._index, made=self._settled.outs
+                self._root, step, inputs, self._cache, self._index, made=self.settled.outs
             )
         except StepError as error:
             return replace(step, reason=error.message)
@@ -99,7 +111,7 @@ class _Forecast:
                 if self._planned[name].notebook == step.notebook:
                     return self._depends(step, f"on the random state that {name} will leave")
         if decision.record is not None:
-            self._settled[step.name] = decision.record
+            self.settled[step.name] = decision.record
             reason = f"of run {decision.record.run}: {decision.reason}"
             return replace(step, action="reuse", reason=reason)
 
@@ -122,7 +134,7 @@ class _Forecast:
         # Mostly all are decided, and a thousand steps would each walk the whole graph.
         if not self._undecided.names:
             return []
-        undecided = reachable(step.after, self._settled.edges) & self._undecided.names
+        undecided = reachable(step.after, self.settled.edges) & self._undecided.names
         return self._undecided.in_order(undecided)
 
     def _may_change(self, step: PlannedStep, inputs: Inputs) -> str | None:

@@ -17,6 +17,7 @@ from nbci.report.data.comparable import BROKEN, Comparable, choose, choose_named
 from nbci.report.data.material import Baseline, Material, PastRun, Release, ShownRun
 from nbci.report.data.release_baseline import changed_code
 from nbci.report.data.stored_results import ResultStore, StoredFiles, StoredNotebooks
+from nbci.runs.blames import read_blames
 from nbci.runs.folder import RunFolder
 from nbci.runs.proofs import read_proofs
 
@@ -57,6 +58,7 @@ def gather(
     choice = choose_named_run(against) if against else choose(project, record, plan, environ)
     problems += choice.problems
 
+    folder = RunFolder(project.runs_folder / record.run)
     no_baseline = None
     baseline = _baseline(project, run, store, choice.found, problems)
     if baseline is None:
@@ -68,7 +70,8 @@ def gather(
         behaviours=_behaviours(run, store, choice.found),
         history=_history(project, record, problems),
         releases=_releases(project, run, problems),
-        proofs=read_proofs(RunFolder(project.runs_folder / record.run)),
+        proofs=read_proofs(folder),
+        blames=read_blames(folder),
         # Two searches may meet the same damaged file: the page says so once.
         problems=tuple(dict.fromkeys(problems)),
         is_comparison=against is not None,

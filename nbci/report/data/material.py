@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nbci.behaviour.of_runs import StepBehaviour
     from nbci.plan.compare import RunDifference
     from nbci.plan.model import Plan
+    from nbci.records.blames import Blame
     from nbci.records.proof import Proof
     from nbci.records.run_record import RunRecord
 
@@ -89,9 +90,9 @@ class Material:
     """All that a report is made of. `history`: earlier runs, oldest first, this one left out.
 
     `no_baseline` says why there is none to compare with, `problems` what else could not be had, and
-    why. `behaviours` compare the predictions of both; `proofs` has the newest first. A brief report
-    leaves out what takes long to draw. A comparison is of two runs that a user named, and its
-    baseline one of them.
+    why. `behaviours` compare the predictions of both; `proofs` and `blames` have the newest first.
+    A brief report leaves out what takes long to draw. A comparison is of two runs that a user
+    named, and its baseline one of them.
     """
 
     run: ShownRun
@@ -101,6 +102,7 @@ class Material:
     history: tuple[PastRun, ...] = ()
     releases: tuple[Release, ...] = ()
     proofs: tuple[Proof, ...] = ()
+    blames: tuple[Blame, ...] = ()
     problems: tuple[str, ...] = ()
     reused_too: bool = True
     is_brief: bool = False

@@ -19,11 +19,11 @@ from nbci.report.pages.index.about import (
     parameters_section,
 )
 from nbci.report.pages.index.behaviour_section import behaviour_section
+from nbci.report.pages.index.findings import blame_section, proof_section
 from nbci.report.pages.index.gallery import gallery_section
 from nbci.report.pages.index.metrics_table import metrics_section
 from nbci.report.pages.index.models_section import lineage_section, models_section
 from nbci.report.pages.index.outline import outline_section
-from nbci.report.pages.index.proof_section import proof_section
 from nbci.report.pages.index.steps_table import steps_section, warnings_section
 from nbci.report.pages.index.verdict_section import answers_section, gates_section
 from nbci.report.pages.links import build_link, change_link, commit_link, run_link
@@ -77,6 +77,7 @@ def _parts(
         "Gates": gates_section(record, plan),
         "How it behaves": behaviour,
         "Proof": proof_section(material.proofs),
+        "Why it moved": blame_section(material.blames),
         "What changed": changes_section(
             material.baseline, material.no_baseline, material.addresses
         ),

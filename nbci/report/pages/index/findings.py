@@ -1,17 +1,19 @@
-"""Whether the run was reproduced, each time that somebody had it carried out again."""
+"""What was found out of a run since: whether it is reproduced, and why its metrics moved."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.blame.sentences import headline, interaction_text, share_rows, words_taken
 from nbci.formatting.text import short_line
 from nbci.proofs.sentences import item_details, item_name, try_words
-from nbci.report.html.markup import Markup, element, fold, item_list, table
+from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
 from nbci.report.html.page import section, time, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nbci.records.blames import Blame
     from nbci.records.proof import Proof
 
 _LONGEST = 500
@@ -62,3 +64,33 @@ def _sentence(proof: Proof) -> Markup:
     capital = sentence[:1].upper() + sentence[1:]
     by = element("span", time(proof.started_utc), ", run ", element("code", proof.proof))
     return element("span", capital, ". ", by)
+
+
+def blame_section(blames: Sequence[Blame]) -> Markup | None:
+    """Each answer, the newest first; None where nobody asked."""
+    if not blames:
+        return None
+    return section("Why it moved", *map(_blame_answer, blames), anchor="why-it-moved")
+
+
+def _blame_answer(blame: Blame) -> Markup:
+    return fragment(*_blame_parts(blame))
+
+
+def _blame_parts(blame: Blame) -> Iterator[Markup]:
+    since = element("span", "since run ", element("code", blame.before), ", asked ")
+    line = short_line(headline(blame), _LONGEST)
+    yield element("p", element("strong", line), " ", since, time(blame.started_utc))
+    rows = []
+    for row in share_rows(blame)[:_ITEMS_SHOWN]:
+        rows.append([short_line(cell, _LONGEST) for cell in row])
+    if rows:
+        yield table("The share of each part that differs", ("Part", "Share", "Note"), rows)
+    together = interaction_text(blame)
+    if together:
+        yield element("p", short_line(together, _LONGEST))
+    if blame.untried:
+        texts = [short_line(text, _LONGEST) for text in blame.untried]
+        yield fold("What else differs, and was not tried", item_list(texts))
+    if blame.hybrids:
+        yield element("p", f"Found by {words_taken(blame)}.", class_="note")
