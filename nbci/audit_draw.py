@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import NamedTuple
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _WHOLE = 100
@@ -21,11 +22,18 @@ def parse_share(text: str) -> float:
     return float(found[1]) / _WHOLE
 
 
-def is_drawn(run: str, key: str, share: float) -> bool:
-    """Whether the step with this key is one of the share that the run with this id audits.
+class Draw(NamedTuple):
+    """Draws a share of steps, from 0 to 1, by a seed that is another one for each run.
 
     Each step is drawn by itself, so over many runs each gets its turn, however few steps a run has.
-    Whoever knows the ids can tell which were drawn.
+    Whoever knows the seed can tell which were drawn.
     """
-    digest = hashlib.blake2b(f"{run} {key}".encode(), digest_size=_DRAW_BYTES).digest()
-    return int.from_bytes(digest, "big") < share * (1 << 8 * _DRAW_BYTES)
+
+    seed: str
+    share: float
+
+    def takes(self, key: str) -> bool:
+        """Whether the step with this key is audited; each time the same answer."""
+        text = f"{self.seed} {key}".encode()
+        digest = hashlib.blake2b(text, digest_size=_DRAW_BYTES).digest()
+        return int.from_bytes(digest, "big") < self.share * (1 << 8 * _DRAW_BYTES)

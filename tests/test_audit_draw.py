@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbci.audit_draw import is_drawn, parse_share
+from nbci.audit_draw import Draw, parse_share
 from nbci.runs.run_file import new_run_id
 
 _KEYS = [f"{number:064x}" for number in range(5)]
@@ -27,7 +27,7 @@ def test_what_is_no_share_is_refused(text: str) -> None:
 
 
 def test_the_share_holds_over_many_runs_of_few_steps() -> None:
-    drawn = sum(is_drawn(run, key, 0.01) for run in _RUNS for key in _KEYS)
+    drawn = sum(Draw(run, 0.01).takes(key) for run in _RUNS for key in _KEYS)
 
     # 200 are expected of 20,000, with a standard deviation of 14.
     assert 130 < drawn < 270
@@ -35,10 +35,10 @@ def test_the_share_holds_over_many_runs_of_few_steps() -> None:
 
 def test_each_step_gets_its_turn() -> None:
     for key in _KEYS:
-        assert any(is_drawn(run, key, 0.01) for run in _RUNS)
+        assert any(Draw(run, 0.01).takes(key) for run in _RUNS)
 
 
 def test_a_draw_is_the_same_whenever_it_is_asked_for() -> None:
     run, key = _RUNS[0], _KEYS[0]
-    assert is_drawn(run, key, 0.5) == is_drawn(run, key, 0.5)
-    assert all(is_drawn(run, key, 1.0) for run in _RUNS)
+    assert Draw(run, 0.5).takes(key) == Draw(run, 0.5).takes(key)
+    assert all(Draw(run, 1.0).takes(key) for run in _RUNS)

@@ -48,7 +48,7 @@ class ThreeTimes(NamedTuple):
     now: StepRecord
 
 
-async def find_cause(
+async def audit_cause(
     step: PlannedStep, records: ThreeTimes, comparison: StepComparison
 ) -> AuditCause | None:
     """Why the audit found another result; None where the step came to none in the run.

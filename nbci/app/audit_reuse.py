@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from nbci.app.audit_cause import ThreeTimes, find_cause, places_configured, suspects
+from nbci.app.audit_cause import ThreeTimes, audit_cause, places_configured, suspects
 from nbci.app.compare_proof import StepComparison
 from nbci.app.earlier_run import EarlierRun
-from nbci.audit_draw import is_drawn
 from nbci.engine.event_log import EventLog
 from nbci.engine.listener import Listeners
 from nbci.engine.prepare import header
@@ -33,6 +32,7 @@ from nbci.workspaces.workspace import open_workspace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nbci.audit_draw import Draw
     from nbci.engine.context import RunContext
     from nbci.engine.ready import Ready
     from nbci.engine.steps.inputs import Inputs
@@ -62,20 +62,30 @@ class _Again(NamedTuple):
 class Auditing:
     """Audits the steps that are drawn for a run, each in a workspace of its own.
 
-    What was run again is a run that belongs to `run`; `end` writes its record.
+    What was run again is a run that belongs to `run`; `end` writes its record, or removes it where
+    `run` is carried on elsewhere, and takes the records of its own steps only.
     """
 
-    def __init__(self, ready: Ready, run: RunFolder, share: float, command: Sequence[str]) -> None:
+    def __init__(
+        self,
+        ready: Ready,
+        run: RunFolder,
+        draw: Draw,
+        command: Sequence[str],
+        *,
+        is_carried_on: bool = False,
+    ) -> None:
         self._ready = ready
         self._run = run
-        self._share = share
+        self._draw = draw
         self._command = command
+        self._is_carried_on = is_carried_on
         self._audits: _AuditRun | None = None
         self._differing: dict[str, _Again] = {}
 
     def draws(self, key: str) -> bool:
         """Whether a step with this key is audited in this run; each time the same answer."""
-        return is_drawn(self._run.run, key, self._share)
+        return self._draw.takes(key)
 
     async def audit(
         self, context: RunContext, step: PlannedStep, inputs: Inputs, kept: StepRecord
@@ -87,10 +97,7 @@ class Auditing:
         except (NbciError, OSError) as error:
             sentence = unknown_sentence(context.mask.text(str(error)))
             context.listener.noticed(f"step {step.name}: {sentence}")
-            run = ""
-            if self._audits is not None and self._audits.has(step):
-                run = self._audits.folder.run
-            return StepAudit(kept=kept.run or "", run=run, sentence=sentence)
+            return StepAudit(kept=kept.run or "", run=self._shown_run(step), sentence=sentence)
         return self._judge(context, step, again)
 
     def _judge(self, context: RunContext, step: PlannedStep, again: _Again) -> StepAudit:
@@ -98,7 +105,7 @@ class Auditing:
         proof, kept = again.proof, again.kept.run or ""
         audit = StepAudit(
             kept=kept,
-            run=again.context.folder.run,
+            run=self._shown_run(step),
             agreement=proof.agreement,
             sentence=found_sentence(proof, kept, _TOLERANCE.relative),
             items=proof.items,
@@ -107,7 +114,7 @@ class Auditing:
             self._differing[step.name] = again
             # What it opens there counts for its new result, so that the next change is seen.
             context.watched.update(again.context.watched)
-            context.cache.distrusted.add(again.kept.key or "", now_utc())
+            context.cache.distrust(again.kept.key or "", now_utc())
         else:
             again.ending.close()
         if proof.agreement != "identical":
@@ -126,9 +133,9 @@ class Auditing:
         )
         with again.ending:
             records = ThreeTimes(kept=again.kept, again=again.record, now=record)
-            cause = await find_cause(step, records, comparison)
+            cause = await audit_cause(step, records, comparison)
         if cause == "chance":
-            context.cache.distrusted.add(again.kept.key or "", now_utc(), unsteady=True)
+            context.cache.distrust(again.kept.key or "", now_utc(), unsteady=True)
         found: tuple[str, ...] = ()
         if cause is not None:
             found = suspects(step, again.kept, again.record, str(context.project.root))
@@ -138,6 +145,12 @@ class Auditing:
             suspects=found,
             sentence=settled_sentence(audit.sentence, cause, found),
         )
+
+    def _shown_run(self, step: PlannedStep) -> str:
+        """The run in which the step ran again; empty where none will be left of it."""
+        if self._audits is None or self._is_carried_on or not self._audits.has(step):
+            return ""
+        return self._audits.folder.run
 
     def _begin(self) -> _AuditRun:
         if self._audits is None:
@@ -229,7 +242,7 @@ class Auditing:
             again.ending.close()
         self._differing.clear()
         if self._audits is not None:
-            self._audits.end()
+            self._audits.end(is_kept=not self._is_carried_on)
 
 
 class _AuditRun:
@@ -260,20 +273,21 @@ class _AuditRun:
         """Whether the step has run."""
         return any(record.name == step.name for record in self.records)
 
-    def end(self) -> None:
+    def end(self, *, is_kept: bool) -> None:
         """Write the record, and let go of the folder; without a step, nothing is left of it."""
         self.folder.free_reserve()
         try:
             # What the run says of its audits counts; this one is then shown as interrupted.
             with contextlib.suppress(InfrastructureError):
-                self._write_end()
+                if is_kept and self.records:
+                    self._write_end()
+                else:
+                    self.folder.discard()
         finally:
             self.folder.release()
 
     def _write_end(self) -> None:
-        if self.record is None or not self.records:
-            self.folder.discard()
-            return
+        assert self.record is not None
         ran = {record.name: record for record in self.records}
         steps = []
         for step in self._ready.plan.steps:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from nbci.app.conclusion import conclude
 from nbci.app.publish import prepare_publishing, publish
 from nbci.app.unchanged import remember_run
+from nbci.audit_draw import Draw
 from nbci.config import find_project
 from nbci.data.repository import project_cache
 from nbci.data.sharing import share
@@ -189,7 +190,7 @@ def _auditing(
     # Hardly any run audits a step, and what does it takes time to import.
     from nbci.app.audit_reuse import Auditing
 
-    return Auditing(checked.ready, folder, share, request.command)
+    return Auditing(checked.ready, folder, Draw(folder.run, share), request.command)
 
 
 def _begin(

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbci.audit_draw import is_drawn
+from nbci.audit_draw import Draw
 from nbci.dot_nbci import RUNS_FOLDER, STATE_FOLDER
 from nbci.engine.caching.last_run import recall, remember, state_path
 from nbci.formatting.durations import utc_text
@@ -99,7 +99,7 @@ def _project_root(request: RunRequest) -> Path | None:
 def _audits_any(run: str, summary: Mapping[str, Any]) -> bool:
     """Whether the project has steps audited, and one of them is drawn for this run."""
     share = summary.get("audit")
-    return share is not None and any(is_drawn(run, key, share) for key in summary["keys"])
+    return share is not None and any(map(Draw(run, share).takes, summary["keys"]))
 
 
 def _is_remote_as_seen(root: Path, summary: Mapping[str, Any]) -> bool:

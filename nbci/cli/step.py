@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the steps; returns the exit code of the worst."""
+    from nbci.app.audit_reuse import Auditing
     from nbci.app.remeasure_part import PartWithBaselines
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
@@ -98,7 +99,16 @@ def main(arguments: argparse.Namespace) -> int:
         steps = stage.steps if stage is not None else _named_steps(plan, arguments.steps)
         note_lost_attempts(store, steps[0].name, arguments.lost_attempts)
         record = run_part(
-            project, plan, store, steps, display=display, environ=os.environ, handover=handover
+            project,
+            plan,
+            store,
+            steps,
+            display=display,
+            environ=os.environ,
+            handover=handover,
+            audited_by=lambda ready, draw: Auditing(
+                ready, store, draw, ("nbci", *sys.argv[1:]), is_carried_on=True
+            ),
         )
     finally:
         display.close()

@@ -5,6 +5,7 @@ Only what is missing is copied, and everything that arrives is checked against i
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -19,18 +20,22 @@ from nbci.formatting.numbers import and_more
 from nbci.records.codec import from_json
 from nbci.records.run_record import StepRecord
 from nbci.store.cache import VALUE_HASH, user_cache
+from nbci.store.distrusted import stamp
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.objects import checked_name
 from nbci.store.seen import md5_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from nbci.config import Project
     from nbci.store.cache import Cache
     from nbci.store.objects import Objects
 
+_WRONG = "distrusted"
+_UNSTEADY = "unsteady"
+"""Ends of names, after the time until which results for a key are known to be wrong."""
 VALUES = f"files/{VALUE_HASH}"
 _numbers = itertools.count()
 
@@ -136,6 +141,17 @@ class Sharing:
         self._send_result(self.target, record)
         return sent
 
+    def distrust(self, key: str, until_utc: str, *, unsteady: bool) -> None:
+        """Leave a note beside the key's results that those made until then are wrong."""
+        if self.target is None or self.trouble is not None:
+            return
+        note = f"{stamp(until_utc)}.{_UNSTEADY if unsteady else _WRONG}"
+        try:
+            with self._outgoing(note) as file:
+                self.target.send_file(file, f"{_folder_of(key)}/{note}")
+        except InfrastructureError as error:
+            self.trouble = error
+
     def take(self, record: StepRecord) -> tuple[int, list[str]]:
         """Take what a step gave; return how many objects came, and the names that no remote has."""
         if record.key is not None:
@@ -153,8 +169,9 @@ class Sharing:
         return self.taken - before, gone
 
     def _take_results(self, remote: Remote, key: str) -> None:
-        folder = f"results/{key[:2]}/{key[2:]}"
+        folder = _folder_of(key)
         names = remote.names(folder)
+        self._take_notes(key, names)
         for name in names:
             place = self.cache.root / folder / name
             beside = f"{name.removesuffix('.json')}.kept"
@@ -172,6 +189,13 @@ class Sharing:
                 write_atomic(place.with_suffix(".kept"), remote.read(f"{folder}/{beside}"))
             # last: a result in the cache must never lack the file beside it
             write_atomic(place, data)
+
+    def _take_notes(self, key: str, names: Iterable[str]) -> None:
+        """Learn of results for the key that others have found to be wrong."""
+        for name in names:
+            until, _, kind = name.partition(".")
+            if kind in (_WRONG, _UNSTEADY) and until.isalnum():
+                self.cache.distrusted.add(key, until, unsteady=kind == _UNSTEADY)
 
     def _take(
         self, folder: str, names: Iterable[str], keep: Callable[[str, Path], None]
@@ -228,15 +252,22 @@ class Sharing:
         folder = entry.parent.relative_to(self.cache.root).as_posix()
         if record.key is None or not entry.exists() or entry.name in remote.names(folder):
             return
-        outgoing = self.cache.root / "outgoing" / f"{os.getpid()}-{next(_numbers)}"
-        try:
-            # the remote does not need the paths of this machine, so they are left out
-            write_atomic(outgoing, json.dumps({"notebook": self.cache.notebook_digest(record)}))
-            remote.send_file(outgoing, f"{folder}/{entry.stem}.kept")
-        finally:
-            outgoing.unlink(missing_ok=True)
+        # the remote does not need the paths of this machine, so they are left out
+        kept = json.dumps({"notebook": self.cache.notebook_digest(record)})
+        with self._outgoing(kept) as file:
+            remote.send_file(file, f"{folder}/{entry.stem}.kept")
         # last: another machine that sees the result finds the file beside it
         remote.send_file(entry, f"{folder}/{entry.name}")
+
+    @contextlib.contextmanager
+    def _outgoing(self, text: str) -> Iterator[Path]:
+        """A file with this text, to be sent."""
+        outgoing = self.cache.root / "outgoing" / f"{os.getpid()}-{next(_numbers)}"
+        try:
+            write_atomic(outgoing, text)
+            yield outgoing
+        finally:
+            outgoing.unlink(missing_ok=True)
 
     def _altered_mark(self, folder: str, name: str) -> Path:
         """Return the mark of an object that was found altered on the remote.
@@ -244,6 +275,11 @@ class Sharing:
         A marked object is not asked for, and sending it again replaces the one on the remote.
         """
         return self.cache.root / "altered" / folder.replace("/", "-") / name
+
+
+def _folder_of(key: str) -> str:
+    """Where the results for a key lie on a remote."""
+    return f"results/{key[:2]}/{key[2:]}"
 
 
 def _has_content_of_name(folder: str, name: str, file: Path) -> bool:

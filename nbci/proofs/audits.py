@@ -24,7 +24,8 @@ _CAUSES = {
 _SUSPECTED = {"input": "it may be", "chance": "it uses", "place": "it uses"}
 _REMEDIES = {
     "input": "Declare it (`deps`, `env`, a parameter), or say `cache: disabled`.",
-    "chance": "So none is kept: seed its random numbers, or say `cache: enabled` to keep one.",
+    "chance": "None is kept, unless it says `cache: enabled`: seed its random numbers; `nbci prove` "
+    "tells which.",
     "place": "Keep that out of its results, or say `cache: disabled`.",
 }
 

@@ -60,6 +60,9 @@ class Elsewhere(Protocol):
     def take_artifacts(self, objects: Objects, names: Iterable[str]) -> list[str]:
         """Bring objects of artifacts; those that it does not have."""
 
+    def distrust(self, key: str, until_utc: str, *, unsteady: bool) -> None:
+        """Note there that results for the key which were made until then are wrong."""
+
     def send(self, record: StepRecord) -> int:
         """Put there what a step gave; the number of objects that were missing."""
 
@@ -135,6 +138,15 @@ class Cache:
             for name in self._entries(key):
                 if name not in tried:
                     yield from self._read_entry(key, name)
+
+    def distrust(self, key: str, until_utc: str, *, unsteady: bool = False) -> None:
+        """Let nobody take the key's results that were made until then; `unsteady`: later ones, too.
+
+        Where they are shared, others learn of it.
+        """
+        self.distrusted.add(key, until_utc, unsteady=unsteady)
+        if self.elsewhere is not None:
+            self.elsewhere.distrust(key, until_utc, unsteady=unsteady)
 
     def _is_trusted(self, record: StepRecord) -> bool:
         until = self.distrusted.until(record.key or "")

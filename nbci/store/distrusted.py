@@ -41,8 +41,14 @@ class Distrusted:
         self._is_empty = not folder.is_dir()
 
     def add(self, key: str, until_utc: str, *, unsteady: bool = False) -> None:
-        """Distrust the key's results that were made until then; `unsteady`: later ones, too."""
-        words = [stamp(until_utc)]
+        """Distrust the key's results that were made until then; `unsteady`: later ones, too.
+
+        Where a later note is there, that one counts.
+        """
+        until = stamp(until_utc)
+        if until < self.until(key) != _ALL:
+            return
+        words = [until]
         if unsteady:
             words.append(_UNSTEADY)
         write_atomic(self.folder / checked_name(key), " ".join(words) + "\n")

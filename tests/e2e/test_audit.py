@@ -313,24 +313,98 @@ def test_a_share_in_the_project_holds_for_runs_with_nothing_to_do(hidden: Hidden
     assert "2 audited, other results: train" in done.stdout
 
 
-def test_what_was_found_to_be_wrong_is_not_taken_from_the_remote_again(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that a step reads unseen."""
     file = tmp_path_factory.mktemp("elsewhere") / "value.txt"
     file.write_text("1.5\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def machines(tmp_path: Path, file: Path) -> tuple[Machine, ...]:
+    """Three clones of one project with caches of their own, and one remote."""
     cells = [("step:train", below_python(file)), ("step:use", "print(number)")]
-    one, two = (Machine(tmp_path / name, tmp_path / "remote") for name in ("one", "two"))
-    for machine in (one, two):
+    machines = tuple(Machine(tmp_path / name, tmp_path / "remote") for name in "abc")
+    for machine in machines:
         write_notebook(machine.root / "n.ipynb", cells)
+    return machines
+
+
+def makers(machine: Machine) -> list[str]:
+    """The runs that made the results of the machine's latest run."""
+    shown = json.loads(machine.call("show", "latest", "--json").stdout)
+    return [step["run"] for step in shown["steps"]]
+
+
+def test_what_was_found_to_be_wrong_is_not_taken_from_the_remote_again(
+    machines: tuple[Machine, ...], file: Path
+) -> None:
+    one, two, three = machines
     one.run()
     file.write_text("2.5\n", encoding="utf-8")
     assert two.run() == ["reused", "reused"]
+    assert makers(two) == makers(one)
 
     assert two.run(*_ALL) == ["passed", "passed"]
 
+    new = makers(two)
     assert two.run() == ["reused", "reused"]
-    shown = json.loads(two.call("show", "latest", "--json").stdout)
-    assert shown["steps"][0]["run"] != json.loads(one.call("show", "--json").stdout)["run"]
+    assert makers(two) == new
+    # A machine that has none of them learns which one is wrong.
+    assert three.run() == ["reused", "reused"]
+    assert makers(three) == new
+
+
+def test_others_learn_that_a_result_is_another_each_time(machines: tuple[Machine, ...]) -> None:
+    one, two, three = machines
+    for machine in machines:
+        write_notebook(machine.root / "n.ipynb", [("step:a", _TIME), ("step:b", "print(stamp)")])
+    one.run()
+    assert two.run(*_ALL) == ["passed", "passed"]
+
+    assert three.run() == ["passed", "passed"]
+    assert three.run() == ["passed", "passed"]
+
+
+def build(machine: Machine, tag: str, tmp_path: Path) -> dict[str, Any]:
+    """A build of CI: plan, steps and finish, with a store of its own; what it shows."""
+    store = str(tmp_path / f"store-{tag}")
+    environ = {"NBCI_CACHE": str(machine.cache), "BUILD_TAG": tag}
+    plan = ("--plan", "plan.json", "--store", store)
+    for words in (
+        ("plan", "n.ipynb", "--out", "plan.json", "--store", store, "--leave", f"{store}-0"),
+        ("step", *plan, "--bring", f"{store}-in", "train"),
+        ("step", *plan, "use"),
+    ):
+        done = machine.nbci(*words, env=environ)
+        assert done.returncode == 0, done.stderr + done.stdout
+    done = machine.nbci("finish", *plan, "--json", env=environ)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_builds_of_ci_audit_what_they_take_from_the_remote(
+    machines: tuple[Machine, ...], file: Path, tmp_path: Path
+) -> None:
+    one, *_ = machines
+    settings = one.root / "pyproject.toml"
+    first = build(one, "job-1", tmp_path)
+    file.write_text("2.5\n", encoding="utf-8")
+    assert results_of(build(one, "job-2", tmp_path)) == ["reused", "reused"]
+    settings.write_text(settings.read_text() + 'audit = "100%"\n', encoding="utf-8")
+
+    audited = build(one, "job-3", tmp_path)
+
+    assert results_of(first) == ["passed", "passed"]
+    assert results_of(audited) == ["passed", "passed"]
+    audit = audit_of(audited, "train")
+    assert (audit["agreement"], audit["cause"]) == ("different", "input")
+    assert "run" not in audit
+    same = build(one, "job-4", tmp_path)
+    assert results_of(same) == ["reused", "reused"]
+    assert [step["audit"]["agreement"] for step in same["steps"]] == ["identical", "identical"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

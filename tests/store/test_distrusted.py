@@ -72,6 +72,14 @@ def test_what_a_remote_brings_is_distrusted_too(cache: Cache, tmp_path: Path) ->
     assert runs(cache) == ["new"]
 
 
+def test_an_older_note_changes_nothing(cache: Cache) -> None:
+    cache.distrusted.add(_KEY, "2026-01-04T00:00:00.000Z")
+    cache.distrusted.add(_KEY, _BETWEEN, unsteady=True)
+
+    assert runs(cache) == []
+    assert not cache.distrusted.is_unsteady(_KEY)
+
+
 def test_other_keys_are_trusted(cache: Cache) -> None:
     cache.distrusted.add("cd" * 32, _BETWEEN)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from nbci.audit_draw import Draw
     from nbci.engine.caching.decide import Decision
     from nbci.plan.model import Plan, PlannedStep
     from nbci.runs.folder import RunFolder
@@ -36,7 +37,8 @@ class LookAhead:
     """Looks for earlier results in a plan that is carried out in pieces.
 
     Only a shared cache can have results that this run does not have. Nothing is put back or brought
-    here: a part takes what earlier steps made when it needs it.
+    here: a part takes what earlier steps made when it needs it. Steps that are drawn for an audit
+    are left to their part.
     """
 
     root: Path
@@ -44,6 +46,7 @@ class LookAhead:
     store: RunFolder
     cache: Cache
     index: FileIndex
+    draw: Draw | None = None
 
     def settle(self, among: Collection[str]) -> tuple[PlannedStep, ...]:
         """Those of the steps whose result stands and that come after no step still to run.
@@ -66,6 +69,8 @@ class LookAhead:
                 return tuple(found)
             for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
                 if decision is None or decision.record is None:
+                    continue
+                if self.draw is not None and self.draw.takes(decision.key):
                     continue
                 record = replace(decision.record, result="reused", reason=decision.reason)
                 settled[step.name] = record

@@ -12,6 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from nbci.audit_draw import Draw
 from nbci.data.repository import store_cache
 from nbci.data.sharing import share
 from nbci.dot_nbci import STORE_FOLDER
@@ -31,13 +34,15 @@ from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.folder import RunFolder
 from nbci.store.file_index import project_index
 from nbci.store.files import lock_path, try_lock
+from nbci.web_pages import build_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nbci.config import Project
     from nbci.engine.listener import TickingListener
     from nbci.engine.ready import Ready
+    from nbci.engine.steps.auditor import Auditor
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import RunRecord
     from nbci.store.cache import Cache
@@ -66,15 +71,18 @@ def run_part(
     display: TickingListener,
     environ: Mapping[str, str],
     handover: Path | None = None,
+    audited_by: Callable[[Ready, Draw], Auditor] | None = None,
 ) -> RunRecord:
     """Run some steps of the plan with what the store has of the steps before them.
 
-    `handover` is the folder that is to hold what they have come to, whatever that is.
+    `handover` is the folder that is to hold what they have come to, whatever that is; `audited_by`
+    makes what audits those that are drawn.
     """
     with _alone(store, steps, display):
         cache = cache_of_store(project, store, environ)
         ready = _ready_for(project, plan, steps, cache, environ)
-        look_ahead = LookAhead(project.root, plan, store, cache, ready.index)
+        draw = draw_of_build(project, store, environ)
+        look_ahead = LookAhead(project.root, plan, store, cache, ready.index, draw)
         look_ahead.settle(_before(plan, steps))
         records = _records_before(plan, store, steps)
         store.write_plan(plan)
@@ -83,6 +91,10 @@ def run_part(
         context = ready.begin(
             store, display, log=log, ended=records.values(), artifacts_through_cache=True
         )
+        auditor: Auditor | None = None
+        if audited_by is not None and draw is not None:
+            auditor = audited_by(ready, draw)
+            context = replace(context, auditor=auditor)
         store.make_reserve()
         begun = header(store.run, plan, project.root, (), ready.mask)
         try:
@@ -90,6 +102,8 @@ def run_part(
                 context, begun, RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
             )
         finally:
+            if auditor is not None:
+                auditor.end()
             ready.save()
             if handover is not None:
                 hand_over(store, cache, steps, handover)
@@ -172,12 +186,24 @@ def decide_before(
     that these results settle.
     """
     cache, index = cache_of_store(project, store, environ), project_index(project)
-    look_ahead = LookAhead(project.root, plan, store, cache, index)
+    draw = draw_of_build(project, store, environ)
+    look_ahead = LookAhead(project.root, plan, store, cache, index, draw)
     settled = look_ahead.settle(_names(plan.steps))
     cache.save()
     index.save()
     hand_over(store, cache, settled, handover)
     look_ahead.name_stages(settled, handover)
+
+
+def draw_of_build(project: Project, store: RunFolder, environ: Mapping[str, str]) -> Draw | None:
+    """Which of the steps are audited in this build: all of its parts draw the same.
+
+    None where nobody asked for audits, or no CI tells one build from another.
+    """
+    build = environ.get("BUILD_TAG") or build_url(environ)
+    if project.audit is None or build is None:
+        return None
+    return Draw(f"{store.run} {build}", project.audit)
 
 
 def cache_of_store(project: Project, store: RunFolder, environ: Mapping[str, str]) -> Cache:

@@ -37,6 +37,9 @@ class Auditor(Protocol):
         `record` is what it came to there.
         """
 
+    def end(self) -> None:
+        """Remove what is left of workspaces, when the run has ended."""
+
 
 def auditor_for(context: RunContext, step: PlannedStep, decision: Decision) -> Auditor | None:
     """Who runs the step again although an earlier result stands; None where that is reused."""
