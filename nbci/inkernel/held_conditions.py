@@ -34,15 +34,22 @@ def hold_random() -> None:
     """Seed Python's generator, and those that are made without a seed."""
     import random
 
-    original = random.Random.seed
+    of_instance, of_module = random.Random.seed, random.seed
     seeds = itertools.count()
 
     def seed(self: Any, a: Any = None, version: int = 2) -> None:
         if a is None:
             a = next(seeds)
-        original(self, a, version)
+        of_instance(self, a, version)
+
+    def seed_global(a: Any = None, version: int = 2) -> None:
+        if a is None:
+            a = next(seeds)
+        of_module(a, version)
 
     random.Random.seed = seed  # type: ignore[method-assign]
+    # Bound to the one generator that is always there, and so not that of the class.
+    random.seed = seed_global
     random.seed(0)
 
 

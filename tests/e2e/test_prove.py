@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -507,6 +508,31 @@ def test_what_an_interrupted_proof_left_is_cleaned_away(
     again = nbci("prove", "--json")
     assert again.returncode == 0, again.stderr
     assert proof_of(again)["proof"] != proof
+
+
+def test_what_only_the_remote_keeps_is_compared(nbci: Console, make_notebook: MakeNotebook) -> None:
+    remote, cache = nbci.cwd.parent / "remote", nbci.cwd.parent / "first-cache"
+    remote.mkdir()
+    (nbci.cwd / "pyproject.toml").write_text(
+        f'[tool.nbci]\nstore.remote = "{remote}"\n', encoding="utf-8"
+    )
+    cells = [
+        ("step:a out:a.csv", "x = [1.0]\nopen('a.csv', 'w').write('1')"),
+        ("step:b in:a.csv", "import os\ny = {'id': os.urandom(4).hex(), 'x': x}"),
+        ("step:c", "y"),
+    ]
+    make_notebook("n.ipynb", cells)
+    done = nbci("run", "n.ipynb", env={"NBCI_CACHE": str(cache)})
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(cache)
+    (nbci.cwd / "a.csv").unlink()
+
+    done = nbci("prove", "--steps", "b", "--no-cause", "--json")
+
+    assert done.returncode == 1, done.stderr
+    (item,) = proof_of(done)["steps"][0]["items"]
+    assert item["place"] == "['id']"
+    assert not (nbci.cwd / "a.csv").exists()
 
 
 def test_hostile_names_and_texts(nbci: Console, make_notebook: MakeNotebook) -> None:

@@ -184,6 +184,41 @@ def test_a_server_that_answers_another_thing(
     assert ("without which it fails" in cause["sentence"]) == fails
 
 
+def test_a_step_of_a_matrix_that_takes_and_gives_files(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_notebook("a.ipynb", ["open('a.txt', 'w').write('1')\nopen('beside.txt', 'w').write('2')"])
+    make_notebook(
+        "b.ipynb",
+        [
+            ("parameters", "kind = ''"),
+            (
+                "import json, numpy as np\n"
+                "rows = open('a.txt').read() + open('beside.txt').read()\n"
+                "json.dump([rows, kind, np.random.rand()], open(f'{kind}.json', 'w'))"
+            ),
+        ],
+    )
+    (nbci.cwd / "p.yaml").write_text(
+        "steps:\n"
+        "  a: {notebook: a.ipynb, outs: [a.txt], cwd: project}\n"
+        "  b:\n    matrix: {kind: [x, y]}\n    notebook: b.ipynb\n    deps: [a.txt]\n"
+        '    params: {kind: "${matrix.kind}"}\n    outs: ["${matrix.kind}.json"]\n'
+        "    cwd: project\n",
+        encoding="utf-8",
+    )
+    done = nbci("run", "p.yaml")
+    assert done.returncode == 0, done.stderr
+    before = (nbci.cwd / "x.json").read_bytes()
+
+    done = nbci("prove", "--json")
+
+    assert done.returncode == 1, done.stderr
+    cause = json.loads(done.stdout)["cause"]
+    assert (cause["step"], cause["conditions"]) == ("b/x", ["numpy"])
+    assert (nbci.cwd / "x.json").read_bytes() == before
+
+
 def test_none_of_those_that_are_tried(nbci: Console, make_notebook: MakeNotebook) -> None:
     run_step(nbci, make_notebook, "import os\nmodel = os.urandom(8).hex()")
 
