@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from nbci.records.run_record import Part, StepRecord
     from nbci.records.step_audit import AuditCause
 
-_MOST_PLACES = 200
+_SETTINGS = (".json", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".env", ".txt", ".py")
+_MOST_FILES = 200
+_MOST_PLACES = 20
+"""Of a folder, all folders below it are watched, for each of which the system has a limit."""
 _UNSEEN = {
     "network": "what {label} answers",
     "program": "what the program {label} does",
@@ -99,12 +102,13 @@ def places_configured(context: RunContext, kept: StepRecord) -> list[str]:
     """
     files: dict[Path, None] = {}
     for record in (kept, *context.records.values()):
-        for ref in record.deps:
-            files[context.project.root / ref.path] = None
-        for part in record.observed:
-            if part.kind == "file":
-                files[context.project.root / part.label] = None
-    return [*islice(paths_in(files, context.project.root), _MOST_PLACES)]
+        labels = [ref.path for ref in record.deps]
+        labels += [part.label for part in record.observed if part.kind in ("file", "module")]
+        for label in labels:
+            if label.endswith(_SETTINGS):
+                files[context.project.root / label] = None
+    settings = islice(files, _MOST_FILES)
+    return [*islice(paths_in(settings, context.project.root), _MOST_PLACES)]
 
 
 def _unseen(part: Part) -> Iterator[str]:

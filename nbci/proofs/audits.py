@@ -24,8 +24,8 @@ _CAUSES = {
 _SUSPECTED = {"input": "it may be", "chance": "it uses", "place": "it uses"}
 _REMEDIES = {
     "input": "Declare it (`deps`, `env`, a parameter), or say `cache: disabled`.",
-    "chance": "None is kept, unless it says `cache: enabled`: seed its random numbers; `nbci prove` "
-    "tells which.",
+    "chance": "None is kept, unless it says `cache: enabled`. Seed its random numbers: "
+    "`nbci prove` tells which.",
     "place": "Keep that out of its results, or say `cache: disabled`.",
 }
 

@@ -211,6 +211,25 @@ def test_a_file_is_named_whose_path_a_step_before_has_read(
     assert "[use] 3.5" in nbci("run", "n.ipynb").stdout
 
 
+def test_a_secret_in_what_differs_is_masked(nbci: Console, make_notebook: MakeNotebook) -> None:
+    code = (
+        "import json, os, time\n"
+        "note = os.environ['API_TOKEN'] + ' ' + str(time.time_ns())\n"
+        "json.dump({'note': note}, open('note.json', 'w'))\ndel note"
+    )
+    make_notebook("n.ipynb", [("step:one secret:API_TOKEN out:note.json", code)])
+    secret = {"API_TOKEN": "hunter2-hunter2"}
+    nbci("run", "n.ipynb", env=secret)
+
+    done = nbci("run", "n.ipynb", *_ALL, env=secret)
+
+    assert "file note.json (.note: " in done.stdout
+    for file in (nbci.cwd / ".nbci/runs").rglob("*"):
+        if file.is_file():
+            assert b"hunter2" not in file.read_bytes(), file
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 @contextmanager
 def server(answers: list[str]) -> Iterator[int]:
     """A server on this machine that answers with the first of these; its port."""
