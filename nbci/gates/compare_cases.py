@@ -57,18 +57,24 @@ class CaseComparisons:
     def compare(self, gate: Gate, baseline: Baseline) -> ComparedCases | NoCases:
         """What the gate judges. Nothing raises: an error becomes the reason why there is none."""
         asked = str(gate.baseline), str(gate.step), gate.remeasure
+        if asked not in self._paired:
+            self._paired[asked] = self._try_to_pair(gate, baseline)
+        paired = self._paired[asked]
+        if isinstance(paired, NoCases):
+            return _masked(paired, self._mask)
+        return _masked(_as_asked(gate, paired), self._mask)
+
+    def _try_to_pair(self, gate: Gate, baseline: Baseline) -> _Paired | NoCases:
         try:
-            if asked not in self._paired:
-                self._paired[asked] = self._pair(gate, baseline)
-            found = _as_asked(gate, self._paired[asked])
+            found = self._pair(gate, baseline)
         except NbciError as error:
             found = NoCases(reason=error.message)
         except OSError as error:
             found = NoCases(reason=f"the records of {baseline.source} cannot be read: {error}")
-        if isinstance(found, NoCases):
-            # What is kept nowhere today may come from a remote tomorrow.
+        # What is kept nowhere today may come from a remote tomorrow; what never was will not.
+        if isinstance(found, NoCases) and found.rule != "first_run":
             self.files = None
-        return _masked(found, self._mask)
+        return found
 
     def _pair(self, gate: Gate, baseline: Baseline) -> _Paired | NoCases:
         step = str(gate.step)
@@ -115,9 +121,7 @@ class CaseComparisons:
         return read_predictions(place, file.source, suffix=PurePosixPath(file.ref.path).suffix)
 
 
-def _as_asked(gate: Gate, paired: _Paired | NoCases) -> ComparedCases | NoCases:
-    if isinstance(paired, NoCases):
-        return paired
+def _as_asked(gate: Gate, paired: _Paired) -> ComparedCases | NoCases:
     found, rule = paired.found, gate.slices
     if rule is None:
         return found

@@ -166,6 +166,10 @@ def _predicting_step(
         message = f"gate {number} judges predictions of {gate.step}, but there is no such step"
         hint = spelling_hint(str(gate.step), names, f"the steps are {', '.join(names)}")
     predicting = [step.name for step in asked if step.predictions is not None]
+    # Of a metric, its own step is meant where that predicts.
+    own = step_of(gate.metric or "")
+    if own in predicting:
+        return own
     if len(predicting) == 1:
         return predicting[0]
     if predicting:

@@ -38,6 +38,13 @@ def test_the_only_step_that_predicts_is_meant() -> None:
     assert _judged("n/test", *steps) == "n/test"
 
 
+def test_the_step_of_the_metric_is_meant_where_it_predicts() -> None:
+    steps = (_step("a", "a.csv"), _step("b", "b.csv"))
+    gate = Gate(name="it", metric="b:accuracy", better="up", significant=0.05)
+    (found,) = with_predicting_steps([gate], _PLACES, steps)
+    assert found.step == "b"
+
+
 def test_other_gates_stay_as_they_are() -> None:
     gate = Gate(name="rows", metric="rows", at_least=1.0)
     assert with_predicting_steps([gate], _PLACES, [_step("train")]) == (gate,)
