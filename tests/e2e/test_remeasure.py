@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.test_prove import commit_all, git, state_of
+from tests.support.console import Console
 from tests.support.dvc import dvc, make_repository
+from tests.support.notebooks import write_notebook
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeNotebook
-    from tests.support.console import Console
 
 _PIPELINE = """\
 pipeline: digits
@@ -77,11 +78,29 @@ def make_project(
     (root / "p.yaml").write_text(text.replace("REMEASURE", remeasure))
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a first version, to be copied: to release one takes DVC some seconds."""
+    root = tmp_path_factory.mktemp("released") / "project"
+    root.mkdir()
+    make_project(root, lambda path, cells, **_: write_notebook(root / path, cells))
+    promoted(Console(root))
+    return root
+
+
+def copy_released(
+    released: Path, nbci: Console, make_notebook: MakeNotebook, **options: str
+) -> None:
+    """Copy the released project here, and write the files of `make_project` with these options."""
+    shutil.copytree(released, nbci.cwd, symlinks=True, dirs_exist_ok=True)
+    make_project(nbci.cwd, make_notebook, **options)
+
+
 def promoted(nbci: Console) -> None:
     """Release the newest run as the first version."""
     root = nbci.cwd
     make_repository(root)
-    dvc(root, "remote", "add", "--default", "store", str(root.parent / f"{root.name}-remote"))
+    dvc(root, "remote", "add", "--default", "store", f"{root}-remote")
     git(root, "checkout", "-q", "-B", "main")
     commit_all(root)
     done = nbci("run", "p.yaml")
@@ -106,13 +125,13 @@ def make_the_data_harder(root: Path) -> None:
 
 
 def test_the_recorded_value_misleads_where_the_data_moved_and_the_model_is_measured_again(
-    nbci: Console, make_notebook: MakeNotebook
+    released: Path, nbci: Console, make_notebook: MakeNotebook
 ) -> None:
-    make_project(nbci.cwd, make_notebook)
-    promoted(nbci)
+    copy_released(released, nbci, make_notebook)
     make_the_data_harder(nbci.cwd)
     before = state_of(nbci.cwd)
-    del before["cases.csv"]
+    # The run itself writes its outs.
+    del before["cases.csv"], before["model.json"]
 
     code, shown = judged(nbci)
     gate = shown["verdict"]["gates"][0]
@@ -124,7 +143,6 @@ def test_the_recorded_value_misleads_where_the_data_moved_and_the_model_is_measu
     assert "both predicted on the data of this run" in page
     assert "measured again on this run&#x27;s data (recorded: 1)" in page
     assert "measured again; recorded: 1" in page
-    # The user's own files are as the run itself left them.
     assert state_of(nbci.cwd).items() >= before.items()
 
     (nbci.cwd / "p.yaml").write_text(
@@ -145,9 +163,10 @@ def remeasured_runs(root: Path) -> list[Path]:
     return sorted(root.glob(".nbci/runs/*/runs/*"))
 
 
-def test_what_was_measured_is_kept_by_its_key(nbci: Console, make_notebook: MakeNotebook) -> None:
-    make_project(nbci.cwd, make_notebook)
-    promoted(nbci)
+def test_what_was_measured_is_kept_by_its_key(
+    released: Path, nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    copy_released(released, nbci, make_notebook)
     make_the_data_harder(nbci.cwd)
     judged(nbci, "-p", "bias=1.0")
     (first,) = remeasured_runs(nbci.cwd)
@@ -169,10 +188,9 @@ def test_what_was_measured_is_kept_by_its_key(nbci: Console, make_notebook: Make
 
 @pytest.mark.parametrize(("remeasure", "code"), [("", 3), ("required", 3), ("no", 3)])
 def test_where_the_step_fails_with_its_files_the_recorded_value_counts(
-    nbci: Console, make_notebook: MakeNotebook, remeasure: str, code: int
+    released: Path, nbci: Console, make_notebook: MakeNotebook, remeasure: str, code: int
 ) -> None:
-    make_project(nbci.cwd, make_notebook, remeasure=remeasure)
-    promoted(nbci)
+    copy_released(released, nbci, make_notebook, remeasure=remeasure)
     make_the_data_harder(nbci.cwd)
     make_notebook("train.ipynb", [("parameters", "bias = 0.0"), _TRAIN.replace("'cut'", "'edge'")])
     new = _EVALUATE.replace("['cut']", "['edge']")
@@ -233,12 +251,11 @@ def test_another_signature_is_told(nbci: Console, make_notebook: MakeNotebook) -
 
 
 def test_a_step_that_writes_into_the_checkout_is_noticed(
-    nbci: Console, make_notebook: MakeNotebook
+    released: Path, nbci: Console, make_notebook: MakeNotebook
 ) -> None:
     place = nbci.cwd / "seen.txt"
     code = f"{_EVALUATE}\nopen({str(place)!r}, 'a').write('x')"
-    make_project(nbci.cwd, make_notebook, code=code)
-    promoted(nbci)
+    copy_released(released, nbci, make_notebook, code=code)
     make_the_data_harder(nbci.cwd)
     _, shown = judged(nbci, "-p", "bias=1.0")
     assert "seen.txt" in gate_of(shown)["not_remeasured"]
@@ -266,10 +283,9 @@ def test_a_run_and_a_revision_are_measured_again_too(
 
 
 def test_a_run_is_judged_again_with_the_code_of_its_commit(
-    nbci: Console, make_notebook: MakeNotebook
+    released: Path, nbci: Console, make_notebook: MakeNotebook
 ) -> None:
-    make_project(nbci.cwd, make_notebook, baseline="file:none.json")
-    promoted(nbci)
+    copy_released(released, nbci, make_notebook, baseline="file:none.json")
     text = (nbci.cwd / "p.yaml").read_text().replace("file:none.json", "champion")
     (nbci.cwd / "p.yaml").write_text(text)
     make_the_data_harder(nbci.cwd)
@@ -311,14 +327,13 @@ def test_mistakes_are_named_before_anything_runs(
 
 
 def test_a_stage_measures_where_a_run_is_carried_out_in_parts(
-    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+    released: Path, nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
 ) -> None:
-    make_project(nbci.cwd, make_notebook)
+    copy_released(released, nbci, make_notebook)
     text = (nbci.cwd / "p.yaml").read_text()
     (nbci.cwd / "p.yaml").write_text(
         text.replace("after: [train]", "after: [train]\n    agent: big")
     )
-    promoted(nbci)
     make_the_data_harder(nbci.cwd)
     done = nbci("plan", "p.yaml", "--out", "plan.json", "--format", "jenkins")
     lines = [line.split("\t") for line in done.stdout.splitlines() if line.startswith("stage")]
@@ -358,10 +373,9 @@ def test_a_stage_measures_where_a_run_is_carried_out_in_parts(
 
 
 def test_an_interrupted_measurement_leaves_the_run_to_be_judged(
-    nbci: Console, make_notebook: MakeNotebook
+    released: Path, nbci: Console, make_notebook: MakeNotebook
 ) -> None:
-    make_project(nbci.cwd, make_notebook)
-    promoted(nbci)
+    copy_released(released, nbci, make_notebook)
     make_the_data_harder(nbci.cwd)
     waits = f"{_EVALUATE}\nimport os, time\nif 'workspaces' in os.getcwd(): time.sleep(60)"
     make_notebook("evaluate.ipynb", [waits, ("metrics", "print(accuracy)")])
@@ -378,10 +392,9 @@ def test_an_interrupted_measurement_leaves_the_run_to_be_judged(
 
 
 def test_a_change_from_a_fork_is_compared_with_the_files_of_the_release(
-    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+    released: Path, nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
 ) -> None:
-    make_project(nbci.cwd, make_notebook)
-    promoted(nbci)
+    copy_released(released, nbci, make_notebook)
     origin = tmp_path / "origin.git"
     git(nbci.cwd, "clone", "-q", "--bare", ".", str(origin))
     git(nbci.cwd, "remote", "add", "origin", str(origin))
