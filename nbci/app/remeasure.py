@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.app.earlier_run import plan_steps_again
-from nbci.app.rerun import RerunOptions, open_rerun
+from nbci.app.rerun import RerunOptions, open_rerun, why_failed
 from nbci.engine.caching.decide import decide
 from nbci.engine.listener import Aside
 from nbci.engine.steps.aliases import Ended
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nbci.app.earlier_run import EarlierRun
     from nbci.gates.baseline import Baseline
     from nbci.gates.remeasuring import Wanted
-    from nbci.records.run_record import FileRef, Part, RunRecord, StepRecord
+    from nbci.records.run_record import FileRef, Part, StepRecord
     from nbci.store.cache import Cache
 
 
@@ -145,16 +145,8 @@ class Remeasuring(Struct, frozen=True, kw_only=True):
             options = RerunOptions(role="remeasured", command=self.command)
             _, record = rerun.run(ready, options, Aside(self.tell, source))
             ready.save()
-        if record.result == "interrupted":
-            raise KeyboardInterrupt
         done = record.step(name)
         if done is None or not done.ended_well:
-            raise UsageError(f"step {name} fails with its files: {_why_failed(record)}")
+            raise UsageError(f"step {name} fails with its files: {why_failed(record)}")
         # A result that is not kept for others was made here all the same.
         return replace(done, run=done.run or record.run)
-
-
-def _why_failed(record: RunRecord) -> str:
-    for failure in record.failures:
-        return failure.message
-    return f"its run {record.run} is {record.result}"

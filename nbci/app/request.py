@@ -29,6 +29,7 @@ class RunRequest(NamedTuple):
     pairs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     kernel: str | None = None
+    seeds: int | None = None
     first: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     only: tuple[str, ...] = ()

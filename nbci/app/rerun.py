@@ -187,6 +187,15 @@ class Rerun(Struct, frozen=True, kw_only=True):
         return kernels_at_once(min(jobs, len(self.plan.steps)))
 
 
+def why_failed(record: RunRecord) -> str:
+    """Why a run that was carried out again has no result; KeyboardInterrupt if it was stopped."""
+    if record.result == "interrupted":
+        raise KeyboardInterrupt
+    for failure in record.failures:
+        return failure.message
+    return f"its run {record.run} is {record.result}"
+
+
 @contextlib.contextmanager
 def open_rerun(
     before: EarlierRun,
@@ -202,16 +211,23 @@ def open_rerun(
     refused before a step began leaves no folder. With `is_over`, the workspace stays until that
     says so of the folder; `taken_up` is the folder, held, of a run whose workspace stayed.
     """
-    folder = taken_up or new_belonging_run(before.folder)
-    resumable = None
-    if is_over is not None:
-        resumable = Resumable(folder=folder.path, has_ended=partial(is_over, folder))
-    try:
+    with begin_belonging(before.folder, taken_up) as folder:
+        resumable = None
+        if is_over is not None:
+            resumable = Resumable(folder=folder.path, has_ended=partial(is_over, folder))
         contents = before.contents(plan)
         without = (*contents.without, *(ref.path for ref in placed))
         contents = replace(contents, without=without)
         with open_workspace(before.project, folder.run, contents, resumable) as workspace:
             yield Rerun(before=before, plan=plan, workspace=workspace, folder=folder, placed=placed)
+
+
+@contextlib.contextmanager
+def begin_belonging(parent: RunFolder, taken_up: RunFolder | None = None) -> Iterator[RunFolder]:
+    """The folder of a run that belongs to another; it is gone again if no step began."""
+    folder = taken_up or new_belonging_run(parent)
+    try:
+        yield folder
     finally:
         folder.release()
         if not folder.has_begun:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from nbci.app.beside_run import BesideRun
 from nbci.app.conclusion import conclude
 from nbci.app.publish import prepare_publishing, publish
 from nbci.app.unchanged import remember_run
@@ -38,12 +39,11 @@ if TYPE_CHECKING:
     from nbci.engine.context import RunContext
     from nbci.engine.listener import Display
     from nbci.engine.ready import Ready
-    from nbci.gates.remeasuring import Wanted
     from nbci.params import Assignment
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
-    from nbci.records.run_record import Remeasured, RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord, StepRecord
     from nbci.runs.folder import RunFolder
 
 
@@ -112,6 +112,7 @@ def _plan(target: Target, request: RunRequest) -> Plan:
         pairs=request.pairs,
         kernel=request.kernel,
         exported=exported,
+        seeds=request.seeds,
     )
 
 
@@ -129,10 +130,10 @@ def _resumed_work(request: RunRequest) -> _Work:
     """Take up the plan of an earlier run, in its own folder."""
     own_plan = request.pairs, request.files, request.first, request.until, request.only
     # To ignore these would let the user believe that the run has them.
-    if any(own_plan) or request.kernel:
+    if any(own_plan) or request.kernel or request.seeds:
         raise UsageError(
             "a resumed run carries on its own plan",
-            hint="leave out -p, -f, --from, --until, --only, --kernel",
+            hint="leave out -p, -f, --seeds, --from, --until, --only, --kernel",
         )
     project = find_project(Path.cwd())
     assert request.resume is not None
@@ -209,26 +210,18 @@ def _begin(
 def _judging(
     work: _Work, request: RunRequest, checked: _Checked, folder: RunFolder, display: Display
 ) -> Judging:
-    """What judges the run; models of baselines are measured again beside it."""
-
-    def remeasure(record: RunRecord, wanted: Wanted) -> Remeasured:
-        # Imported here: most runs are compared with no model, and workspaces take a while.
-        from nbci.app.earlier_run import EarlierRun
-        from nbci.app.remeasure import Remeasuring
-
-        # Its code is what is checked out, in a commit or not.
-        run = EarlierRun(
-            project=work.project, folder=folder, record=record, plan=work.plan, commit=None
-        )
-        measuring = Remeasuring(
-            run=run,
-            cache=checked.ready.cache,
-            tell=display.noticed,
-            command=request.command,
-        )
-        return measuring.measure(wanted)
-
-    return Judging(work.project, work.plan, os.environ, mask_for, remeasure=remeasure)
+    """What judges the run; models of baselines are measured, and seeds run, beside it."""
+    beside = BesideRun(
+        work.project,
+        work.plan,
+        folder,
+        cache=checked.ready.cache,
+        request=request,
+        tell=display.noticed,
+    )
+    return Judging(
+        work.project, work.plan, os.environ, mask_for, remeasure=beside.remeasure, seeding=beside
+    )
 
 
 def _execute(
@@ -243,12 +236,19 @@ def _execute(
     """Run the plan, and conclude the run."""
     project, plan, notebooks, folder = work.project, work.plan, work.notebooks, context.folder
 
+    def judge_run(record: RunRecord) -> RunRecord:
+        try:
+            return judging.with_verdict(record)
+        except KeyboardInterrupt:
+            # Its steps have passed; resumed, it goes on with what is carried out beside it.
+            return replace(record, result="interrupted")
+
     def conclude_run(record: RunRecord) -> RunRecord:
         return conclude(
             project,
             folder,
             record,
-            judge=judging.with_verdict,
+            judge=judge_run,
             publish=lambda judged: publish(project, folder, plan, notebooks, judged),
         )
 

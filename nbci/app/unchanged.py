@@ -119,7 +119,8 @@ def remember_run(
     from nbci.engine.observed.until_end import is_as_used
 
     files_of_baselines = judging.files
-    if files_of_baselines is None or not _can_stand(record):
+    # Runs with other seeds may have used files of their own, which nothing here looks at.
+    if files_of_baselines is None or record.seeds is not None or not _can_stand(record):
         return
     root = context.project.root
     remote = _remote_tags(root, list(judging.remote_tags)) if judging.remote_tags else None
@@ -204,6 +205,7 @@ def _state_path(root: Path, request: RunRequest) -> Path:
         request.pairs,
         request.files,
         request.kernel,
+        request.seeds,
         request.first,
         request.until,
         request.only,

@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps at once at most (default: the processors)",
     )
+    parser.add_argument(
+        "--seeds",
+        type=parse_count,
+        metavar="N",
+        help="carry it out with N values of its seed, to see how far metrics move by chance",
+    )
     _add_step_arguments(parser)
     _add_failure_arguments(parser)
     _add_presentation_arguments(parser)
@@ -173,6 +179,7 @@ def _request(arguments: argparse.Namespace) -> RunRequest:
         pairs=tuple(arguments.param),
         files=tuple(arguments.file),
         kernel=arguments.kernel,
+        seeds=arguments.seeds,
         first=tuple(arguments.first),
         until=tuple(arguments.until),
         only=tuple(arguments.only),
@@ -238,7 +245,7 @@ def _summary_of(record: RunRecord) -> dict[str, Any]:
     from nbci.cli.live.summary import metric_lines
 
     return {
-        "metrics": metric_lines(record.metrics),
+        "metrics": metric_lines(record),
         "verdict": verdict_lines(record.verdict),
         "gates": gates_word(record.verdict),
     }

@@ -12,6 +12,7 @@ from nbci.formatting.terminal import one_line
 from nbci.formatting.text import text_of_lines
 from nbci.pipeline.metric_names import short_name
 from nbci.records.codec import plain
+from nbci.records.seeds import FROM_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,10 +77,19 @@ def render_belonging(rows: Sequence[tuple[RunRecord, Proof | None]]) -> str:
         answer = ""
         if proof is not None:
             answer = one_line(proof.sentence)
+        elif record.role == "seed":
+            answer = _seed(record)
         started = moment_without_zone(record.started_utc)
         took = duration(record.seconds)
         cells.append((record.run, record.role or "", record.outcome, started, took, answer))
     return text_of_lines(table(cells, right=frozenset({4})))
+
+
+def _seed(record: RunRecord) -> str:
+    for param in record.params:
+        if param.source == FROM_SEEDS:
+            return f"{param.name} {param.value}"
+    return ""
 
 
 def belonging_document(rows: Sequence[tuple[RunRecord, Proof | None]]) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ def _blocks(record: RunRecord, proofs: Sequence[Proof]) -> Iterator[list[str]]:
     yield table(_facts(record, proofs))
     yield _step_lines(record)
     yield _parameter_lines(record)
-    yield metric_lines(record.metrics)
+    yield metric_lines(record)
     yield verdict_lines(record.verdict)
     yield [f"warning: {one_line(text)}" for text in _warnings(record)]
     for step in record.steps:
@@ -183,6 +183,8 @@ def show_document(
         document["verdict"] = plain(record.verdict)
     if proofs:
         document["proofs"] = list(map(_proof_document, proofs))
+    if record.seeds:
+        document["seeds"] = plain(record.seeds)
     return document | {
         "run": record.run,
         "pipeline": record.pipeline,

@@ -18,11 +18,20 @@ from nbci.formatting.durations import now_utc
 from nbci.git.branches import built_branch
 from nbci.git.checkout import is_in_repository, read_checkout
 from nbci.kernels.startup import brought_names
-from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
+from nbci.params import (
+    Assignment,
+    assigned_in_environment,
+    assigned_in_file,
+    assigned_on_command_line,
+    assigned_values,
+    bind,
+)
 from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.seeds import with_count
 from nbci.plan.build import build_plan
 from nbci.records.git_state import GitState
 from nbci.records.run_record import RunRecord
+from nbci.records.seeds import FROM_SEEDS
 from nbci.runs.run_file import user_name
 from nbci.secrets import Mask, credentials
 from nbci.trust.change import change_of
@@ -30,11 +39,13 @@ from nbci.web_pages import build_url, change_url, checked_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from nbci.config import Project
-    from nbci.params import Assignment, CodeName
-    from nbci.plan.model import Plan, PlannedStep
+    from nbci.params import CodeName
+    from nbci.plan.model import Fork, Plan, PlannedStep
     from nbci.project.sources import Target
+    from nbci.records.run_record import ParameterValue
 
 _NO_MASK = Mask(())
 
@@ -47,25 +58,24 @@ def plan_target(
     pairs: Sequence[str] = (),
     kernel: str | None = None,
     exported: Sequence[Assignment] = (),
+    seeds: int | None = None,
 ) -> Plan:
     """The plan of a target with its parameters.
 
     They come from the environment, `-f` files and `-p` pairs; the last is the strongest.
 
-    `exported` come from DVC's params.yaml, before the files. In a build of a fork, the rules are
-    those of its branch.
+    `exported` come from DVC's params.yaml, before the files. `seeds` is how many values the seed
+    gets, whatever the pipeline says. In a build of a fork, the rules are those of its branch.
     """
-    fork = None
-    # Imported only in a build of a change: it reads the target's branch with git.
-    if change_of(environ) is not None:
-        from nbci.trust.target_branch import target_of_change
-
-        target, fork = target_of_change(target, environ)
+    target, fork = _under_rules(target, environ)
     layers: list[Sequence[Assignment]] = [assigned_in_environment(environ), exported]
     for name in files:
         layers.append(assigned_in_file(name, _read_text(name)))
     layers.append(assigned_on_command_line(pairs))
     pipeline = target.pipeline
+    if seeds is not None:
+        asked = with_count(pipeline.seeds, seeds, pipeline.params)
+        pipeline = replace(pipeline, seeds=asked)
     code_names: Sequence[CodeName] = ()
     # Only where the target is a notebook, and no pipeline file of several.
     if pipeline.target in pipeline.notebooks:
@@ -74,6 +84,39 @@ def plan_target(
     brought = brought_names(target.project.names, environ)
     plan = build_plan(pipeline, bound, sources=target.sources, kernel=kernel, brought=brought)
     return replace(plan, fork=fork)
+
+
+def _under_rules(target: Target, environ: Mapping[str, str]) -> tuple[Target, Fork | None]:
+    """The target under the rules that hold for it, and the fork that it is a change from."""
+    if change_of(environ) is None:
+        return target, None
+    # Imported only in a build of a change: it reads the target's branch with git.
+    from nbci.trust.target_branch import target_of_change
+
+    return target_of_change(target, environ)
+
+
+def plan_again(
+    target: Target,
+    params: Sequence[ParameterValue],
+    changed: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str],
+    kernel: str | None = None,
+) -> Plan:
+    """The plan of a target with the parameters of an earlier run, but for those `changed`.
+
+    It only measures: no gate judges it, and it has no seeds of its own.
+    """
+    target, fork = _under_rules(target, environ)
+    pipeline = replace(target.pipeline, gates=(), gate_places=(), seeds=None)
+    given = []
+    for param in params:
+        given.append(Assignment(name=param.name, value=param.value, source=param.source))
+    bound = bind(pipeline.params, (given, assigned_values(changed, FROM_SEEDS)))
+    brought = brought_names(target.project.names, environ)
+    plan = build_plan(pipeline, bound, sources=target.sources, kernel=kernel, brought=brought)
+    return replace(plan, fork=fork, metrics=None)
 
 
 def check_kernels(steps: Sequence[PlannedStep]) -> None:

@@ -38,6 +38,15 @@ def rough(value: float) -> str:
     return number(float(f"{value:.4g}"))
 
 
+def brief(value: float) -> str:
+    """A number in two significant digits, such as the size of a noise that few values show.
+
+    >>> brief(0.00638), brief(-0.5) == f"{MINUS}0.5"
+    ('0.0064', True)
+    """
+    return f"{value:.2g}".replace("-", MINUS)
+
+
 def number_or_blank(value: float | None) -> str:
     """A metric's value; an empty cell where there is none."""
     if value is None:

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nbci.pipeline.rules import DeclaredMetric
-    from nbci.records.run_record import FileRef
+    from nbci.records.run_record import FileRef, ParameterValue
+
+
+class BaselineCode(Struct, frozen=True, kw_only=True):
+    """The pipeline that a baseline came from, with the parameters that it had.
+
+    None for those where its metrics do not tell. `commit` is None where no commit has the code.
+    """
+
+    commit: str | None
+    target: str | None = None
+    params: tuple[ParameterValue, ...] | None = None
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
@@ -21,7 +32,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     moves on: a release's tag, a commit, a digest. `run` made it, `release` is the commit of the
     evidence, where they are known. `declared` holds units and directions as they were declared
     there. `files` are what its steps made or, of a release, the model; `signature` is what that
-    model takes and answers, where it is known.
+    model takes and answers, where it is known. `code` is what it was made from.
     """
 
     asked: str
@@ -33,6 +44,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     declared: Mapping[str, DeclaredMetric] = field(default_factory=dict)
     files: tuple[FileRef, ...] = ()
     signature: Mapping[str, Any] | None = None
+    code: BaselineCode | None = None
 
 
 class NoBaseline(Struct, frozen=True, kw_only=True):

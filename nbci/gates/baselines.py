@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.errors import NbciError
-from nbci.gates.baseline import Baseline, NoBaseline
+from nbci.gates.baseline import Baseline, BaselineCode, NoBaseline
 from nbci.gates.champions import promoted_model
 from nbci.git.branches import built_branch, champions_branch
 from nbci.git.process import REMOTE, Git, GitFailed
@@ -160,7 +160,16 @@ def _baseline_of_run(asked: str, folder: RunFolder) -> Baseline:
         metrics=record.metrics,
         declared=folder.read_plan().metrics or {},
         files=tuple(record.outs.values()),
+        code=_code_of_run(record),
     )
+
+
+def _code_of_run(record: RunRecord) -> BaselineCode:
+    git = record.git
+    commit = None
+    if git is not None and not git.dirty:
+        commit = git.commit
+    return BaselineCode(commit=commit, target=record.target, params=record.params)
 
 
 def last_passed_run(search: Search, commit: str | None = None) -> RunFolder | None:
@@ -195,7 +204,8 @@ def _find_revision(asked: str, revision: str, search: Search) -> FoundBaseline:
         source = f"{revision} ({commit[:10]})"
     metrics = metrics_in_tree(git, commit, search.plan)
     if metrics:
-        baseline = Baseline(asked=asked, source=source, identity=commit, metrics=metrics)
+        code = BaselineCode(commit=commit)
+        baseline = Baseline(asked=asked, source=source, identity=commit, metrics=metrics, code=code)
         return FoundBaseline(baseline=baseline, files=tuple(_ref_files(search.project.root)))
 
     folder = None

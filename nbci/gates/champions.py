@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.gates.baseline import Baseline, NoBaseline
+from nbci.gates.baseline import Baseline, BaselineCode, NoBaseline
 from nbci.git.process import REMOTE, Git, GitFailed
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.registry.champion import champion, registry_name
@@ -78,6 +78,7 @@ def _baseline_of(asked: str, promoted: Champion, offline: str | None) -> Baselin
         declared=declared,
         files=promoted.files,
         signature=promoted.signature,
+        code=BaselineCode(commit=promoted.built, target=promoted.target, params=promoted.params),
     )
 
 

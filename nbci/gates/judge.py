@@ -19,6 +19,7 @@ from nbci.gates.judge_cases import (
     judge_significance,
     judge_slices,
 )
+from nbci.gates.noise import answer_beyond_noise, with_means
 from nbci.pipeline.conditions import holds
 from nbci.pipeline.formulas import UNDECIDABLE, evaluate, names, parse
 from nbci.pipeline.metric_names import meant_by, short_name, step_of
@@ -136,11 +137,17 @@ def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
         if rule == "fail":
             return with_answer(result, gate, rule, reason)
 
+    if gate.beyond_noise and result.baseline is not None:
+        result = with_means(result, case.baselines[str(gate.baseline)], case.record.seeds)
+        value = float(result.found or 0.0)
+
     # Without a baseline the other bounds of the gate still hold, on a first run too.
     room = margin(value, bounds_of(gate, result.baseline))
     result = replace(result, margin=room)
     if _may_be_chance(gate, result):
         return judge_significance(gate, case, result)
+    if result.noise is not None:
+        return with_answer(result, gate, *answer_beyond_noise(gate, result, result.noise))
     if room is not None and (room < 0 or math.isnan(room)):
         return with_answer(result, gate, "fail", f"misses by {rough(-room)}")
     if gate.better is not None and value == result.baseline:

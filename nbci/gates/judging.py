@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nbci.gates.baseline import Baseline, NoBaseline
     from nbci.gates.baselines import FoundBaseline, Search
     from nbci.gates.cases import ComparedCases, NoCases
+    from nbci.gates.noise import SeedRunner
     from nbci.gates.remeasuring import Remeasurer
     from nbci.plan.model import Plan
     from nbci.records.run_record import Remeasured, RunRecord
@@ -51,24 +52,35 @@ class Judging:
         *,
         others: tuple[Objects, ...] = (),
         remeasure: Remeasurer | None = None,
+        seeding: SeedRunner | None = None,
     ) -> None:
-        """`remeasure` carries out the steps that measure models of baselines again."""
+        """`remeasure` carries out the steps that measure models of baselines again.
+
+        `seeding` carries the run and its baselines out with other seeds.
+        """
         self.project = project
         self.plan = plan
         self.environ = environ
         self.make_mask = make_mask
         self.others = others
         self._remeasure = remeasure
+        self._seeding = seeding
         self.found: tuple[FoundBaseline, ...] = ()
         self._files_of_cases: tuple[str, ...] | None = ()
 
     def with_verdict(self, record: RunRecord, overrides: tuple[Override, ...] = ()) -> RunRecord:
-        """The record with its verdict, and with what was measured again for it.
+        """The record with its verdict, its other seeds, and with what was measured again for it.
 
-        It stays without one where there are no gates, where steps are left out, or where the run
-        did not pass.
+        It stays without a verdict where there are no gates, and without any of these where steps
+        are left out, or where the run did not pass.
         """
-        if not self.plan.gates or self.plan.leaves_out or record.result != "passed":
+        if self.plan.leaves_out or record.result != "passed":
+            return record
+        if self.plan.seeds is not None:
+            from nbci.gates.noise import with_seeds
+
+            record = with_seeds(record, self.plan, self._seeding)
+        if not self.plan.gates:
             return record
         return self._judged(record, overrides)
 
@@ -88,6 +100,10 @@ class Judging:
 
         baselines = {asked: each.baseline for asked, each in found.items()}
         remeasured = self._remeasured(record, baselines)
+        if record.seeds is not None and self._seeding is not None:
+            from nbci.gates.noise import with_baseline_seeds
+
+            record = with_baseline_seeds(record, self.plan, baselines, self._seeding)
         compared = self._compare_cases(search, replace(record, remeasured=remeasured), baselines)
         measures: dict[str, tuple[str, ...]] = {}
         for step in self.plan.steps:

@@ -20,6 +20,7 @@ from nbci.pipeline.model import Pipeline, Step, TaggedNotebook
 from nbci.pipeline.nodes import Group, expand, located, paths_from_root
 from nbci.pipeline.paths import project_path
 from nbci.pipeline.resolve import step_parameters
+from nbci.pipeline.seeds import read_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -178,6 +179,7 @@ def _assemble(
         models=data.get("models"),
         model_places=_model_places(document),
         triggers=_triggers(document),
+        seeds=read_seeds(document, parameters),
         builds=data.get("builds"),
         fork_secrets=tuple(data.get("forks", {}).get("secrets", ())),
         names=tuple(data.get("names", ())),

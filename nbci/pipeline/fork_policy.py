@@ -40,6 +40,7 @@ def under_policy(change: Pipeline, policy: Pipeline) -> Pipeline:
         # Whether the change still has the steps that measure them, its verdict tells.
         model_places=None,
         triggers=policy.triggers,
+        seeds=policy.seeds,
         fork_secrets=policy.fork_secrets,
         keep_going=policy.keep_going,
         run_timeout_seconds=policy.run_timeout_seconds,

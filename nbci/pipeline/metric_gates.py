@@ -24,8 +24,10 @@ GOOD_DIRECTION = {"max_drop": "up", "max_rise": "down"}
 _BETTER = {"up": "higher", "down": "lower"}
 _NOT_BESIDE_EXPR = (
     *("metric", *BOUNDS, "baseline", "remeasure", "first_run"),
-    *("flips", "slices", "significant", "step"),
+    *("flips", "slices", "significant", "beyond_noise", "step"),
 )
+
+_OF_A_MOVE = ("baseline", "remeasure", "first_run", "significant", "beyond_noise")
 
 
 def read_expression(fields: GateFields) -> Gate:
@@ -61,12 +63,14 @@ def read_metric_gate(fields: GateFields) -> Gate:
         within=fields.tolerance("within"),
         better=_better_direction(fields),
         significant=fields.significance(),
+        beyond_noise=bool(given.get("beyond_noise")),
         step=given.get("step"),
     )
     _check_bounds(fields, gate)
     _check_baseline(fields, gate)
     _check_direction(fields, gate)
     _check_significance(fields, gate)
+    _check_noise(fields, gate)
     return gate
 
 
@@ -105,7 +109,7 @@ def _check_baseline(fields: GateFields, gate: Gate) -> None:
         )
     if comparing:
         return
-    for key in fields.given(("baseline", "remeasure", "first_run", "significant")):
+    for key in fields.given(_OF_A_MOVE):
         raise fields.error(
             f"`{key}` goes with one of {', '.join(COMPARING)}",
             key,
@@ -146,6 +150,19 @@ def _check_significance(fields: GateFields, gate: Gate) -> None:
             hint=f"it goes with {', '.join(CASE_METRICS)}",
         )
     fields.refuse_files("significant")
+
+
+def _check_noise(fields: GateFields, gate: Gate) -> None:
+    """Only what can be carried out with other seeds has noise."""
+    if not gate.beyond_noise:
+        return
+    fields.refuse(("significant",), "beyond_noise")
+    if str(gate.baseline).startswith("file:"):
+        raise fields.error(
+            f"`beyond_noise`, but {gate.baseline} cannot be carried out with other seeds",
+            "beyond_noise",
+            hint="compare with champion, run:ID or rev:GIT_REVISION",
+        )
 
 
 def _better_direction(fields: GateFields) -> Direction | None:

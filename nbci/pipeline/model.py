@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nbci.notebook.cells import Notebook
     from nbci.params import Parameter
     from nbci.pipeline.rules import DeclaredMetric, Gate
+    from nbci.pipeline.seeds import Seeds
 
 
 NO_DEFAULTS = CellTags()
@@ -144,6 +145,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     models: Mapping[str, Mapping[str, Any]] | None = None
     model_places: Mapping[str, Location] | None = None
     triggers: Mapping[str, Any] | None = None
+    seeds: Seeds | None = None
     builds: Mapping[str, Any] | None = None
     fork_secrets: tuple[str, ...] = ()
     names: tuple[str, ...] = ()

@@ -70,7 +70,8 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     `expr`, `flips` or `slices` stands instead of `metric`. Bounds are of the metric; for `flips` of
     the share of broken cases in per cent; for `slices` of the metric in each slice. `better` is the
     direction in which the metric must have moved from the baseline, if only a little. With
-    `significant`, a move is refused only where its p-value is below. `step` is the one whose
+    `significant`, a move is refused only where its p-value is below; with `beyond_noise` the means
+    over several seeds are judged, and a move that may be chance is none. `step` is the one whose
     predictions are judged. `missing` is the verdict where what is judged is missing or NaN,
     `first_run` the one where there is no baseline yet.
     """
@@ -89,6 +90,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     within: Tolerance | None = None
     better: Direction | None = None
     significant: float | None = None
+    beyond_noise: bool = False
     step: str | None = None
     severity: Literal["fail", "warn"] = "fail"
     when: str | None = None
@@ -142,6 +144,8 @@ def _asked_of_metric(gate: Gate) -> str:
         words.append(f"better than {gate.baseline}")
     if gate.significant is not None:
         words.append(_asked_of_chance(gate, gate.significant))
+    if gate.beyond_noise:
+        words.append("beyond noise")
     return ", ".join(words)
 
 

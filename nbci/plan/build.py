@@ -19,6 +19,7 @@ from nbci.plan.group import analyse_groups
 from nbci.plan.left_out import left_out
 from nbci.plan.markdown_cells import markdown_cells
 from nbci.plan.model import Plan
+from nbci.plan.planned_seeds import plan_seeds
 from nbci.plan.planned_step import StepPlanner
 from nbci.plan.select import with_skips
 from nbci.plan.step_edges import execution_order, step_edges
@@ -152,6 +153,7 @@ def _assemble(
         gates=with_predicting_steps(pipeline.gates, pipeline.gate_places, steps.values()),
         models=pipeline.models,
         triggers=pipeline.triggers,
+        seeds=plan_seeds(pipeline, bound),
         definitions=_definitions(pipeline, groups) or None,
         left_out=tuple(left_out(pipeline.notebooks, steps.values())),
         markdown=markdown_cells(pipeline.notebooks, steps.values()) or None,

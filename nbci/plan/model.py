@@ -159,6 +159,13 @@ class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     hidden: tuple[str, ...] = ()
 
 
+class PlannedSeeds(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The parameter of which a run takes several values, the first of them its own."""
+
+    parameter: str
+    values: tuple[int | float, ...]
+
+
 class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a run will do.
 
@@ -187,6 +194,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     gates: tuple[Gate, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
+    seeds: PlannedSeeds | None = None
     fork: Fork | None = None
     imports: Mapping[str, str] | None = None
     definitions: Mapping[str, tuple[Definition, ...]] | None = None

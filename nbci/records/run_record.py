@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from nbci.handoff.values import ValueRef
 from nbci.records.git_state import GitState
 from nbci.records.output_check import OutputCheck
+from nbci.records.seeds import SeedRuns
 from nbci.records.step_audit import StepAudit
 from nbci.records.verdict import Verdict
 
@@ -18,7 +19,7 @@ FORMAT = 1
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
 StepOutcome = Literal["passed", "failed", "interrupted", "reused", "skipped", "running"]
-RunRole = Literal["proof", "remeasured", "audit", "hybrid"]
+RunRole = Literal["proof", "remeasured", "audit", "hybrid", "seed"]
 """What a run is to the run that it belongs to."""
 RunOutcome = Literal["passed", "refused", "failed", "interrupted", "running"]
 FailureKind = Literal[
@@ -252,7 +253,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     run whose results stand for this one, where nothing at all had to be done. `parent` is the run
     that this one belongs to, and `role` what it is to that one. `verdict` is what the gates made of
     it; None where there are none, or where it was not judged. `remeasured` are the models of the
-    baselines that it was judged by, on the data of this run.
+    baselines that it was judged by, on the data of this run. `seeds` is what it gives with other
+    values of its seed.
     """
 
     run: str
@@ -282,6 +284,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     failure: Failure | None = None
     verdict: Verdict | None = None
     remeasured: tuple[Remeasured, ...] = ()
+    seeds: SeedRuns | None = None
     warnings: tuple[str, ...] = ()
 
     def step(self, name: str) -> StepRecord | None:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from nbci.records.seeds import PairedDifference
+
 GateAnswer = Literal["passed", "failed", "warned", "left out"]
 VerdictResult = Literal["passed", "failed", "warned"]
 
@@ -53,7 +55,9 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     `margin` is the room left to the nearest bound, negative where it was missed. `baseline` is the
     value that counted; it was `recorded` when the baseline was made, or is that of its model
     `remeasured` on this run's data. `not_remeasured` says why there is no such value.
-    `cases` are those that were judged by predictions.
+    `cases` are those that were judged by predictions. With `noise`, the means over several seeds
+    are what was `found` and compared; `noise_unknown` says why a gate that asks for them had one
+    value of each only.
     """
 
     gate: str
@@ -68,6 +72,8 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     baseline: float | None = None
     baseline_source: str | None = None
     recorded: float | None = None
+    noise: PairedDifference | None = None
+    noise_unknown: str | None = None
     remeasured: float | None = None
     not_remeasured: str | None = None
     margin: float | None = None
@@ -106,6 +112,11 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         """Whose the baseline is, and which of its values counted, where there may be two."""
         if self.baseline_source is None:
             return None
+        if self.noise is not None:
+            seeds = f"with the same {self.noise.seeds} seeds (recorded: {self.recorded:.12g})"
+            return f"{self.baseline_source}, {seeds}"
+        if self.noise_unknown is not None:
+            return f"{self.baseline_source}, noise unknown: {self.noise_unknown}"
         if self.remeasured is not None:
             # Twelve digits, as everywhere in a verdict.
             recorded = f"{self.recorded:.12g}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from nbci.records.run_record import FileRef
+    from nbci.records.run_record import FileRef, ParameterValue
     from nbci.registry.events import ModelState
 
 
@@ -24,6 +24,7 @@ class Champion:
 
     `metrics` are those of its run by full name, `declared` is what its pipeline declared of them,
     `files` are the model. `signature` is what it takes and answers, as it was found or declared.
+    `built` is the commit that it was made from, `target` and `params` what was run there.
     """
 
     model: str
@@ -32,6 +33,9 @@ class Champion:
     run: str
     metrics: Mapping[str, float]
     declared: Mapping[str, Mapping[str, str]]
+    built: str
+    target: str
+    params: tuple[ParameterValue, ...] = ()
     files: tuple[FileRef, ...] = ()
     signature: Mapping[str, Any] | None = None
     stage: str | None = None
@@ -87,6 +91,9 @@ def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> C
                 run=manifest.run,
                 metrics=manifest.metrics or {},
                 declared=manifest.declared or {},
+                built=manifest.commit,
+                target=manifest.target,
+                params=manifest.params,
                 files=manifest.files,
                 signature=(manifest.details or {}).get("signature"),
                 stage=stage,

@@ -13,6 +13,7 @@ from nbci.formatting.numbers import and_more, measured_or_dash, number_or_blank
 from nbci.formatting.text import as_json, last_part, short_line
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.proofs.sentences import latest_proof
+from nbci.records.seeds import NO_SEEDS
 from nbci.report.data.change_wording import (
     cell_title,
     describe_metric_change,
@@ -229,6 +230,9 @@ def _metrics(material: Material) -> str:
     heads = ["Metric", "Value", "Meaning", "Step"]
     if material.baseline is not None:
         heads[2:2] = ["Baseline", "Change"]
+    seeds = material.run.record.seeds or NO_SEEDS
+    if seeds.bands:
+        heads.insert(2, seeds.heading.capitalize())
     rows = []
     for change in metric_changes(material):
         row = [
@@ -245,6 +249,8 @@ def _metrics(material: Material) -> str:
             if note is not None:
                 before += f" ({note})"
             row[2:2] = [prose(before), sign + difference]
+        if seeds.bands:
+            row.insert(2, prose(seeds.band(change.name)))
         rows.append(row)
     return table(heads, rows, _ROWS)
 

@@ -45,7 +45,7 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
     _refuse_other_root(git, fork, path)
 
     # HEAD, too: a pipeline that the change adds is no file that the job made
-    in_commits = [_file_at(git, commit, path) for commit in ("HEAD", fork.commit)]
+    in_commits = [file_at(git, commit, path) for commit in ("HEAD", fork.commit)]
     if in_commits == [None, None]:
         # No commit has the file: the job made it, as its Jenkinsfile says, which is the target's.
         policy = replace(target.pipeline, fork_secrets=())
@@ -74,7 +74,7 @@ def project_for(project: Project, plan: Plan, environ: Mapping[str, str]) -> Pro
 def file_for(project: Project, plan: Plan, path: str) -> bytes | None:
     """A file that decides over a build, as the target branch has it; None where there is none."""
     if plan.fork is not None:
-        return _file_at(Git(project.root), plan.fork.commit, path)
+        return file_at(Git(project.root), plan.fork.commit, path)
     try:
         return (project.root / path).read_bytes()
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def file_for(project: Project, plan: Plan, path: str) -> bytes | None:
 def _policy_at(git: Git, fork: Fork, path: str) -> Pipeline:
     """The pipeline as the target branch has it."""
     try:
-        policy, _ = read_pipeline(path, lambda path: _file_at(git, fork.commit, path))
+        policy, _ = read_pipeline(path, lambda path: file_at(git, fork.commit, path))
     except UsageError as error:
         raise UsageError(
             f"{fork.branch}, where the change goes to, has no pipeline to take the rules from: "
@@ -128,7 +128,7 @@ def _project(project: Project, git: Git, fork: Fork) -> Project:
                     "the remotes are changed from the repository itself",
                     where=Location(str(folder / name)),
                 )
-    data = _file_at(git, fork.commit, "pyproject.toml")
+    data = file_at(git, fork.commit, "pyproject.toml")
     settings = None
     if data is not None:
         settings = data.decode("utf-8", "replace")
@@ -193,7 +193,7 @@ def _fork(git: Git, change: Change) -> Fork:
     return Fork(prefix=change.prefix, branch=change.branch, commit=commit)
 
 
-def _file_at(git: Git, commit: str, path: str) -> bytes | None:
+def file_at(git: Git, commit: str, path: str) -> bytes | None:
     """A file of the commit; its path is relative to the project's root."""
     return _blob(git, commit, f"{git.prefix}{path}")
 

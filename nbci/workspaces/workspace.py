@@ -43,13 +43,15 @@ class Contents(Struct, frozen=True, kw_only=True):
 
     Those that git tracks are as the `commit` has them, where one is given. `also` are files that
     git ignores and steps use all the same, `folders` those that have to be there, whatever is in
-    them; `without` is what the steps are going to write.
+    them; `without` is what the steps are going to write. What is at the paths `as_now` stays as the
+    checkout has it, whatever the commit has there.
     """
 
     commit: str | None = None
     also: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    as_now: tuple[str, ...] = ()
 
 
 class Workspace(Struct, frozen=True, kw_only=True):
@@ -152,10 +154,13 @@ def _fill(checkout: Path, root: Path, contents: Contents) -> None:
         # DVC's configuration is found where it is for the checkout: above the workspace.
         return not (is_of_tools(path) or is_in(path, contents.without))
 
+    def is_the_commits(path: str) -> bool:
+        return is_wanted(path) and not is_in(path, contents.as_now)
+
     copying = Copying(checkout, root, is_wanted)
     copying.bring(project_files(checkout))
     if contents.commit is not None:
-        put_commit(checkout, contents.commit, root, is_wanted)
+        put_commit(checkout, contents.commit, root, is_the_commits)
     copying.bring(contents.also)
     for path in filter(is_wanted, contents.folders):
         # One that a link led to is there, or led out of the project.

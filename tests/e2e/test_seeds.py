@@ -1,18 +1,16 @@
-"""A seed set once holds for the whole notebook, cut into steps or not."""
+"""Runs with several seeds: how far their metrics move by chance, and gates that know."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+import json
+import signal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nbci.inkernel.value_files import MAGIC
-from nbci.store.cache import user_cache
 from tests.e2e.shown import document, results
+from tests.e2e.test_prove import commit_all, git, state_of
+from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,208 +18,256 @@ if TYPE_CHECKING:
     from tests.conftest import MakeNotebook
     from tests.support.console import Console
 
-    Cells = list[tuple[str, str]]
-
-SEED = "import random\nimport numpy as np\nrandom.seed(3)\nnp.random.seed(3)"
-DRAW = (
-    "import random\nimport numpy as np\n"
-    "print(random.random(), random.gauss(0, 1), np.random.randn())"
-)
-SPLIT = "from sklearn.model_selection import train_test_split\nprint(train_test_split(range(9))[1])"
-SAMPLE = "import pandas as pd\nprint(pd.DataFrame({'a': range(99)}).sample(3).index.tolist())"
-SET = """
-import random
-import numpy as np
-random.setstate(random.Random(4).getstate())
-np.random.set_state(np.random.RandomState(4).get_state())
+_PIPELINE = """\
+pipeline: p
+params: {seed: 0, unused: 1, loss: 0.0, shift: 0}
+steps:
+  main:
+    notebook: n.ipynb
+    params: {seed: "${seed}", loss: "${loss}", shift: "${shift}"}
+metrics:
+  accuracy: {direction: up}
+gates: [GATE]
 """
-
-WHOLE: dict[str, Cells] = {
-    "a step seeds": [
-        ("step:a", SEED),
-        ("step:b", "x = 1"),
-        ("step:c", DRAW),
-        ("step:d", SPLIT),
-        ("step:e", SAMPLE),
-    ],
-    "the imports seed": [
-        ("imports", SEED),
-        ("step:a", DRAW),
-        ("step:b", DRAW),
-        ("step:c", f"{SEED}\n{DRAW}"),
-    ],
-    "a state is set": [
-        ("step:a", SET),
-        ("step:b", DRAW),
-        ("step:c", "import numpy as np\nnp.random.set_bit_generator(np.random.PCG64(5))"),
-        ("step:d", "import numpy as np\nprint(np.random.rand())"),
-    ],
-}
+_GATE = "{metric: accuracy, baseline: BASELINE, max_drop: 0.01, beyond_noise: true}"
+_LOAD = ("step:load in:test.csv", "rows = [float(row) for row in open('test.csv')]")
+_TRAIN = (
+    "step:train out:model.json",
+    (
+        "import json, random\nrandom.seed(seed + shift)\n"
+        "model = random.uniform(0.90, 0.95) - loss\njson.dump(model, open('model.json', 'w'))"
+    ),
+)
+_EVALUATE = ("step:evaluate", "accuracy = model * sum(rows) / len(rows)")
+_METRICS = ("metrics", "print(accuracy)")
 
 
-def shown(nbci: Console, notebook: object, *arguments: str) -> tuple[list[str], str]:
-    """What the cells printed, and all that was said."""
-    done = nbci("run", str(notebook), "--force", *arguments)
-    assert done.returncode == 0, done.stderr
-    return re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE), done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.parametrize("zygote", ["on", "off"])
-def test_the_numbers_are_those_of_the_whole_notebook(
-    nbci: Console, make_notebook: MakeNotebook, name: str, zygote: str
+def make_project(
+    root: Path,
+    make_notebook: MakeNotebook,
+    *,
+    baseline: str = "",
+    train: tuple[str, str] = _TRAIN,
 ) -> None:
-    notebook = make_notebook("n.ipynb", WHOLE[name])
-    source = "\n".join(text for _, text in WHOLE[name])
-    whole = subprocess.run(
-        [sys.executable, "-c", source], check=True, capture_output=True, text=True
-    )
-    done = nbci("run", notebook, env={"NBCI_ZYGOTE": zygote})
-    assert done.returncode == 0, done.stderr
-    assert (
-        re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == whole.stdout.splitlines()
-    )
-    assert "seeded" not in done.stdout + done.stderr
+    (root / "pyproject.toml").write_text("[tool.nbci]\n")
+    (root / ".gitignore").write_text(".nbci\nmodel.json\n")
+    (root / "test.csv").write_text("1\n1\n")
+    parameters = ("parameters", "seed = 0\nloss = 0.0\nshift = 0")
+    make_notebook("n.ipynb", [parameters, _LOAD, train, _EVALUATE, _METRICS])
+    gate = _GATE.replace("BASELINE", baseline) if baseline else ""
+    (root / "p.yaml").write_text(_PIPELINE.replace("GATE", gate))
 
 
-def test_a_result_stands_only_for_the_state_that_it_was_drawn_from(
+def run_seeds(nbci: Console, *options: str, code: int = 0) -> dict[str, Any]:
+    done = nbci("run", "p.yaml", "--seeds", "5", "--json", *options)
+    assert done.returncode == code, done.stderr
+    return document(done)
+
+
+def belonging(nbci: Console) -> list[dict[str, Any]]:
+    """The runs that belong to the latest, the oldest first."""
+    rows: list[dict[str, Any]] = json.loads(nbci("runs", "--of", "latest", "--json").stdout)
+    return rows[::-1]
+
+
+def results_of(nbci: Console, run: str) -> dict[str, str]:
+    return results(document(nbci("show", run, "--json")))
+
+
+def test_only_what_depends_on_the_seed_runs_again_and_beside_the_users_files(
     nbci: Console, make_notebook: MakeNotebook
 ) -> None:
-    def run(b: str) -> dict[str, str]:
-        steps = [
-            ("step:a", SEED),
-            ("step:b", b),
-            ("step:c", "y = 2"),
-            ("step:d", DRAW),
-            ("step:e", DRAW),
-        ]
-        done = nbci("run", make_notebook("n.ipynb", steps), "--json")
-        assert done.returncode == 0, done.stderr
-        return results(document(done))
+    make_project(nbci.cwd, make_notebook)
+    first = nbci("run", "p.yaml")
+    assert first.returncode == 0, first.stderr
+    before = state_of(nbci.cwd)
 
-    drawing = {"d": "passed", "e": "passed"}
-    assert run("x = 1") == {"a": "passed", "b": "passed", "c": "passed", **drawing}
-    assert run("x = 2") == {
-        "a": "reused",
-        "b": "passed",
-        "c": "reused",
-        "d": "reused",
-        "e": "reused",
-    }
-    drawing_more = "import random\nimport numpy as np\nx = random.random(), np.random.rand(3)"
-    assert run(drawing_more) == {"a": "reused", "b": "passed", "c": "reused", **drawing}
-    make_notebook(
-        "n.ipynb", [("step:a", SEED), ("step:b", "x = 4"), ("step:c", "y = 2"), ("step:d", DRAW)]
-    )
-    planned = nbci("plan", "n.ipynb").stdout
-    assert re.search(
-        r"^d  \[depends: on the random state that b will leave\]", planned, re.MULTILINE
-    ), planned
-    assert run("x = 1") == dict.fromkeys("abcde", "reused")
+    shown = run_seeds(nbci)
 
+    assert state_of(nbci.cwd) == before
+    seeds = shown["seeds"]
+    assert [run["value"] for run in seeds["runs"]] == [0, 1, 2, 3, 4]
+    values = [run["metrics"]["main/evaluate:accuracy"] for run in seeds["runs"]]
+    assert len(set(values)) == 5
+    band = seeds["bands"]["main/evaluate:accuracy"]
+    assert band["mean"] == pytest.approx(sum(values) / 5)
+    assert min(values) < band["low"] < band["mean"] < band["high"] < max(values)
 
-def test_branches_have_copies_and_where_they_meet_the_one_that_drew_counts(
-    nbci: Console, make_notebook: MakeNotebook
-) -> None:
-    notebook = make_notebook(
-        "n.ipynb",
-        [
-            ("step:a", SEED),
-            ("step:b prev:a", DRAW),
-            ("step:c prev:a", DRAW),
-            ("step:d prev:a", "x = 1"),
-            ("step:e prev:c prev:d", DRAW),
-            ("step:f prev:b prev:e", DRAW),
-            ("step:g prev:b prev:c", "y = 1"),
-        ],
-    )
-    numbers, said = shown(nbci, notebook, "-j", "1")
-    assert numbers[0] == numbers[1] != numbers[2]
-    disputes = [line for line in said.splitlines() if "both drew" in line]
-    assert [
-        re.findall(r"steps (\w) and (\w) both drew from the random state of ([\w.]+)", line)
-        for line in disputes
-    ] == [
-        [("b", "e", "numpy.random")],
-        [("b", "e", "random")],
-    ], said  # not of e, where only one drew, nor of g, which draws nothing
-
-
-def test_steps_that_dataflow_leaves_unordered_are_told_that_they_drew_from_copies(
-    nbci: Console, make_notebook: MakeNotebook
-) -> None:
-    seed, draw = "random.seed(3)", "print(random.random())"
-    make_notebook(
-        "n.ipynb",
-        [
-            ("imports", "import random"),
-            ("step:a", f"{seed}\nfor_b = 1\nfor_c = 2\nfor_d = 3\nfor_f = 4"),
-            ("step:b", f"for_b\n{draw}"),
-            ("step:c", f"for_c\n{seed}\n{draw}"),
-            ("step:d", f"of_d = for_d\n{draw}"),
-            ("step:e", f"of_d\n{draw}"),
-            ("step:f", "for_f"),
-        ],
-    )
-    (nbci.cwd / "p.yaml").write_text(
-        "pipeline: p\norder: dataflow\nsteps:\n  n: {notebook: n.ipynb}\n"
-    )
-    _, said = shown(nbci, "p.yaml", "-j", "1")
-    pairs = re.findall(r"steps n/(\w) and n/(\w) both drew from the random state of random", said)
-    # c sets the state itself; but what comes after it in the notebook would go on from that
-    assert sorted(set(pairs)) == [("b", "d"), ("c", "d")], said
-    assert "let n/d come after n/b (`prev:`), or seed it in each step (`random.seed(0)`)" in said
-
-
-def test_what_nobody_seeded_stays_unpredictable_and_is_told(
-    nbci: Console, make_notebook: MakeNotebook
-) -> None:
-    unseeded = (
-        "import random\nimport numpy as np\nrandom.seed()\nprint(random.random(), np.random.rand())"
-    )
-    notebook = make_notebook(
-        "n.ipynb", [("step:a", unseeded), ("step:b prev:a", SPLIT), ("step:c prev:a", DRAW)]
-    )
-    first, said = shown(nbci, notebook)
-    for step, name in [
-        ("a", "random"),
-        ("a", "numpy.random"),
-        ("b", "numpy.random"),
-        ("c", "random"),
-    ]:
-        assert re.search(
-            rf"^\[{step}\] warning: .* the random state of {name}, which nothing had seeded",
-            said,
-            re.MULTILINE,
-        ), said
-    second, _ = shown(nbci, notebook)
-    assert first[0] != second[0]
-    assert first[-1] != second[-1]
-
-
-def test_a_state_that_is_gone_is_made_again(nbci: Console, make_notebook: MakeNotebook) -> None:
-    notebook = make_notebook("n.ipynb", [("step:a", SEED), ("step:b", DRAW)])
-    numbers, _ = shown(nbci, notebook)
-    make_notebook("n.ipynb", [("step:a", SEED), ("step:b", f"{DRAW}\nx = 1")])
-    values = user_cache(os.environ).values
-    states = [
-        file for file in values.rglob("*") if file.is_file() and file.read_bytes().startswith(MAGIC)
+    rows = belonging(nbci)
+    assert [(row["role"], row["run"]) for row in rows] == [
+        ("seed", run["run"]) for run in seeds["runs"][1:]
     ]
-    assert len(states) == 4  # of two generators, after two steps
-    for file in states:
-        file.unlink()
-    done = nbci("run", notebook)
-    assert done.returncode == 0, done.stderr
-    assert re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == numbers
+    ran = {"main/load": "reused", "main/train": "passed", "main/evaluate": "passed"}
+    assert [results_of(nbci, row["run"]) for row in rows] == [ran] * 4
+
+    # Kept for the next time, and shown.
+    again = run_seeds(nbci)
+    assert again["seeds"]["bands"] == seeds["bands"]
+    assert set(results_of(nbci, belonging(nbci)[0]["run"]).values()) == {"reused"}
+    text = nbci("show", "latest").stdout
+    assert "mean of 5 seeds" in text
+    page = (nbci.cwd / shown["paths"]["page"]).read_text("utf-8")
+    assert "Mean of 5 seeds" in page
+    assert "seed 3" in nbci("runs", "--of", "latest").stdout
+    # The value with another seed is the one that a run with it has.
+    other = nbci("run", "p.yaml", "-p", "seed=3", "--json")
+    assert document(other)["metrics"]["main/evaluate:accuracy"] == values[3]
 
 
-def test_the_state_is_carried_to_another_machine(
-    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+def test_a_gate_tells_a_drop_from_noise(nbci: Console, make_notebook: MakeNotebook) -> None:
+    make_project(nbci.cwd, make_notebook, baseline="run:latest")
+    commit_all(nbci.cwd)
+    first = run_seeds(nbci)
+    assert first["verdict"]["gates"][0]["reason"].startswith("first run")
+
+    # Other random numbers: lower on the mean by more than is allowed, and with one seed higher.
+    shown = run_seeds(nbci, "-p", "shift=28", "--no-gate")
+    gate = shown["verdict"]["gates"][0]
+    own = shown["metrics"]["main/evaluate:accuracy"]
+    assert own < first["metrics"]["main/evaluate:accuracy"] - 0.01
+    assert gate["result"] == "passed"
+    assert gate["reason"].startswith("inside the noise of ±")
+    assert gate["noise"]["seeds"] == 5
+    assert gate["found"] == pytest.approx(
+        sum(run["metrics"]["main/evaluate:accuracy"] for run in shown["seeds"]["runs"]) / 5
+    )
+    (baseline,) = shown["seeds"]["baselines"]
+    assert baseline["commit"] == git(nbci.cwd, "rev-parse", "HEAD")
+    assert [run["value"] for run in baseline["runs"]] == [0, 1, 2, 3, 4]
+
+    # A loss with each seed, each larger than what is allowed.
+    shown = run_seeds(nbci, "-p", "shift=28", "-p", "loss=0.02", code=3)
+    gate = shown["verdict"]["gates"][0]
+    assert gate["noise"]["p_lower"] == 1 / 32
+    assert "beyond the noise of" in gate["reason"]
+    summary = (nbci.cwd / shown["paths"]["folder"] / "report" / "summary.md").read_text("utf-8")
+    assert "beyond the noise of" in summary
+
+    # Judged again by what is there, without carrying anything out.
+    count = len(belonging(nbci))
+    done = nbci("gate", shown["run"])
+    assert done.returncode == 3
+    assert "beyond the noise of" in done.stdout
+    assert len(belonging(nbci)) == count
+
+
+def test_the_baseline_gets_the_data_of_the_run(nbci: Console, make_notebook: MakeNotebook) -> None:
+    make_project(nbci.cwd, make_notebook, baseline="rev:before")
+    commit_all(nbci.cwd)
+    git(nbci.cwd, "tag", "before")
+    run_seeds(nbci)
+    # The data has moved, and git has it: the model is as good as before.
+    (nbci.cwd / "test.csv").write_text("1\n0\n")
+    commit_all(nbci.cwd)
+
+    shown = run_seeds(nbci)
+
+    gate = shown["verdict"]["gates"][0]
+    assert gate["result"] == "passed"
+    assert gate["found"] == gate["baseline"] == pytest.approx(gate["recorded"] / 2, rel=0.1)
+    # The commit's own pipeline is carried out: what it had then counts.
+    (nbci.cwd / "p.yaml").write_text(
+        (nbci.cwd / "p.yaml").read_text().replace("loss: 0", "loss: 1")
+    )
+    commit_all(nbci.cwd)
+    shown = run_seeds(nbci, code=3)
+    assert shown["verdict"]["gates"][0]["baseline"] == gate["baseline"]
+
+
+@pytest.mark.parametrize("change", ["its code is in no commit", "its pipeline has no parameter"])
+def test_a_baseline_that_cannot_be_carried_out_says_why(
+    nbci: Console, make_notebook: MakeNotebook, change: str
 ) -> None:
-    numbers, _ = shown(nbci, make_notebook("n.ipynb", [("step:a", SEED), ("step:b", DRAW)]))
-    assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
-    for step in "ab":
-        cache = {"NBCI_CACHE": str(tmp_path / f"cache-of-{step}")}
-        done = nbci("step", "--plan", "plan.json", "--store", "store", step, env=cache)
-        assert done.returncode == 0, done.stderr
-    assert re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == numbers
+    make_project(nbci.cwd, make_notebook, baseline="run:latest")
+    pipeline = (nbci.cwd / "p.yaml").read_text()
+    if "parameter" in change:
+        (nbci.cwd / "p.yaml").write_text(
+            pipeline.replace("seed: 0, ", "").replace('seed: "${seed}", ', "")
+        )
+        commit_all(nbci.cwd)
+    assert nbci("run", "p.yaml").returncode == 0
+    (nbci.cwd / "p.yaml").write_text(pipeline)
+
+    shown = run_seeds(nbci, "-p", "loss=0.005")
+
+    gate = shown["verdict"]["gates"][0]
+    assert (gate["result"], gate["found"]) == (
+        "passed",
+        shown["metrics"]["main/evaluate:accuracy"],
+    )
+    assert change in gate["noise_unknown"]
+    assert shown["seeds"]["bands"]
+
+
+def test_a_seed_that_nothing_uses_is_said_and_nothing_runs(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_project(nbci.cwd, make_notebook)
+    with (nbci.cwd / "p.yaml").open("a") as file:
+        file.write("seeds: {parameter: unused, values: 3}\n")
+
+    done = nbci("run", "p.yaml")
+
+    assert done.returncode == 0
+    assert belonging(nbci) == []
+    assert "nothing uses the parameter unused" in nbci("show", "latest").stdout
+
+
+def test_a_seed_with_which_a_step_fails_is_named_and_the_others_count(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    tags, source = _TRAIN
+    make_project(nbci.cwd, make_notebook, train=(tags, f"assert seed != 2, 'no luck'\n{source}"))
+
+    shown = run_seeds(nbci)
+
+    assert shown["result"] == "passed"
+    assert shown["seeds"]["bands"]["main/evaluate:accuracy"]["seeds"] == 4
+    (warning,) = shown["warnings"]
+    assert warning.startswith("no result with seed 2: ")
+    assert "no luck" in warning
+
+
+def test_an_interrupted_seed_ends_the_run_and_is_taken_up_again(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    tags, source = _TRAIN
+    slow = "import os, time\nif seed == 2 and not os.path.exists(GO): open(AT, 'w'); time.sleep(60)"
+    slow = slow.replace("GO", repr(str(nbci.cwd / "go"))).replace("AT", repr(str(nbci.cwd / "at")))
+    make_project(nbci.cwd, make_notebook, train=(tags, f"{slow}\n{source}"))
+    process = nbci.start("run", "p.yaml", "--seeds", "5")
+    wait_for((nbci.cwd / "at").exists, "the run with seed 2")
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    shown = json.loads(nbci("show", "latest", "--json").stdout)
+    assert shown["result"] == "interrupted"
+    assert "verdict" not in shown
+    (nbci.cwd / "go").touch()
+    done = nbci("run", "--resume", "latest", "--json")
+    assert done.returncode == 0, done.stderr
+    shown = document(done)
+    assert len(shown["seeds"]["runs"]) == 5
+    # That of seed 1 had ended before.
+    run = shown["seeds"]["runs"][1]["run"]
+    assert set(results_of(nbci, run).values()) == {"reused"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--seeds", "1"), "`seeds` need at least 2 values, not 1"),
+        (("--seeds", "0"), "'0' is not a number of at least 1"),
+        (("--resume", "latest", "--seeds", "5"), "leave out -p, -f, --seeds"),
+    ],
+)
+def test_mistakes_are_refused(
+    nbci: Console, make_notebook: MakeNotebook, options: tuple[str, ...], message: str
+) -> None:
+    make_project(nbci.cwd, make_notebook)
+    target = () if "--resume" in options else ("p.yaml",)
+    done = nbci("run", *target, *options)
+    assert done.returncode == 2
+    assert message in done.stderr

@@ -13,6 +13,7 @@ from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line, without_controls
 from nbci.formatting.text import indented
 from nbci.proofs.audits import audited_steps
+from nbci.records.seeds import NO_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -214,13 +215,15 @@ def _source_line(step: PlannedStep | None, failure: Failure) -> str:
     return ""
 
 
-def metric_lines(metrics: Mapping[str, float]) -> list[str]:
-    """The metrics by their full names, aligned."""
-    if not metrics:
+def metric_lines(record: RunRecord) -> list[str]:
+    """The metrics by their full names, aligned; with several seeds, the band of each."""
+    if not record.metrics:
         return []
-    rows = [("metric", "value")]
-    rows += [(one_line(name), number(value)) for name, value in metrics.items()]
-    return table(rows, right=frozenset({1}))
+    seeds = record.seeds or NO_SEEDS
+    rows = [("metric", "value", seeds.heading)]
+    for name, value in record.metrics.items():
+        rows.append((one_line(name), number(value), seeds.band(name)))
+    return table(rows, right=frozenset({1, 2}))
 
 
 def result_line(record: RunRecord) -> str:
@@ -260,7 +263,7 @@ def _counts(record: RunRecord) -> str:
 def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -> list[str]:
     """The summary of a run; its last lines are the commands to go on with."""
     folder = runs_folder / record.run
-    blocks = [metric_lines(record.metrics), verdict_lines(record.verdict)]
+    blocks = [metric_lines(record), verdict_lines(record.verdict)]
     for step in record.steps:
         if step.result == "failed":
             tail = tuple(progress.step(step.name).tail)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted, measured_or_dash
 from nbci.pipeline.metric_names import short_name, step_of
+from nbci.records.seeds import NO_SEEDS
 from nbci.report.charts.figure import figure_files
 from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.charts.metric_history import histories
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.plan.compare import MetricChange
+    from nbci.records.seeds import SeedRun, SeedRuns
     from nbci.report.charts import Figure
     from nbci.report.charts.metric_history import History
     from nbci.report.data.material import Material
@@ -31,6 +33,7 @@ _COLUMNS = 8
 # The end of a run waits for the page: with hundreds of metrics, for as many pictures.
 _DRAWN = 12
 _UNFOLDED = 20
+_FEWEST_SEEDS = 2
 _CLASSES = {True: "better", False: "worse", None: "even"}
 
 
@@ -47,19 +50,22 @@ def metrics_section(
 
     by_metric = {history.metric: history for history in histories(material)}
     pages = steps_by_name(steps)
+    seeds = material.run.record.seeds or NO_SEEDS
     rows = []
     for change in _in_order(material, changes):
         about = describe_metric(change, material.run.plan)
         compared = material.baseline is not None
-        rows.append(_row(change, about, pages, by_metric.get(change.name), compared=compared))
+        row = _row(change, about, pages, by_metric.get(change.name), compared=compared)
+        rows.append((*row[:2], seeds.band(change.name), *row[2:]))
 
     figures = list(_history_figures(by_metric.values()))
-    parts = [_table(rows[:_UNFOLDED])]
+    parts = [_table(rows[:_UNFOLDED], seeds)]
     if len(rows) > _UNFOLDED:
         more = rows[_UNFOLDED:]
-        parts.append(fold(counted(len(more), "more metric"), _table(more)))
+        parts.append(fold(counted(len(more), "more metric"), _table(more, seeds)))
+    by_seed = _seeds_table(seeds, [change.name for change in changes])
     past = _past_runs(material, changes, figures)
-    return section("Metrics", *parts, past, anchor="metrics"), figure_files(figures)
+    return section("Metrics", *parts, by_seed, past, anchor="metrics"), figure_files(figures)
 
 
 def _in_order(material: Material, changes: Sequence[MetricChange]) -> Sequence[MetricChange]:
@@ -79,8 +85,9 @@ def _in_order(material: Material, changes: Sequence[MetricChange]) -> Sequence[M
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Markup:
-    heads = ("Metric", "Value", "Baseline", "Change", "Trend", "Step")
+def _table(rows: Sequence[tuple[str, ...]], seeds: SeedRuns) -> Markup:
+    over_seeds = seeds.heading.capitalize()
+    heads = ("Metric", "Value", over_seeds, "Baseline", "Change", "Trend", "Step")
     return table("Metrics", heads, rows, class_="metrics", is_stacked=True)
 
 
@@ -110,6 +117,28 @@ def _row(
 def _difference(change: MetricChange) -> Markup:
     """The sign says up or down, the word better or worse, and the colour repeats the word."""
     return element("span", describe_metric_change(change), class_=_CLASSES[change.better])
+
+
+# ---------------------------------------------------------------------------------- other seeds
+def _seeds_table(seeds: SeedRuns, metrics: Sequence[str]) -> Markup | None:
+    """What the run, and each baseline that was carried out with it, gave with each seed."""
+    if len(seeds.runs) < _FEWEST_SEEDS:
+        return None
+    names = metrics[:_COLUMNS]
+    rows = list(_seed_rows("this run", seeds.runs, names))
+    for baseline in seeds.baselines:
+        rows += _seed_rows(baseline.asked, baseline.runs, names)
+    heads = ("Of", seeds.parameter, *map(short_name, names), "")
+    return fold(counted(len(seeds.runs), "seed"), table("Seeds", heads, rows))
+
+
+def _seed_rows(
+    title: str, runs: Sequence[SeedRun], names: Sequence[str]
+) -> Iterator[tuple[str, ...]]:
+    for run in runs:
+        metrics = run.metrics or {}
+        values = [measured_or_dash(metrics.get(name)) for name in names]
+        yield title, str(run.value), *values, run.reason or ""
 
 
 # ----------------------------------------------------------------------------- the runs before

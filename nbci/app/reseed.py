@@ -1,0 +1,210 @@
+"""Carry a run, and its baselines, out with several seeds: how far metrics move by chance."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nbci.app.rerun import Rerun, RerunOptions, begin_belonging, why_failed
+from nbci.behaviour.seed_noise import bands_of, differences_of
+from nbci.engine.listener import Aside
+from nbci.engine.observed.kinds import WRITTEN
+from nbci.engine.prepare import plan_again
+from nbci.errors import NbciError, UsageError
+from nbci.gates.baselines import commit_of
+from nbci.git.process import Git
+from nbci.graph import by_name
+from nbci.pipeline.paths import overlaps_any
+from nbci.plan.planned_seeds import steps_with_seed
+from nbci.plan.select import with_time_limits
+from nbci.project.sources import Target, read_notebooks, read_pipeline, read_target
+from nbci.records.git_state import GitState
+from nbci.records.seeds import BaselineSeeds, SeedRun, SeedRuns
+from nbci.store.files import remove
+from nbci.trust.target_branch import file_at
+from nbci.workspaces.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from nbci.app.earlier_run import EarlierRun
+    from nbci.app.request import RunRequest
+    from nbci.gates.baseline import Baseline, BaselineCode
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import Plan, PlannedSeeds
+    from nbci.records.run_record import ParameterValue, RunRecord
+    from nbci.store.cache import Cache
+    from nbci.workspaces.workspace import Workspace
+
+_CODE = (".py", ".ipynb", ".md", ".r", ".jl")
+
+
+class Seeding(Struct, frozen=True, kw_only=True):
+    """Carries pipelines out with other seeds beside a run, whose folder this process holds.
+
+    `cache` has what the run's steps gave, `request` is how it was asked for. `tell` is called with
+    what is carried out.
+    """
+
+    run: EarlierRun
+    cache: Cache
+    request: RunRequest
+    tell: Callable[[str], None]
+
+    @property
+    def seeds(self) -> PlannedSeeds:
+        """Those of the run's plan; who asks for them has looked whether there are any."""
+        assert self.run.plan.seeds is not None
+        return self.run.plan.seeds
+
+    def run_seeds(self) -> SeedRuns:
+        """The run with each of its seeds, or why there is its own only."""
+        record, parameter = self.run.record, self.seeds.parameter
+        own = SeedRun(value=self.seeds.values[0], run=record.run, metrics=record.metrics)
+        try:
+            plans = self._own_plans()
+            others = self._carry_out(self.run, plans, "this run", as_now=())
+        except NbciError as error:
+            return SeedRuns(parameter=parameter, runs=(own,), reason=error.message)
+        runs = (own, *others)
+        return SeedRuns(parameter=parameter, runs=runs, bands=bands_of(runs))
+
+    def baseline_seeds(self, baseline: Baseline) -> BaselineSeeds:
+        """The baseline with the same seeds on the run's data, or why that cannot be."""
+        found = BaselineSeeds(asked=baseline.asked, identity=baseline.identity)
+        try:
+            before, plans = self._plans_of(baseline)
+            others = self._carry_out(before, plans, baseline.source, as_now=tuple(self._data()))
+        except NbciError as error:
+            return replace(found, reason=error.message)
+        own = self.run.record.seeds
+        assert own is not None
+        differences = differences_of(own.runs, others)
+        return replace(found, commit=before.commit, runs=others, differences=differences)
+
+    def _own_plans(self) -> list[Plan]:
+        """The plan of the run with each further seed; UsageError where that would be no use."""
+        plan, name = self.run.plan, self.seeds.parameter
+        target = read_target(str(self.run.project.root / plan.target))
+        if target.sources != plan.sources:
+            raise UsageError("its sources have changed since it began")
+        again = self._plan(target, plan.params, None)
+        if [step.parts for step in again.steps] != [step.parts for step in plan.steps]:
+            raise UsageError("it cannot be planned again as it was")
+
+        plans = []
+        is_used = False
+        for value in self.seeds.values[1:]:
+            other = self._plan(target, plan.params, value)
+            if other.names != plan.names:
+                raise UsageError(f"with {name} {value} the pipeline has other steps")
+            is_used = is_used or any(steps_with_seed(plan, other, name))
+            plans.append(other)
+        if not is_used:
+            raise UsageError(f"nothing uses the parameter {name}, so nothing would change")
+        return plans
+
+    def _plans_of(self, baseline: Baseline) -> tuple[EarlierRun, list[Plan]]:
+        """The baseline's pipeline as its commit has it, and its plan with each of the seeds."""
+        if self.run.plan.fork is not None:
+            # Its data would reach trusted code, which may have secrets.
+            raise UsageError("this is a build of a change from a fork")
+        code, commit = self._code_of(baseline)
+        target = self._target_at(commit, code.target or self.run.plan.target)
+        if self.seeds.parameter not in by_name(target.pipeline.params):
+            raise UsageError(f"its pipeline has no parameter {self.seeds.parameter}")
+        plans = [self._plan(target, code.params or (), value) for value in self.seeds.values]
+        state = GitState(commit=commit, branch=None, dirty=False)
+        # What was run there was not this run, but its data is to be.
+        record = replace(self.run.record, git=state)
+        return replace(self.run, record=record, plan=plans[0], commit=commit), plans
+
+    def _code_of(self, baseline: Baseline) -> tuple[BaselineCode, str]:
+        """Where the baseline's code is, in a commit that is here."""
+        code = baseline.code
+        if code is None or code.commit is None:
+            raise UsageError("its code is in no commit")
+        commit = commit_of(Git(self.run.project.root), code.commit)
+        if commit is None:
+            raise UsageError(f"its commit {code.commit[:10]} is not in this repository")
+        return code, commit
+
+    def _target_at(self, commit: str, path: str) -> Target:
+        git = Git(self.run.project.root)
+        pipeline, sources = read_pipeline(path, lambda file: file_at(git, commit, file))
+        return Target(project=self.run.project, pipeline=pipeline, sources=sources)
+
+    def _plan(self, target: Target, params: Sequence[ParameterValue], seed: float | None) -> Plan:
+        changed = {}
+        if seed is not None:
+            changed[self.seeds.parameter] = seed
+        request = self.request
+        plan = plan_again(target, params, changed, environ=os.environ, kernel=request.kernel)
+        return with_time_limits(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
+
+    def _data(self) -> Iterator[str]:
+        """The data that the run read and did not make: the same for both is what is fair."""
+        for record in self.run.record.steps:
+            for ref in record.deps:
+                is_code = ref.path.lower().endswith(_CODE)
+                if is_code or overlaps_any(ref.path, self.run.plan.writes):
+                    continue
+                yield ref.path
+                # DVC's note of which version it is goes with it.
+                yield f"{ref.path}.dvc"
+
+    def _carry_out(
+        self, before: EarlierRun, plans: Sequence[Plan], title: str, *, as_now: tuple[str, ...]
+    ) -> tuple[SeedRun, ...]:
+        """Each plan in one workspace, one after another; from the second on, cleared before."""
+        name = self.seeds.parameter
+        contents = replace(before.contents(plans[0]), as_now=as_now)
+        for plan in plans:
+            contents = replace(contents, without=(*contents.without, *plan.writes))
+        runs = []
+        place = f"{before.folder.run}-{before.commit or 'seeds'}"
+        with open_workspace(before.project, place, contents) as workspace:
+            for at, plan in enumerate(plans, start=1):
+                value = _value_of(plan, name)
+                self.tell(f"{title} with {name} {value} ({at} of {len(plans)})")
+                with begin_belonging(before.folder) as folder:
+                    rerun = Rerun(before=before, plan=plan, workspace=workspace, folder=folder)
+                    runs.append(self._run_seed(rerun, value, title))
+        return tuple(runs)
+
+    def _run_seed(self, rerun: Rerun, value: int | float, title: str) -> SeedRun:
+        rerun.bring_data(self.cache)
+        ready = rerun.make_ready(self._notebooks(rerun), self.cache)
+        request = self.request
+        options = RerunOptions(role="seed", command=request.command, jobs=request.jobs)
+        aside = Aside(self.tell, f"{title} with {self.seeds.parameter} {value}")
+        _, record = rerun.run(ready, options, aside)
+        ready.save()
+        _clear(rerun.workspace, rerun.plan, record)
+        if record.result != "passed":
+            return SeedRun(value=value, run=record.run, reason=why_failed(record))
+        return SeedRun(value=value, run=record.run, metrics=record.metrics)
+
+    def _notebooks(self, rerun: Rerun) -> Mapping[str, TaggedNotebook]:
+        if rerun.before.commit is None:
+            return rerun.read_code()
+        return read_notebooks(rerun.workspace.project, rerun.plan.sources or {})
+
+
+def _value_of(plan: Plan, parameter: str) -> int | float:
+    value: int | float = by_name(plan.params)[parameter].value
+    return value
+
+
+def _clear(workspace: Workspace, plan: Plan, record: RunRecord) -> None:
+    """Remove what a run wrote, so that the next one begins with the same files."""
+    paths = dict.fromkeys(plan.writes)
+    for step in record.steps:
+        for part in step.observed:
+            if part.kind == WRITTEN and not part.label.startswith("/"):
+                paths[part.label] = None
+    for path in paths:
+        remove(workspace.project.root / path)
