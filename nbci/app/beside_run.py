@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from nbci.store.cache import Cache
 
 
+def check_seeds(plan: Plan) -> None:
+    """UsageError where the plan has several seeds, and what compares them is not installed."""
+    if plan.seeds is not None and not plan.leaves_out:
+        from nbci.behaviour.seed_noise import check_statistics
+
+        check_statistics()
+
+
 class BesideRun:
     """Carries steps out beside a run whose folder this process holds.
 

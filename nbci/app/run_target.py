@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from nbci.app.beside_run import BesideRun
+from nbci.app.beside_run import BesideRun, check_seeds
 from nbci.app.conclusion import conclude
 from nbci.app.publish import prepare_publishing, publish
 from nbci.app.unchanged import remember_run
@@ -70,6 +70,7 @@ def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRe
     work = _resumed_work(request) if request.resume else _planned_work(request)
     checked = _check(work, request)
     check_readers(work.plan)
+    check_seeds(work.plan)
     display = presentation.open_display(work.project)
     folder = work.folder or new_run(work.project, request.run)
     judging = _judging(work, request, checked, folder, display)
