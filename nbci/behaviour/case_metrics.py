@@ -26,6 +26,13 @@ class CaseMetric(Struct, frozen=True, kw_only=True):
     run: NDArray[np.float64]
     baseline: NDArray[np.float64]
 
+    def means(self, weights: NDArray[np.float64] | None) -> tuple[float, float]:
+        """The metric of the run and of the baseline, over all of the cases."""
+        import numpy as np
+
+        run, baseline = (np.average(each, weights=weights) for each in (self.run, self.baseline))
+        return float(run), float(baseline)
+
 
 def case_metrics(pair: Pair) -> tuple[CaseMetric, ...]:
     """Those of the pair's task, the most important one first."""
@@ -38,16 +45,6 @@ def case_metric(name: str, pair: Pair) -> CaseMetric:
     return CaseMetric(
         name=name, better=better, run=of_cases(pair.run), baseline=of_cases(pair.baseline)
     )
-
-
-def metric_values(predictions: Predictions) -> dict[str, float]:
-    """The metrics of one model's predictions, of all their cases."""
-    import numpy as np
-
-    values = {}
-    for name, (_, of_cases) in METRICS[predictions.task].items():
-        values[name] = float(np.average(of_cases(predictions), weights=predictions.weights))
-    return values
 
 
 def is_right(predictions: Predictions) -> NDArray[np.bool_]:

@@ -139,11 +139,8 @@ def differ(pair: Pair, *, min_rows: int = MIN_ROWS) -> Difference:
 
 
 def _metric_change(pair: Pair, metric: CaseMetric) -> MetricChange:
-    import numpy as np
-
     weights = pair.run.weights
-    run = float(np.average(metric.run, weights=weights))
-    baseline = float(np.average(metric.baseline, weights=weights))
+    run, baseline = metric.means(weights)
     difference = metric.run - metric.baseline
     return MetricChange(
         name=metric.name,

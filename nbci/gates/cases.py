@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from nbci.behaviour.slices import Slices
 
 
+class PairedTest(Struct, frozen=True, kw_only=True):
+    """A metric of both in the cases that both have, and p of the test that the two are equal."""
+
+    run: float
+    baseline: float
+    p_value: float
+
+
 class ComparedCases(Struct, frozen=True, kw_only=True):
     """What was found in the cases that both have.
 
     `predictions` says whose the baseline's are, `data` what was predicted there, and
-    `not_remeasured` why that is not this run's data. `run` and `baseline` have the metrics of all
-    cases of each, `p_values` those of the paired tests. `slices` are those that a gate asks for,
-    the largest loss first. `notes` tell what was not compared, and why.
+    `not_remeasured` why that is not this run's data. `tests` are by the metrics' names. `slices`
+    are those that a gate asks for, the largest loss first. `notes` tell what was not compared, and
+    why.
     """
 
     step: str
@@ -29,9 +37,7 @@ class ComparedCases(Struct, frozen=True, kw_only=True):
     not_remeasured: str | None = None
     task: Task
     cases: int
-    run: Mapping[str, float]
-    baseline: Mapping[str, float]
-    p_values: Mapping[str, float]
+    tests: Mapping[str, PairedTest]
     outcomes: Outcomes | None = None
     slices: Slices | None = None
     notes: tuple[str, ...] = ()

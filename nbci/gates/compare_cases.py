@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.behaviour.case_metrics import METRICS, case_metric, case_metrics, metric_values
+from nbci.behaviour.case_metrics import METRICS, case_metric, case_metrics
 from nbci.behaviour.paired import outcomes_of, p_value
 from nbci.behaviour.pairing import pair
 from nbci.behaviour.predictions_file import read_predictions
 from nbci.behaviour.slices import largest_losses
 from nbci.errors import NbciError
 from nbci.formatting.numbers import listed
-from nbci.gates.cases import ComparedCases, NoCases
+from nbci.gates.cases import ComparedCases, NoCases, PairedTest
 from nbci.gates.predictions import predictions_of_baseline, predictions_of_run
 
 if TYPE_CHECKING:
@@ -92,7 +92,12 @@ class CaseComparisons:
             tables.append(table)
         run, before = tables
         paired = pair(run, before)
-        p_values = {metric.name: p_value(paired, metric) for metric in case_metrics(paired)}
+        tests = {}
+        for metric in case_metrics(paired):
+            in_run, in_baseline = metric.means(paired.run.weights)
+            tests[metric.name] = PairedTest(
+                run=in_run, baseline=in_baseline, p_value=p_value(paired, metric)
+            )
         outcomes = None
         if run.task == "classification":
             outcomes = outcomes_of(paired)
@@ -103,9 +108,7 @@ class CaseComparisons:
             not_remeasured=then.not_remeasured,
             task=run.task,
             cases=len(paired),
-            run=metric_values(run),
-            baseline=metric_values(before),
-            p_values=p_values,
+            tests=tests,
             outcomes=outcomes,
             notes=paired.notes,
         )

@@ -14,7 +14,6 @@ from nbci.gates.bounds import bounds_of, margin
 from nbci.gates.case import known_baseline, with_answer
 from nbci.gates.cases import NoCases
 from nbci.pipeline.metric_names import short_name
-from nbci.pipeline.rules import number_text
 from nbci.records.verdict import CasesJudged
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from nbci.behaviour.slices import SliceChange
     from nbci.gates.case import Case
-    from nbci.gates.cases import ComparedCases
+    from nbci.gates.cases import ComparedCases, PairedTest
     from nbci.pipeline.rules import Gate, Rule
     from nbci.records.verdict import GateResult
 
@@ -139,11 +138,11 @@ def judge_significance(gate: Gate, case: Case, result: GateResult) -> GateResult
     found = case.compared.get(gate.name, _NOT_COMPARED)
     if isinstance(found, NoCases):
         return _without_test(gate, result, found.reason)
-    unlike = _why_of_other_cases(found, result)
-    if unlike is not None:
-        return _without_test(gate, result, unlike)
+    test = _test_of(found, result)
+    if isinstance(test, str):
+        return _without_test(gate, result, test)
 
-    p_value = found.p_values[short_name(str(result.metric))]
+    p_value = test.p_value
     result = replace(_with_source(result, found), cases=replace(_cases(found), p_value=p_value))
     is_chance = p_value >= float(gate.significant or 0.0)
     words = f"{_evidence(found)}, p = {rough(p_value)}: {_move(gate, result)}"
@@ -154,6 +153,26 @@ def judge_significance(gate: Gate, case: Case, result: GateResult) -> GateResult
     if _is_refused(gate, result, is_chance=is_chance):
         rule = "fail"
     return with_answer(result, gate, rule, "; ".join((words, *found.notes)))
+
+
+def _test_of(found: ComparedCases, result: GateResult) -> PairedTest | str:
+    """The test of the metric that was measured; in words why there is none."""
+    metric = short_name(str(result.metric))
+    if metric not in found.tests:
+        return f"{found.step} is a {found.task}, which has no {metric}"
+    test = found.tests[metric]
+    # What a test of other cases shows, or of a few of them, excuses nothing in these.
+    for whose, measured_value, shared in (
+        ("the run's", result.found, test.run),
+        ("the baseline's", result.baseline, test.baseline),
+    ):
+        value = float(measured_value or 0.0)
+        if not math.isclose(value, shared, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            cases = counted(found.cases, "case")
+            return (
+                f"by {whose} predictions of the {cases} that both have, {metric} is {rough(shared)}"
+            )
+    return test
 
 
 def _without_test(gate: Gate, result: GateResult, reason: str) -> GateResult:
@@ -182,26 +201,6 @@ def _move(gate: Gate, result: GateResult) -> str:
     if _misses(result):
         return f"misses by {rough(-(result.margin or 0.0))}"
     return f"{rough(result.margin or 0.0)} to spare"
-
-
-def _why_of_other_cases(found: ComparedCases, result: GateResult) -> str | None:
-    """Why the test is not one of the metric that was recorded; None where it is."""
-    metric = short_name(str(result.metric))
-    if metric not in found.p_values:
-        return f"{found.step} is a {found.task}, which has no {metric}"
-    for whose, recorded, values in (
-        ("the run's", result.found, found.run),
-        ("the baseline's", result.baseline, found.baseline),
-    ):
-        if recorded is None or math.isclose(
-            recorded, values[metric], rel_tol=_ROUNDING, abs_tol=_ROUNDING
-        ):
-            continue
-        return (
-            f"by {whose} predictions of {found.step} {metric} is {rough(values[metric])}, "
-            f"not the {number_text(recorded)} measured"
-        )
-    return None
 
 
 def _with_room(

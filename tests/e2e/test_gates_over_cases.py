@@ -208,7 +208,15 @@ def test_cases_are_compared_on_what_both_have(project: Console) -> None:
             ),
         )
     ]
-    none = _run(project, "-p", "first_id=1000", code=3)
+    # What the few cases show that both have excuses nothing in the others.
+    _write(project, _MOVE)
+    few = _run(project, "-p", "first_id=699", "-p", "broken=40", code=3)
+    assert _gates(few)[0][1].startswith(
+        "misses by 0.09; whether by chance is not known: "
+        "by the run's predictions of the 1 case that both have, accuracy is 0"
+    )
+    _write(project, _FLIPS)
+    none = _run(project, "-p", "first_id=5000", code=3)
     assert _gates(none)[0][0] == "failed"
     assert "have no case in common: their ids differ" in _gates(none)[0][1]
 

@@ -136,8 +136,9 @@ def test_p_is_that_of_the_exact_test(compared: _Compared) -> None:
     assert isinstance(found, ComparedCases)
     assert found.outcomes is not None
     assert (found.outcomes.broken, found.outcomes.fixed) == (15, 0)
-    assert found.p_values["accuracy"] == pytest.approx(binomtest(0, 15).pvalue)
-    assert (found.run["accuracy"], found.baseline["accuracy"]) == (0.95, 0.9875)
+    test = found.tests["accuracy"]
+    assert test.p_value == pytest.approx(binomtest(0, 15).pvalue)
+    assert (test.run, test.baseline) == (0.95, 0.9875)
 
 
 def test_a_regression_is_judged_by_its_errors(compared: _Compared) -> None:
@@ -159,7 +160,7 @@ def test_a_regression_is_judged_by_its_errors(compared: _Compared) -> None:
     assert isinstance(found, ComparedCases)
     errors = np.abs(labels - guesses)
     expected = ttest_rel(np.full(400, 0.4), errors).pvalue
-    assert found.p_values["mean_absolute_error"] == pytest.approx(expected)
+    assert found.tests["mean_absolute_error"].p_value == pytest.approx(expected)
     assert found.outcomes is None
     result = compared.judged(now, then, gate)
     assert result.result == "failed"

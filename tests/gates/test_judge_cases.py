@@ -11,7 +11,7 @@ from nbci.behaviour.paired import Outcomes
 from nbci.behaviour.slices import SliceChange, Slices
 from nbci.gates.baseline import Baseline, NoBaseline
 from nbci.gates.case import Case
-from nbci.gates.cases import ComparedCases, NoCases
+from nbci.gates.cases import ComparedCases, NoCases, PairedTest
 from nbci.gates.judge import JUDGEMENTS, judge
 from nbci.pipeline.gates_document import READERS
 from nbci.pipeline.rules import _WORDS, Gate, SliceRule, Tolerance
@@ -29,9 +29,7 @@ _FOUND = ComparedCases(
     task="classification",
     data="predicted on its own data",
     cases=450,
-    run={"accuracy": 0.95},
-    baseline={"accuracy": 0.98},
-    p_values={"accuracy": 0.0009},
+    tests={"accuracy": PairedTest(run=0.95, baseline=0.98, p_value=0.0009)},
     outcomes=Outcomes(both_right=420, fixed=3, broken=17, both_wrong=10),
 )
 _FRENCH = SliceChange(
@@ -88,6 +86,10 @@ def _verdict(gate: Gate, found: ComparedCases | NoCases | None = _FOUND, **more:
 
 def _result(gate: Gate, found: ComparedCases | NoCases | None = _FOUND, **more: Any) -> GateResult:
     return _verdict(gate, found, **more).gates[0]
+
+
+def _tested(**more: float) -> ComparedCases:
+    return replace(_FOUND, tests={"accuracy": replace(_FOUND.tests["accuracy"], **more)})
 
 
 def _in_slices(*changes: SliceChange, compared: int = 12) -> ComparedCases:
@@ -244,7 +246,7 @@ def test_no_slice_with_enough_cases_is_no_pass() -> None:
 def test_a_drop_is_refused_only_beyond_chance(
     p_value: float, more: dict[str, Any], result: str, end: str
 ) -> None:
-    found = replace(_FOUND, p_values={"accuracy": p_value})
+    found = _tested(p_value=p_value)
 
     answer = _result(replace(_MOVE, **more), found)
 
@@ -264,7 +266,7 @@ def test_a_drop_is_refused_only_beyond_chance(
 def test_a_better_metric_must_be_better_beyond_chance(
     p_value: float, baseline: float, result: str, end: str
 ) -> None:
-    found = replace(_FOUND, p_values={"accuracy": p_value}, baseline={"accuracy": baseline})
+    found = _tested(p_value=p_value, baseline=baseline)
     champion = replace(_CHAMPION, metrics={"evaluate:accuracy": baseline})
     gate = replace(_MOVE, max_drop=None, better="up")
 
@@ -296,15 +298,15 @@ def test_the_verdict_has_p_and_the_counts() -> None:
         (NoCases(reason="they are gone"), "they are gone"),
         (None, "nobody compared the predictions"),
         (
-            replace(_FOUND, run={"accuracy": 0.9}),
-            "by the run's predictions of evaluate accuracy is 0.9, not the 0.95 measured",
+            _tested(run=0.9),
+            "by the run's predictions of the 450 cases that both have, accuracy is 0.9",
         ),
         (
-            replace(_FOUND, baseline={"accuracy": 0.9}),
-            "by the baseline's predictions of evaluate accuracy is 0.9, not the 0.98 measured",
+            _tested(baseline=0.9),
+            "by the baseline's predictions of the 450 cases that both have, accuracy is 0.9",
         ),
         (
-            replace(_FOUND, task="regression", p_values={"mean_absolute_error": 0.5}),
+            replace(_FOUND, task="regression", tests={}),
             "evaluate is a regression, which has no accuracy",
         ),
     ],
