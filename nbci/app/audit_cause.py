@@ -12,7 +12,7 @@ from nbci.app.compare_proof import around_step
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.fresh import fresh_calls
 from nbci.engine.observed.below import paths_in
-from nbci.engine.observed.kinds import BY_NAME, RUN_ID
+from nbci.engine.observed.kinds import RUN_ID
 from nbci.errors import NbciError
 from nbci.proofs.compare_steps import Both
 
@@ -39,8 +39,16 @@ _UNSEEN = {
     RUN_ID: "the run's id",
 }
 """What a step was seen to use, but not what came of it, by kind of observation."""
-_NOT_COMPARED = frozenset(("package", "site", "interpreter", "place", "written", "changed"))
-"""Kinds that `around_step` tells of, or that are others in each workspace."""
+_TELLING = {
+    "file": "the file",
+    "module": "the module",
+    "folder": "the folder",
+    "stat": "the path",
+    "absent": "the path",
+    "link": "the link",
+    "variable": "the variable",
+}
+"""Kinds of which it may tell something that a step used one which it had not used before."""
 
 
 class ThreeTimes(NamedTuple):
@@ -124,13 +132,12 @@ def _used_only_now(kept: StepRecord, now: StepRecord) -> list[str]:
     before = {(part.kind, part.label) for part in kept.observed}
     changed, others = [], []
     for part in now.observed:
-        is_compared = part.kind in BY_NAME and part.kind not in (*_NOT_COMPARED, *_UNSEEN)
-        if not is_compared or (part.kind, part.label) in before:
+        if part.kind not in _TELLING or (part.kind, part.label) in before:
             continue
         if part.kind == "file" and _has_changed_since(part.label, kept.ended_utc):
             changed.append(f"the file {part.label}, which has changed since")
         else:
-            others.append(f"the {part.kind} {part.label}, which it did not use before")
+            others.append(f"{_TELLING[part.kind]} {part.label}, which it did not use before")
     return changed + others
 
 

@@ -21,7 +21,7 @@ from nbci.formatting.durations import now_utc
 from nbci.proofs.audits import found_sentence, settled_sentence, unknown_sentence
 from nbci.proofs.compare_steps import Both
 from nbci.proofs.tolerance import Tolerance
-from nbci.records.run_record import RunRecord, StepRecord
+from nbci.records.run_record import StepRecord
 from nbci.records.step_audit import StepAudit
 from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_belonging_run
@@ -114,7 +114,7 @@ class Auditing:
             self._differing[step.name] = again
             # What it opens there counts for its new result, so that the next change is seen.
             context.watched.update(again.context.watched)
-            context.cache.distrust(again.kept.key or "", now_utc())
+            _distrust(context, again.kept)
         else:
             again.ending.close()
         if proof.agreement != "identical":
@@ -135,7 +135,7 @@ class Auditing:
             records = ThreeTimes(kept=again.kept, again=again.record, now=record)
             cause = await audit_cause(step, records, comparison)
         if cause == "chance":
-            context.cache.distrust(again.kept.key or "", now_utc(), unsteady=True)
+            _distrust(context, again.kept, unsteady=True)
         found: tuple[str, ...] = ()
         if cause is not None:
             found = suspects(step, again.kept, again.record, str(context.project.root))
@@ -154,8 +154,8 @@ class Auditing:
 
     def _begin(self) -> _AuditRun:
         if self._audits is None:
-            self._audits = _AuditRun(self._ready, self._run)
-        self._audits.begin(self._command)
+            self._audits = _AuditRun(self._ready, self._run, self._command)
+        self._audits.begin()
         return self._audits
 
     async def _run_again(
@@ -168,7 +168,7 @@ class Auditing:
     ) -> _Again:
         with contextlib.ExitStack() as stack:
             name = f"{audits.folder.run}-{step.name.replace('/', '%')}"
-            opened = open_workspace(context.project, name, self._contents(step, kept))
+            opened = open_workspace(context.project, name, audits.contents(step, kept))
             workspace = await _enter_in_thread(stack, opened)
             again = self._context_in(workspace, audits, context, inputs)
             # A run has no time for this; where a result is another one, it may tell why.
@@ -184,25 +184,6 @@ class Auditing:
             proof = await comparison.compare(step, Both(before=kept, now=record))
             proof = replace(proof, items=tuple(_masked(item, context.mask) for item in proof.items))
             return _Again(again, kept, record, proof, stack.pop_all())
-
-    def _contents(self, step: PlannedStep, kept: StepRecord) -> Contents:
-        """The files of the checkout, as the step would find them there."""
-        plan = replace(self._ready.plan, steps=(step,))
-        run = EarlierRun(
-            project=self._ready.project,
-            folder=self._run,
-            record=RunRecord(
-                run=self._run.run,
-                pipeline=plan.pipeline,
-                target=plan.target,
-                result="running",
-                nbci="",
-                steps=(kept,),
-            ),
-            plan=plan,
-            commit=None,
-        )
-        return run.contents(plan)
 
     def _context_in(
         self, workspace: Workspace, audits: _AuditRun, context: RunContext, inputs: Inputs
@@ -248,26 +229,35 @@ class Auditing:
 class _AuditRun:
     """The run that has the steps which were run again; it belongs to the one that audits."""
 
-    def __init__(self, ready: Ready, parent: RunFolder) -> None:
-        self._ready = ready
-        self._parent = parent.run
+    def __init__(self, ready: Ready, parent: RunFolder, command: Sequence[str]) -> None:
+        self._project, self._plan = ready.project, ready.plan
         self.folder = new_belonging_run(parent)
         self.log_path = self.folder.path / EVENTS_FILE
         self.listener = Listeners((EventLog(self.log_path),))
         self.records: list[StepRecord] = []
-        self.record: RunRecord | None = None
+        begun = header(self.folder.run, ready.plan, ready.project.root, command, ready.mask)
+        self._record = replace(begun, parent=parent.run, role="audit")
         self._started = time.monotonic()
+        self._is_written = False
 
-    def begin(self, command: Sequence[str]) -> None:
+    def begin(self) -> None:
         """Write what makes it a run, where that is not done."""
-        if self.record is not None:
-            return
-        plan, root = self._ready.plan, self._ready.project.root
-        begun = header(self.folder.run, plan, root, command, self._ready.mask)
-        record = replace(begun, parent=self._parent, role="audit")
-        self.folder.write_plan(plan)
-        self.folder.write_run(record)
-        self.record = record
+        if not self._is_written:
+            self.folder.write_plan(self._plan)
+            self.folder.write_run(self._record)
+            self._is_written = True
+
+    def contents(self, step: PlannedStep, kept: StepRecord) -> Contents:
+        """The files that the workspace of the step gets: those of the checkout, as they are now."""
+        plan = replace(self._plan, steps=(step,))
+        run = EarlierRun(
+            project=self._project,
+            folder=self.folder,
+            record=replace(self._record, steps=(kept,)),
+            plan=plan,
+            commit=None,
+        )
+        return run.contents(plan)
 
     def has(self, step: PlannedStep) -> bool:
         """Whether the step has run."""
@@ -287,13 +277,12 @@ class _AuditRun:
             self.folder.release()
 
     def _write_end(self) -> None:
-        assert self.record is not None
         ran = {record.name: record for record in self.records}
         steps = []
-        for step in self._ready.plan.steps:
+        for step in self._plan.steps:
             steps.append(ran.get(step.name) or StepRecord(name=step.name, result="skipped"))
         record = replace(
-            self.record,
+            self._record,
             steps=tuple(steps),
             result=self._result,
             ended_utc=now_utc(),
@@ -322,6 +311,13 @@ async def _enter_in_thread(
         # The thread cannot be stopped, and what it makes has to be removed.
         await asyncio.wait([making])
         raise
+
+
+def _distrust(context: RunContext, kept: StepRecord, *, unsteady: bool = False) -> None:
+    """Have nobody use the kept result any more, nor older ones; `unsteady`: later ones, too."""
+    # The clock of the machine that made it may be ahead.
+    until = max(now_utc(), kept.ended_utc or "")
+    context.cache.distrust(kept.key or "", until, unsteady=unsteady)
 
 
 def _masked(item: Item, mask: Mask) -> Item:

@@ -175,9 +175,11 @@ class Cache:
             names = [name for name in os.listdir(self._folder(key)) if name.endswith(".json")]
         except FileNotFoundError:
             return []
-        # Their names begin with the time.
         until = self.distrusted.until(key)
-        return sorted((name for name in names if name > until), reverse=True)[:_ENTRIES_TRIED]
+        if until:
+            names = [name for name in names if name.partition("-")[0] > until]
+        # Their names begin with the time.
+        return sorted(names, reverse=True)[:_ENTRIES_TRIED]
 
     def _read_entry(self, key: str, name: str) -> Iterator[tuple[StepRecord, bytes]]:
         path = f"{self._folder(key)}/{name}"

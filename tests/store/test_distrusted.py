@@ -72,6 +72,12 @@ def test_what_a_remote_brings_is_distrusted_too(cache: Cache, tmp_path: Path) ->
     assert runs(cache) == ["new"]
 
 
+def test_the_time_itself_is_distrusted(cache: Cache) -> None:
+    cache.distrusted.add(_KEY, _NEW.ended_utc or "")
+
+    assert runs(cache) == []
+
+
 def test_an_older_note_changes_nothing(cache: Cache) -> None:
     cache.distrusted.add(_KEY, "2026-01-04T00:00:00.000Z")
     cache.distrusted.add(_KEY, _BETWEEN, unsteady=True)

@@ -75,6 +75,7 @@ async def run_step(
             if audited is not None:
                 # A result that was found to be wrong is not found any more.
                 inputs, decision = _look(context, step)
+                started, record = time.monotonic(), _begin_record(context, step)
             taken = reuse_result(context, step, (inputs, decision))
             if taken is not None:
                 return _with_audit(context, taken, audited)
