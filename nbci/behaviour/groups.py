@@ -130,11 +130,13 @@ def _coded(column: pa.Array) -> tuple[NDArray[np.int64], list[tuple[str]]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    # Amounts of money are decimals in many databases.
     if pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64(), safe=False)
     encoded = column
     if not pa.types.is_dictionary(column.type):
         encoded = pc.dictionary_encode(column)
+    # Months and days of an interval have no common measure.
     is_no_quantity = pa.types.is_boolean(column.type) or pa.types.is_interval(column.type)
     is_quantity = pa.types.is_primitive(column.type) and not is_no_quantity
     if is_quantity and len(encoded.dictionary) > _MOST_SINGLE_NUMBERS:

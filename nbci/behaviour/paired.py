@@ -37,6 +37,7 @@ def p_value(pair: Pair, metric: CaseMetric) -> float:
     """That of the paired test that both models are equal in the metric: McNemar's, or Student's."""
     import numpy as np
 
+    # Of a classification each case differs by 1, 0 or -1: weights have no place in these tests.
     difference = metric.run - metric.baseline
     if pair.run.task == "classification":
         return float(mcnemar(np.sum(difference < 0), np.sum(difference > 0)))

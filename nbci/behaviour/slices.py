@@ -90,6 +90,7 @@ def largest_losses(
         # What was 0 and is more now has lost endlessly.
         with np.errstate(divide="ignore", invalid="ignore"):
             losses = np.where(losses > 0, losses / np.abs(table.baselines), 0.0)
+    # The last key of lexsort is the first to count.
     may_be_chance = table.corrected >= (significant or 0.0)
     order = np.lexsort((-losses, may_be_chance))
     lost = order[losses[order] > 0]

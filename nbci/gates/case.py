@@ -45,6 +45,7 @@ def known_baseline(gate: Gate, case: Case) -> tuple[Baseline | None, Rule, str]:
         return None, "fail", "nobody looked for it"
     if isinstance(baseline, Baseline):
         return baseline, "pass", ""
+    # A remote that cannot be asked makes no first run.
     if baseline.certain:
         return None, gate.first_run, f"first run: {baseline.reason}"
     return None, "fail", baseline.reason

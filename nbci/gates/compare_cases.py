@@ -57,6 +57,7 @@ class CaseComparisons:
     def compare(self, gate: Gate, baseline: Baseline) -> ComparedCases | NoCases:
         """What the gate judges. Nothing raises: an error becomes the reason why there is none."""
         asked = str(gate.baseline), str(gate.step), gate.remeasure
+        # To read and to pair a million cases takes two seconds.
         if asked not in self._paired:
             self._paired[asked] = self._try_to_pair(gate, baseline)
         paired = self._paired[asked]
@@ -98,6 +99,7 @@ class CaseComparisons:
             tests[metric.name] = PairedTest(
                 run=in_run, baseline=in_baseline, p_value=p_value(paired, metric)
             )
+        # No number is predicted just right or wrong.
         outcomes = None
         if run.task == "classification":
             outcomes = outcomes_of(paired)
@@ -131,6 +133,7 @@ def _as_asked(gate: Gate, paired: _Paired) -> ComparedCases | NoCases:
     if rule.metric not in METRICS[found.task]:
         reason = f"{found.step} is a {found.task}, which has no {rule.metric}"
         return NoCases(reason=reason)
+    # Only the run's columns are looked at: the baseline may be older than one of them.
     known = paired.pair.run.slices
     unknown = [name for name in rule.by if name not in known]
     if unknown:

@@ -50,6 +50,7 @@ def judge_compared(
 
 def _rule_without_cases(gate: Gate, found: NoCases) -> tuple[Rule, str]:
     match found.rule:
+        # As for a metric that the baseline does not have.
         case "first_run":
             return gate.first_run, f"first run: {found.reason}"
         case "missing":
@@ -75,6 +76,7 @@ def judge_flips(gate: Gate, found: ComparedCases, result: GateResult) -> GateRes
     if found.outcomes is None:
         reason = f"{found.step} is a {found.task}: its cases are not right or wrong"
         return with_answer(result, gate, "fail", reason)
+    # Not 100 times a share: 7 of 1,000 cases are to be 0.7 %, and nothing beside it.
     share = 100 * found.outcomes.broken / found.cases
     room = margin(share, bounds_of(gate, None)) or 0.0
     result = replace(result, found=share, unit="%", margin=room, cases=_cases(found))
@@ -83,6 +85,7 @@ def judge_flips(gate: Gate, found: ComparedCases, result: GateResult) -> GateRes
 
 def judge_slices(gate: Gate, found: ComparedCases, result: GateResult) -> GateResult:
     """Whether no slice lost too much."""
+    # A limit that is above all slices would let pass whatever happens in them.
     if found.slices is None or not found.slices.compared:
         reason = "; ".join(("there is no slice to judge", *found.notes))
         return with_answer(result, gate, gate.missing, reason)
@@ -104,6 +107,7 @@ def judge_slices(gate: Gate, found: ComparedCases, result: GateResult) -> GateRe
     words = f"{_slice_words(worst)}, the worst of {slices}"
     if gate.significant is not None:
         words = f"{_slice_words(worst)}, p = {rough(worst.corrected)}, the worst of {slices}"
+    # Who mends only the worst one would be refused again.
     refused = _count_of_refused(gate, found.slices.changes)
     if refused > 1:
         words += f", {refused} of which miss"
@@ -135,6 +139,7 @@ def judge_significance(gate: Gate, case: Case, result: GateResult) -> GateResult
 
     `result` has what was found, the baseline and the margin.
     """
+    # The metric is known without its cases, so that its bounds hold in any event.
     found = case.compared.get(gate.name, _NOT_COMPARED)
     if isinstance(found, NoCases):
         return _without_test(gate, result, found.reason)

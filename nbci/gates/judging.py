@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def check_readers(plan: Plan) -> None:
     """UsageError where a gate judges predictions, and what reads them is not installed."""
     judging_cases = [gate.name for gate in plan.gates if gate.judges_cases]
+    # A run of a part of the plan is not judged.
     if judging_cases and not plan.leaves_out:
         from nbci.behaviour.predictions_file import check_libraries
 

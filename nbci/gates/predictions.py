@@ -80,6 +80,7 @@ def predictions_of_baseline(
             return _remeasured(again, search)
         reason = again.reason
     if gate.remeasure == "required":
+        # Whoever asks for it does not want the predictions of another day.
         why = reason or f"no model is measured by step {gate.step}"
         return NoCases(reason=f"it must be measured again, and {why}")
     recorded = _recorded(gate, baseline, search)
@@ -135,6 +136,7 @@ def _of_release(baseline: Baseline, search: Search, step: str) -> PredictionsFil
     manifest = read_manifest(Git(search.project.root), str(baseline.release))
     if manifest is None:
         return NoCases(reason=f"the evidence of {baseline.source} is not here", rule="missing")
+    # Another path then would be a step that was written anew since.
     path = str(search.plan.step(step).predictions)
     return _out_of(manifest.steps, step, path, manifest.run)
 
@@ -172,6 +174,7 @@ class KeptOuts:
     @cached_property
     def _artifacts(self) -> Artifacts:
         cache = project_cache(self._project, self._environ)
+        # The run of another machine left its objects at the shared remote.
         share(self._project, cache, self._environ)
         artifacts = cache.artifacts
         return replace(artifacts, others=(*self._others, *artifacts.others))

@@ -112,6 +112,7 @@ class GateFields:
             return None
         if isinstance(value, str):
             percent = self.percent(value)
+            # Of the baseline, which is not known yet.
             if percent is not None:
                 return Tolerance(amount=percent, percent=True)
         elif math.isfinite(value):

@@ -139,6 +139,7 @@ def _check_direction(fields: GateFields, gate: Gate) -> None:
 def _check_significance(fields: GateFields, gate: Gate) -> None:
     """A p-value needs the predictions that the metric is the mean of."""
     if gate.significant is None:
+        # Without predictions a step would look as if it chose among metrics of one name.
         if gate.step is not None:
             message = "`step` names whose predictions are judged"
             raise fields.error(message, "step", hint="it goes with significant, flips or slices")

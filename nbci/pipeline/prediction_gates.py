@@ -19,6 +19,7 @@ def read_flips(fields: GateFields) -> Gate:
     """A gate over the share of broken cases; UsageError for what makes no sense."""
     fields.refuse(("metric", "expr", "slices", *BOUNDS, "significant", "beyond_noise"), "flips")
     fields.refuse_files("flips")
+    # In per cent, as the verdict says what was found.
     return Gate(
         **fields.common(),
         flips=True,
@@ -54,6 +55,7 @@ def read_slices(fields: GateFields) -> Gate:
         metric=asked["metric"],
         min_rows=int(asked.get("min_rows", MIN_ROWS)),
     )
+    # A band has no worst slice, so there is one rule only, the one for the bad direction.
     wanted, other = _moves(rule.metric)
     if other in asked:
         raise fields.error(
@@ -84,6 +86,7 @@ def _moves(metric: str) -> tuple[str, str]:
 
 
 def _columns(fields: GateFields, by: str | list[str]) -> tuple[str, ...]:
+    # YAML lets people leave out the brackets around a single name.
     columns = by
     if isinstance(columns, str):
         columns = [columns]

@@ -151,6 +151,7 @@ def with_predicting_steps(
 def _predicting_step(
     number: int, gate: Gate, where: Location, steps: tuple[PlannedStep, ...]
 ) -> str:
+    # Each of these messages holds if none of those below does.
     asked: Iterable[PlannedStep] = steps
     message = f"gate {number} judges predictions, and no step declares any"
     hint = (
