@@ -21,7 +21,7 @@ from nbci.blame.subsets import smallest_sufficient
 from nbci.config import find_project
 from nbci.errors import UsageError, spelling_hint
 from nbci.formatting.durations import now_utc
-from nbci.formatting.numbers import counted
+from nbci.formatting.numbers import counted, listed
 from nbci.pipeline.metric_names import meant_by, step_of
 from nbci.records.blames import Blame, Hybrid, Interaction, Share
 from nbci.runs.blames import add_blame
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from nbci.app.earlier_run import EarlierRun
     from nbci.app.hybrids import Hybrids
+    from nbci.app.mixture import Side
     from nbci.blame.factors import Factor, Mixture
     from nbci.blame.shares import Sharing
     from nbci.blame.subsets import Subset
@@ -163,7 +164,7 @@ def _answer(old: EarlierRun, new: EarlierRun, begun: Blame, options: HybridOptio
     if not mixture.factors:
         return replace(begun, untried=mixture.untried, unexplained=begun.difference)
     with open_hybrids(sides, mixture, cache, options) as hybrids:
-        return _Search(mixture, hybrids, begun).answer()
+        return _Search(sides, mixture, hybrids, begun).answer()
 
 
 class _Search:
@@ -172,9 +173,12 @@ class _Search:
     `_idle` are parts that cannot have: they are new in every hybrid.
     """
 
-    def __init__(self, mixture: Mixture, hybrids: Hybrids, begun: Blame) -> None:
+    def __init__(
+        self, sides: tuple[Side, Side], mixture: Mixture, hybrids: Hybrids, begun: Blame
+    ) -> None:
+        self._sides = sides
         self._factors = mixture.factors
-        self._untried = mixture.untried
+        self._untried = list(mixture.untried)
         self._hybrids = hybrids
         self._begun = begun
         self._idle: Subset = frozenset()
@@ -182,10 +186,14 @@ class _Search:
     def answer(self) -> Blame:
         """The answer, with what it rests on."""
         everything = frozenset(range(len(self._factors)))
+        self._note_planned_anew(frozenset(), self._sides[0])
+        self._note_planned_anew(everything, self._sides[1])
         self._idle = frozenset(self._find_idle(everything))
         reaching = sorted(everything - self._idle)
+        if not reaching:
+            return self._unexplained()
         self._hybrids.idle = self._idle
-        self._hybrids.ends = {self._idle, everything}
+        self._hybrids.ends = {self._idle: self._sides[0], everything: self._sides[1]}
         chosen = reaching
         if len(reaching) > MOST_SHARED:
             chosen = self._sufficient(reaching)
@@ -204,10 +212,28 @@ class _Search:
             unexplained=unexplained,
             interactions=sharing.interactions,
             strongest=self._strongest(sharing),
-            untried=self._untried,
+            untried=tuple(self._untried),
             hybrids=tuple(self._measured()),
             step_runs=self._hybrids.step_runs,
         )
+
+    def _unexplained(self) -> Blame:
+        """The answer where no part can have moved the metric."""
+        return replace(
+            self._begun,
+            shares=tuple(self._without_share()),
+            unexplained=self._begun.difference,
+            untried=tuple(self._untried),
+        )
+
+    def _note_planned_anew(self, end: Subset, side: Side) -> None:
+        """Say where the code of a run is not quite what it was, or is planned by another nbci."""
+        names = self._hybrids.changed_steps(end, side)
+        if names:
+            run = side.run.record.run
+            self._untried.append(
+                f"step {listed(names, _NAMED)} of run {run} is not planned as it was then"
+            )
 
     def _measure(self, subsets: Sequence[Subset]) -> dict[Subset, float | None]:
         found = self._hybrids.measure([subset | self._idle for subset in subsets])

@@ -22,6 +22,7 @@ from nbci.engine.listener import Aside
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.prepare import plan_target
 from nbci.errors import ExitCode, InfrastructureError, IntegrityError, NbciError, UsageError
+from nbci.graph import by_name
 from nbci.params import Assignment
 from nbci.pipeline.metric_names import step_of
 from nbci.pipeline.paths import overlaps_any
@@ -110,7 +111,7 @@ class Hybrids:
         self._uses = _uses(sides)
         self._not_kept = _not_kept(sides)
         self.outcomes: dict[Subset, Outcome] = {}
-        self.ends: set[Subset] = set()
+        self.ends: dict[Subset, Side] = {}
         """Hybrids that are one of the two runs: they have to work."""
         self.idle: Subset = frozenset()
         """Parts that change nothing, and need not be named."""
@@ -130,7 +131,8 @@ class Hybrids:
         for number, hybrid in enumerate(planned, start=1):
             known = self._by_signature.get(hybrid.signatures[hybrid.step])
             if known is None:
-                self._options.tell(f"hybrid {number} of {len(planned)}: {self._title(hybrid.new)}")
+                place = f" {number} of {len(planned)}" if len(planned) > 1 else ""
+                self._options.tell(f"hybrid{place}: {self._title(hybrid.new)}")
                 known = self._carry_out(hybrid)
                 self._by_signature[hybrid.signatures[hybrid.step]] = known
             self.outcomes[hybrid.new] = known
@@ -153,16 +155,26 @@ class Hybrids:
             return None
         return hybrid.signatures[hybrid.step]
 
+    def changed_steps(self, end: Subset, side: Side) -> list[str]:
+        """Steps of a hybrid that is one of the runs which are no longer planned as they were."""
+        then = by_name(side.run.plan.steps)
+        names = []
+        for step in self._plan(end).plan.steps:
+            before = then.get(step.name)
+            if step.action == "run" and before and key_of(step.parts) != key_of(before.parts):
+                names.append(step.name)
+        return names
+
     def names(self, new: Subset) -> tuple[str, ...]:
         """The names of the parts in their order, without those that change nothing."""
         return tuple(self._mixture.factors[number].name for number in sorted(new - self.idle))
 
     def _refuse_broken_ends(self) -> None:
-        for end in self.ends & self.outcomes.keys():
-            problem = self.outcomes[end].problem
-            if problem:
-                run = self._sides[end == max(self.ends, key=len)].run
-                raise run.refusal(UsageError(f"it does not run as it did: {problem}"), "blamed")
+        for end, side in self.ends.items():
+            outcome = self.outcomes.get(end)
+            if outcome is not None and outcome.problem:
+                error = UsageError(f"it does not run as it did: {outcome.problem}")
+                raise side.run.refusal(error, "blamed")
 
     def _title(self, new: Subset) -> str:
         names = self.names(new)
@@ -223,8 +235,7 @@ class Hybrids:
 
     def _plan(self, new: Subset) -> _Planned:
         """Place the hybrid's files, and plan it as far as the step that measures the metric."""
-        contents = dict(self._mixture.contents(new))
-        self._files.place({**self._mixture.same, **contents})
+        contents = self._place(new)
         project = self._workspace.project
         path = self._sides[1].run.plan.target
         pipeline, sources = read_pipeline(path, project_reader(project))
@@ -246,6 +257,12 @@ class Hybrids:
             signatures=self._signatures(plan, contents),
             step=step,
         )
+
+    def _place(self, new: Subset) -> dict[str, Content]:
+        """Have the hybrid's files in the workspace; those that are exchanged."""
+        contents = dict(self._mixture.contents(new))
+        self._files.place({**self._mixture.same, **contents})
+        return contents
 
     def _measuring_step(self, plan: Plan) -> str:
         for metric in self._options.metrics:
@@ -275,7 +292,7 @@ class Hybrids:
 
     def _carry_out(self, hybrid: _Planned) -> Outcome:
         """Run a hybrid; what failed in it is its outcome, what failed around it is raised."""
-        self._plan(hybrid.new)
+        self._place(hybrid.new)
         after = self._sides[1].run
         folder = new_belonging_run(after.folder)
         rerun = Rerun(before=after, plan=hybrid.plan, workspace=self._workspace, folder=folder)

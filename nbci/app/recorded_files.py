@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from nbci.blame.rebuilt_notebook import rebuild
 from nbci.digests import bytes_digest
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.observed.states import GONE
 from nbci.engine.steps.declared_files import stands
 from nbci.git.process import Git, GitFailed
+from nbci.notebook.read import SUFFIXES
 from nbci.pipeline.paths import is_in
 from nbci.project.sources import source_digest
 from nbci.records.run_record import FileRef
@@ -83,6 +86,7 @@ class RunContents:
 
     def __init__(self, run: EarlierRun, cache: Cache) -> None:
         self._root = run.project.root
+        self._plan = run.plan
         self._artifacts = cache.artifacts
         self._index = project_index(run.project)
         self._git = Git(run.project.root)
@@ -105,9 +109,15 @@ class RunContents:
         return ref
 
     def _find_bytes(self, file: RecordedFile) -> bytes | None:
+        others = []
         for data in (self._in_commit(file.path), self._in_checkout(file.path)):
             if data is not None and digest_as(file.kind, data) == file.digest:
                 return data
+            if data is not None:
+                others.append(data)
+        if file.kind == "source" and others and PurePosixPath(file.path).suffix in SUFFIXES:
+            # The checkout is nearer to a run with changes that are in no commit.
+            return rebuild(file.path, others[-1], self._plan)
         return None
 
     def _in_checkout(self, path: str) -> bytes | None:

@@ -178,9 +178,11 @@ class Rerun(Struct, frozen=True, kw_only=True):
             self.folder.run, self.plan, self.before.project.root, options.command, ready.mask
         )
         # The code is that of the earlier run, whatever is checked out by now.
-        return replace(
-            begun, parent=self.before.folder.run, role=options.role, git=self.before.record.git
-        )
+        git = self.before.record.git
+        if git is not None and options.role == "hybrid":
+            # In part that of another run: no commit has it.
+            git = replace(git, dirty=True)
+        return replace(begun, parent=self.before.folder.run, role=options.role, git=git)
 
     def _jobs(self, asked: int | None) -> int:
         jobs = asked or self.before.project.jobs or os.cpu_count() or 1

@@ -75,7 +75,7 @@ class MixedNotebook(Struct, frozen=True, kw_only=True):
         if not chosen:
             return self.old_text
         document = {**self.new.document, "cells": list(self._cells(chosen))}
-        return _written(document, self.path)
+        return notebook_text(document, self.path)
 
     def _cells(self, chosen: Collection[int]) -> Iterator[Any]:
         for number, pair in enumerate(self.pairs):
@@ -111,7 +111,8 @@ def _pairs(old: Notebook, new: Notebook) -> Iterator[CellPair]:
             yield CellPair(None, after)
 
 
-def _written(document: dict[str, Any], path: str) -> bytes:
+def notebook_text(document: dict[str, Any], path: str) -> bytes:
+    """A notebook, as nbformat 4 describes it, in the form that the path's suffix names."""
     suffix = PurePosixPath(path).suffix
     if suffix == ".ipynb":
         return json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")

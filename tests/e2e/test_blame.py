@@ -290,22 +290,52 @@ def test_chance_is_no_part(nbci: Console, make_notebook: MakeNotebook) -> None:
     assert "it comes of chance, or of what nbci does not see" in done.stdout
 
 
-def test_what_was_never_committed_is_found_or_named(
+def test_cells_that_were_never_committed_come_of_the_plans(
     project: Console, make_notebook: MakeNotebook
 ) -> None:
-    make_notebook("n.ipynb", cells(train="model = sum(rows) * C + 1"))
+    edited = cells(train="model = sum(rows) * C + 1")
+    edited.insert(3, ("", "model = model * 1"))
+    make_notebook("n.ipynb", edited)
     middle = run(project, "n.ipynb")
-    make_notebook("n.ipynb", cells(train="model = sum(rows) * C + 2"))
+    make_notebook("n.ipynb", cells(train="model = sum(rows) * C + 2", score="model * 2"))
     run(project, "n.ipynb")
+    # Neither is left: it was edited once more.
+    make_notebook("n.ipynb", cells(train="model = 0"))
 
-    document = blamed(project)
-    gone = project("blame", "score", middle, "--json")
+    done = project("blame", "score", middle, "--json")
 
-    assert shares_of(document) == {"n.ipynb cell 3": 2.0}
-    assert gone.returncode == 0, gone.stderr
-    assert json.loads(gone.stdout)["untried"] == [
-        f"n.ipynb: what run {middle} used is no longer kept"
-    ]
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    shares = shares_of(document)
+    assert "untried" not in document
+    # 4 → 10: alone +1 and +4, together 1 more, which are shared.
+    assert shares == {
+        "n.ipynb cell 4": 4.5,
+        "n.ipynb cell 3": 1.5,
+        "n.ipynb cell 4 (removed)": 0.0,
+    }
+
+
+def test_code_that_cannot_be_put_together_is_named(
+    project: Console, make_notebook: MakeNotebook
+) -> None:
+    functions = [*cells(score="weigh(model)")]
+    functions.insert(1, ("functions", "def weigh(value):\n    return value * 5"))
+    make_notebook("n.ipynb", functions)
+    first = run(project, "n.ipynb")
+    functions[1] = ("functions", "def weigh(value):\n    return value * 7")
+    make_notebook("n.ipynb", functions)
+    run(project, "n.ipynb", "-p", "C=2.0")
+
+    done = project("blame", "score", first, "--json")
+
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    sentence = f"step evaluate of run {first} is not planned as it was then"
+    assert document["untried"] == [sentence]
+    # 15 → 42: with the function as it is now, the parameter brings 21.
+    assert shares_of(document) == {"parameter C": 21.0}
+    assert document["unexplained"] == 6.0
 
 
 def test_wrong_names_and_runs(project: Console, make_notebook: MakeNotebook) -> None:
