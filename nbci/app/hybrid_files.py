@@ -6,7 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from nbci.app.recorded_files import digest_as
+from nbci.app.recorded_files import KEPT_AS_OBJECTS, digest_as
+from nbci.data.tracked import SUFFIX as TRACKING
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.steps.declared_files import stands
 from nbci.errors import IntegrityError
@@ -39,6 +40,8 @@ class HybridFiles:
         self._root = project.root
         self._mixture = mixture
         self._artifacts = cache.artifacts
+        # Each with the data of the later run.
+        self._tracking = [path for path in mixture.same if path.endswith(TRACKING)]
         self._placed: dict[str, Content] = {}
 
     def place(self, contents: Mapping[str, Content]) -> None:
@@ -78,7 +81,7 @@ class HybridFiles:
 
     def _stands(self, file: RecordedFile) -> bool:
         place = self._root / file.path
-        if file.kind in ("data", "packages"):
+        if file.kind in KEPT_AS_OBJECTS:
             ref = FileRef(path=file.path, digest=file.digest, bytes=0)
             return stands(self._root, ref, project_index(self._project))
         return place.is_file() and digest_as(file.kind, place.read_bytes()) == file.digest
@@ -106,16 +109,19 @@ class HybridFiles:
         self._note_tracked(ref)
 
     def _note_tracked(self, ref: FileRef) -> None:
-        """Let the `.dvc` file of the data, which a step may name as its dep, say what it is now."""
-        place = self._root / f"{ref.path}.dvc"
-        if not place.is_file():
-            return
-        text = place.read_text(encoding="utf-8")
+        """Let the `.dvc` files that steps name as deps say what the data is now."""
+        digests = set()
         for content in self._mixture.files.get(ref.path, ()):
             if isinstance(content, FileRef):
-                text = text.replace(content.digest, ref.digest)
-        remove(place)
-        write_atomic(place, text)
+                digests.add(content.digest)
+        for path in self._tracking:
+            place = place_inside(self._root, path)
+            text = before = place.read_text(encoding="utf-8")
+            for digest in digests:
+                text = text.replace(digest, ref.digest)
+            if text != before:
+                remove(place)
+                write_atomic(place, text)
 
 
 def content_digest(content: Content) -> str:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from nbci.app.recorded_files import RunContents, recorded_files
 from nbci.blame.factors import Content, Factor, Mixture
 from nbci.blame.mixed_notebook import changed_values, mix
+from nbci.data.tracked import SUFFIX as TRACKING
 from nbci.errors import UsageError
 from nbci.notebook.read import SUFFIXES
 from nbci.pipeline.tagged import understand
@@ -99,7 +100,8 @@ class _Mixing:
             gone = self._old.run if before is None else self._new.run
             self._untried.append(f"{path}: what run {gone.record.run} used is no longer kept")
             self._same[path] = before if after is None else after
-        elif before == after:
+        # What a `.dvc` file says goes with the data.
+        elif before == after or path.endswith(TRACKING):
             self._same[path] = after
         elif now.kind != "source":
             self._files[path] = (before, after)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from nbci.blame.rebuilt_notebook import rebuild
+from nbci.data.tracked import SUFFIX as TRACKING
 from nbci.digests import bytes_digest
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.observed.states import GONE
@@ -34,7 +35,8 @@ FileKind = Literal["source", "module", "file", "data", "packages"]
 """A notebook or pipeline file; what was seen to be used; a dep; the lock file of an environment."""
 
 _SEEN: dict[str, FileKind] = {"module": "module", "file": "file"}
-_MODULE = ".py"
+KEPT_AS_OBJECTS: tuple[FileKind, ...] = ("data", "packages")
+_AS_BYTES = (".py", TRACKING)
 
 
 class RecordedFile(Struct, frozen=True, kw_only=True):
@@ -98,13 +100,17 @@ class RunContents:
 
     def find(self, file: RecordedFile) -> Content:
         """The content; None where it is gone."""
-        if file.kind not in ("data", "packages"):
-            return self._find_bytes(file)
+        # As bytes, a module among the deps gets a time of its own when it is placed, and a `.dvc`
+        # file no object.
+        data = None
+        if file.kind not in KEPT_AS_OBJECTS or file.path.endswith(_AS_BYTES):
+            data = self._find_bytes(file)
+        if data is not None or file.kind not in KEPT_AS_OBJECTS:
+            return data
         ref = FileRef(path=file.path, digest=file.digest, bytes=0)
         if not self._is_kept(ref):
             return None
-        # A module among the deps, too: as bytes, it gets a time of its own when it is placed.
-        if file.path.endswith(_MODULE):
+        if file.path.endswith(_AS_BYTES):
             return self._artifacts.objects.path(ref.digest).read_bytes()
         return ref
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.test_prove import commit_all, git, run, state_of
+from tests.e2e.test_remeasure import make_project, make_the_data_harder, promoted
 from tests.support.dvc import dvc, make_repository
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import MakeNotebook
     from tests.support.console import Console
 
@@ -64,6 +67,12 @@ def blamed(nbci: Console, *options: str, metric: str = "score") -> dict[str, Any
 
 def shares_of(document: dict[str, Any]) -> dict[str, float]:
     return {share["name"]: share["share"] for share in document.get("shares", ())}
+
+
+def files_of_the_user(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """The project's files, less DVC's cache, which keeps what runs make."""
+    state = state_of(folder)
+    return {path: found for path, found in state.items() if not path.startswith(".dvc/")}
 
 
 def test_one_data_file(project: Console) -> None:
@@ -431,3 +440,142 @@ def test_hybrids_belong_to_the_later_run(project: Console, make_notebook: MakeNo
     assert "parameter C" in page
     shutil.rmtree(folder / "runs")
     assert shares_of(blamed(project)) == shares_of(document)
+
+
+_PIPELINE = """\
+pipeline: p
+params: {bias: BIAS}
+steps:
+  train:
+    notebook: train.ipynb
+    params: {bias: "${bias}"}
+    deps: [train.csv.dvc]
+    outs: [model.json]
+  evaluate: {notebook: evaluate.py, after: [train], deps: [cases, model.json, lib/score.py]}
+"""
+_EVALUATE = """\
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %%
+import json, pathlib, sys
+sys.path.insert(0, "lib")
+import score
+
+# %%
+model = json.load(open("model.json"))
+total = sum(float(path.read_text()) for path in pathlib.Path("cases").iterdir()) * FACTOR
+result = score.of(model, total)
+
+# %% tags=["metrics"]
+print(result)
+"""
+
+
+def write_pipeline(nbci: Console, make_notebook: MakeNotebook, *, bias: int, scale: int) -> None:
+    """A pipeline file of two notebooks, with data under DVC, data in git, and a module."""
+    (nbci.cwd / "p.yaml").write_text(_PIPELINE.replace("BIAS", str(bias)))
+    train = f"model = sum(map(float, open('train.csv'))) + bias * {scale}"
+    make_notebook(
+        "train.ipynb",
+        [
+            ("parameters", "bias = 0"),
+            "import json",
+            train,
+            "json.dump(model, open('model.json', 'w'))",
+        ],
+    )
+    (nbci.cwd / "evaluate.py").write_text(_EVALUATE.replace("FACTOR", str(scale)))
+    (nbci.cwd / "lib").mkdir(exist_ok=True)
+    (nbci.cwd / "lib/score.py").write_text(
+        f"def of(model, total): return model + total + {scale}\n"
+    )
+    (nbci.cwd / "cases").mkdir(exist_ok=True)
+    (nbci.cwd / "cases/a.txt").write_text(f"{scale}\n")
+    (nbci.cwd / "cases/b.txt").write_text("1\n")
+    (nbci.cwd / "train.csv").unlink(missing_ok=True)
+    (nbci.cwd / "train.csv").write_text(f"1\n{scale}\n")
+    dvc(nbci.cwd, "add", "-q", "train.csv")
+
+
+def test_a_pipeline_file_with_data_in_dvc_and_in_git(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_repository(nbci.cwd)
+    (nbci.cwd / ".gitignore").write_text(".nbci\n__pycache__\nmodel.json\ntrain.csv\n")
+    write_pipeline(nbci, make_notebook, bias=1, scale=1)
+    commit_all(nbci.cwd)
+    first = run(nbci, "p.yaml")
+    write_pipeline(nbci, make_notebook, bias=2, scale=2)
+    commit_all(nbci.cwd)
+    later = run(nbci, "p.yaml")
+    # Whatever is checked out by now.
+    shutil.rmtree(nbci.cwd / "cases")
+    (nbci.cwd / "lib/score.py").write_text("1 / 0\n")
+    before = files_of_the_user(nbci.cwd)
+
+    done = nbci("blame", "result", first, later, "--yes", "--json")
+
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    values = document["before_value"], document["after_value"]
+    # 1 + 1 + 1·1 and (1 + 1)·1 and 1; 1 + 2 + 2·2 and (2 + 1)·2 and 2.
+    assert values == (6.0, 15.0)
+    assert "untried" not in document
+    assert document.get("unexplained", 0) == 0
+    shares = shares_of(document)
+    assert shares == {
+        "train.csv": 1.0,
+        "cases": 1.5,
+        "lib/score.py": 1.0,
+        "evaluate.py cell 2": 2.5,
+        "train.ipynb cell 3": 1.5,
+        "parameter bias": 1.5,
+        "p.yaml": 0.0,
+    }
+    assert files_of_the_user(nbci.cwd) == before
+
+
+def test_a_release_names_its_run(nbci: Console, make_notebook: MakeNotebook) -> None:
+    make_project(nbci.cwd, make_notebook)
+    promoted(nbci)
+    make_the_data_harder(nbci.cwd)
+    commit_all(nbci.cwd)
+    run(nbci, "p.yaml", "--no-gate")
+
+    done = nbci("blame", "accuracy", "digits@v1.0.0", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert shares_of(json.loads(done.stdout)) == {"test.csv": -0.5}
+
+
+def test_a_step_that_has_another_name(project: Console, make_notebook: MakeNotebook) -> None:
+    renamed = [*cells()]
+    renamed[3] = ("step:measure", "score = model + 2")
+    make_notebook("n.ipynb", renamed)
+    second(project)
+
+    assert shares_of(blamed(project)) == {"n.ipynb cell 4": 2.0}
+
+
+def test_what_one_hybrid_writes_is_not_there_for_the_next(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    def notebook(*, first: int, factor: int) -> Cells:
+        return [
+            ("step:write", f"open('left.txt', 'w').write('{first}')\nx = 1"),
+            ("step:evaluate", f"score = int(open('left.txt').read()) * {factor}"),
+            ("pipeline-metrics", "print(score)"),
+        ]
+
+    (nbci.cwd / ".gitignore").write_text(".nbci\nleft.txt\n")
+    make_notebook("n.ipynb", notebook(first=1, factor=1))
+    commit_all(nbci.cwd)
+    run(nbci, "n.ipynb")
+    make_notebook("n.ipynb", notebook(first=3, factor=5))
+    second(nbci)
+
+    # 1 → 15: alone 2 and 4, and 8 together.
+    assert shares_of(blamed(nbci)) == {"n.ipynb cell 2": 8.0, "n.ipynb cell 1": 6.0}
