@@ -155,3 +155,13 @@ def test_a_damaged_record_is_said_to_be_one(project: Project, content: str) -> N
     (folder.step("done") / "record.json").write_text(content)
     with pytest.raises(IntegrityError, match=r"record\.json"):
         folder.read()
+
+
+def test_an_id_that_is_given_is_used_once(project: Project) -> None:
+    first, second = (
+        new_run(project, "20260101-000000-0000000"),
+        new_run(project, "20260101-000000-0000000"),
+    )
+
+    assert first.run == "20260101-000000-0000000"
+    assert second.run != first.run

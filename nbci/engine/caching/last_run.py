@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-FORMAT = 5
+FORMAT = 6
 # What a gate compares with may depend on them.
 _BRANCHES = ("CHANGE_TARGET", "BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH")
 _SETTLED_NS = 50_000_000
