@@ -34,7 +34,6 @@ from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.folder import RunFolder
 from nbci.store.file_index import project_index
 from nbci.store.files import lock_path, try_lock
-from nbci.web_pages import build_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,6 +47,10 @@ if TYPE_CHECKING:
     from nbci.store.cache import Cache
 
 _POLL_SECONDS = 0.2
+_BUILDS = ("BUILD_TAG", "CI_PIPELINE_ID", "GITHUB_RUN_ID", "BUILD_BUILDID")
+"""What tells one build from another, and is the same for all of its parts: on Jenkins, GitLab,
+GitHub, Azure.
+"""
 
 
 def open_store(project: Project, plan: Plan, folder: str | None) -> RunFolder:
@@ -200,10 +203,10 @@ def draw_of_build(project: Project, store: RunFolder, environ: Mapping[str, str]
 
     None where nobody asked for audits, or no CI tells one build from another.
     """
-    build = environ.get("BUILD_TAG") or build_url(environ)
-    if project.audit is None or build is None:
+    builds = [environ[name] for name in _BUILDS if environ.get(name)]
+    if project.audit is None or not builds:
         return None
-    return Draw(f"{store.run} {build}", project.audit)
+    return Draw(f"{store.run} {builds[0]}", project.audit)
 
 
 def cache_of_store(project: Project, store: RunFolder, environ: Mapping[str, str]) -> Cache:
