@@ -133,6 +133,12 @@ def nbci(tmp_path: Path) -> Console:
 
 
 @pytest.fixture
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is not the project's, and no other test's."""
+    return tmp_path_factory.mktemp("outside")
+
+
+@pytest.fixture
 def make_notebook(tmp_path: Path) -> MakeNotebook:
     def make(
         path: str | Path, cells: Iterable[str | tuple[str | Iterable[str], str]], **options: Any

@@ -13,9 +13,10 @@ from nbci.formatting.numbers import number
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import file_names, short_line, text_of_lines
 from nbci.graph import by_name
+from nbci.records.codec import to_json
 from nbci.report.data.wording import headline
 from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
-from nbci.runs.file_names import NOTEBOOK, NOTEBOOKS_FOLDER, REPORT_FOLDER
+from nbci.runs.file_names import NOTEBOOK, NOTEBOOKS_FOLDER, PROOF_FILE, REPORT_FOLDER
 from nbci.store.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.plan.model import Plan
+    from nbci.records.proof import Proof
     from nbci.records.run_record import RunRecord, StepRecord
     from nbci.runs.folder import RunFolder
 
@@ -44,7 +46,7 @@ def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gate
     `report.zip` has report and notebooks once more, for pages that list every file singly.
     `ending.txt` has the format's version, then lines of fields with tabs between them: `result`
     (`success`, `unstable` or `failure`) and its reason; `description`, a line for the build;
-    `check`, the conclusion and title for the commit.
+    `check`, the conclusion and title for the commit; `run`, its id.
     """
     with disk_errors(place):
         # A workspace is kept from build to build: what an earlier one left would be archived.
@@ -84,6 +86,23 @@ def _ending_lines(record: RunRecord, code: ExitCode) -> Iterator[str]:
     yield _fields("result", result, explained)
     yield _fields("description", description)
     yield _fields("check", conclusion, title)
+    yield _fields("run", record.run)
+
+
+def write_proof_files(place: Path, proof: Proof) -> None:
+    """Put the proof and `ending.txt` into an otherwise empty folder."""
+    with disk_errors(place):
+        shutil.rmtree(place, ignore_errors=True)
+    write_atomic(place / PROOF_FILE, to_json(proof))
+    result = "success"
+    if proof.agreement == "different":
+        result = "unstable"
+    lines = (
+        _FORMAT,
+        _fields("result", result, proof.sentence),
+        _fields("description", f"{_BADGES[result]} {short_line(proof.sentence, _LONGEST_REASON)}"),
+    )
+    write_atomic(place / "ending.txt", text_of_lines(lines))
 
 
 def _fields(*fields: str) -> str:

@@ -10,9 +10,11 @@ from nbci.errors import ExitCode, IntegrityError, UsageError
 from nbci.records.codec import to_json_line
 from nbci.runs.file_names import PLAN_FILE, PROOF_FILE
 from nbci.runs.project_runs import belonging_runs
-from nbci.workspaces.workspace import is_left
+from nbci.workspaces.workspace import discard, is_left
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbci.app.earlier_run import EarlierRun
     from nbci.plan.model import Plan
     from nbci.runs.folder import RunFolder
@@ -26,16 +28,30 @@ def find_interrupted(run: EarlierRun, plan: Plan) -> RunFolder | None:
 
     Its workspace is still there.
     """
-    for folder in belonging_runs(run.folder):
-        if is_over(folder) or not is_left(run.project, folder.run):
-            continue
-        # Of another one, other steps were asked for.
-        if (folder.path / PLAN_FILE).read_bytes() != to_json_line(plan):
-            continue
+    for folder in _left_proofs(run, plan):
         if folder.hold():
             folder.settle()
             return folder
     return None
+
+
+def discard_interrupted(run: EarlierRun, plan: Plan) -> None:
+    """Remove the workspaces of proofs with this plan: the next one begins from the start."""
+    for folder in _left_proofs(run, plan):
+        discard(run.project, folder.run)
+
+
+def _left_proofs(run: EarlierRun, plan: Plan) -> Iterator[RunFolder]:
+    """The proofs with this plan that may be taken up, the newest first."""
+    for folder in belonging_runs(run.folder):
+        if not is_left(run.project, folder.run):
+            continue
+        if is_over(folder):
+            # Killed after it was written, while the cause of a difference was looked for.
+            discard(run.project, folder.run)
+        # Of another plan, other steps were asked for.
+        elif (folder.path / PLAN_FILE).read_bytes() == to_json_line(plan):
+            yield folder
 
 
 def is_over(folder: RunFolder) -> bool:

@@ -10,7 +10,12 @@ from nbci.app.compare_proof import compare_runs
 from nbci.app.earlier_run import find_earlier_run, plan_steps_again
 from nbci.app.exit_codes import exit_code
 from nbci.app.find_cause import CauseSearch, add_cause
-from nbci.app.interrupted_proof import ended_steps, find_interrupted, is_over
+from nbci.app.interrupted_proof import (
+    discard_interrupted,
+    ended_steps,
+    find_interrupted,
+    is_over,
+)
 from nbci.app.publish import publish_report
 from nbci.app.rerun import RerunOptions, open_rerun
 from nbci.config import find_project
@@ -94,9 +99,9 @@ def prove(request: ProofRequest, open_display: Callable[[Path], Display]) -> Pro
             hint="try again when that has ended",
         )
     try:
-        taken_up = None
-        if request.resumes:
-            taken_up = find_interrupted(run, plan)
+        if not request.resumes:
+            discard_interrupted(run, plan)
+        taken_up = find_interrupted(run, plan)
         with open_rerun(run, plan, taken_up=taken_up, is_over=is_over) as rerun:
             proving = _carry_out(rerun, request, open_display)
         if proving.proof is not None and (run.folder.report / "index.html").exists():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import (
@@ -20,10 +22,10 @@ from nbci.cli.arguments import (
     print_json,
     shown_path,
 )
+from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from nbci.app.prove import Proving
     from nbci.engine.listener import Display
@@ -69,6 +71,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-j", "--jobs", type=parse_count, metavar="N", help="steps at once at most")
     parser.add_argument("--quiet", "-q", action="store_true", help="print the answer only")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="also put the proof there, and how a build is to end"
+    )
+    # `const` tells --promote without a model from no --promote at all.
+    parser.add_argument(
+        "--promote",
+        nargs="?",
+        const="",
+        metavar="M",
+        help="if it was reproduced, and its models are promoted from this branch, promote this one "
+        "(without M: the only one that there is)",
+    )
     add_json_argument(parser, "the proof as JSON; all else to stderr")
 
 
@@ -116,7 +130,32 @@ def main(arguments: argparse.Namespace) -> int:
 
     proving = prove(request, open_display)
     _print(proving, as_json=arguments.json)
+    if arguments.out and proving.proof is not None:
+        from nbci.app.build_files import write_proof_files
+
+        write_proof_files(Path(arguments.out), proving.proof)
+    if arguments.promote is not None and proving.exit_code == ExitCode.SUCCESS:
+        _promote(arguments.run, arguments.promote or None)
     return proving.exit_code
+
+
+def _promote(run: str, model: str | None) -> None:
+    """Promote a model of the run; on a branch without promotion, say so."""
+    from nbci.app.promote_run import promote_run
+    from nbci.cli.promote import render_promotion
+    from nbci.config import find_project
+    from nbci.promotion.facts import ElsewhereError
+    from nbci.promotion.promote import Request
+    from nbci.runs.project_runs import find_run
+
+    project = find_project(Path.cwd())
+    try:
+        done = promote_run(project, find_run(project, run), Request(model=model), os.environ)
+    except ElsewhereError as error:
+        # No failure: a job builds all branches with the same command.
+        print_error(f"not promoted: {error.message}")
+    else:
+        print_error(render_promotion(done))
 
 
 def _cause_seconds(arguments: argparse.Namespace) -> float | None:

@@ -134,12 +134,20 @@ def _hold(folder: Path) -> int:
 def remove_abandoned(project: Project, *, resumable_too: bool = False) -> None:
     """Remove the workspaces of processes that were killed."""
     for folder in _folders(project):
-        if _is_needed(folder) and not resumable_too:
-            continue
-        lock = try_lock(folder / _LOCK)
-        if lock is not None:
-            _remove(folder)
-            os.close(lock)
+        if resumable_too or not _is_needed(folder):
+            _remove_unheld(folder)
+
+
+def discard(project: Project, name: str) -> None:
+    """Remove the workspace of that name, unless a process holds it."""
+    _remove_unheld(project.root / WORKSPACES_FOLDER / name)
+
+
+def _remove_unheld(folder: Path) -> None:
+    lock = try_lock(folder / _LOCK)
+    if lock is not None:
+        _remove(folder)
+        os.close(lock)
 
 
 def _folders(project: Project) -> list[Path]:

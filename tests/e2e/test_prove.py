@@ -494,6 +494,7 @@ def test_an_interrupted_proof_may_be_begun_again(
     rows = json.loads(nbci("runs", "--of", parent, "--json").stdout)
     assert [row["result"] for row in rows] == ["passed", "interrupted"]
     assert rows[1]["proof"] is None
+    assert list((nbci.cwd / ".nbci/workspaces").iterdir()) == []
 
 
 def test_what_an_interrupted_proof_left_is_cleaned_away(
@@ -510,8 +511,28 @@ def test_what_an_interrupted_proof_left_is_cleaned_away(
     assert proof_of(again)["proof"] != proof
 
 
-def test_what_only_the_remote_keeps_is_compared(nbci: Console, make_notebook: MakeNotebook) -> None:
-    remote, cache = nbci.cwd.parent / "remote", nbci.cwd.parent / "first-cache"
+def test_a_run_is_proved_in_another_clone(sample: Console, outside: Path) -> None:
+    parent = run(sample, "n.ipynb")
+    clone = outside / "clone"
+    git(sample.cwd, "clone", "-q", str(sample.cwd), str(clone))
+    # What a CI carries from the machine that ran it: its records.
+    records = f".nbci/runs/{parent}"
+    shutil.copytree(sample.cwd / records, clone / records, ignore=shutil.ignore_patterns("report"))
+
+    done = sample("prove", parent, "--json", cwd=clone, env={"NBCI_CACHE": str(outside / "c")})
+
+    assert done.returncode == 0, done.stderr
+    assert proof_of(done)["agreement"] == "identical"
+    assert not (clone / records / "report").exists()
+    # Brought back, it is a proof of the run.
+    shutil.copytree(clone / records / "runs", sample.cwd / records / "runs")
+    assert "proof" in json.loads(sample("show", parent, "--json").stdout)["proofs"][0]
+
+
+def test_what_only_the_remote_keeps_is_compared(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    remote, cache = outside / "remote", outside / "first-cache"
     remote.mkdir()
     (nbci.cwd / "pyproject.toml").write_text(
         f'[tool.nbci]\nstore.remote = "{remote}"\n', encoding="utf-8"

@@ -16,6 +16,7 @@ from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from subprocess import CompletedProcess
 
     from tests.conftest import MakeNotebook
@@ -111,13 +112,15 @@ def test_another_hash_seed_than_then(nbci: Console, make_notebook: MakeNotebook)
     assert cause["around"]
 
 
-def test_the_order_of_files_in_a_folder(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_the_order_of_files_in_a_folder(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
     folder = nbci.cwd / "data"
     folder.mkdir()
     for name in "abcdefgh":
         (folder / name).touch()
     # Python starts with this: a file system that lists in another order each time.
-    site = nbci.cwd.parent / "site"
+    site = outside / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
         "import os\nlistdir = os.listdir\n"
@@ -230,8 +233,10 @@ def test_none_of_those_that_are_tried(nbci: Console, make_notebook: MakeNotebook
     )
 
 
-def test_what_is_not_the_same_now_as_then(nbci: Console, make_notebook: MakeNotebook) -> None:
-    flag = nbci.cwd.parent / "flag"
+def test_what_is_not_the_same_now_as_then(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    flag = outside / "flag"
     run_step(nbci, make_notebook, f"import os\nmodel = os.path.exists({str(flag)!r})")
     flag.touch()
 
@@ -266,11 +271,12 @@ def test_the_search_has_a_limit(nbci: Console, make_notebook: MakeNotebook) -> N
     assert "tried" not in cause
 
 
-def test_a_search_that_is_interrupted_costs_only_the_cause(
-    nbci: Console, make_notebook: MakeNotebook
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_search_that_is_ended_costs_only_the_cause(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path, number: signal.Signals
 ) -> None:
-    slow = nbci.cwd.parent / "slow"
-    began = nbci.cwd.parent / "began"
+    slow = outside / "slow"
+    began = outside / "began"
     run_step(
         nbci,
         make_notebook,
@@ -282,9 +288,15 @@ def test_a_search_that_is_interrupted_costs_only_the_cause(
     process = nbci.start("prove", "--json")
     wait_for(began.exists, "the step, run alone")
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
 
-    assert process.returncode == 1
-    assert json.loads(out)["cause"]["sentence"] == "why is not known: it was interrupted"
+    if number == signal.SIGINT:
+        assert process.returncode == 1
+        assert json.loads(out)["cause"]["sentence"] == "why is not known: it was interrupted"
+        assert list((nbci.cwd / ".nbci/workspaces").iterdir()) == []
+    slow.unlink()
+    assert nbci("prove", "--no-cause").returncode == 1
+    (latest, first) = json.loads(nbci("show", "latest", "--json").stdout)["proofs"]
+    assert latest["agreement"] == first["agreement"] == "different"
     assert list((nbci.cwd / ".nbci/workspaces").iterdir()) == []

@@ -229,3 +229,44 @@ def test_signers_have_to_sign_the_proof_too(released: Released, tmp_path: Path) 
     assert released.nbci("prove", run, env=signing).returncode == 0
 
     assert promote_here(released, run, dry_run=True).version == "v1.0.0"
+
+
+def test_what_is_reproduced_may_be_promoted_at_once(released: Released, tmp_path: Path) -> None:
+    run = ask_for_a_proof(released)
+
+    done = released.nbci("prove", run, "--out", tmp_path / "out", "--promote", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert f"digits v1.0.0 is in production, from run {run}" in done.stderr
+    assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
+    proof = json.loads(done.stdout)
+    assert json.loads((tmp_path / "out/proof.json").read_bytes()) == proof
+    first, result, description = (tmp_path / "out/ending.txt").read_text("utf-8").splitlines()
+    assert first == "nbci-ending 1"
+    assert result == f"result\tsuccess\t{proof['sentence']}"
+    assert description == f"description\t✅ {proof['sentence']}"
+
+
+def test_nothing_is_promoted_that_is_not_reproduced_or_of_another_branch(
+    released: Released, tmp_path: Path
+) -> None:
+    drift = tmp_path / "drift"
+    train(
+        released,
+        f"import json, os\ndrift = 0.05 * os.path.exists('{drift}')\n"
+        "rows = json.load(open('data/rows.json'))\n"
+        "open('models/digits model.bin', 'w').write(f'{C} {rows}')\n"
+        "json.dump({'accuracy': 0.9 + drift}, open('metrics.json', 'w'))",
+    )
+    released.git("checkout", "-q", "-b", "topic")
+    run = ask_for_a_proof(released)
+
+    elsewhere = released.nbci("prove", run, "--promote")
+    drift.touch()
+    other = released.nbci("prove", run, "--promote", "--no-cause", "--out", tmp_path / "out")
+
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert "not promoted: digits is promoted from main, release/* only" in elsewhere.stderr
+    assert other.returncode == 1
+    assert "result\tunstable\tnot reproduced" in (tmp_path / "out/ending.txt").read_text("utf-8")
+    assert released.tags() == set()

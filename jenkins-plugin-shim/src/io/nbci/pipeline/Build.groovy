@@ -47,6 +47,9 @@ class Build implements Serializable {
     for (number in stages.numbers) {
       wanted << options.labelOf(stages.byNumber[number])
     }
+    if (options.prove) {
+      wanted << options.proofLabel()
+    }
     labels.refuseUnknown(wanted.unique())
   }
 

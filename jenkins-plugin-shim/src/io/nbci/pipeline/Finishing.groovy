@@ -54,6 +54,14 @@ class Finishing implements Serializable {
     if (failure != null) {
       throw failure
     }
+    if (provesRun(ending)) {
+      new Proving(build).prove(ending.run)
+    }
+  }
+
+  /** Whether the run is carried out once more; not that of a fork, and not one that did not pass. */
+  def provesRun(Map ending) {
+    return options.prove && ending.result == 'success' && ending.run && !script.env.CHANGE_FORK
   }
 
   /** Runs `nbci finish` on an agent and publishes its report; returns how the build is to end. */
@@ -65,7 +73,8 @@ class Finishing implements Serializable {
         '--plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
         '--bring "$NBCI_BUILD/left" --out "$NBCI_BUILD/result" ' +
         '${NBCI_STOPPED:+--stopped-by "$NBCI_STOPPED"} ${NBCI_LOST:+--lost $NBCI_LOST}'
-      if (options.promote) {
+      // with a proof, what is promoted has been proved
+      if (options.promote && !options.prove) {
         command += ' --promote ${NBCI_PROMOTE:+"$NBCI_PROMOTE"}'
       }
       def status = script.sh(script: command, returnStatus: true, label: 'nbci finish')
@@ -74,6 +83,9 @@ class Finishing implements Serializable {
         build.rememberData()
       }
       comment()
+      if (provesRun(ending)) {
+        new Proving(build).leave(ending.run)
+      }
     }
     return ending
   }

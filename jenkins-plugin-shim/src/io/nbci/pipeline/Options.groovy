@@ -11,6 +11,7 @@ class Options implements Serializable {
   String reportName
   def lint
   def promote
+  def prove           // label of the agent that proves the run; true: `label`
   def comment         // id of the credential for comments on pull requests
   boolean checkLabels
   def keepGoing       // null: as the pipeline says
@@ -28,6 +29,7 @@ class Options implements Serializable {
     this.reportName = (given.reportName ?: 'Notebook report').toString()
     this.lint = given.lint
     this.promote = given.promote
+    this.prove = given.prove
     this.comment = given.comment
     this.checkLabels = given.checkLabels != false
     this.keepGoing = given.keepGoing
@@ -36,6 +38,14 @@ class Options implements Serializable {
     def name = this.target.replaceAll('[^A-Za-z0-9.]+', '-')
     this.folder = ".nbci/build/${name}".toString()
     this.stash = "nbci-${name}".toString()
+  }
+
+  /** The label of the agent that proves the run. */
+  def proofLabel() {
+    if (prove instanceof CharSequence) {
+      return (labels[prove.toString()] ?: prove).toString()
+    }
+    return label
   }
 
   /** The label of the agent that a stage runs on. */

@@ -16,28 +16,46 @@ class Report implements Serializable {
    * where nbci itself wrote them.
    */
   def publish(String folder, String reportName, int status) {
-    def message = "nbci ended with exit code ${status}: ${ExitCodes.meaning(status)}".toString()
-    def failed = [result: 'failure', message: message]
-    def ending = failed
+    def ending = readEnding(folder, '', status)
     if (!script.fileExists(folder + '/ending.txt')) {
       return ending
     }
-    def check = null
+    publishTests(folder)
+    publishFiles(folder, reportName)
+    if (ending.check) {
+      publishCheck(folder, reportName, ending.check)
+    }
+    return ending
+  }
+
+  /**
+   * How nbci wants the build to end, as it wrote into a folder; a failure where it wrote nothing, or
+   * ended with another exit code than that asks for. `run` is the id of the run, `check` for the
+   * commit.
+   */
+  def readEnding(String folder, String command, int status) {
+    def who = command ? 'nbci ' + command : 'nbci'
+    def message = "${who} ended with exit code ${status}: ${ExitCodes.meaning(status)}".toString()
+    def ending = [result: 'failure', message: message]
+    if (!script.fileExists(folder + '/ending.txt')) {
+      return ending
+    }
     for (fields in new TabbedFile(script).read(folder + '/ending.txt', 'nbci-ending 1')) {
       if (fields[0] == 'result') {
-        ending = [result: fields[1], message: fields[2], fromNbci: true]
+        ending.fromNbci = true
+        if (fields[1] != 'success' || status == 0) {
+          ending.result = fields[1]
+          ending.message = fields[2]
+        }
       } else if (fields[0] == 'check') {
-        check = [conclusion: fields[1], title: fields[2]]
+        ending.check = [conclusion: fields[1], title: fields[2]]
+      } else if (fields[0] == 'run') {
+        ending.run = fields[1]
       } else if (fields[0] == 'description') {
         describe(fields[1])
       }
     }
-    publishTests(folder)
-    publishFiles(folder, reportName)
-    if (check) {
-      publishCheck(folder, reportName, check)
-    }
-    return ending.result == 'success' && status != 0 ? failed : ending
+    return ending
   }
 
   def publishTests(String folder) {

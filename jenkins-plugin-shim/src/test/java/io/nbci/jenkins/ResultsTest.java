@@ -96,6 +96,55 @@ class ResultsTest {
     }
 
     @Test
+    void theRunIsProvedOnAnotherAgent() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("proof.txt", "nbci-ending 1\nresult\tsuccess\treproduced\ndescription\t✅ reproduced\n");
+        graph.jenkins.agent("other1", 1, "big");
+        graph.jenkins.restartEvery = 5;
+        graph.options += ", prove: 'other', labels: [other: 'big'], promote: 'digits'";
+        State build = graph.endsWith("SUCCESS");
+        assertEquals(List.of("start 1 main1", "end 1", "finish", "prove 20260101-R other1, promote digits"), graph.journal());
+        assertEquals(List.of("run.json"), graph.had("prove"));
+        assertEquals("SUCCESS", graph.stages(build).get("prove"));
+        assertEquals("✅ reproduced", build.description);
+        assertFalse(graph.jenkins.log().stream().anyMatch(line -> line.contains("finish") && line.contains("--promote")));
+        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/proof/proof.json")));
+    }
+
+    @Test
+    void aRunThatIsNotReproducedIsUnstable() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("prove.code", "1");
+        graph.file("proof.txt", "nbci-ending 1\nresult\tunstable\tnot reproduced: value model\n");
+        graph.options += ", prove: true";
+        State build = graph.endsWith("UNSTABLE");
+        assertEquals("UNSTABLE", graph.stages(build).get("prove"));
+        assertEquals("SUCCESS", graph.stages(build).get("finish"));
+        assertEquals(1, graph.count("prove 20260101-R main1"));
+        assertTrue(graph.jenkins.logged("WARNING: not reproduced: value model"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"2,wrong usage or configuration", "4,infrastructure", "3,a gate refused"})
+    void aProofThatCannotBeMadeFailsTheBuild(int code, String meaning) throws Exception {
+        Graph graph = new Graph(folder).stage("").file("prove.code", "" + code);
+        // a promotion that is refused comes after a proof
+        if (code == 3) {
+            graph.file("proof.txt", "nbci-ending 1\nresult\tsuccess\treproduced\n");
+        }
+        graph.options += ", prove: 'linux', promote: true";
+        State build = graph.endsWith("FAILURE");
+        assertTrue(build.failure.getMessage().startsWith("nbci prove ended with exit code " + code + ": " + meaning), build.failure.getMessage());
+    }
+
+    @Test
+    void aRunThatDidNotPassIsNotProved() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("finish.code", "3");
+        graph.file("ending.txt", "nbci-ending 1\nresult\tunstable\taccuracy: it is 0.9\nrun\t20260101-R\n");
+        graph.options += ", prove: 'linux'";
+        graph.endsWith("UNSTABLE");
+        assertEquals(0, graph.count("prove"));
+    }
+
+    @Test
     void aPlanThatCannotBeMadeEndsTheBuild() throws Exception {
         Graph graph = new Graph(folder).stage("").file("plan.code", "2");
         State build = graph.endsWith("FAILURE");
