@@ -90,6 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
             text = render_nothing(arguments.format, planned.polled.seen)
         else:
             _warn_of_missing_kernels(planned.plan)
+            _warn_of_seeds(planned.plan, arguments)
             text = _render(planned, arguments.format)
         print(text, end="")
     except NbciError as error:
@@ -116,6 +117,15 @@ def _render(planned: PlannedTarget, form: str) -> str:
     if form == "json":
         return to_json(plan)
     return render_plan(plan, form)
+
+
+def _warn_of_seeds(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Warn where a plan is to be carried out in parts, which have no other seeds."""
+    if plan.seeds is not None and (arguments.out or arguments.format == "jenkins"):
+        from nbci.cli.arguments import warn
+        from nbci.gates.noise import IN_PARTS
+
+        warn(f"seeds: {IN_PARTS}")
 
 
 def _warn_of_missing_kernels(plan: Plan) -> None:

@@ -58,6 +58,9 @@ def _text(plan: Plan) -> Iterator[str]:
     if plan.params:
         yield ""
         yield from _parameters(plan)
+    if plan.seeds is not None:
+        values = ", ".join(map(str, plan.seeds.values))
+        yield f"carried out with {plan.seeds.parameter} {values}"
 
     passing = _Passing(plan)
     for step in plan.steps:

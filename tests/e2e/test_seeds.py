@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.shown import document, results
 from tests.e2e.test_prove import commit_all, git, state_of
+from tests.e2e.test_remeasure import promoted
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
@@ -172,6 +173,51 @@ def test_the_baseline_gets_the_data_of_the_run(nbci: Console, make_notebook: Mak
     commit_all(nbci.cwd)
     shown = run_seeds(nbci, code=3)
     assert shown["verdict"]["gates"][0]["baseline"] == gate["baseline"]
+
+
+def test_the_champion_is_carried_out_from_the_commit_that_it_was_built_from(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_project(nbci.cwd, make_notebook, baseline="champion")
+    with (nbci.cwd / "p.yaml").open("a") as file:
+        file.write("models: {p: {path: model.json, branches: [main]}}\n")
+    promoted(nbci)
+    built = json.loads(nbci("show", "latest", "--json").stdout)
+    tags, source = _TRAIN
+    make_project(
+        nbci.cwd, make_notebook, baseline="champion", train=(tags, f"loss = 0.02\n{source}")
+    )
+    with (nbci.cwd / "p.yaml").open("a") as file:
+        file.write("models: {p: {path: model.json, branches: [main]}}\n")
+
+    shown = run_seeds(nbci, code=3)
+
+    gate = shown["verdict"]["gates"][0]
+    assert gate["found"] == pytest.approx(gate["baseline"] - 0.02)
+    assert gate["recorded"] == built["metrics"]["main/evaluate:accuracy"]
+    assert "beyond the noise" in gate["reason"]
+    (baseline,) = shown["seeds"]["baselines"]
+    assert baseline["commit"] == built["git"]["commit"]
+    # What the release was made by is still known.
+    assert set(results_of(nbci, baseline["runs"][0]["run"]).values()) == {"reused"}
+
+
+def test_a_plan_in_parts_says_that_it_has_one_seed(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_project(nbci.cwd, make_notebook)
+    with (nbci.cwd / "p.yaml").open("a") as file:
+        file.write("seeds: {values: 3}\n")
+
+    assert "carried out with seed 0, 1, 2" in nbci("plan", "p.yaml").stdout
+    done = nbci("plan", "p.yaml", "--out", "plan.json")
+
+    assert "warning: seeds: a run that is carried out in parts has its own" in done.stderr
+    for step in ("main/load", "main/train", "main/evaluate"):
+        assert nbci("step", step, "--plan", "plan.json").returncode == 0
+    done = nbci("finish", "--plan", "plan.json", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "carried out in parts" in document(done)["warnings"][0]
 
 
 @pytest.mark.parametrize("change", ["its code is in no commit", "its pipeline has no parameter"])
