@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from nbci.app.rerun import Rerun, RerunOptions, begin_belonging, why_failed
 from nbci.behaviour.seed_noise import bands_of, differences_of
+from nbci.engine.caching.forecast import foresee
 from nbci.engine.listener import Aside
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.prepare import plan_again
@@ -23,6 +24,7 @@ from nbci.plan.select import with_time_limits
 from nbci.project.sources import Target, read_notebooks, read_pipeline, read_target
 from nbci.records.git_state import GitState
 from nbci.records.seeds import BaselineSeeds, SeedRun, SeedRuns
+from nbci.store.file_index import project_index
 from nbci.store.files import remove
 from nbci.trust.target_branch import file_at
 from nbci.workspaces.workspace import open_workspace
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from nbci.app.earlier_run import EarlierRun
     from nbci.app.request import RunRequest
+    from nbci.config import Project
     from nbci.gates.baseline import Baseline, BaselineCode
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedSeeds
@@ -65,8 +68,7 @@ class Seeding(Struct, frozen=True, kw_only=True):
         record, parameter = self.run.record, self.seeds.parameter
         own = SeedRun(value=self.seeds.values[0], run=record.run, metrics=record.metrics)
         try:
-            plans = self._own_plans()
-            others = self._carry_out(self.run, plans, "this run", as_now=())
+            others = self._own_runs()
         except NbciError as error:
             return SeedRuns(parameter=parameter, runs=(own,), reason=error.message)
         runs = (own, *others)
@@ -84,6 +86,19 @@ class Seeding(Struct, frozen=True, kw_only=True):
         assert own is not None
         differences = differences_of(own.runs, others)
         return replace(found, commit=before.commit, runs=others, differences=differences)
+
+    def _own_runs(self) -> tuple[SeedRun, ...]:
+        """The run with each further seed; a workspace is made only if something has to run."""
+        plans = self._own_plans()
+        kept = [self._kept(self.run.project, plan) for plan in plans]
+        missing = []
+        for plan, found in zip(plans, kept, strict=True):
+            if found is None:
+                missing.append(plan)
+        carried_out: Iterator[SeedRun] = iter(())
+        if missing:
+            carried_out = iter(self._carry_out(self.run, missing, "this run", as_now=()))
+        return tuple(found or next(carried_out) for found in kept)
 
     def _own_plans(self) -> list[Plan]:
         """The plan of the run with each further seed; UsageError where that would be no use."""
@@ -159,44 +174,72 @@ class Seeding(Struct, frozen=True, kw_only=True):
     def _carry_out(
         self, before: EarlierRun, plans: Sequence[Plan], title: str, *, as_now: tuple[str, ...]
     ) -> tuple[SeedRun, ...]:
-        """Each plan in one workspace, one after another; from the second on, cleared before."""
-        name = self.seeds.parameter
+        """Each plan in one workspace, one after another, each with the same files."""
         contents = replace(before.contents(plans[0]), as_now=as_now)
         for plan in plans:
+            # A seed may be part of the name of an out.
             contents = replace(contents, without=(*contents.without, *plan.writes))
         runs = []
         place = f"{before.folder.run}-{before.commit or 'seeds'}"
         with open_workspace(before.project, place, contents) as workspace:
-            for at, plan in enumerate(plans, start=1):
-                value = _value_of(plan, name)
-                self.tell(f"{title} with {name} {value} ({at} of {len(plans)})")
+            for plan in plans:
                 with begin_belonging(before.folder) as folder:
                     rerun = Rerun(before=before, plan=plan, workspace=workspace, folder=folder)
-                    runs.append(self._run_seed(rerun, value, title))
+                    rerun.bring_data(self.cache)
+                    found = self._kept(workspace.project, plan)
+                    runs.append(found or self._run_seed(rerun, title))
         return tuple(runs)
 
-    def _run_seed(self, rerun: Rerun, value: int | float, title: str) -> SeedRun:
-        rerun.bring_data(self.cache)
+    def _kept(self, project: Project, plan: Plan) -> SeedRun | None:
+        """What earlier results of all steps come to; None where a step has to run."""
+        if self.request.force:
+            return None
+        index = project_index(project)
+        planned, records = foresee(plan, project, self.cache, index, lambda _: None)
+        if not all(step.action in ("reuse", "skip") for step in planned.steps):
+            return None
+        run = None
+        metrics = {}
+        for record in records.values():
+            for metric in record.metrics:
+                metrics[f"{record.name}:{metric.name}"] = metric.value
+                run = record.run
+        return SeedRun(value=self._seed_of(plan), run=run, metrics=metrics)
+
+    def _seed_of(self, plan: Plan) -> int | float:
+        value: int | float = by_name(plan.params)[self.seeds.parameter].value
+        return value
+
+    def _run_seed(self, rerun: Rerun, title: str) -> SeedRun:
+        value = self._seed_of(rerun.plan)
+        named = f"{title} with {self.seeds.parameter} {value}"
+        self.tell(named)
         ready = rerun.make_ready(self._notebooks(rerun), self.cache)
         request = self.request
-        options = RerunOptions(role="seed", command=request.command, jobs=request.jobs)
-        aside = Aside(self.tell, f"{title} with {self.seeds.parameter} {value}")
-        _, record = rerun.run(ready, options, aside)
+        options = RerunOptions(
+            role="seed",
+            command=request.command,
+            jobs=request.jobs,
+            forced=self._forced(rerun).__contains__,
+        )
+        _, record = rerun.run(ready, options, Aside(self.tell, named))
         ready.save()
         _clear(rerun.workspace, rerun.plan, record)
         if record.result != "passed":
             return SeedRun(value=value, run=record.run, reason=why_failed(record))
         return SeedRun(value=value, run=record.run, metrics=record.metrics)
 
+    def _forced(self, rerun: Rerun) -> frozenset[str]:
+        """The steps that run whatever is kept: what the seed does not reach, the run itself ran."""
+        is_own = rerun.before.commit is None
+        if not (self.request.force and is_own):
+            return frozenset()
+        return frozenset(steps_with_seed(self.run.plan, rerun.plan, self.seeds.parameter))
+
     def _notebooks(self, rerun: Rerun) -> Mapping[str, TaggedNotebook]:
         if rerun.before.commit is None:
             return rerun.read_code()
         return read_notebooks(rerun.workspace.project, rerun.plan.sources or {})
-
-
-def _value_of(plan: Plan, parameter: str) -> int | float:
-    value: int | float = by_name(plan.params)[parameter].value
-    return value
 
 
 def _clear(workspace: Workspace, plan: Plan, record: RunRecord) -> None:
