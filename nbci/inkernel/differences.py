@@ -65,6 +65,10 @@ class Comparison:
         elif isinstance(one, (bool, int)) or type(one) in PLAIN:
             if one != other:
                 raise Different(place, short(one) + " before, " + short(other) + " now")
+        elif type(one).__module__ == "datetime":
+            # by what they show: one moment has several time zones, and `==` knows only the moment
+            if repr(one) != repr(other):
+                raise Different(place, str(one) + " before, " + str(other) + " now")
         elif isinstance(one, dict):
             self.compare_dicts(one, other, place)
         elif isinstance(one, (list, tuple, collections.deque)):

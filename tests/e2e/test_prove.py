@@ -124,6 +124,10 @@ def test_the_second_run_belongs_to_the_first(sample: Console) -> None:
     assert belonging[0]["role"] == "proof"
     assert belonging[0]["parent"] == parent
     assert "reproduced bit for bit" in sample("runs", "--of", parent).stdout
+    searched = sample("runs", "--of", parent, "--where", "accuracy > 0")
+    assert searched.returncode == 2
+    assert "--where and --sort search all runs: leave out --of" in searched.stderr
+    assert "reproduced bit for bit" in sample("show", parent).stdout
     assert {step["result"] for step in shown["steps"]} == {"passed"}
     # No other command takes it for a run of the project's.
     assert sample("promote", proof["proof"]).returncode == 2

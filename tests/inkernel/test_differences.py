@@ -84,18 +84,21 @@ UNEQUAL = [
     (Model(coef=[1.0]), Model(coef=[2.0]), ".coef[0]", "1.0 before, 2.0 now"),
     (pathlib.Path("/a"), pathlib.Path("/b"), "", "'/a' before, '/b' now"),
     (Model, Slotted, "", "Model before, Slotted now"),
-    (datetime.date(2026, 1, 1), datetime.date(2026, 1, 2), None, None),
+    (datetime.date(2026, 1, 1), datetime.date(2026, 1, 2), "", "2026-01-01 before, 2026-01-02 now"),
+    (
+        [datetime.datetime(2026, 1, 1, 1, tzinfo=datetime.UTC)],
+        [datetime.datetime(2026, 1, 1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))],
+        "[0]",
+        "2026-01-01 01:00:00+00:00 before, 2026-01-01 02:00:00+01:00 now",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("before", "now", "place", "reason"), UNEQUAL)
-def test_the_first_difference_is_told(
-    before: Any, now: Any, place: str | None, reason: str | None
-) -> None:
+def test_the_first_difference_is_told(before: Any, now: Any, place: str, reason: str) -> None:
     with pytest.raises(Different) as caught:
         compared(before, now)
-    if place is not None:
-        assert (caught.value.place, caught.value.reason) == (place, reason)
+    assert (caught.value.place, caught.value.reason) == (place, reason)
 
 
 def test_the_largest_difference_and_the_first_place() -> None:
