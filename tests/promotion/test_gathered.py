@@ -134,3 +134,44 @@ def test_a_model_that_only_the_shared_remote_has_is_promoted(
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["promotion"]["version"] == "v1.0.0"
     assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
+
+
+def test_what_asks_for_a_proof_is_promoted_where_it_is_proved(
+    released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = released.project / "pipeline.yaml"
+    text = pipeline.read_text().replace("framework: plain", "framework: plain, proved: identical")
+    pipeline.write_text(text)
+    (tmp_path / "shared").mkdir()
+    settings = f'[tool.nbci]\nstore.remote = "{tmp_path / "shared"}"\n'
+    (released.project / "pyproject.toml").write_text(settings)
+    released.git("add", "pyproject.toml")
+    released.git("commit", "-qam", "ask for a proof")
+    released.git("push", "-q", "origin", "main")
+    monkeypatch.setenv("BRANCH_NAME", "main")
+    monkeypatch.setenv("NBCI_CACHE", str(tmp_path / "one cache"))
+    one = checkout(released, tmp_path / "one")
+    in_parts = ("--plan", "plan.json", "--store", "store")
+    assert one("plan", "pipeline.yaml", "--out", "plan.json").returncode == 0
+    for step in ("prepare", "train/svm"):
+        done = one("step", *in_parts, step)
+        assert done.returncode == 0, done.stderr
+    finished = one("finish", *in_parts, "--out", "out", "--promote")
+    assert finished.returncode == 0, finished.stderr
+    assert "not promoted: the model digits asks for a proof (`proved: identical`)" in (
+        finished.stdout
+    )
+    run = dict(
+        line.split("\t", 1)
+        for line in (one.cwd / "out/ending.txt").read_text("utf-8").splitlines()[1:]
+    )["run"]
+
+    # What a CI carries to another agent is the run's records.
+    monkeypatch.setenv("NBCI_CACHE", str(tmp_path / "other cache"))
+    other = checkout(released, tmp_path / "other")
+    shutil.copytree(one.cwd / ".nbci/runs" / run, other.cwd / ".nbci/runs" / run)
+    proved = other("prove", run, "--promote", "--json")
+
+    assert proved.returncode == 0, proved.stderr
+    assert json.loads(proved.stdout)["agreement"] == "identical"
+    assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
