@@ -1,7 +1,7 @@
 """Prove a run: carry it out once more without kept results, in a workspace of its own, and compare.
 
 Exit codes: 0 reproduced, bit for bit or within the tolerance; 1 not reproduced; 2 the run cannot be
-proved; 4 the machine failed; 130 interrupted.
+proved; 3 what was to be promoted is refused; 4 the machine failed; 130 interrupted.
 """
 
 from __future__ import annotations
