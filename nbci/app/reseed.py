@@ -14,7 +14,7 @@ from nbci.engine.caching.forecast import foresee
 from nbci.engine.listener import Aside
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.prepare import plan_again
-from nbci.errors import NbciError, UsageError
+from nbci.errors import IntegrityError, NbciError, UsageError
 from nbci.gates.baselines import commit_of
 from nbci.git.process import Git
 from nbci.graph import by_name
@@ -24,6 +24,7 @@ from nbci.plan.select import with_time_limits
 from nbci.project.sources import Target, read_notebooks, read_pipeline, read_target
 from nbci.records.git_state import GitState
 from nbci.records.seeds import BaselineSeeds, SeedRun, SeedRuns
+from nbci.runs.project_runs import find_run
 from nbci.store.file_index import project_index
 from nbci.store.files import remove
 from nbci.trust.target_branch import file_at
@@ -77,15 +78,63 @@ class Seeding(Struct, frozen=True, kw_only=True):
     def baseline_seeds(self, baseline: Baseline) -> BaselineSeeds:
         """The baseline with the same seeds on the run's data, or why that cannot be."""
         found = BaselineSeeds(asked=baseline.asked, identity=baseline.identity)
+        if baseline.code is not None:
+            found = replace(found, commit=baseline.code.commit)
+        runs = self._recorded(baseline)
         try:
-            before, plans = self._plans_of(baseline)
-            others = self._carry_out(before, plans, baseline.source, as_now=tuple(self._data()))
+            if runs is None:
+                before, plans = self._plans_of(baseline)
+                runs = self._carry_out_baseline(before, plans, baseline.source)
+                found = replace(found, other_files=tuple(self._other_files(str(before.commit))))
         except NbciError as error:
             return replace(found, reason=error.message)
         own = self.run.record.seeds
         assert own is not None
-        differences = differences_of(own.runs, others)
-        return replace(found, commit=before.commit, runs=others, differences=differences)
+        return replace(found, runs=runs, differences=differences_of(own.runs, runs))
+
+    def _recorded(self, baseline: Baseline) -> tuple[SeedRun, ...] | None:
+        """What the baseline's own run had, where it was with the same seeds and the same data.
+
+        Its code may be in no commit then.
+        """
+        # The checkout of a fork could bring records of runs that never happened.
+        if baseline.run is None or self.run.plan.fork is not None:
+            return None
+        try:
+            folder = find_run(self.run.project, baseline.run)
+            folder.check_seal()
+            record = folder.read()
+        except (UsageError, IntegrityError):
+            return None
+        known = {}
+        if record.seeds is not None and record.seeds.parameter == self.seeds.parameter:
+            known = {run.value: run for run in record.seeds.runs}
+        if not _had_the_same_data(record, self.run.record):
+            return None
+        if not known.keys() >= {*self.seeds.values}:
+            return None
+        return tuple(known[value] for value in self.seeds.values)
+
+    def _carry_out_baseline(
+        self, before: EarlierRun, plans: Sequence[Plan], title: str
+    ) -> tuple[SeedRun, ...]:
+        as_now = []
+        for path in _data_of(self.run.record):
+            # DVC's note of which version it is goes with it.
+            as_now += [path, f"{path}.dvc"]
+        return self._carry_out(before, plans, title, as_now=tuple(as_now))
+
+    def _other_files(self, commit: str) -> Iterator[str]:
+        """Files that may be data, were read undeclared, and that the commit has otherwise."""
+        git, root = Git(self.run.project.root), self.run.project.root
+        for path in _seen_data(self.run.record):
+            # Paths of other files are absolute, and the same for both.
+            if path.startswith("/"):
+                continue
+            before = file_at(git, commit, path)
+            # What git does not have is in both workspaces as it is.
+            if before is not None and before != (root / path).read_bytes():
+                yield path
 
     def _own_runs(self) -> tuple[SeedRun, ...]:
         """The run with each further seed; a workspace is made only if something has to run."""
@@ -160,17 +209,6 @@ class Seeding(Struct, frozen=True, kw_only=True):
         plan = plan_again(target, params, changed, environ=os.environ, kernel=request.kernel)
         return with_time_limits(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
 
-    def _data(self) -> Iterator[str]:
-        """The data that the run read and did not make: the same for both is what is fair."""
-        for record in self.run.record.steps:
-            for ref in record.deps:
-                is_code = ref.path.lower().endswith(_CODE)
-                if is_code or overlaps_any(ref.path, self.run.plan.writes):
-                    continue
-                yield ref.path
-                # DVC's note of which version it is goes with it.
-                yield f"{ref.path}.dvc"
-
     def _carry_out(
         self, before: EarlierRun, plans: Sequence[Plan], title: str, *, as_now: tuple[str, ...]
     ) -> tuple[SeedRun, ...]:
@@ -240,6 +278,47 @@ class Seeding(Struct, frozen=True, kw_only=True):
         if rerun.before.commit is None:
             return rerun.read_code()
         return read_notebooks(rerun.workspace.project, rerun.plan.sources or {})
+
+
+def _data_of(record: RunRecord) -> dict[str, str]:
+    """The data that a run read and did not make, with its digests: to compare, both need the same.
+
+    Code among the dependencies is what is compared, and so no data.
+    """
+    found = {}
+    made = list(record.outs)
+    for step in record.steps:
+        for ref in step.deps:
+            if not (ref.path.lower().endswith(_CODE) or overlaps_any(ref.path, made)):
+                found[ref.path] = ref.digest
+    return found
+
+
+def _seen_data(record: RunRecord) -> dict[str, str]:
+    """Files that a run was seen to read, that it neither declares nor made, and that are no code.
+
+    Their digests are in the form of observations.
+    """
+    known = list(record.outs)
+    for step in record.steps:
+        known += [ref.path for ref in step.deps]
+    found = {}
+    for step in record.steps:
+        for part in step.observed:
+            is_code = part.label.lower().endswith(_CODE)
+            if part.kind == "file" and not (is_code or overlaps_any(part.label, known)):
+                found[part.label] = part.digest
+    return found
+
+
+def _had_the_same_data(before: RunRecord, now: RunRecord) -> bool:
+    """Whether no data that both read is another; what only one of them reads is its own choice."""
+    for data_of in (_data_of, _seen_data):
+        ours = data_of(now)
+        for path, digest in data_of(before).items():
+            if ours.get(path, digest) != digest:
+                return False
+    return True
 
 
 def _clear(workspace: Workspace, plan: Plan, record: RunRecord) -> None:

@@ -72,7 +72,13 @@ def with_baseline_seeds(
         baseline = baselines.get(str(gate.baseline))
         if gate.beyond_noise and isinstance(baseline, Baseline) and baseline.asked not in found:
             found[baseline.asked] = runner.baseline_seeds(record, baseline)
-    return replace(record, seeds=replace(seeds, baselines=tuple(found.values())))
+    warnings = dict.fromkeys(record.warnings)
+    for each in found.values():
+        for path in each.other_files:
+            text = f"{each.asked} was carried out with {path} as it was then: no step declares it"
+            warnings[f"{text} as `deps`"] = None
+    seeds = replace(seeds, baselines=tuple(found.values()))
+    return replace(record, seeds=seeds, warnings=tuple(warnings))
 
 
 def with_means(

@@ -72,6 +72,7 @@ class BaselineSeeds(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
     `asked` and `identity` are those of the baseline, `commit` is where its code is. `differences`
     are by the full names of the run's metrics. `reason` says why it was not carried out.
+    `other_files` were read by the run without being declared, and are otherwise in that commit.
     """
 
     asked: str
@@ -79,6 +80,7 @@ class BaselineSeeds(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     commit: str | None = None
     runs: tuple[SeedRun, ...] = ()
     differences: Mapping[str, PairedDifference] | None = None
+    other_files: tuple[str, ...] = ()
     reason: str | None = None
 
 

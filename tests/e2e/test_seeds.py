@@ -170,6 +170,7 @@ def test_the_baseline_gets_the_data_of_the_run(nbci: Console, make_notebook: Mak
     gate = shown["verdict"]["gates"][0]
     assert gate["result"] == "passed"
     assert gate["found"] == gate["baseline"] == pytest.approx(gate["recorded"] / 2, rel=0.1)
+    assert shown["warnings"] == []
     # The commit's own pipeline is carried out: what it had then counts.
     (nbci.cwd / "p.yaml").write_text(
         (nbci.cwd / "p.yaml").read_text().replace("loss: 0", "loss: 1")
@@ -177,6 +178,26 @@ def test_the_baseline_gets_the_data_of_the_run(nbci: Console, make_notebook: Mak
     commit_all(nbci.cwd)
     shown = run_seeds(nbci, code=3)
     assert shown["verdict"]["gates"][0]["baseline"] == gate["baseline"]
+
+
+def test_data_that_is_not_declared_is_as_it_was_and_named(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_project(nbci.cwd, make_notebook, baseline="rev:before")
+    parameters = ("parameters", "seed = 0\nloss = 0.0\nshift = 0")
+    load = ("step:load", _LOAD[1])
+    make_notebook("n.ipynb", [parameters, load, _TRAIN, _EVALUATE, _METRICS])
+    commit_all(nbci.cwd)
+    git(nbci.cwd, "tag", "before")
+    run_seeds(nbci)
+    (nbci.cwd / "test.csv").write_text("1\n0\n")
+    commit_all(nbci.cwd)
+
+    shown = run_seeds(nbci, code=3)
+
+    assert shown["warnings"] == [
+        "rev:before was carried out with test.csv as it was then: no step declares it as `deps`"
+    ]
 
 
 def test_the_champion_is_carried_out_from_the_commit_that_it_was_built_from(
@@ -222,6 +243,25 @@ def test_a_plan_in_parts_says_that_it_has_one_seed(
     done = nbci("finish", "--plan", "plan.json", "--json")
     assert done.returncode == 0, done.stderr
     assert "carried out in parts" in document(done)["warnings"][0]
+
+
+def test_a_run_that_had_the_same_seeds_and_data_needs_no_commit(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_project(nbci.cwd, make_notebook, baseline="run:latest")
+    first = run_seeds(nbci)
+
+    shown = run_seeds(nbci, "-p", "loss=0.02", code=3)
+
+    (baseline,) = shown["seeds"]["baselines"]
+    assert baseline["runs"] == first["seeds"]["runs"]
+    assert "beyond the noise" in shown["verdict"]["gates"][0]["reason"]
+    # On other data, what it had says nothing.
+    (nbci.cwd / "test.csv").write_text("1\n0.9\n")
+    assert nbci("run", "p.yaml", "--no-gate").returncode == 0
+    (nbci.cwd / "test.csv").write_text("1\n1\n")
+    shown = run_seeds(nbci, "-p", "loss=0.001")
+    assert "its code is in no commit" in shown["verdict"]["gates"][0]["noise_unknown"]
 
 
 @pytest.mark.parametrize("change", ["its code is in no commit", "its pipeline has no parameter"])
