@@ -228,7 +228,7 @@ class _Search:
 
     def _note_planned_anew(self, end: Subset, side: Side) -> None:
         """Say where the code of a run is not quite what it was, or is planned by another nbci."""
-        names = self._hybrids.changed_steps(end, side)
+        names = self._hybrids.planner.changed_steps(end, side)
         if names:
             run = side.run.record.run
             self._untried.append(

@@ -19,7 +19,7 @@ from nbci.notebook.read import SUFFIXES
 from nbci.pipeline.paths import is_in
 from nbci.project.sources import source_digest
 from nbci.records.run_record import FileRef
-from nbci.store.artifacts import is_folder
+from nbci.store.artifacts import Artifacts, is_folder
 from nbci.store.file_index import listing_bytes, listing_digest, project_index
 from nbci.workspaces.commit_files import has_commit
 
@@ -90,6 +90,8 @@ class RunContents:
         self._root = run.project.root
         self._plan = run.plan
         self._artifacts = cache.artifacts
+        # Copies: where DVC links its cache into checkouts, a file of the user would become a link.
+        self._own = Artifacts(cache.own, cache.seen)
         self._index = project_index(run.project)
         self._git = Git(run.project.root)
         self._commit: str | None = None
@@ -147,20 +149,24 @@ class RunContents:
         if not self._artifacts.missing_objects(ref.digest):
             return True
         if stands(self._root, ref, self._index):
-            return self._artifacts.keep(self._root, ref.path, self._index).digest == ref.digest
-        if is_folder(ref):
-            return self._keep_folder(ref)
-        data = self._in_commit(ref.path)
-        if data is None or _md5(data) != ref.digest:
-            return False
-        self._artifacts.objects.add_bytes(ref.digest, data)
-        return True
+            self._own.keep(self._root, ref.path, self._index)
+        elif is_folder(ref):
+            self._keep_folder(ref)
+        else:
+            self._keep_file(ref)
+        return not self._artifacts.missing_objects(ref.digest)
 
-    def _keep_folder(self, ref: FileRef) -> bool:
-        """Keep a folder that git tracks, as the commit has it; False where that is another."""
+    def _keep_file(self, ref: FileRef) -> None:
+        """Keep a file as the commit has it, if that is the same."""
+        data = self._in_commit(ref.path)
+        if data is not None and _md5(data) == ref.digest:
+            self._own.objects.add_bytes(ref.digest, data)
+
+    def _keep_folder(self, ref: FileRef) -> None:
+        """Keep a folder as the commit has it, if that is the same."""
         if self._commit is None:
-            return False
-        folder = f"{self._git.prefix}{ref.path}"
+            return
+        folder = f"{self._git.prefix}{ref.path}/"
         listed = self._git.bytes(
             *("ls-tree", "-r", "-z", "--name-only", "--full-tree"),
             operands=[self._commit],
@@ -169,14 +175,12 @@ class RunContents:
         files = {}
         for name in filter(None, listed.decode("utf-8", "surrogateescape").split("\0")):
             data = self._git.bytes("cat-file", "blob", operands=[f"{self._commit}:{name}"])
-            files[name.removeprefix(f"{folder}/")] = data
+            files[name.removeprefix(folder)] = data
         digests = {name: _md5(data) for name, data in files.items()}
-        if listing_digest(digests) != ref.digest:
-            return False
-        for name, data in files.items():
-            self._artifacts.objects.add_bytes(digests[name], data)
-        self._artifacts.objects.add_bytes(ref.digest, listing_bytes(digests))
-        return True
+        if listing_digest(digests) == ref.digest:
+            for name, data in files.items():
+                self._own.objects.add_bytes(digests[name], data)
+            self._own.objects.add_bytes(ref.digest, listing_bytes(digests))
 
 
 def digest_as(kind: FileKind, data: bytes) -> str:

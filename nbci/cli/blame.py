@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Find the shares, and print them."""
     from nbci.app.blame import BlameRequest, blame
+    from nbci.formatting.terminal import one_line
 
     limit = arguments.limit
     if arguments.yes:
@@ -67,7 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     def tell(text: str) -> None:
         if not arguments.quiet:
-            print_error(f"nbci: {text}")
+            print_error(f"nbci: {one_line(text)}")
 
     blamed = blame(request, tell)
     if arguments.json:

@@ -14,6 +14,7 @@ from tests.e2e.test_prove import commit_all, git, run, state_of
 from tests.e2e.test_remeasure import make_project, make_the_data_harder, promoted
 from tests.support.dvc import dvc, make_repository
 from tests.support.processes import wait_for
+from tests.support.wheels import make_ipykernel_wheel, make_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,8 +203,12 @@ def test_many_parts_are_searched(nbci: Console, make_notebook: MakeNotebook) -> 
     make_notebook("n.ipynb", notebook(changed=True))
     second(nbci)
 
+    first = json.loads(nbci("runs", "--json").stdout)[1]["run"]
+    refused = nbci("blame", "score", first, "--limit", "4")
     document = blamed(nbci)
 
+    assert refused.returncode == 2
+    assert "after 4 that ran" in refused.stderr
     shares = shares_of(document)
     assert shares["parameter p3"] == 100
     assert shares["parameter p7"] == 50
@@ -225,7 +230,7 @@ def test_it_says_beforehand_what_it_takes_and_asks(
     again = project("blame", "score", first, "--limit", "1")
 
     assert refused.returncode == 2
-    assert "8 hybrids: at most 8 of 18 step runs are needed, the rest is kept" in refused.stderr
+    assert "8 hybrids: at most 8 of 24 step runs are needed, the rest is kept" in refused.stderr
     assert "without --yes, 3 may run" in refused.stderr
     assert "--limit N" in refused.stderr
     assert none_left == []
@@ -579,3 +584,27 @@ def test_what_one_hybrid_writes_is_not_there_for_the_next(
 
     # 1 → 15: alone 2 and 4, and 8 together.
     assert shares_of(blamed(nbci)) == {"n.ipynb cell 2": 8.0, "n.ipynb cell 1": 6.0}
+
+
+def test_packages_of_a_lock_file(nbci: Console, make_notebook: MakeNotebook) -> None:
+    for version in ("1.0", "2.0"):
+        make_wheel(nbci.cwd / "wheels", "tiny", version, {"tiny.py": f"VERSION = {version}\n"})
+    make_ipykernel_wheel(nbci.cwd / "wheels")
+    make_notebook("n.ipynb", ["import tiny\nscore = tiny.VERSION", ("metrics", "print(score)")])
+    text = "pipeline: p\nsteps: {n: {notebook: n.ipynb, environment: r.lock}}\n"
+    (nbci.cwd / "p.yaml").write_text(text)
+    runs = []
+    for version in ("1.0", "2.0"):
+        lines = ("--no-index", "--find-links wheels", "ipykernel==1.0", f"tiny=={version}")
+        (nbci.cwd / "r.lock").write_text("\n".join(lines) + "\n")
+        commit_all(nbci.cwd)
+        runs.append(run(nbci, "p.yaml"))
+
+    done = nbci("blame", "score", *runs, "--json")
+
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["shares"] == [
+        {"name": "r.lock", "kind": "packages", "share": 1.0, "alone": 1.0, "last": 1.0}
+    ]
+    assert "untried" not in document
