@@ -69,7 +69,8 @@ def blame(request: BlameRequest, tell: Callable[[str], None]) -> Blamed:
     """
     started = time.monotonic()
     project = find_project(Path.cwd())
-    old, new = _find_run(project, request.before), _find_run(project, request.after)
+    new = _find_run(project, request.after)
+    old = _find_run(project, request.before, new.plan.target)
     _refuse_unlike(old, new)
     names = _full_name(old, request.metric), _full_name(new, request.metric)
     begun = Blame(
@@ -109,8 +110,8 @@ def blame(request: BlameRequest, tell: Callable[[str], None]) -> Blamed:
         new.folder.release()
 
 
-def _find_run(project: Project, name: str) -> EarlierRun:
-    run = find_earlier_run(project, find_named_run(project, name))
+def _find_run(project: Project, name: str, target: str | None = None) -> EarlierRun:
+    run = find_earlier_run(project, find_named_run(project, name, target))
     if run.record.result != "passed":
         raise UsageError(
             f"run {run.folder.run} did not pass ({run.record.result}), so its parts cannot be told",

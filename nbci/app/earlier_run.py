@@ -152,10 +152,10 @@ def _to_run_again(record: RunRecord, step: PlannedStep, reason: str) -> PlannedS
     return replace(step, action="run", reason=reason)
 
 
-def find_named_run(project: Project, name: str) -> RunFolder:
+def find_named_run(project: Project, name: str, target: str | None = None) -> RunFolder:
     """The run of an id, its beginning or `latest`; of a release; else the newest of a revision.
 
-    UsageError where there is none.
+    Of a revision, one of the `target` where that is given. UsageError where there is none.
     """
     try:
         return find_run(project, name)
@@ -169,8 +169,10 @@ def find_named_run(project: Project, name: str) -> RunFolder:
         return _run_of_release(project, name, manifest.run)
     for folder in all_runs(project):
         header = folder.read_header()
+        if header.result != "passed" or target not in (None, header.target):
+            continue
         git = header.git
-        if header.result == "passed" and git is not None and git.commit == commit and not git.dirty:
+        if git is not None and git.commit == commit and not git.dirty:
             return folder
     raise UsageError(
         f"no run of {name} ({commit[:10]}) that passed is here",
