@@ -160,7 +160,8 @@ def _finite(run: EarlierRun, name: str) -> float:
 
 def _answer(old: EarlierRun, new: EarlierRun, begun: Blame, options: HybridOptions) -> Blame:
     cache = user_results(new)
-    sides = open_side(old, cache), open_side(new, cache)
+    before, after = options.metrics[-1], options.metrics[0]
+    sides = open_side(old, before, cache), open_side(new, after, cache)
     mixture = make_mixture(*sides)
     if not mixture.factors:
         return replace(begun, untried=mixture.untried, unexplained=begun.difference)

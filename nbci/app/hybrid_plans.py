@@ -78,7 +78,7 @@ class HybridPlanner:
         """Have the files that no hybrid changes as the runs used them; UsageError for one gone."""
         for side in reversed(self._sides):
             for path in side.files:
-                if not self.files.restore(side, path):
+                if not self.files.restore(side, path) and path in side.needed:
                     error = UsageError(f"{path} is not as it was")
                     raise side.run.refusal(error, "blamed")
 

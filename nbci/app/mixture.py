@@ -12,12 +12,14 @@ from nbci.blame.factors import Content, Factor, Mixture
 from nbci.blame.mixed_notebook import changed_values, mix
 from nbci.data.tracked import SUFFIX as TRACKING
 from nbci.errors import UsageError
+from nbci.graph import reachable
 from nbci.notebook.read import SUFFIXES
+from nbci.pipeline.metric_names import step_of
 from nbci.pipeline.tagged import understand
 from nbci.plan.compare import Compared, difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from nbci.app.earlier_run import EarlierRun
     from nbci.app.recorded_files import RecordedFile
@@ -30,10 +32,14 @@ _OUTSIDE = ("file", "module", "variable")
 
 
 class Side(Struct, frozen=True):
-    """One of the two runs, with its files and where their contents are."""
+    """One of the two runs, with its files and where their contents are.
+
+    `needed` are the files of the steps as far as the one that measures the metric.
+    """
 
     run: EarlierRun
     files: Mapping[str, RecordedFile]
+    needed: Container[str]
     contents: RunContents
 
     def find(self, path: str) -> Content:
@@ -41,9 +47,11 @@ class Side(Struct, frozen=True):
         return self.contents.find(self.files[path])
 
 
-def open_side(run: EarlierRun, cache: Cache) -> Side:
-    """The run as one side of a mixture."""
-    return Side(run, recorded_files(run), RunContents(run, cache))
+def open_side(run: EarlierRun, metric: str, cache: Cache) -> Side:
+    """The run as one side of a mixture; the metric is named in full."""
+    before = reachable([step_of(metric) or ""], run.plan.edges())
+    needed = recorded_files(run, before)
+    return Side(run, recorded_files(run, run.plan.names), needed, RunContents(run, cache))
 
 
 def make_mixture(old: Side, new: Side) -> Mixture:
@@ -92,6 +100,8 @@ class _Mixing:
             return
         before, after = self._old.find(path), self._new.find(path)
         if before is None and after is None:
+            if path not in self._old.needed and path not in self._new.needed:
+                return
             raise UsageError(
                 f"{path} differs between the runs, and neither content is kept any more",
                 hint="name runs whose files are in a commit, or data that DVC tracks",

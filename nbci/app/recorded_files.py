@@ -24,7 +24,7 @@ from nbci.store.file_index import listing_bytes, listing_digest, project_index
 from nbci.workspaces.commit_files import has_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
     from nbci.app.earlier_run import EarlierRun
@@ -47,11 +47,11 @@ class RecordedFile(Struct, frozen=True, kw_only=True):
     digest: str
 
 
-def recorded_files(run: EarlierRun) -> dict[str, RecordedFile]:
-    """The project's files that the run used and did not make itself, by path."""
+def recorded_files(run: EarlierRun, steps: Container[str]) -> dict[str, RecordedFile]:
+    """The project's files that these steps of the run used and it did not make itself, by path."""
     made = list(_made(run))
     files = {}
-    for kind, path, digest in _named(run):
+    for kind, path, digest in _named(run, steps):
         # A path may be named in several ways: as a source it is known best.
         if path in files or digest == GONE or path.startswith("/") or is_in(path, made):
             continue
@@ -67,12 +67,14 @@ def _made(run: EarlierRun) -> Iterator[str]:
                 yield part.label
 
 
-def _named(run: EarlierRun) -> Iterator[tuple[FileKind, str, str]]:
+def _named(run: EarlierRun, steps: Container[str]) -> Iterator[tuple[FileKind, str, str]]:
     """Kind, path and digest of all that the records name."""
     for path, digest in (run.plan.sources or {}).items():
         yield "source", path, digest
     locks = {step.environment for step in run.plan.steps}
     for record in run.record.steps:
+        if record.name not in steps:
+            continue
         for part in record.parts:
             if part.kind == "file" and part.label in locks:
                 yield "packages", part.label, part.digest

@@ -608,3 +608,43 @@ def test_packages_of_a_lock_file(nbci: Console, make_notebook: MakeNotebook) -> 
         {"name": "r.lock", "kind": "packages", "share": 1.0, "alone": 1.0, "last": 1.0}
     ]
     assert "untried" not in document
+
+
+def test_data_of_other_steps_need_not_be_kept(nbci: Console, make_notebook: MakeNotebook) -> None:
+    (nbci.cwd / "later.txt").write_text("1")
+    make_notebook(
+        "n.ipynb",
+        [
+            ("parameters", "C = 1.0"),
+            ("step:evaluate", "score = C * 2"),
+            ("metrics", "print(score)"),
+            ("step:later in:later.txt", "late = open('later.txt').read()"),
+        ],
+    )
+    first = run(nbci, "n.ipynb")
+    (nbci.cwd / "later.txt").write_text("2")
+    later = run(nbci, "n.ipynb", "-p", "C=2.0")
+    (nbci.cwd / "later.txt").write_text("3")
+
+    done = nbci("blame", "evaluate:score", first, later, "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert shares_of(json.loads(done.stdout)) == {"parameter C": 2.0}
+    (nbci.cwd / "later.txt").unlink()
+    assert nbci("blame", "evaluate:score", first, later).returncode == 0
+
+
+def test_data_that_was_overwritten_twice_is_refused(project: Console) -> None:
+    git(project.cwd, "rm", "-q", "--cached", "data.csv")
+    (project.cwd / ".gitignore").write_text(".nbci\ndata.csv\n")
+    (project.cwd / "data.csv").write_text("4\n")
+    first = second(project)
+    (project.cwd / "data.csv").write_text("5\n")
+    second(project)
+    (project.cwd / "data.csv").write_text("6\n")
+
+    done = project("blame", "score", first)
+
+    assert done.returncode == 2
+    assert "data.csv differs between the runs, and neither content is kept" in done.stderr
+    assert "data that DVC tracks" in done.stderr
