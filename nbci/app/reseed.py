@@ -133,7 +133,9 @@ class Seeding(Struct, frozen=True, kw_only=True):
                 continue
             before = file_at(git, commit, path)
             # What git does not have is in both workspaces as it is.
-            if before is not None and before != (root / path).read_bytes():
+            if before is None or not (root / path).is_file():
+                continue
+            if before != (root / path).read_bytes():
                 yield path
 
     def _own_runs(self) -> tuple[SeedRun, ...]:

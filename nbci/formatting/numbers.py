@@ -41,10 +41,13 @@ def rough(value: float) -> str:
 def brief(value: float) -> str:
     """A number in two significant digits, such as the size of a noise that few values show.
 
-    >>> brief(0.00638), brief(-0.5) == f"{MINUS}0.5"
-    ('0.0064', True)
+    >>> brief(0.00638), brief(324.7), brief(-0.5) == f"{MINUS}0.5"
+    ('0.0064', '320', True)
     """
-    return f"{value:.2g}".replace("-", MINUS)
+    text = number(float(f"{abs(value):.2g}"))
+    if value < 0:
+        return f"{MINUS}{text}"
+    return text
 
 
 def number_or_blank(value: float | None) -> str:

@@ -104,9 +104,11 @@ class SeedRuns(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         return f"mean of {max(band.seeds for band in self.bands.values())} seeds"
 
     def band(self, metric: str) -> str:
-        """Where the metric lies over the seeds, in words; empty where there is one seed only."""
+        """Where the metric lies over the seeds, in words; empty where no seed moves it."""
         band = (self.bands or {}).get(metric)
-        return "" if band is None else str(band)
+        if band is None or not band.reach:
+            return ""
+        return str(band)
 
     def baseline(self, asked: str | None) -> BaselineSeeds | None:
         """What was carried out for that baseline, or None."""
