@@ -253,6 +253,10 @@ class _Search:
 
     def _sufficient(self, reaching: Sequence[int]) -> list[int]:
         """A few parts that explain most of the change, by delta debugging."""
+        self._hybrids.tell(
+            f"{len(reaching)} parts differ: those that explain most are searched for first; "
+            "how many step runs that takes is known only as it goes on"
+        )
         everything, none = frozenset(reaching), frozenset[int]()
         ends = self._measure([none, everything])
         target = ends[everything] or 0.0

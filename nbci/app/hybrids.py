@@ -107,7 +107,7 @@ class Hybrids:
             hybrid = each.hybrid
             if hybrid.signature not in self._by_signature:
                 place = f" {number} of {len(waiting)}" if len(waiting) > 1 else ""
-                self._options.tell(f"hybrid{place}: {self._title(hybrid.new)}")
+                self.tell(f"hybrid{place}: {self._title(hybrid.new)}")
                 self._by_signature[hybrid.signature] = self._carry_out(hybrid)
             self.outcomes[hybrid.new] = self._by_signature[hybrid.signature]
             self._refuse_broken_ends()
@@ -120,6 +120,10 @@ class Hybrids:
         except NbciError:
             return None
         return hybrid.signature
+
+    def tell(self, text: str) -> None:
+        """Tell what is done."""
+        self._options.tell(text)
 
     def names(self, new: Subset) -> tuple[str, ...]:
         """The names of the parts in their order, without those that change nothing."""
@@ -188,7 +192,7 @@ class Hybrids:
                 "what was computed is kept",
             )
         if count > 1:
-            self._options.tell(text)
+            self.tell(text)
 
     def _carry_out(self, hybrid: PlannedHybrid) -> Outcome:
         """Run a hybrid; what failed in it is its outcome, what failed around it is raised."""

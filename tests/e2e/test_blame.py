@@ -209,6 +209,7 @@ def test_many_parts_are_searched(nbci: Console, make_notebook: MakeNotebook) -> 
 
     assert refused.returncode == 2
     assert "after 4 that ran" in refused.stderr
+    assert "9 parts differ: those that explain most are searched for first" in refused.stderr
     shares = shares_of(document)
     assert shares["parameter p3"] == 100
     assert shares["parameter p7"] == 50
