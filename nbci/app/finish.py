@@ -29,12 +29,16 @@ from nbci.trust.target_branch import project_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from nbci.app.parts import Parts
+    from nbci.app.seed_part import FinishedSeeds
     from nbci.config import Project
-    from nbci.gates.remeasuring import Remeasurer, Wanted
+    from nbci.gates.baseline import Baseline
+    from nbci.gates.remeasuring import Wanted
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.promotion.promote import Promotion
     from nbci.records.run_record import Remeasured, RunRecord
+    from nbci.records.seeds import BaselineSeeds, SeedRuns
     from nbci.runs.folder import RunFolder
 
 
@@ -123,6 +127,7 @@ def _conclude(
         # who reads the report of a CI cannot ask for the pages of reused steps later
         publish(project, folder, plan, notebooks, judged, reused_too=True)
 
+    beside = _BesideParts(request, project, plan, store, folder)
     judging = Judging(
         project,
         plan,
@@ -130,33 +135,55 @@ def _conclude(
         mask_for,
         # The outs of the run are in its store until it is published.
         others=(Cache(store.path).own,),
-        remeasure=_remeasurer(request, project, plan, store, folder),
+        remeasure=beside.remeasure,
+        seeding=beside,
     )
     return conclude(project, folder, record, judge=judging.with_verdict, publish=publish_run)
 
 
-def _remeasurer(
-    request: FinishRequest, project: Project, plan: Plan, store: RunFolder, folder: RunFolder
-) -> Remeasurer:
-    """What gives the gates the models of baselines on the data of the run."""
+class _BesideParts(NamedTuple):
+    """What the parts have left beside the run's own steps; what reads it is imported for that."""
 
-    def remeasure(record: RunRecord, wanted: Wanted) -> Remeasured:
-        # Imported here: most runs are compared with no model, and workspaces take a while.
+    request: FinishRequest
+    project: Project
+    plan: Plan
+    store: RunFolder
+    folder: RunFolder
+
+    def remeasure(self, record: RunRecord, wanted: Wanted) -> Remeasured:
+        """The baseline's model on the data of the run, or why it cannot be measured."""
         from nbci.app.earlier_run import EarlierRun
-        from nbci.app.remeasure_part import FinishedBaselines, PartWithBaselines
+        from nbci.app.remeasure_part import FinishedBaselines
 
-        part = PartWithBaselines(
-            project=project,
-            plan=plan,
-            store=store,
-            environ=os.environ,
-            command=tuple(request.command),
-            tell=request.tell,
+        run = EarlierRun(
+            project=self.project, folder=self.folder, record=record, plan=self.plan, commit=None
         )
-        run = EarlierRun(project=project, folder=folder, record=record, plan=plan, commit=None)
-        return FinishedBaselines(part).measure(wanted, run)
+        return FinishedBaselines(self._parts()).measure(wanted, run)
 
-    return remeasure
+    def run_seeds(self, record: RunRecord) -> SeedRuns:
+        """The run with each of its seeds, or why there is its own only."""
+        return self._seeds().run_seeds(record)
+
+    def baseline_seeds(self, record: RunRecord, baseline: Baseline) -> BaselineSeeds:
+        """The baseline with the seeds of the run, on its data, or why that cannot be."""
+        return self._seeds().baseline_seeds(record, baseline)
+
+    def _seeds(self) -> FinishedSeeds:
+        from nbci.app.seed_part import FinishedSeeds
+
+        return FinishedSeeds(parts=self._parts(), folder=self.folder)
+
+    def _parts(self) -> Parts:
+        from nbci.app.parts import Parts
+
+        return Parts(
+            project=self.project,
+            plan=self.plan,
+            store=self.store,
+            environ=os.environ,
+            command=tuple(self.request.command),
+            tell=self.request.tell,
+        )
 
 
 def _bring_notebooks(

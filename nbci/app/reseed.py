@@ -50,13 +50,14 @@ class Seeding(Struct, frozen=True, kw_only=True):
     """Carries pipelines out with other seeds beside a run, whose folder this process holds.
 
     `cache` has what the run's steps gave, `request` is how it was asked for. `tell` is called with
-    what is carried out.
+    what is carried out. With `only_kept` nothing is, and kept results alone count.
     """
 
     run: EarlierRun
     cache: Cache
     request: RunRequest
     tell: Callable[[str], None]
+    only_kept: bool = False
 
     @property
     def seeds(self) -> PlannedSeeds:
@@ -253,6 +254,8 @@ class Seeding(Struct, frozen=True, kw_only=True):
     def _run_seed(self, rerun: Rerun, title: str) -> SeedRun:
         value = self._seed_of(rerun.plan)
         named = f"{title} with {self.seeds.parameter} {value}"
+        if self.only_kept:
+            raise UsageError(f"no stage has left the results of {named}")
         self.tell(named)
         ready = rerun.make_ready(self._notebooks(rerun), self.cache)
         request = self.request

@@ -120,12 +120,14 @@ def _render(planned: PlannedTarget, form: str) -> str:
 
 
 def _warn_of_seeds(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Warn where a plan is to be carried out in parts, which have no other seeds."""
-    if plan.seeds is not None and (arguments.out or arguments.format == "jenkins"):
-        from nbci.cli.arguments import warn
-        from nbci.gates.noise import IN_PARTS
+    """Warn where a plan is to be carried out in parts, and no part can have another seed."""
+    if plan.seeds is None or not (arguments.out or arguments.format == "jenkins"):
+        return
+    from nbci.cli.arguments import warn
+    from nbci.plan.stages import SEVERAL_PLACES, is_in_one_place
 
-        warn(f"seeds: {IN_PARTS}")
+    if not is_in_one_place(plan):
+        warn(f"seeds: {SEVERAL_PLACES}")
 
 
 def _warn_of_missing_kernels(plan: Plan) -> None:

@@ -17,8 +17,7 @@ from nbci.errors import ExitCode
 if TYPE_CHECKING:
     import argparse
 
-    from nbci.app.remeasure_part import PartWithBaselines
-    from nbci.cli.live import LineDisplay
+    from nbci.app.parts import Parts
     from nbci.plan.model import Plan, PlannedStep
     from nbci.plan.stages import Stage
 
@@ -58,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the steps; returns the exit code of the worst."""
     from nbci.app.audit_reuse import Auditing
-    from nbci.app.remeasure_part import PartWithBaselines
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.distributed.handover import take_handovers
@@ -83,10 +81,10 @@ def main(arguments: argparse.Namespace) -> int:
     # prints the summary of the whole run.
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
-        if stage is not None and stage.remeasures:
-            from nbci.app.remeasure_part import PartWithBaselines
+        if stage is not None and stage.is_beside:
+            from nbci.app.parts import Parts
 
-            part = PartWithBaselines(
+            parts = Parts(
                 project=project,
                 plan=plan,
                 store=store,
@@ -94,7 +92,7 @@ def main(arguments: argparse.Namespace) -> int:
                 command=("nbci", *sys.argv[1:]),
                 tell=display.noticed,
             )
-            _measure_baselines(part, stage.steps[0], display, handover)
+            _carry_out_beside(parts, stage, handover)
             return ExitCode.SUCCESS
         steps = stage.steps if stage is not None else _named_steps(plan, arguments.steps)
         note_lost_attempts(store, steps[0].name, arguments.lost_attempts)
@@ -115,13 +113,18 @@ def main(arguments: argparse.Namespace) -> int:
     return exit_code(record)
 
 
-def _measure_baselines(
-    part: PartWithBaselines, step: PlannedStep, display: LineDisplay, handover: Path | None
-) -> None:
-    """Carry the step out with the files of baselines; what cannot be measured is for the gates."""
-    for found in part.run(step, handover):
+def _carry_out_beside(parts: Parts, stage: Stage, handover: Path | None) -> None:
+    """Carry steps out with other files or another seed; what cannot be done is for the gates."""
+    if stage.seed is not None:
+        from nbci.app.seed_part import seed_in_part
+
+        seed_in_part(parts, stage.seed, handover)
+        return
+    from nbci.app.remeasure_part import measure_in_part
+
+    for found in measure_in_part(parts, stage.steps[0], handover):
         if found.reason is not None:
-            display.noticed(f"{found.asked} is not measured again: {found.reason}")
+            parts.tell(f"{found.asked} is not measured again: {found.reason}")
 
 
 def _named_steps(plan: Plan, names: list[str]) -> tuple[PlannedStep, ...]:

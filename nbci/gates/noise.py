@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.records.verdict import GateResult
 
 SIGNIFICANT = 0.05
-IN_PARTS = "a run that is carried out in parts has its own seed only; `nbci run` carries out all"
+_NOT_CARRIED_OUT = "the run was carried out without them"
 
 
 class SeedRunner(Protocol):
@@ -42,7 +42,7 @@ def with_seeds(record: RunRecord, plan: Plan, runner: SeedRunner | None) -> RunR
     if plan.seeds is None or (runner is None and record.seeds is not None):
         return record
     if runner is None:
-        seeds = SeedRuns(parameter=plan.seeds.parameter, reason=IN_PARTS)
+        seeds = SeedRuns(parameter=plan.seeds.parameter, reason=_NOT_CARRIED_OUT)
     else:
         seeds = runner.run_seeds(record)
     warnings = dict.fromkeys((*record.warnings, *_warnings(seeds)))

@@ -13,7 +13,7 @@ from nbci.pipeline.paths import overlaps_any
 from nbci.plan.evaluation import remeasured_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.plan.model import Plan, PlannedStep
 
@@ -28,13 +28,19 @@ _SLACK_SECONDS = 300
 _ENVIRONMENT_SECONDS = 1800
 """How long making an environment may take."""
 _NAMED_IN_FULL = 60
+_ANY_PLACE = (None, False, None, ())
+SEVERAL_PLACES = (
+    "its steps are for several kinds of agents, and a seed is carried out on one; "
+    "`nbci run` carries out all on one machine"
+)
 
 
 class Stage(Struct, frozen=True, kw_only=True):
     """Steps that run one after another in one place; `number` counts from 1.
 
     `after` are the stages that it waits for, `needs` those whose results must be where it runs. One
-    that `remeasures` carries its step out with the files of the baselines of gates.
+    that `remeasures` carries its step out with the files of the baselines of gates, one with a
+    `seed` all steps with that value of the plan's seed.
     """
 
     number: int
@@ -42,12 +48,20 @@ class Stage(Struct, frozen=True, kw_only=True):
     after: tuple[int, ...] = ()
     needs: tuple[int, ...] = ()
     remeasures: bool = False
+    seed: int | float | None = None
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether its steps are carried out once more, beside the run's own."""
+        return self.remeasures or self.seed is not None
 
     @property
     def name(self) -> str:
         """The names of its steps; of a long chain, the first and the last."""
         if self.remeasures:
             return f"{self.steps[0].name}, with the files of the baseline"
+        if self.seed is not None:
+            return f"all steps, with seed {self.seed}"
         names = [step.name for step in self.steps]
         text = ", ".join(names)
         if len(text) <= _NAMED_IN_FULL:
@@ -88,7 +102,8 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
     """The plan's stages, each behind those it comes after. Steps that the plan skips are in none.
 
     A chain in one place is one stage: a step joins the stage of the only one before it, when
-    nothing else follows that. Behind them are the stages that measure models of baselines again.
+    nothing else follows that. Behind them are the stages that measure models of baselines again,
+    and those of other seeds.
     """
     # A skipped step has no stage, and what follows it must still wait for what was before it.
     after = _after_without_skipped(plan)
@@ -115,7 +130,28 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
     for step in remeasured_steps(plan):
         stage = _stage(len(found) + 1, [step], after, needed, chain_of)
         found.append(replace(stage, remeasures=True))
+    found += _seed_stages(plan, tuple(range(1, len(chains) + 1)), len(found))
     return tuple(found)
+
+
+def _seed_stages(plan: Plan, numbers: tuple[int, ...], count: int) -> Iterator[Stage]:
+    """A stage for each further seed, behind the plan's own: what no seed changes is reused."""
+    if plan.seeds is None or not is_in_one_place(plan):
+        return
+    # The one that needs a place of its own gives the stage's.
+    steps = sorted(_steps_to_run(plan), key=lambda step: _place(step) == _ANY_PLACE)
+    for at, value in enumerate(plan.seeds.values[1:], start=count + 1):
+        yield Stage(number=at, steps=tuple(steps), after=numbers, needs=numbers, seed=value)
+
+
+def is_in_one_place(plan: Plan) -> bool:
+    """Whether one machine can carry out all steps: at most one kind of agent is asked for."""
+    places = {_place(step) for step in _steps_to_run(plan)}
+    return len(places - {_ANY_PLACE}) <= 1
+
+
+def _steps_to_run(plan: Plan) -> list[PlannedStep]:
+    return [step for step in plan.steps if step.action != "skip"]
 
 
 def _stage(
@@ -203,3 +239,16 @@ def _after_without_skipped(plan: Plan) -> Mapping[str, Sequence[str]]:
         else:
             after[step.name] = tuple(before)
     return after
+
+
+def needs_of_machine(step: PlannedStep) -> str | None:
+    """What only the step's own agent has; None where any machine will do."""
+    if step.agent:
+        return f"an agent with the label {step.agent}"
+    if step.gpu:
+        return "a GPU"
+    if step.container:
+        return f"the container {step.container}"
+    if step.secrets:
+        return f"the secret {step.secrets[0]}"
+    return None

@@ -106,7 +106,7 @@ class LookAhead:
         ended = Ended(self.plan, ended_records(self.plan, self.store))
         for stage in stages(self.plan):
             # What a step gave with the run's files says nothing of what it gives with others.
-            if stage.remeasures:
+            if stage.is_beside:
                 continue
             names = [step.name for step in stage.steps]
             if settled.isdisjoint(names) or not all(map(ended.lets_followers_run, names)):

@@ -50,7 +50,7 @@ def gather_parts(
     of a stage vanished that it then gave up.
     """
     for stage in stages(plan):
-        if stage.remeasures:
+        if stage.is_beside:
             continue
         # The CI counts by stages: the first step stands for the machine that its stage lost.
         note_lost_attempts(store, stage.steps[0].name, (lost or {}).get(stage.number, 0))

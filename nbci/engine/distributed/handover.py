@@ -52,6 +52,15 @@ def hand_over_more(
                 _hand_over_files(_files_in_cache(cache, record), folder, root)
 
 
+def hand_over_results(
+    store: RunFolder, cache: Cache, records: Iterable[StepRecord], folder: Path
+) -> None:
+    """Add what steps gave in runs beside the store's own to the folder."""
+    with disk_errors(folder):
+        for record in records:
+            _hand_over_files(_files_in_cache(cache, record), folder, store.path.parent)
+
+
 def hand_over_outs(store: RunFolder, cache: Cache, outs: Sequence[FileRef], folder: Path) -> None:
     """Add what a step made in a run beside the store's own to the folder."""
     with disk_errors(folder):
