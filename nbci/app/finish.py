@@ -29,8 +29,8 @@ from nbci.trust.target_branch import project_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from nbci.app.parts import Parts
-    from nbci.app.seed_part import FinishedSeeds
+    from nbci.app.reruns.parts import Parts
+    from nbci.app.reruns.seed_part import FinishedSeeds
     from nbci.config import Project
     from nbci.gates.baseline import Baseline
     from nbci.gates.remeasuring import Wanted
@@ -152,8 +152,8 @@ class _BesideParts(NamedTuple):
 
     def remeasure(self, record: RunRecord, wanted: Wanted) -> Remeasured:
         """The baseline's model on the data of the run, or why it cannot be measured."""
-        from nbci.app.earlier_run import EarlierRun
-        from nbci.app.remeasure_part import FinishedBaselines
+        from nbci.app.reruns.earlier_run import EarlierRun
+        from nbci.app.reruns.remeasure_part import FinishedBaselines
 
         run = EarlierRun(
             project=self.project, folder=self.folder, record=record, plan=self.plan, commit=None
@@ -169,12 +169,12 @@ class _BesideParts(NamedTuple):
         return self._seeds().baseline_seeds(record, baseline)
 
     def _seeds(self) -> FinishedSeeds:
-        from nbci.app.seed_part import FinishedSeeds
+        from nbci.app.reruns.seed_part import FinishedSeeds
 
         return FinishedSeeds(parts=self._parts(), folder=self.folder)
 
     def _parts(self) -> Parts:
-        from nbci.app.parts import Parts
+        from nbci.app.reruns.parts import Parts
 
         return Parts(
             project=self.project,

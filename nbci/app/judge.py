@@ -104,8 +104,8 @@ def _judge_run(
 
 def _remeasurer(project: Project, folder: RunFolder, tell: Callable[[str], None]) -> Remeasurer:
     def remeasure(record: RunRecord, wanted: Wanted) -> Remeasured:
-        from nbci.app.earlier_run import find_earlier_run
-        from nbci.app.remeasure import Remeasuring
+        from nbci.app.reruns.earlier_run import find_earlier_run
+        from nbci.app.reruns.remeasure import Remeasuring
 
         # The code is that of the run's commit, whatever is checked out by now.
         run = find_earlier_run(project, folder)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from nbci.app.beside_run import BesideRun, check_seeds
 from nbci.app.conclusion import conclude
 from nbci.app.publish import prepare_publishing, publish
+from nbci.app.reruns.beside_run import BesideRun, check_seeds
 from nbci.app.unchanged import remember_run
 from nbci.audit_draw import Draw
 from nbci.config import find_project
@@ -33,8 +33,8 @@ from nbci.trust.change import change_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nbci.app.audit_reuse import Auditing
     from nbci.app.request import Presentation, RunRequest
+    from nbci.app.reruns.audit_reuse import Auditing
     from nbci.config import Project
     from nbci.engine.context import RunContext
     from nbci.engine.listener import Display
@@ -190,7 +190,7 @@ def _auditing(
     if share is None:
         return None
     # Hardly any run audits a step, and what does it takes time to import.
-    from nbci.app.audit_reuse import Auditing
+    from nbci.app.reruns.audit_reuse import Auditing
 
     return Auditing(checked.ready, folder, Draw(folder.run, share), request.command)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from nbci.app.blame import Blamed
+    from nbci.app.reruns.blame import Blamed
 
 _LIMIT = 20
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Find the shares, and print them."""
-    from nbci.app.blame import BlameRequest, blame
+    from nbci.app.reruns.blame import BlameRequest, blame
     from nbci.formatting.terminal import one_line
 
     limit = arguments.limit

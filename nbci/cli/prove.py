@@ -27,7 +27,7 @@ from nbci.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.app.prove import Proving
+    from nbci.app.reruns.prove import Proving
     from nbci.engine.listener import Display
     from nbci.records.proof import Proof
 
@@ -100,7 +100,7 @@ def _parse_tolerance(text: str) -> float:
 
 def main(arguments: argparse.Namespace) -> int:
     """Prove the run, and print what came of it."""
-    from nbci.app.prove import ProofRequest, prove
+    from nbci.app.reruns.prove import ProofRequest, prove
     from nbci.closeness import RELATIVE_TOLERANCE
 
     tolerance = arguments.tolerance

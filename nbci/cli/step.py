@@ -17,7 +17,7 @@ from nbci.errors import ExitCode
 if TYPE_CHECKING:
     import argparse
 
-    from nbci.app.parts import Parts
+    from nbci.app.reruns.parts import Parts
     from nbci.plan.model import Plan, PlannedStep
     from nbci.plan.stages import Stage
 
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the steps; returns the exit code of the worst."""
-    from nbci.app.audit_reuse import Auditing
+    from nbci.app.reruns.audit_reuse import Auditing
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.distributed.handover import take_handovers
@@ -82,7 +82,7 @@ def main(arguments: argparse.Namespace) -> int:
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
         if stage is not None and stage.is_beside:
-            from nbci.app.parts import Parts
+            from nbci.app.reruns.parts import Parts
 
             parts = Parts(
                 project=project,
@@ -116,11 +116,11 @@ def main(arguments: argparse.Namespace) -> int:
 def _carry_out_beside(parts: Parts, stage: Stage, handover: Path | None) -> None:
     """Carry steps out with other files or another seed; what cannot be done is for the gates."""
     if stage.seed is not None:
-        from nbci.app.seed_part import seed_in_part
+        from nbci.app.reruns.seed_part import seed_in_part
 
         seed_in_part(parts, stage.seed, handover)
         return
-    from nbci.app.remeasure_part import measure_in_part
+    from nbci.app.reruns.remeasure_part import measure_in_part
 
     for found in measure_in_part(parts, stage.steps[0], handover):
         if found.reason is not None:

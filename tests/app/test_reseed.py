@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.app.earlier_run import EarlierRun
 from nbci.app.request import RunRequest
-from nbci.app.reseed import Seeding
+from nbci.app.reruns.earlier_run import EarlierRun
+from nbci.app.reruns.reseed import Seeding
 from nbci.config import Project
 from nbci.gates.baseline import Baseline, BaselineCode
 from nbci.plan.model import Fork, Plan, PlannedSeeds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.earlier_run import EarlierRun
+from nbci.app.reruns.earlier_run import EarlierRun
 from nbci.engine.caching.look_ahead import ended_records
 from nbci.engine.distributed.run_parts import cache_of_store
 from nbci.engine.prepare import header, mask_for

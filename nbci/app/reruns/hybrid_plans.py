@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.hybrid_files import HybridFiles, content_digest
+from nbci.app.reruns.hybrid_files import HybridFiles, content_digest
 from nbci.engine.prepare import plan_target
 from nbci.errors import NbciError, UsageError
 from nbci.graph import by_name
@@ -24,7 +24,7 @@ from nbci.project.sources import Target, project_reader, read_pipeline
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nbci.app.mixture import Side
+    from nbci.app.reruns.mixture import Side
     from nbci.blame.factors import Content, Mixture
     from nbci.blame.subsets import Subset
     from nbci.config import Project

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nbci.app.earlier_run import EarlierRun
+    from nbci.app.reruns.earlier_run import EarlierRun
     from nbci.engine.context import RunContext
     from nbci.plan.model import PlannedStep
     from nbci.proofs.tolerance import Tolerance

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.earlier_run import plan_steps_again
-from nbci.app.rerun import RerunOptions, open_rerun, why_failed
+from nbci.app.reruns.earlier_run import plan_steps_again
+from nbci.app.reruns.rerun import RerunOptions, open_rerun, why_failed
 from nbci.engine.caching.decide import decide
 from nbci.engine.listener import Aside
 from nbci.engine.steps.aliases import Ended
@@ -24,7 +24,7 @@ from nbci.store.file_index import FileIndex, project_index
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from nbci.app.earlier_run import EarlierRun
+    from nbci.app.reruns.earlier_run import EarlierRun
     from nbci.gates.baseline import Baseline
     from nbci.gates.remeasuring import Wanted
     from nbci.records.run_record import FileRef, Part, StepRecord

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
     from pathlib import Path
 
-    from nbci.app.earlier_run import EarlierRun
+    from nbci.app.reruns.earlier_run import EarlierRun
     from nbci.blame.factors import Content
     from nbci.store.cache import Cache
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from nbci.app.recorded_files import KEPT_AS_OBJECTS, digest_as
+from nbci.app.reruns.recorded_files import KEPT_AS_OBJECTS, digest_as
 from nbci.data.tracked import SUFFIX as TRACKING
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.steps.declared_files import stands
@@ -19,8 +19,8 @@ from nbci.store.safe_paths import place_inside
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nbci.app.mixture import Side
-    from nbci.app.recorded_files import RecordedFile
+    from nbci.app.reruns.mixture import Side
+    from nbci.app.reruns.recorded_files import RecordedFile
     from nbci.blame.factors import Content, Mixture
     from nbci.config import Project
     from nbci.plan.model import Plan

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.earlier_run import EarlierRun
 from nbci.app.request import RunRequest
-from nbci.app.reseed import Seeding
+from nbci.app.reruns.earlier_run import EarlierRun
+from nbci.app.reruns.reseed import Seeding
 from nbci.engine.distributed.handover import hand_over, hand_over_results
 from nbci.gates.baseline import Baseline
 from nbci.plan.stages import SEVERAL_PLACES, is_in_one_place, needs_of_machine
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nbci.app.parts import Parts
+    from nbci.app.reruns.parts import Parts
     from nbci.plan.model import Plan, PlannedSeeds
     from nbci.records.run_record import RunRecord, StepRecord
     from nbci.records.seeds import BaselineSeeds

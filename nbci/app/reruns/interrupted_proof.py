@@ -15,7 +15,7 @@ from nbci.workspaces.workspace import discard, is_left
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.app.earlier_run import EarlierRun
+    from nbci.app.reruns.earlier_run import EarlierRun
     from nbci.plan.model import Plan
     from nbci.runs.folder import RunFolder
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbci.app.compare_proof import around_step
+from nbci.app.reruns.compare_proof import around_step
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.fresh import fresh_calls
 from nbci.engine.observed.below import paths_in
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nbci.app.compare_proof import StepComparison
+    from nbci.app.reruns.compare_proof import StepComparison
     from nbci.dataflow.code import ParsedCell
     from nbci.engine.context import RunContext
     from nbci.plan.model import PlannedStep

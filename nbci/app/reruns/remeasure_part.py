@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.app.remeasure import Remeasuring
+from nbci.app.reruns.remeasure import Remeasuring
 from nbci.engine.distributed.handover import hand_over, hand_over_outs
 from nbci.gates.remeasuring import find_wanted_of
 from nbci.plan.evaluation import remeasured_steps
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nbci.app.earlier_run import EarlierRun
-    from nbci.app.parts import Parts
+    from nbci.app.reruns.earlier_run import EarlierRun
+    from nbci.app.reruns.parts import Parts
     from nbci.gates.remeasuring import Wanted
     from nbci.plan.model import PlannedStep
     from nbci.runs.folder import RunFolder

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.earlier_run import USED
+from nbci.app.reruns.earlier_run import USED
 from nbci.engine.observed.before_resume import first_change
 from nbci.engine.prepare import header
 from nbci.engine.ready import make_ready
@@ -30,7 +30,7 @@ from nbci.workspaces.workspace import Resumable, open_workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from nbci.app.earlier_run import EarlierRun
+    from nbci.app.reruns.earlier_run import EarlierRun
     from nbci.engine.context import RunContext
     from nbci.engine.listener import Display
     from nbci.engine.ready import Ready

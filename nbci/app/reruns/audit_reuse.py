@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from nbci.app.audit_cause import ThreeTimes, audit_cause, places_configured, suspects
-from nbci.app.compare_proof import StepComparison
-from nbci.app.earlier_run import EarlierRun
+from nbci.app.reruns.audit_cause import ThreeTimes, audit_cause, places_configured, suspects
+from nbci.app.reruns.compare_proof import StepComparison
+from nbci.app.reruns.earlier_run import EarlierRun
 from nbci.engine.event_log import EventLog
 from nbci.engine.listener import Listeners
 from nbci.engine.prepare import header

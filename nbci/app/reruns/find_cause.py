@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.compare_proof import StepComparison
-from nbci.app.earlier_run import plan_steps_again
-from nbci.app.rerun import Rerun, RerunOptions
+from nbci.app.reruns.compare_proof import StepComparison
+from nbci.app.reruns.earlier_run import plan_steps_again
+from nbci.app.reruns.rerun import Rerun, RerunOptions
 from nbci.engine.listener import Aside
 from nbci.errors import NbciError
 from nbci.formatting.durations import duration

@@ -6,18 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbci.app.compare_proof import compare_runs
-from nbci.app.earlier_run import find_earlier_run, plan_steps_again
 from nbci.app.exit_codes import exit_code
-from nbci.app.find_cause import CauseSearch, add_cause
-from nbci.app.interrupted_proof import (
+from nbci.app.publish import publish_report
+from nbci.app.reruns.compare_proof import compare_runs
+from nbci.app.reruns.earlier_run import find_earlier_run, plan_steps_again
+from nbci.app.reruns.find_cause import CauseSearch, add_cause
+from nbci.app.reruns.interrupted_proof import (
     discard_interrupted,
     ended_steps,
     find_interrupted,
     is_over,
 )
-from nbci.app.publish import publish_report
-from nbci.app.rerun import RerunOptions, open_rerun
+from nbci.app.reruns.rerun import RerunOptions, open_rerun
 from nbci.config import find_project
 from nbci.data.repository import dvc_objects, project_cache
 from nbci.data.sharing import share
@@ -31,8 +31,8 @@ from nbci.store.cache import Cache
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nbci.app.earlier_run import EarlierRun
-    from nbci.app.rerun import Rerun
+    from nbci.app.reruns.earlier_run import EarlierRun
+    from nbci.app.reruns.rerun import Rerun
     from nbci.config import Project
     from nbci.engine.listener import Display
     from nbci.engine.ready import Ready

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.rerun import Rerun, RerunOptions, begin_belonging, why_failed
+from nbci.app.reruns.rerun import Rerun, RerunOptions, begin_belonging, why_failed
 from nbci.behaviour.seed_noise import bands_of, differences_of
 from nbci.engine.caching.forecast import foresee
 from nbci.engine.listener import Aside
@@ -33,8 +33,8 @@ from nbci.workspaces.workspace import open_workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from nbci.app.earlier_run import EarlierRun
     from nbci.app.request import RunRequest
+    from nbci.app.reruns.earlier_run import EarlierRun
     from nbci.config import Project
     from nbci.gates.baseline import Baseline, BaselineCode
     from nbci.pipeline.model import TaggedNotebook

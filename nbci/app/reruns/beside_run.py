@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nbci.app.earlier_run import EarlierRun
     from nbci.app.request import RunRequest
-    from nbci.app.reseed import Seeding
+    from nbci.app.reruns.earlier_run import EarlierRun
+    from nbci.app.reruns.reseed import Seeding
     from nbci.config import Project
     from nbci.gates.baseline import Baseline
     from nbci.gates.remeasuring import Wanted
@@ -56,7 +56,7 @@ class BesideRun:
 
     def remeasure(self, record: RunRecord, wanted: Wanted) -> Remeasured:
         """The baseline's model on the data of the run, or why it cannot be measured."""
-        from nbci.app.remeasure import Remeasuring
+        from nbci.app.reruns.remeasure import Remeasuring
 
         measuring = Remeasuring(
             run=self._run(record),
@@ -75,14 +75,14 @@ class BesideRun:
         return self._seeding(record).baseline_seeds(baseline)
 
     def _seeding(self, record: RunRecord) -> Seeding:
-        from nbci.app.reseed import Seeding
+        from nbci.app.reruns.reseed import Seeding
 
         return Seeding(
             run=self._run(record), cache=self._cache, request=self._request, tell=self._tell
         )
 
     def _run(self, record: RunRecord) -> EarlierRun:
-        from nbci.app.earlier_run import EarlierRun
+        from nbci.app.reruns.earlier_run import EarlierRun
 
         # Its code is what is checked out, in a commit or not.
         return EarlierRun(

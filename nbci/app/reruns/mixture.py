@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.app.recorded_files import RunContents, recorded_files
+from nbci.app.reruns.recorded_files import RunContents, recorded_files
 from nbci.blame.factors import Content, Factor, Mixture
 from nbci.blame.mixed_notebook import changed_values, mix
 from nbci.data.tracked import SUFFIX as TRACKING
@@ -21,8 +21,8 @@ from nbci.plan.compare import Compared, difference
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from nbci.app.earlier_run import EarlierRun
-    from nbci.app.recorded_files import RecordedFile
+    from nbci.app.reruns.earlier_run import EarlierRun
+    from nbci.app.reruns.recorded_files import RecordedFile
     from nbci.blame.mixed_notebook import MixedNotebook
     from nbci.store.cache import Cache
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nbci.app.exit_codes import exit_code
-from nbci.app.hybrid_plans import HybridPlanner, PlannedHybrid
-from nbci.app.rerun import Rerun, RerunOptions
+from nbci.app.reruns.hybrid_plans import HybridPlanner, PlannedHybrid
+from nbci.app.reruns.rerun import Rerun, RerunOptions
 from nbci.engine.caching.forecast import foresee
 from nbci.engine.caching.reuse import is_kept
 from nbci.engine.listener import Aside
@@ -25,7 +25,7 @@ from nbci.workspaces.workspace import Contents, open_workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nbci.app.mixture import Side
+    from nbci.app.reruns.mixture import Side
     from nbci.blame.factors import Mixture
     from nbci.blame.subsets import Subset
     from nbci.records.run_record import RunRecord, StepRecord

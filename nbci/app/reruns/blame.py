@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 import nbci
-from nbci.app.earlier_run import find_earlier_run, find_named_run
-from nbci.app.hybrids import HybridOptions, open_hybrids
-from nbci.app.mixture import make_mixture, open_side
-from nbci.app.prove import user_results
 from nbci.app.publish import publish_report
+from nbci.app.reruns.earlier_run import find_earlier_run, find_named_run
+from nbci.app.reruns.hybrids import HybridOptions, open_hybrids
+from nbci.app.reruns.mixture import make_mixture, open_side
+from nbci.app.reruns.prove import user_results
 from nbci.blame.shares import share_out
 from nbci.blame.subsets import smallest_sufficient
 from nbci.config import find_project
@@ -29,9 +29,9 @@ from nbci.runs.blames import add_blame
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nbci.app.earlier_run import EarlierRun
-    from nbci.app.hybrids import Hybrids
-    from nbci.app.mixture import Side
+    from nbci.app.reruns.earlier_run import EarlierRun
+    from nbci.app.reruns.hybrids import Hybrids
+    from nbci.app.reruns.mixture import Side
     from nbci.blame.factors import Factor, Mixture
     from nbci.blame.shares import Sharing
     from nbci.blame.subsets import Subset
