@@ -359,3 +359,33 @@ def test_mistakes_are_refused(
     done = nbci("run", *target, *options)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def test_a_step_without_cache_gives_all_seeds_what_it_gave_the_run(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    """A database may have other rows by then; and it may not be found from a workspace."""
+    counter = outside / "counter.txt"
+    counter.write_text("")
+    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
+    ingest = (
+        f"open({str(counter)!r}, 'a').write('x')\n"
+        f"open('rows.txt', 'w').write(str(len(open({str(counter)!r}).read())))\n"
+        "open('unread.txt', 'w').write('large')"
+    )
+    make_notebook("ingest.ipynb", [ingest])
+    train = "score = int(open('rows.txt').read()) + seed / 10"
+    make_notebook("train.ipynb", [("parameters", "seed = 0"), train, ("metrics", "print(score)")])
+    (nbci.cwd / "p.yaml").write_text(
+        "params: {seed: 1}\n"
+        "seeds: {values: 3}\n"
+        "steps:\n"
+        "  ingest: {notebook: ingest.ipynb, cache: disabled, outs: [rows.txt, unread.txt]}\n"
+        "  train: {notebook: train.ipynb, after: [ingest], deps: [rows.txt], "
+        'params: {seed: "${seed}"}}\n'
+    )
+    done = nbci("run", "p.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    runs = document(done)["seeds"]["runs"]
+    assert [run["metrics"]["train:score"] for run in runs] == [1.1, 1.2, 1.3]
+    assert counter.read_text() == "x"

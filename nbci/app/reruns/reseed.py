@@ -17,7 +17,7 @@ from nbci.engine.prepare import plan_again
 from nbci.errors import IntegrityError, NbciError, UsageError
 from nbci.gates.baselines import commit_of
 from nbci.git.process import Git
-from nbci.graph import by_name
+from nbci.graph import by_name, followers_of, reachable
 from nbci.pipeline.paths import overlaps_any
 from nbci.plan.planned_seeds import steps_with_seed
 from nbci.plan.select import with_time_limits
@@ -168,11 +168,31 @@ class Seeding(Struct, frozen=True, kw_only=True):
             other = self._plan(target, plan.params, value)
             if other.names != plan.names:
                 raise UsageError(f"with {name} {value} the pipeline has other steps")
-            is_used = is_used or any(steps_with_seed(plan, other, name))
-            plans.append(other)
+            changed = frozenset(steps_with_seed(plan, other, name))
+            is_used = is_used or bool(changed)
+            plans.append(self._with_taken_over(other, changed))
         if not is_used:
             raise UsageError(f"nothing uses the parameter {name}, so nothing would change")
         return plans
+
+    def _with_taken_over(self, plan: Plan, changed: frozenset[str]) -> Plan:
+        """The plan in which steps that the seed does not reach are as in the run.
+
+        Those whose results are kept are found by their keys; the others, which may ask a database,
+        would give something else than they gave the run.
+        """
+        reached = reachable(changed, followers_of(plan.edges()))
+        steps = []
+        for step in plan.steps:
+            if step.name not in reached and self._gave_what_is_not_kept(step.name):
+                steps.append(replace(step, action="reuse", reason="no seed changes it"))
+            else:
+                steps.append(step)
+        return replace(plan, steps=tuple(steps))
+
+    def _gave_what_is_not_kept(self, step: str) -> bool:
+        record = self.run.record.step(step)
+        return record is not None and record.ended_well and record.run is None
 
     def _plans_of(self, baseline: Baseline) -> tuple[EarlierRun, list[Plan]]:
         """The baseline's pipeline as its commit has it, and its plan with each of the seeds."""
@@ -236,7 +256,10 @@ class Seeding(Struct, frozen=True, kw_only=True):
         if self.request.force:
             return None
         index = project_index(project)
-        planned, records = foresee(plan, project, self.cache, index, lambda _: None)
+        ours = by_name(self.run.record.steps)
+        planned, records = foresee(
+            plan, project, self.cache, index, lambda _: None, taken_over=ours
+        )
         if not all(step.action in ("reuse", "skip") for step in planned.steps):
             return None
         run = None

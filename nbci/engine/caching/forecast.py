@@ -58,9 +58,15 @@ def foresee(
     cache: Cache,
     index: FileIndex,
     last_record: Callable[[str], StepRecord | None],
+    *,
+    taken_over: Mapping[str, StepRecord] | None = None,
 ) -> tuple[Plan, Mapping[str, StepRecord]]:
-    """The same, with the earlier results of the steps that would be reused."""
+    """The same, with the earlier results of the steps that would be reused.
+
+    `taken_over` are those of steps that the plan itself reuses.
+    """
     forecaster = _Forecast(plan, project, cache, index, last_record)
+    forecaster.taken_over = taken_over or {}
     steps = tuple(map(forecaster.step, plan.steps))
     return replace(plan, steps=steps), forecaster.settled
 
@@ -81,12 +87,15 @@ class _Forecast:
         self._cache = cache
         self._index = index
         self._last_record = last_record
+        self.taken_over: Mapping[str, StepRecord] = {}
         self.settled = Ended(plan)
         self._undecided = _Undecided(plan)
         self._planned = self.settled.planned
 
     def step(self, step: PlannedStep) -> PlannedStep:
         """The step with its action and the reason for it."""
+        if step.action == "reuse" and step.name in self.taken_over:
+            self.settled[step.name] = self.taken_over[step.name]
         if step.action != "run":
             return step
         nearest = self._undecided.nearest_needed(step)
