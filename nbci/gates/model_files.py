@@ -42,6 +42,7 @@ def baseline_files(
 
 
 def _files_at(path: str, model: Model, baseline: Baseline, listing: ListingOf) -> Iterator[FileRef]:
+    # A folder of the model may have been kept file by file.
     inside = [ref for ref in baseline.files if is_in(ref.path, [path])]
     if inside:
         yield from inside

@@ -42,6 +42,7 @@ def find_wanted(
     seen: set[tuple[str, str]] = set()
     for gate in plan.gates:
         step = judged_step(gate, record)
+        # Several gates may judge what one step measures: it is carried out once for all.
         if step is None or (str(gate.baseline), step) in seen:
             continue
         wanted = _wanted(plan, gate, step, baselines)

@@ -141,6 +141,7 @@ def _seed_stages(plan: Plan, numbers: tuple[int, ...], count: int) -> Iterator[S
     # The one that needs a place of its own gives the stage's.
     steps = sorted(_steps_to_run(plan), key=lambda step: _place(step) == _ANY_PLACE)
     for at, value in enumerate(plan.seeds.values[1:], start=count + 1):
+        # Behind all of them, since any step may be one that no seed reaches.
         yield Stage(number=at, steps=tuple(steps), after=numbers, needs=numbers, seed=value)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeNotebook
     from tests.support.console import Console
 
+# A search for causes takes seconds; tests/e2e/test_prove_cause.py has those: here it is left out.
 _GIT = ("git", "-c", "user.name=n", "-c", "user.email=n@example.com")
 
 _PREPARE = (
@@ -163,7 +164,7 @@ def test_the_first_thing_that_differs_is_named(nbci: Console, make_notebook: Mak
     )
     run(nbci, "n.ipynb")
 
-    done = nbci("prove", "--json")
+    done = nbci("prove", "--no-cause", "--json")
 
     proof = proof_of(done)
     assert done.returncode == 1
@@ -200,8 +201,8 @@ def test_numbers_may_differ_within_the_tolerance(
     )
     run(nbci, "n.ipynb")
 
-    close = nbci("prove", "--json")
-    strict = nbci("prove", "--json", "--tolerance", "0")
+    close = nbci("prove", "--no-cause", "--json")
+    strict = nbci("prove", "--no-cause", "--json", "--tolerance", "0")
 
     assert close.returncode == 0, close.stderr
     proof = proof_of(close)
@@ -235,7 +236,7 @@ def test_instances_of_the_notebooks_own_classes_are_compared(
     make_notebook("n.ipynb", cells)
     run(nbci, "n.ipynb")
 
-    proof = proof_of(nbci("prove", "--json"))
+    proof = proof_of(nbci("prove", "--no-cause", "--json"))
 
     assert proof["steps"][0]["items"][0]["place"] == ".seed"
 
@@ -571,7 +572,7 @@ def test_hostile_names_and_texts(nbci: Console, make_notebook: MakeNotebook) -> 
     )
     parent = run(nbci, "n.ipynb")
 
-    done = nbci("prove")
+    done = nbci("prove", "--no-cause")
 
     page = (nbci.cwd / ".nbci/runs" / parent / "report/index.html").read_text("utf-8")
     assert done.returncode == 1

@@ -42,6 +42,7 @@ class Parts(Struct, frozen=True, kw_only=True):
 
     def run_so_far(self) -> EarlierRun:
         """The run as far as it has come in this store."""
+        # Reasons and notices of what is carried out go into logs.
         mask = mask_for(self.project, self.plan, self.environ)
         begun = header(self.store.run, self.plan, self.project.root, self.command, mask)
         return EarlierRun(

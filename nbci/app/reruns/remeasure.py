@@ -57,8 +57,10 @@ class Remeasuring(Struct, frozen=True, kw_only=True):
 
     def _measure(self, wanted: Wanted) -> Remeasured:
         baseline, step = wanted.baseline, wanted.step
+        # Before anything is brought or run: a step that is given other inputs may fail late.
         for model in wanted.models:
             refuse_other_signature(model, baseline, self.run.project.root)
+        # Under the names that the step opens, whatever they were called when they were released.
         placed = baseline_files(baseline, step, wanted.models, self._listing)
         self._bring(baseline, placed)
         kept = self._kept_result(wanted, placed)

@@ -109,6 +109,7 @@ class Rerun(Struct, frozen=True, kw_only=True):
         """
         root, index = self.workspace.project.root, project_index(self.workspace.project)
         artifacts = cache.artifacts
+        # First: what the earlier run had at these places is not to be brought.
         for ref in self.placed:
             if artifacts.missing_objects(ref.digest):
                 raise IntegrityError(f"{ref.path} as it was is no longer kept")

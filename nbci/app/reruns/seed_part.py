@@ -35,6 +35,7 @@ def seed_in_part(parts: Parts, value: int | float, handover: Path | None = None)
     """
     cache, seeds = parts.open_cache(), _seeds_of(parts.plan)
     run = parts.run_so_far()
+    # Its own seed is that of the other stages, whose results are found by their keys.
     own, first, *_ = seeds.values
     found = _seeding(parts, run, cache, (own, value)).run_seeds()
     _tell(parts, found.reason, "the run")
