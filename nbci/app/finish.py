@@ -152,13 +152,10 @@ class _BesideParts(NamedTuple):
 
     def remeasure(self, record: RunRecord, wanted: Wanted) -> Remeasured:
         """The baseline's model on the data of the run, or why it cannot be measured."""
-        from nbci.app.reruns.earlier_run import EarlierRun
-        from nbci.app.reruns.remeasure_part import FinishedBaselines
+        from nbci.app.reruns.remeasure_part import measure_finished
 
-        run = EarlierRun(
-            project=self.project, folder=self.folder, record=record, plan=self.plan, commit=None
-        )
-        return FinishedBaselines(self._parts()).measure(wanted, run)
+        parts = self._parts()
+        return measure_finished(parts, parts.run_in(self.folder, record), wanted)
 
     def run_seeds(self, record: RunRecord) -> SeedRuns:
         """The run with each of its seeds, or why there is its own only."""

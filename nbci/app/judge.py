@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbci.app.conclusion import conclude
 from nbci.app.publish import publish_report
 from nbci.config import find_project
-from nbci.data.repository import project_cache
-from nbci.data.sharing import share
 from nbci.engine.prepare import mask_for
 from nbci.errors import UsageError, spelling_hint
 from nbci.formatting.durations import now_utc
@@ -109,10 +107,9 @@ def _remeasurer(project: Project, folder: RunFolder, tell: Callable[[str], None]
 
         # The code is that of the run's commit, whatever is checked out by now.
         run = find_earlier_run(project, folder)
-        cache = project_cache(project, os.environ)
-        share(project, cache, os.environ)
         command = ("nbci", "gate", folder.run)
-        return Remeasuring(run=run, cache=cache, tell=tell, command=command).measure(wanted)
+        measuring = Remeasuring(run=run, cache=run.open_cache(), tell=tell, command=command)
+        return measuring.measure(wanted)
 
     return remeasure
 

@@ -11,7 +11,7 @@ from nbci.pipeline.rules import WITH_FILES
 from nbci.plan.evaluation import evaluating_step, may_compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nbci.gates.baseline import NoBaseline
     from nbci.pipeline.models import Model
@@ -39,29 +39,34 @@ def find_wanted(
     plan: Plan, record: RunRecord, baselines: Mapping[str, Baseline | NoBaseline]
 ) -> Iterator[Wanted]:
     """What the plan's gates need to compare the run with these baselines, each once."""
-    seen: set[tuple[str, str]] = set()
-    for gate in plan.gates:
-        step = judged_step(gate, record)
-        # Several gates may judge what one step measures: it is carried out once for all.
-        if step is None or (str(gate.baseline), step) in seen:
-            continue
-        wanted = _wanted(plan, gate, step, baselines)
-        if wanted is not None:
-            seen.add((str(gate.baseline), step))
-            yield wanted
+    return _each_once(plan, baselines, lambda gate: judged_step(gate, record))
 
 
 def find_wanted_of(
     plan: Plan, step: PlannedStep, baselines: Mapping[str, Baseline | NoBaseline]
 ) -> Iterator[Wanted]:
     """What the gates may need of that step, before it is known what all steps measured."""
-    seen: set[str] = set()
+
+    def step_of_gate(gate: Gate) -> str | None:
+        return step.name if may_compare(plan, gate, step) else None
+
+    return _each_once(plan, baselines, step_of_gate)
+
+
+def _each_once(
+    plan: Plan,
+    baselines: Mapping[str, Baseline | NoBaseline],
+    step_of_gate: Callable[[Gate], str | None],
+) -> Iterator[Wanted]:
+    seen: set[tuple[str, str]] = set()
     for gate in plan.gates:
-        if str(gate.baseline) in seen or not may_compare(plan, gate, step):
+        step = step_of_gate(gate)
+        # Several gates may judge what one step measures: it is carried out once for all.
+        if step is None or (str(gate.baseline), step) in seen:
             continue
-        wanted = _wanted(plan, gate, step.name, baselines)
+        wanted = _wanted(plan, gate, step, baselines)
         if wanted is not None:
-            seen.add(str(gate.baseline))
+            seen.add((str(gate.baseline), step))
             yield wanted
 
 

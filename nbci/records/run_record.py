@@ -195,6 +195,11 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         return self.result in _ENDED_WELL
 
     @property
+    def full_metrics(self) -> dict[str, float]:
+        """Its metrics by their full names, `step:metric`."""
+        return {f"{self.name}:{metric.name}": metric.value for metric in self.metrics}
+
+    @property
     def failure(self) -> Failure | None:
         """The failure of the last attempt, when the step failed."""
         # An attempt of a step that passed later failed, too, and is no failure of the step.
@@ -325,8 +330,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     @property
     def metrics(self) -> dict[str, float]:
         """Every metric of the run by its full name, `step:metric`."""
-        values = {}
+        values: dict[str, float] = {}
         for step in self.steps:
-            for metric in step.metrics:
-                values[f"{step.name}:{metric.name}"] = metric.value
+            values |= step.full_metrics
         return values

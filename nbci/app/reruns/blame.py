@@ -15,7 +15,6 @@ from nbci.app.publish import publish_report
 from nbci.app.reruns.earlier_run import find_earlier_run, find_named_run
 from nbci.app.reruns.hybrids import HybridOptions, open_hybrids
 from nbci.app.reruns.mixture import make_mixture, open_side
-from nbci.app.reruns.prove import user_results
 from nbci.blame.shares import share_out
 from nbci.blame.subsets import smallest_sufficient
 from nbci.config import find_project
@@ -112,16 +111,7 @@ def blame(request: BlameRequest, tell: Callable[[str], None]) -> Blamed:
 
 def _find_run(project: Project, name: str, target: str | None = None) -> EarlierRun:
     run = find_earlier_run(project, find_named_run(project, name, target))
-    if run.record.result != "passed":
-        raise UsageError(
-            f"run {run.folder.run} did not pass ({run.record.result}), so its parts cannot be told",
-            hint="name a run that passed: `nbci runs` lists them",
-        )
-    if run.plan.fork is not None:
-        raise UsageError(
-            f"run {run.folder.run} is of a change from a fork",
-            hint="name a run of a branch once the change is merged",
-        )
+    run.refuse_unfit("its parts cannot be told", "name")
     return run
 
 
@@ -159,7 +149,7 @@ def _finite(run: EarlierRun, name: str) -> float:
 
 
 def _answer(old: EarlierRun, new: EarlierRun, begun: Blame, options: HybridOptions) -> Blame:
-    cache = user_results(new)
+    cache = new.open_cache()
     before, after = options.metrics[-1], options.metrics[0]
     sides = open_side(old, before, cache), open_side(new, after, cache)
     mixture = make_mixture(*sides)

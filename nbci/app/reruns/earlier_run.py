@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nbci.data.repository import project_cache
+from nbci.data.sharing import share
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.errors import UsageError
 from nbci.git.checkout import is_in_repository
@@ -24,13 +27,12 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
+    from nbci.store.cache import Cache
 
 _READ = frozenset(("file", "module", "link", "environment"))
 """The kinds of observations whose labels are files that a step needs."""
 _LOOKED_AT = frozenset(("stat", "folder"))
 """The kinds whose labels may be folders, of which it counts that they are there."""
-
-
 USED = _READ | _LOOKED_AT
 
 
@@ -87,6 +89,25 @@ class EarlierRun(Struct, frozen=True, kw_only=True):
                 if part.kind == WRITTEN:
                     written[part.label] = None
         return written
+
+    def open_cache(self) -> Cache:
+        """The cache that has what it gave, with the remote's results where one is named."""
+        cache = project_cache(self.project, os.environ)
+        share(self.project, cache, os.environ)
+        return cache
+
+    def refuse_unfit(self, why: str, advice: str) -> None:
+        """UsageError where it did not pass, or is of a fork; `why` that is too little."""
+        if self.record.result != "passed":
+            raise UsageError(
+                f"run {self.folder.run} did not pass ({self.record.result}), so {why}",
+                hint="name a run that passed: `nbci runs` lists them",
+            )
+        if self.plan.fork is not None:
+            raise UsageError(
+                f"run {self.folder.run} is of a change from a fork",
+                hint=f"{advice} a run of a branch once the change is merged",
+            )
 
     def refusal(self, why: UsageError, what: str) -> UsageError:
         """The error of a run whose code or data is not as it was; `what` cannot be done with it."""

@@ -228,13 +228,12 @@ class Hybrids:
 
     def _outcome(self, record: StepRecord, run: str | None) -> Outcome:
         """What the step that measures the metric gave."""
-        for metric in record.metrics:
-            name = f"{record.name}:{metric.name}"
+        for name, value in record.full_metrics.items():
             if name not in self._options.metrics:
                 continue
-            if not math.isfinite(metric.value):
-                return Outcome(problem=f"its {name} is {metric.value}", run=run)
-            return Outcome(value=metric.value, run=run)
+            if not math.isfinite(value):
+                return Outcome(problem=f"its {name} is {value}", run=run)
+            return Outcome(value=value, run=run)
         return Outcome(problem=f"it gives no {self._options.metrics[0]}", run=run)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.gates.baseline import Baseline, NoBaseline
     from nbci.plan.model import Plan
+    from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
     from nbci.store.cache import Cache
 
@@ -45,12 +46,13 @@ class Parts(Struct, frozen=True, kw_only=True):
         # Reasons and notices of what is carried out go into logs.
         mask = mask_for(self.project, self.plan, self.environ)
         begun = header(self.store.run, self.plan, self.project.root, self.command, mask)
+        record = replace(begun, steps=ended_records(self.plan, self.store))
+        return self.run_in(self.store, record)
+
+    def run_in(self, folder: RunFolder, record: RunRecord) -> EarlierRun:
+        """The run with its records in that folder; its code is what is checked out."""
         return EarlierRun(
-            project=self.project,
-            folder=self.store,
-            record=replace(begun, steps=ended_records(self.plan, self.store)),
-            plan=self.plan,
-            commit=None,
+            project=self.project, folder=folder, record=record, plan=self.plan, commit=None
         )
 
     def baselines(self) -> dict[str, Baseline | NoBaseline]:

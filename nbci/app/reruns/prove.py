@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,8 +18,7 @@ from nbci.app.reruns.interrupted_proof import (
 )
 from nbci.app.reruns.rerun import RerunOptions, open_rerun
 from nbci.config import find_project
-from nbci.data.repository import dvc_objects, project_cache
-from nbci.data.sharing import share
+from nbci.data.repository import dvc_objects
 from nbci.errors import ExitCode, UsageError
 from nbci.formatting.numbers import counted, listed
 from nbci.proofs.tolerance import Tolerance
@@ -117,16 +115,7 @@ def find_provable_run(project: Project, name: str) -> EarlierRun:
     UsageError where it cannot be proved, IntegrityError where its records were altered.
     """
     run = find_earlier_run(project, find_run(project, name))
-    if run.record.result != "passed":
-        raise UsageError(
-            f"run {run.folder.run} did not pass ({run.record.result}), so nothing can be proved",
-            hint="name a run that passed: `nbci runs` lists them",
-        )
-    if run.plan.fork is not None:
-        raise UsageError(
-            f"run {run.folder.run} is of a change from a fork",
-            hint="prove a run of a branch once the change is merged",
-        )
+    run.refuse_unfit("nothing can be proved", "prove")
     return run
 
 
@@ -146,7 +135,7 @@ def _carry_out(
     rerun: Rerun, request: ProofRequest, open_display: Callable[[Path], Display]
 ) -> Proving:
     run, folder = rerun.before, rerun.folder
-    known = user_results(run)
+    known = run.open_cache()
     cache = _make_cache(rerun, known)
     rerun.bring_data(cache)
     try:
@@ -210,13 +199,6 @@ def _make_cache(rerun: Rerun, known: Cache) -> Cache:
         for out in record.outs:
             # One that only the remote has comes to where the others are looked for.
             known.artifacts_of(record).missing_objects(out.digest)
-    return cache
-
-
-def user_results(run: EarlierRun) -> Cache:
-    """The cache that has what the run gave, with the remote's results where one is named."""
-    cache = project_cache(run.project, os.environ)
-    share(run.project, cache, os.environ)
     return cache
 
 

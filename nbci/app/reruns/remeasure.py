@@ -66,14 +66,13 @@ class Remeasuring(Struct, frozen=True, kw_only=True):
         kept = self._kept_result(wanted, placed)
         if kept is None:
             kept = self._carry_out(wanted, placed)
-        metrics = {f"{step.name}:{metric.name}": metric.value for metric in kept.metrics}
         return Remeasured(
             asked=baseline.asked,
             identity=baseline.identity,
             step=step.name,
             run=kept.run,
             files=tuple(placed),
-            metrics=metrics,
+            metrics=kept.full_metrics,
             outs=kept.outs,
             observed=self._observed(kept),
         )

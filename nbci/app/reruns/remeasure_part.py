@@ -9,14 +9,12 @@ from msgspec import Struct
 from nbci.app.reruns.remeasure import Remeasuring
 from nbci.engine.distributed.handover import hand_over, hand_over_outs
 from nbci.gates.remeasuring import find_wanted_of
-from nbci.plan.evaluation import remeasured_steps
 from nbci.plan.stages import needs_of_machine
 from nbci.records.codec import from_json, to_json
 from nbci.records.run_record import Remeasured
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from nbci.app.reruns.earlier_run import EarlierRun
@@ -62,38 +60,30 @@ def _place(store: RunFolder, step: PlannedStep) -> Path:
     return store.path / _FOLDER / step.name / _FILE
 
 
-class FinishedBaselines:
-    """What the parts of a run have measured of baselines, for the gates that judge the whole."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._found = {(each.asked, each.identity, each.step): each for each in _read(parts)}
-
-    def measure(self, wanted: Wanted, run: EarlierRun) -> Remeasured:
-        """What a part has left; without it, the step is carried out here, if that can be."""
-        baseline, step = wanted.baseline, wanted.step
-        found = self._found.get((baseline.asked, baseline.identity, step.name))
-        if found is not None:
+def measure_finished(parts: Parts, run: EarlierRun, wanted: Wanted) -> Remeasured:
+    """What a part has left of a baseline; without it, the step is carried out here, if it can."""
+    baseline, step = wanted.baseline, wanted.step
+    for found in _read(parts.store, step):
+        if (found.asked, found.identity) == (baseline.asked, baseline.identity):
             return found
-        needs = needs_of_machine(step)
-        if needs is not None:
-            return Remeasured(
-                asked=baseline.asked,
-                identity=baseline.identity,
-                step=step.name,
-                reason=f"step {step.name}, which measures it, needs {needs}, "
-                "and no stage has measured it there",
-            )
-        parts = self._parts
-        measuring = Remeasuring(
-            run=run, cache=parts.open_cache(), tell=parts.tell, command=parts.command
+    needs = needs_of_machine(step)
+    if needs is not None:
+        return Remeasured(
+            asked=baseline.asked,
+            identity=baseline.identity,
+            step=step.name,
+            reason=f"step {step.name}, which measures it, needs {needs}, "
+            "and no stage has measured it there",
         )
-        return measuring.measure(wanted)
+    measuring = Remeasuring(
+        run=run, cache=parts.open_cache(), tell=parts.tell, command=parts.command
+    )
+    return measuring.measure(wanted)
 
 
-def _read(parts: Parts) -> Iterator[Remeasured]:
-    for step in remeasured_steps(parts.plan):
-        place = _place(parts.store, step)
-        # A stage that was stopped has left none.
-        if place.is_file():
-            yield from from_json(place.read_bytes(), _Found, str(place)).remeasured
+def _read(store: RunFolder, step: PlannedStep) -> tuple[Remeasured, ...]:
+    place = _place(store, step)
+    # A stage that was stopped has left none.
+    if not place.is_file():
+        return ()
+    return from_json(place.read_bytes(), _Found, str(place)).remeasured

@@ -263,10 +263,10 @@ class Seeding(Struct, frozen=True, kw_only=True):
         if not all(step.action in ("reuse", "skip") for step in planned.steps):
             return None
         run = None
-        metrics = {}
+        metrics: dict[str, float] = {}
         for record in records.values():
-            for metric in record.metrics:
-                metrics[f"{record.name}:{metric.name}"] = metric.value
+            metrics |= record.full_metrics
+            if record.metrics:
                 run = record.run
         return SeedRun(value=self._seed_of(plan), run=run, metrics=metrics)
 

@@ -8,7 +8,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.app.request import RunRequest
-from nbci.app.reruns.earlier_run import EarlierRun
 from nbci.app.reruns.reseed import Seeding
 from nbci.engine.distributed.handover import hand_over, hand_over_results
 from nbci.gates.baseline import Baseline
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nbci.app.reruns.earlier_run import EarlierRun
     from nbci.app.reruns.parts import Parts
     from nbci.plan.model import Plan, PlannedSeeds
     from nbci.records.run_record import RunRecord, StepRecord
@@ -105,13 +105,7 @@ class FinishedSeeds(Struct, frozen=True, kw_only=True):
 
     def _seeding(self, record: RunRecord) -> Seeding:
         parts = self.parts
-        run = EarlierRun(
-            project=parts.project,
-            folder=self.folder,
-            record=record,
-            plan=parts.plan,
-            commit=None,
-        )
+        run = parts.run_in(self.folder, record)
         seeding = _seeding(parts, run, parts.open_cache(), _seeds_of(parts.plan).values)
         # Where a stage was stopped, another machine may not be able to do its work.
         return replace(seeding, only_kept=any(map(needs_of_machine, parts.plan.steps)))

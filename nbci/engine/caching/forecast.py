@@ -65,8 +65,7 @@ def foresee(
 
     `taken_over` are those of steps that the plan itself reuses.
     """
-    forecaster = _Forecast(plan, project, cache, index, last_record)
-    forecaster.taken_over = taken_over or {}
+    forecaster = _Forecast(plan, project, cache, index, last_record, taken_over=taken_over or {})
     steps = tuple(map(forecaster.step, plan.steps))
     return replace(plan, steps=steps), forecaster.settled
 
@@ -81,21 +80,23 @@ class _Forecast:
         cache: Cache,
         index: FileIndex,
         last_record: Callable[[str], StepRecord | None],
+        *,
+        taken_over: Mapping[str, StepRecord],
     ) -> None:
         self._plan = plan
         self._root = project.root
         self._cache = cache
         self._index = index
         self._last_record = last_record
-        self.taken_over: Mapping[str, StepRecord] = {}
+        self._taken_over = taken_over
         self.settled = Ended(plan)
         self._undecided = _Undecided(plan)
         self._planned = self.settled.planned
 
     def step(self, step: PlannedStep) -> PlannedStep:
         """The step with its action and the reason for it."""
-        if step.action == "reuse" and step.name in self.taken_over:
-            self.settled[step.name] = self.taken_over[step.name]
+        if step.action == "reuse" and step.name in self._taken_over:
+            self.settled[step.name] = self._taken_over[step.name]
         if step.action != "run":
             return step
         nearest = self._undecided.nearest_needed(step)
