@@ -23,7 +23,7 @@ TEST := $(VENV)/.installed-for-test
 # apart from $(VENV): nbci takes a uv that is beside its interpreter, and is tested without one
 UV := $(VENV)-uv/bin/uv
 
-.PHONY: release quick install demo test coverage test-newest smoke check library soak bench compiled lock upgrade clean
+.PHONY: release quick install demo test coverage test-newest smoke check library plugin soak bench compiled lock upgrade clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
@@ -67,6 +67,12 @@ library: $(DEMO)
 	else \
 		echo "left out: the library's tests, which need a JDK 17 or later and Maven"; \
 	fi
+
+# The compiled plugin, tested and packed: jenkins-plugin-shim/plugin/hpi/target/nbci.hpi
+plugin: $(DEMO)
+	mvn --quiet --batch-mode --file jenkins-plugin-shim/plugin/pom.xml package \
+		-Dnbci.version="$$($(BIN)/python -c 'import nbci; print(nbci.__version__)')"
+	mv jenkins-plugin-shim/plugin/hpi/target/nbci.war jenkins-plugin-shim/plugin/hpi/target/nbci.hpi
 
 # Makes version, CHANGELOG section, wheel and tags, after all tests: make release VERSION=0.2.0
 release: $(TEST)
@@ -121,4 +127,4 @@ $(TEST): pyproject.toml $(DEMO)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-* jenkins-plugin-shim/target .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* jenkins-plugin-shim/target jenkins-plugin-shim/plugin/*/target .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,18 @@
+package hudson.model;
+
+import io.nbci.jenkins.stubs.Stub;
+import java.util.List;
+
+public abstract class Actionable {
+  public <T extends Action> T getAction(Class<T> type) {
+    throw Stub.called();
+  }
+
+  public <T extends Action> List<T> getActions(Class<T> type) {
+    throw Stub.called();
+  }
+
+  public void addAction(Action action) {
+    throw Stub.called();
+  }
+}
