@@ -7,14 +7,12 @@ import shutil
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from nbci.app.exit_codes import exit_code
-from nbci.errors import ExitCode
-from nbci.formatting.numbers import number
+from nbci.app.ending import marked_line
 from nbci.formatting.terminal import one_line
-from nbci.formatting.text import file_names, short_line, text_of_lines
+from nbci.formatting.text import file_names, text_of_lines
 from nbci.graph import by_name
 from nbci.records.codec import to_json
-from nbci.report.data.wording import headline
+from nbci.report.build_page import page_json
 from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
 from nbci.runs.file_names import NOTEBOOK, NOTEBOOKS_FOLDER, PROOF_FILE, REPORT_FOLDER
 from nbci.store.files import disk_errors, write_atomic
@@ -23,27 +21,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from nbci.app.ending import Ending
     from nbci.plan.model import Plan
+    from nbci.records.page import BuildPage, BuildResult
     from nbci.records.proof import Proof
-    from nbci.records.run_record import RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
 
 _FORMAT = "nbci-ending 1"
-_RESULTS = {
-    ExitCode.SUCCESS: ("success", "SUCCESS"),
-    ExitCode.GATE_REFUSED: ("unstable", "FAILURE"),
-}
-_BADGES = {"success": "✅", "unstable": "⚠️", "failure": "❌"}
-_INTERRUPTED_BADGE = "⏹️"
-_LONGEST_REASON = 200
-"""Jenkins shows descriptions as plain text in its list of builds."""
-_INFRASTRUCTURE = "infrastructure, not the notebook: try again"
+_ENDING, _PAGE, _ARCHIVE = "ending.txt", "page.json", "report.zip"
 
 
-def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
-    """Put the report, the executed notebooks and `ending.txt` into an otherwise empty folder.
+def write_build_files(
+    place: Path, folder: RunFolder, record: RunRecord, page: BuildPage, ending: Ending
+) -> None:
+    """Put report, executed notebooks, page and ending into an otherwise empty folder.
 
     `report.zip` has report and notebooks once more, for pages that list every file singly.
+    `page.json` is what the build's own page shows (`nbci.records.page`).
     `ending.txt` has the format's version, then lines of fields with tabs between them: `result`
     (`success`, `unstable` or `failure`) and its reason; `description`, a line for the build;
     `check`, the conclusion and title for the commit; `run`, its id.
@@ -53,10 +48,18 @@ def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gate
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder.report, place / REPORT_FOLDER)
         _copy_notebooks(place / NOTEBOOKS_FOLDER, folder, record)
-        _archive(place, place / "report.zip")
+        _archive(place, place / _ARCHIVE)
 
-    lines = _ending_lines(record, exit_code(record, gates=gates))
-    write_atomic(place / "ending.txt", text_of_lines(lines))
+    write_atomic(place / _PAGE, page_json(page))
+    # The last one: where it is, a CI finds the others.
+    lines = (
+        _FORMAT,
+        _fields("result", ending.result, ending.explained),
+        _fields("description", ending.description),
+        _fields("check", ending.conclusion, ending.title),
+        _fields("run", record.run),
+    )
+    write_atomic(place / _ENDING, text_of_lines(lines))
 
 
 def _copy_notebooks(place: Path, folder: RunFolder, record: RunRecord) -> None:
@@ -68,41 +71,20 @@ def _copy_notebooks(place: Path, folder: RunFolder, record: RunRecord) -> None:
             shutil.copyfile(executed, place / f"{stem}.ipynb")
 
 
-def _ending_lines(record: RunRecord, code: ExitCode) -> Iterator[str]:
-    """The lines of `ending.txt`."""
-    result, conclusion = _RESULTS.get(code, ("failure", "FAILURE"))
-    title = f"{record.pipeline}: {headline(record)}"
-    badge = _BADGES[result]
-    # `result` has no word for it: the badge tells it from a failure.
-    if record.result == "interrupted":
-        badge = _INTERRUPTED_BADGE
-
-    reason = _reason(record, code)
-    explained = f"{title}: {reason}" if reason else title
-    parts = (f"{badge} {title}", _metrics(record), _first_failure(record))
-    description = ", ".join(filter(None, parts))
-
-    yield _FORMAT
-    yield _fields("result", result, explained)
-    yield _fields("description", description)
-    yield _fields("check", conclusion, title)
-    yield _fields("run", record.run)
-
-
 def write_proof_files(place: Path, proof: Proof) -> None:
     """Put the proof and `ending.txt` into an otherwise empty folder."""
     with disk_errors(place):
         shutil.rmtree(place, ignore_errors=True)
     write_atomic(place / PROOF_FILE, to_json(proof))
-    result = "success"
+    result: BuildResult = "success"
     if proof.agreement == "different":
         result = "unstable"
     lines = (
         _FORMAT,
         _fields("result", result, proof.sentence),
-        _fields("description", f"{_BADGES[result]} {short_line(proof.sentence, _LONGEST_REASON)}"),
+        _fields("description", marked_line(result, proof.sentence)),
     )
-    write_atomic(place / "ending.txt", text_of_lines(lines))
+    write_atomic(place / _ENDING, text_of_lines(lines))
 
 
 def _fields(*fields: str) -> str:
@@ -158,47 +140,3 @@ def _content(mime: str, text: str) -> bytes:
     if mime == "text/html":
         return text.encode("utf-8", "replace")
     return picture(mime, text)
-
-
-def _reason(record: RunRecord, code: ExitCode) -> str:
-    """Which gates refused, or which steps failed and why."""
-    reasons = []
-    if code == ExitCode.GATE_REFUSED and record.verdict is not None:
-        for gate in record.verdict.refusing_gates:
-            reasons.append(f"{gate.gate}: {gate.explanation}")
-        return "; ".join(reasons)
-
-    if code == ExitCode.INFRASTRUCTURE:
-        reasons.append(_INFRASTRUCTURE)
-    for step in record.steps:
-        if step.result == "failed":
-            reasons.append(_step_reason(step))
-    if record.failure is not None:
-        reasons.append(record.failure.message)
-    return "; ".join(reasons)
-
-
-def _step_reason(step: StepRecord) -> str:
-    if step.failure is None:
-        return f"step {step.name} failed"
-    return f"step {step.name} failed: {step.failure.message}"
-
-
-def _first_failure(record: RunRecord) -> str:
-    """The step that failed first, and with what, in a line that fits a list of builds."""
-    for step in record.steps:
-        if step.failure is not None and step.failure.kind != "interrupted":
-            return short_line(f"{step.name}: {step.failure.message}", _LONGEST_REASON)
-    return ""
-
-
-def _metrics(record: RunRecord) -> str:
-    """The metrics that gates judged."""
-    if record.verdict is None:
-        return ""
-    # Several gates may judge the same metric.
-    found: dict[str, float] = {}
-    for gate in record.verdict.gates:
-        if gate.metric is not None and gate.found is not None:
-            found[gate.metric] = gate.found
-    return ", ".join(f"{name.rpartition(':')[2]} {number(value)}" for name, value in found.items())

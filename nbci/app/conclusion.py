@@ -20,7 +20,7 @@ def conclude(
     record: RunRecord,
     *,
     judge: Callable[[RunRecord], RunRecord],
-    publish: Callable[[RunRecord], None],
+    publish: Callable[[RunRecord], object],
 ) -> RunRecord:
     """Judge a run, write its verdict down, publish it, and put it into the index.
 

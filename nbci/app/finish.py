@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.app.build_files import write_build_files, write_shown_outputs
+from nbci.app.build_page import page_of_build
 from nbci.app.conclusion import conclude
+from nbci.app.ending import ending_of
 from nbci.app.exit_codes import exit_code
 from nbci.app.publish import publish, publish_report
 from nbci.config import find_project
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from nbci.promotion.promote import Promotion
     from nbci.records.run_record import Remeasured, RunRecord
     from nbci.records.seeds import BaselineSeeds, SeedRuns
+    from nbci.report.data.material import Material
     from nbci.runs.folder import RunFolder
 
 
@@ -94,10 +97,10 @@ def finish(request: FinishRequest) -> FinishedRun:
     try:
         # Before it is judged: a baseline that cannot be read must not cost the run its record.
         folder.write_run(record)
-        record = _conclude(
+        record, material = _conclude(
             request, project, plan, notebooks, store=store, folder=folder, record=record
         )
-        _hand_over(request, folder, plan, record)
+        _hand_over(request, project, folder, material)
     finally:
         folder.release()
     return FinishedRun(project, plan, folder, record, exit_code(record, gates=request.gates_count))
@@ -120,12 +123,15 @@ def _conclude(
     store: RunFolder,
     folder: RunFolder,
     record: RunRecord,
-) -> RunRecord:
+) -> tuple[RunRecord, Material]:
+    """The judged run, and what its report is made of."""
+    published: list[Material] = []
+
     def publish_run(judged: RunRecord) -> None:
         keep_outs(project, judged, store, os.environ)
         _bring_notebooks(request, project, folder, judged, store)
         # who reads the report of a CI cannot ask for the pages of reused steps later
-        publish(project, folder, plan, notebooks, judged, reused_too=True)
+        published.append(publish(project, folder, plan, notebooks, judged, reused_too=True))
 
     beside = _BesideParts(request, project, plan, store, folder)
     judging = Judging(
@@ -138,7 +144,8 @@ def _conclude(
         remeasure=beside.remeasure,
         seeding=beside,
     )
-    return conclude(project, folder, record, judge=judging.with_verdict, publish=publish_run)
+    record = conclude(project, folder, record, judge=judging.with_verdict, publish=publish_run)
+    return record, published[0]
 
 
 class _BesideParts(NamedTuple):
@@ -199,12 +206,17 @@ def _bring_notebooks(
         request.warn(f"the report lacks notebooks of reused steps: {error}")
 
 
-def _hand_over(request: FinishRequest, folder: RunFolder, plan: Plan, record: RunRecord) -> None:
+def _hand_over(
+    request: FinishRequest, project: Project, folder: RunFolder, material: Material
+) -> None:
     """Put where a CI takes it from: the report, how the build ends, and what cells showed."""
+    run = material.run
     if request.build_files is not None:
-        write_build_files(request.build_files, folder, record, gates=request.gates_count)
+        ending = ending_of(run.record, gates=request.gates_count)
+        page = page_of_build(project, material, ending)
+        write_build_files(request.build_files, folder, run.record, page, ending)
     if request.shown_outputs is not None:
-        write_shown_outputs(request.shown_outputs, folder, plan)
+        write_shown_outputs(request.shown_outputs, folder, run.plan)
 
 
 def promote_finished(request: FinishRequest, run: FinishedRun, model: str | None) -> Promotion:
@@ -215,10 +227,10 @@ def promote_finished(request: FinishRequest, run: FinishedRun, model: str | None
     from nbci.app.promote_run import promote_run
     from nbci.promotion.promote import Request
 
-    folder = run.folder
-    done = promote_run(run.project, folder, Request(model=model), os.environ)
-    publish_report(run.project, folder, folder.read_plan(), folder.read(), reused_too=True)
-    # The report that was handed over before does not show the release.
-    if request.build_files is not None:
-        _hand_over(request, folder, run.plan, run.record)
+    project, folder = run.project, run.folder
+    done = promote_run(project, folder, Request(model=model), os.environ)
+    material = publish_report(project, folder, folder.read_plan(), folder.read(), reused_too=True)
+    # What was handed over before does not show the release.
+    if request.build_files is not None and material is not None:
+        _hand_over(request, project, folder, material)
     return done

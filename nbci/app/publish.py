@@ -69,8 +69,8 @@ def publish(
     record: RunRecord,
     *,
     reused_too: bool = False,
-) -> None:
-    """Write the merged notebooks and `report/` into the run's folder.
+) -> Material:
+    """Write the merged notebooks and `report/` into the run's folder; what the report is made of.
 
     Reused steps whose notebooks are not in the run's folder are left for later, unless they are
     asked for.
@@ -81,17 +81,20 @@ def publish(
     reused = frozenset(step.name for step in record.steps if step.result == "reused")
     write_merged(folder, plan, notebooks, executed, frozenset() if reused_too else reused)
     is_brief = not reused_too and (record.seconds or 0.0) < _SECONDS_WORTH_DRAWING
-    _write_report(project, folder, plan, record, executed, reused_too=reused_too, is_brief=is_brief)
+    return _write_report(
+        project, folder, plan, record, executed, reused_too=reused_too, is_brief=is_brief
+    )
 
 
 def publish_report(
     project: Project, folder: RunFolder, plan: Plan, record: RunRecord, *, reused_too: bool = False
-) -> None:
+) -> Material | None:
     """Write `report/` once more, unless the run is all reuse of another, whose report stands."""
-    if record.same_as is None:
-        _write_report(
-            project, folder, plan, record, folder.executed_notebooks(plan), reused_too=reused_too
-        )
+    if record.same_as is not None:
+        return None
+    return _write_report(
+        project, folder, plan, record, folder.executed_notebooks(plan), reused_too=reused_too
+    )
 
 
 def _write_report(
@@ -103,7 +106,7 @@ def _write_report(
     *,
     reused_too: bool,
     is_brief: bool = False,
-) -> None:
+) -> Material:
     from nbci.report.write import write_report
 
     if reused_too or len(plan.steps) <= _STEPS_AT_ONCE:
@@ -120,6 +123,7 @@ def _write_report(
         run = ShownRun(record=record, plan=plan, notebooks=executed)
         material = Material(run=run, no_baseline=later, reused_too=False, is_brief=True)
     write_report(folder.report, render_files(project, material))
+    return material
 
 
 def render_files(project: Project, material: Material) -> Mapping[str, bytes]:

@@ -11,6 +11,8 @@ from nbci.jenkins.groovy import quoted
 if TYPE_CHECKING:
     from nbci.params.parameter import Parameter
 
+JenkinsKind = Literal["string", "booleanParam", "choice", "text"]
+"""The step of a Jenkinsfile that declares a parameter."""
 _LONG = 80
 
 
@@ -23,7 +25,7 @@ class JenkinsParameter:
     """
 
     name: str
-    kind: Literal["string", "booleanParam", "choice", "text"]
+    kind: JenkinsKind
     default: str
     help: str
     choices: tuple[str, ...] = ()

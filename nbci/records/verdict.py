@@ -98,6 +98,11 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         return self.gate.removesuffix(self.asked).strip() or "expression"
 
     @property
+    def question(self) -> str:
+        """Its name and what it asks."""
+        return f"{self.title} {self.asked}"
+
+    @property
     def explanation(self) -> str:
         """The reason, whose the baseline is, and who overrode the gate and why."""
         parts = [self.reason]

@@ -126,14 +126,14 @@ def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None
             source = step.record.reason or step.record.run or ""
             SubElement(case, "system-out").text = _plain(f"reused: {source}")
         elif cell is step.failed_cell:
-            _add_failure(case, step.failure, _address(url, step, cell.anchor))
+            _add_failure(case, step.failure, _address(url, step))
             _add_output(case, cell)
         elif cell.run.result == "not run":
             _skip(case, "not run")
 
     if result == "failed" and step.failed_cell is None:
         case = _add_case(suite, class_name, "step", step.record.seconds)
-        _add_failure(case, step.failure, _address(url, step, "failure"))
+        _add_failure(case, step.failure, _address(url, step))
     # A step of which no cell is known is a case itself, or its result would not be counted.
     if len(suite) == 0:
         _add_case(suite, class_name, "step", step.record.seconds)
@@ -183,11 +183,11 @@ def _skip(case: Element, why: str) -> None:
     SubElement(case, "skipped", message=_plain(short_line(why, _REASON_LENGTH)))
 
 
-def _address(url: str | None, step: ShownStep, anchor: str) -> str | None:
+def _address(url: str | None, step: ShownStep) -> str | None:
     """The part of the step's page in the report that shows the failure."""
-    if url is None or step.page is None:
+    if url is None or step.failure_page is None:
         return None
-    return f"{url.rstrip('/')}/{step.page}#{anchor}"
+    return f"{url.rstrip('/')}/{step.failure_page}"
 
 
 def _add_failure(case: Element, failure: Failure | None, address: str | None = None) -> None:

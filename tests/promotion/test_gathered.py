@@ -56,6 +56,8 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
         assert elsewhere.returncode == 0, "a job of all branches may ask for it"
         assert "digits is promoted from main, release/* only" in elsewhere.stdout
         assert released.tags() == set()
+        page = json.loads((last.cwd / "out/page.json").read_bytes())
+        assert (page["release"], page["models"]) == (None, [])
     done = last(*finish, "digits", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -67,6 +69,11 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
     )
     assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
     assert "Card of digits v1.0.0" in (last.cwd / "out" / "report" / "index.html").read_text()
+    page = json.loads((last.cwd / "out/page.json").read_bytes())
+    assert page["release"] == {"model": "digits", "version": "v1.0.0"}
+    (model,) = page["models"]
+    assert (model["version"], model["stage"]) == ("v1.0.0", "production")
+    assert model["promoted_utc"].startswith("20")
     stock(
         "dvc",
         "get",

@@ -14,6 +14,7 @@ import pytest
 from nbci.plan.model import Plan
 from nbci.records.blames import Blame
 from nbci.records.manifest import Manifest
+from nbci.records.page import BuildPage
 from nbci.records.proof import Proof
 from nbci.records.run_record import RunRecord, StepRecord
 
@@ -53,6 +54,7 @@ def cleaned(value: Any) -> Any:
         ("step", StepRecord, "The record of a step: steps/NAME/record.json"),
         ("proof", Proof, "What came of proving a run: `nbci prove --json`, proof.json"),
         ("blame", Blame, "Why a metric moved between two runs: `nbci blame --json`"),
+        ("page", BuildPage, "What a build's page shows of its run: `nbci finish --out`, page.json"),
         ("manifest", Manifest, "The evidence of a release: .nbci/release.json in its commit"),
     ],
 )

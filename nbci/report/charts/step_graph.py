@@ -43,7 +43,7 @@ _WORST_FIRST = ("failed", "interrupted", "running", "passed", "reused", "waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Box:
+class Box:
     """A step or a group of steps.
 
     `lines` are shown below its name; `label` is the complete text for readers who cannot see the
@@ -57,12 +57,17 @@ class _Box:
     link: str | None
     is_group: bool
 
+    @property
+    def short_name(self) -> str:
+        """Its name as far as there is room for it."""
+        return cut_middle(self.name, _LONGEST_NAME)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """A graph that is ready to be drawn; `alt` says what it shows."""
 
-    boxes: tuple[_Box, ...]
+    boxes: tuple[Box, ...]
     layout: Layout
     box_width: float
     box_height: float
@@ -77,6 +82,11 @@ class Graph:
     def height(self) -> float:
         """Its natural height in pixels."""
         return self.layout.height + 2 * _MARGIN
+
+    def corner(self, box: Box) -> Point:
+        """Where the box begins, at the upper left."""
+        x, y = with_margin(self.layout.boxes[box.name])
+        return x - self.box_width / 2, y - self.box_height / 2
 
 
 def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
@@ -151,7 +161,7 @@ def _earlier_steps(step: ShownStep, known: Container[str]) -> tuple[str, ...]:
     return tuple(name for name in earlier if name in known and name != step.record.name)
 
 
-def _box_of_step(step: ShownStep, earlier: Sequence[str]) -> _Box:
+def _box_of_step(step: ShownStep, earlier: Sequence[str]) -> Box:
     record = step.record
     text = f"{SIGNS.get(step.word, '')} {step.word}"
     label = f"{record.name}: {step.word}"
@@ -164,7 +174,7 @@ def _box_of_step(step: ShownStep, earlier: Sequence[str]) -> _Box:
     state: str = record.outcome
     if step.is_waiting:
         state = _STATE_OF_WAITING
-    return _Box(
+    return Box(
         name=record.name,
         state=state,
         lines=(text,),
@@ -176,7 +186,7 @@ def _box_of_step(step: ShownStep, earlier: Sequence[str]) -> _Box:
 
 def _box_of_group(
     title: str, members: Sequence[ShownStep], earlier: Sequence[str], matrix: MatrixSteps | None
-) -> _Box:
+) -> Box:
     """A group; it leads to the table of its matrix, else to its first step that is worst off."""
     if len(members) == 1 and members[0].record.name == title:
         return _box_of_step(members[0], earlier)
@@ -201,7 +211,7 @@ def _box_of_group(
     link = _page_of_first(worst, members)
     if matrix is not None and len(members) == len(matrix.steps):
         link = f"#{matrix.anchor}"
-    return _Box(
+    return Box(
         name=title,
         state=state,
         lines=(how_many, f"{SIGNS.get(worst, '')} {states}"),
@@ -260,22 +270,23 @@ def _description(
     return text
 
 
-def _width(box: _Box) -> float:
+def _width(box: Box) -> float:
     # Names are bold, and so wider than text_width says.
-    name = text_width(cut_middle(box.name, _LONGEST_NAME), _NAME_SIZE) * 1.14
+    name = text_width(box.short_name, _NAME_SIZE) * 1.14
     return 24 + max(name, widest(box.lines, _STATE_SIZE), 90)
 
 
-def _with_margin(point: Point) -> Point:
+def with_margin(point: Point) -> Point:
+    """A point of the layout as the picture has it."""
     return point[0] + _MARGIN, point[1] + _MARGIN
 
 
 def _picture(graph: Graph) -> Markup:
     layout = graph.layout
-    joints = set(map(_with_margin, layout.joints))
+    joints = set(map(with_margin, layout.joints))
     boxes = []
     for box in graph.boxes:
-        boxes.append(_draw_box(graph, box, _with_margin(layout.boxes[box.name])))
+        boxes.append(_draw_box(graph, box))
 
     curves, heads = _edge_paths(layout, joints)
     dots = []
@@ -295,12 +306,12 @@ def _edge_paths(layout: Layout, joints: Container[Point]) -> tuple[str, str]:
     # Two paths in all: an element for each line would be most of a large graph's page.
     curves, heads = "", ""
     for points in layout.lines:
-        line = list(map(_with_margin, points))
+        line = list(map(with_margin, points))
         curves += _curve(line, across=layout.across)
         if line[-1] not in joints:
             heads += _head(line[-1], across=layout.across)
     for start, end in layout.turns:
-        (x0, y0), (x1, y1) = _with_margin(start), _with_margin(end)
+        (x0, y0), (x1, y1) = with_margin(start), with_margin(end)
         curves += f"M{pixels(x0)} {pixels(y0)}V{pixels((y0 + y1) / 2)}H{pixels(x1)}V{pixels(y1)}"
         heads += _head((x1, y1), across=False)
     return curves, heads
@@ -332,8 +343,8 @@ def _head(end: Point, *, across: bool) -> str:
     return f"M{x} {y}l-4 -7h8z"
 
 
-def _draw_box(graph: Graph, box: _Box, middle: Point) -> Markup:
-    left, top = middle[0] - graph.box_width / 2, middle[1] - graph.box_height / 2
+def _draw_box(graph: Graph, box: Box) -> Markup:
+    left, top = graph.corner(box)
     size = {"width": pixels(graph.box_width), "height": pixels(graph.box_height), "rx": "4"}
 
     content = []
@@ -342,7 +353,7 @@ def _draw_box(graph: Graph, box: _Box, middle: Point) -> Markup:
         content.append(element("rect", x=pixels(left + 4), y=pixels(top + 4), class_="box", **size))
     content.append(element("rect", x=pixels(left), y=pixels(top), class_="box", **size))
 
-    name = cut_middle(box.name, _LONGEST_NAME)
+    name = box.short_name
     x = pixels(left + 12)
     content.append(element("text", name, x=x, y=pixels(top + 19), class_="name"))
     *sizes, state = box.lines

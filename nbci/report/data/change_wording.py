@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
+    from nbci.records.page import Direction
 
 _NAMED = 3
 _VALUE_LENGTH = 40
 _ROLES_CUT_TO_NEED = ("imports", "functions")
 """Roles of cells of which each step gets only the statements that it needs."""
 _SURROUNDINGS = ("commit", "branch", "nbci", "platform")
+_DIRECTIONS: dict[bool | None, Direction] = {True: "better", False: "worse", None: "unknown"}
 _JUDGEMENTS = {True: ", better", False: ", worse", None: ""}
 
 
@@ -162,12 +164,35 @@ def describe_metric_change(change: MetricChange) -> str:
     if after is None:
         return "gone"
 
-    # A metric that is NaN in both runs has not moved, though NaN differs from itself.
-    if before == after or (math.isnan(before) and math.isnan(after)):
+    if _is_the_same(before, after):
         return "the same"
-    if math.isnan(before) or math.isnan(after):
+    moved = moved_by(change)
+    if not moved:
         return "no number"
-    return f"{signed(after - before)}{_JUDGEMENTS[change.better]}"
+    return f"{moved}{_JUDGEMENTS[change.better]}"
+
+
+def moved_by(change: MetricChange) -> str:
+    """The difference with its sign; empty where there is none, or no number for it."""
+    difference = change.difference
+    if not difference or math.isnan(difference):
+        return ""
+    return signed(difference)
+
+
+def direction_of(change: MetricChange) -> Direction:
+    """Where a metric went, in a word."""
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return "unknown"
+    if _is_the_same(before, after):
+        return "same"
+    return _DIRECTIONS[change.better]
+
+
+def _is_the_same(before: float, after: float) -> bool:
+    # A metric that is NaN in both runs has not moved, though NaN differs from itself.
+    return before == after or (math.isnan(before) and math.isnan(after))
 
 
 def files_by_kind(change: DataChange) -> Mapping[str, Sequence[str]]:

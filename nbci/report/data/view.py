@@ -122,6 +122,16 @@ class ShownStep:
                 return cell
         return None
 
+    @property
+    def failure_page(self) -> str | None:
+        """Where its page shows what failed; None when it has no page."""
+        if self.page is None:
+            return None
+        anchor = "failure"
+        if self.failed_cell is not None:
+            anchor = self.failed_cell.anchor
+        return f"{self.page}#{anchor}"
+
 
 def cell_name(cell: ShownCell) -> str:
     """Return how a page calls the cell: by its number in the notebook, where it has one."""

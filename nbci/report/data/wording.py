@@ -103,6 +103,15 @@ def gates_sentence(verdict: Verdict | None) -> str:
     return f" {total} let it pass."
 
 
+def full_outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
+    """The result in a sentence, and in another what the gates said against it."""
+    sentence = outcome_sentence(record, steps)
+    # That the gates let the run pass is what its result says already.
+    if record.verdict is not None and record.verdict.result != "passed":
+        sentence += gates_sentence(record.verdict)
+    return sentence
+
+
 def gate_descriptions(plan: Plan) -> dict[str, str]:
     """What the pipeline file says of its gates, by their names."""
     described = {}
@@ -183,13 +192,34 @@ def warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> list[
     return list(dict.fromkeys(texts))
 
 
-def commit_text(record: RunRecord) -> str | None:
-    """The commit and what the working tree added to it."""
+def commit_text(record: RunRecord, *, length: int | None = None) -> str | None:
+    """The commit, of which `length` digits are shown, and what the working tree added to it."""
     if record.git is None:
         return None
-    text = record.git.commit or "no commit yet"
+    text = "no commit yet"
+    if record.git.commit:
+        text = record.git.commit[:length]
     if record.git.branch:
         text += f" on {record.git.branch}"
     if record.git.dirty:
         text += ", with changes that are not committed"
     return text
+
+
+def judged_metrics(record: RunRecord) -> set[str]:
+    """The full names of the metrics that gates looked at."""
+    judged: set[str] = set()
+    if record.verdict is not None:
+        for gate in record.verdict.gates:
+            judged.update(gate.values or ())
+            if gate.metric is not None:
+                judged.add(gate.metric)
+    return judged
+
+
+def judged_first(record: RunRecord, changes: Sequence[MetricChange]) -> list[MetricChange]:
+    """First the metrics that gates judged, then those that got worse."""
+    judged = judged_metrics(record)
+    return sorted(
+        changes, key=lambda change: (change.name not in judged, change.better is not False)
+    )

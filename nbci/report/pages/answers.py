@@ -137,7 +137,7 @@ def _gate_point(gate: GateResult, sign: Sign) -> Point:
         why = f"overridden by {gate.override.by}: {gate.override.reason}"
     if gate.found is not None:
         why = f"{measured(gate.found, gate.unit)} found, {why}"
-    return Point(text=f"{gate.title} {gate.asked}: {why}", sign=sign, anchor="gates")
+    return Point(text=f"{gate.question}: {why}", sign=sign, anchor="gates")
 
 
 def _closest_gate(gates: Sequence[GateResult]) -> Iterator[Point]:
@@ -156,7 +156,7 @@ def _closest_gate(gates: Sequence[GateResult]) -> Iterator[Point]:
             closest, smallest = gate, gate.margin
 
     if closest is not None and len(metrics) == 1:
-        text = f"the closest: {closest.title} {closest.asked}, {rough(smallest)} to spare"
+        text = f"the closest: {closest.question}, {rough(smallest)} to spare"
         yield Point(text=text, anchor="gates")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.report.charts.figure import figure_files
-from nbci.report.data.wording import gates_sentence, headline, outcome_sentence, subject
+from nbci.report.data.wording import full_outcome, headline, subject
 from nbci.report.html.markup import Markup, element, fragment, item_list
 from nbci.report.html.page import description_paragraphs, facts, page, time, verdict
 from nbci.report.pages.answers import answer_questions
@@ -113,10 +113,7 @@ def _title(material: Material) -> str:
 
 def _header(material: Material, steps: Sequence[ShownStep]) -> Markup:
     record = material.run.record
-    sentence = outcome_sentence(record, steps)
-    # That the gates let the run pass is what the badge says already.
-    if record.verdict and record.verdict.result != "passed":
-        sentence += gates_sentence(record.verdict)
+    sentence = full_outcome(record, steps)
     if material.is_comparison and material.baseline is not None:
         return _comparison_header(material, material.baseline, sentence)
     return fragment(

@@ -12,7 +12,7 @@ from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.charts.metric_history import histories
 from nbci.report.data.change_wording import describe_metric_change, recorded_note
 from nbci.report.data.view import steps_by_name
-from nbci.report.data.wording import describe_metric, metric_changes
+from nbci.report.data.wording import describe_metric, judged_first, metric_changes
 from nbci.report.html.markup import Markup, element, fold, table
 from nbci.report.html.page import section, step_link, time, verdict, with_note
 from nbci.report.pages.figures_section import figure_grid
@@ -75,14 +75,7 @@ def _in_order(material: Material, changes: Sequence[MetricChange]) -> Sequence[M
     """
     if len(changes) <= _UNFOLDED:
         return changes
-    judged: set[str | None] = set()
-    verdict = material.run.record.verdict
-    if verdict is not None:
-        for gate in verdict.gates:
-            judged.add(gate.metric)
-    return sorted(
-        changes, key=lambda change: (change.name not in judged, change.better is not False)
-    )
+    return judged_first(material.run.record, changes)
 
 
 def _table(rows: Sequence[tuple[str, ...]], seeds: SeedRuns) -> Markup:
