@@ -8,6 +8,10 @@ public abstract class Job<J extends Job<J, R>, R extends Run<J, R>> extends Abst
     throw Stub.called();
   }
 
+  public R getLastSuccessfulBuild() {
+    throw Stub.called();
+  }
+
   public R getLastCompletedBuild() {
     throw Stub.called();
   }
