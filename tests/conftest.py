@@ -38,6 +38,8 @@ pytest_plugins = [
 _SLOW_FOLDERS = frozenset(("docs", "e2e", "promotion", "samples"))
 _SLOW_MODULES = frozenset(
     (
+        "app/test_build_files",
+        "app/test_run_out",
         "cli/test_doctor",
         "cli/test_lint",
         "cli/test_step_in_a_folder",

@@ -7,7 +7,10 @@ import shutil
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from nbci.app.ending import marked_line
+from nbci.app.build_page import page_of_build
+from nbci.app.ending import ending_of, marked_line
+from nbci.errors import Location, UsageError
+from nbci.formatting.numbers import listed
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import file_names, text_of_lines
 from nbci.graph import by_name
@@ -21,19 +24,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from nbci.app.ending import Ending
+    from nbci.config import Project
     from nbci.plan.model import Plan
-    from nbci.records.page import BuildPage, BuildResult
+    from nbci.records.page import BuildResult
     from nbci.records.proof import Proof
     from nbci.records.run_record import RunRecord
+    from nbci.report.data.material import Material
     from nbci.runs.folder import RunFolder
 
 _FORMAT = "nbci-ending 1"
 _ENDING, _PAGE, _ARCHIVE = "ending.txt", "page.json", "report.zip"
+_LEFT_BY_BUILDS = (REPORT_FOLDER, NOTEBOOKS_FOLDER, PROOF_FILE, _ENDING, _PAGE, _ARCHIVE)
+_HINT_ON_PLACE = (
+    "name a folder that is empty, or not there yet, or that has only an earlier build's files"
+)
+_NAMED = 3
+
+
+def clear_build_files(place: Path) -> None:
+    """Remove what an earlier build left there; UsageError where there is anything else.
+
+    A workspace is kept from build to build: what is left in it would be taken for this build's.
+    """
+    if not place.is_dir():
+        if place.exists():
+            raise UsageError("this is a file", hint=_HINT_ON_PLACE, where=Location(str(place)))
+        return
+    others = sorted(path.name for path in place.iterdir() if path.name not in _LEFT_BY_BUILDS)
+    if others:
+        raise UsageError(
+            f"this folder has other files: {listed(others, _NAMED)}",
+            hint=_HINT_ON_PLACE,
+            where=Location(str(place)),
+        )
+    with disk_errors(place):
+        shutil.rmtree(place)
 
 
 def write_build_files(
-    place: Path, folder: RunFolder, record: RunRecord, page: BuildPage, ending: Ending
+    place: Path, project: Project, folder: RunFolder, material: Material, *, gates: bool
 ) -> None:
     """Put report, executed notebooks, page and ending into an otherwise empty folder.
 
@@ -43,9 +72,11 @@ def write_build_files(
     (`success`, `unstable` or `failure`) and its reason; `description`, a line for the build;
     `check`, the conclusion and title for the commit; `run`, its id.
     """
+    record = material.run.record
+    ending = ending_of(record, gates=gates)
+    page = page_of_build(project, material, ending)
+    clear_build_files(place)
     with disk_errors(place):
-        # A workspace is kept from build to build: what an earlier one left would be archived.
-        shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder.report, place / REPORT_FOLDER)
         _copy_notebooks(place / NOTEBOOKS_FOLDER, folder, record)
         _archive(place, place / _ARCHIVE)
@@ -73,8 +104,7 @@ def _copy_notebooks(place: Path, folder: RunFolder, record: RunRecord) -> None:
 
 def write_proof_files(place: Path, proof: Proof) -> None:
     """Put the proof and `ending.txt` into an otherwise empty folder."""
-    with disk_errors(place):
-        shutil.rmtree(place, ignore_errors=True)
+    clear_build_files(place)
     write_atomic(place / PROOF_FILE, to_json(proof))
     result: BuildResult = "success"
     if proof.agreement == "different":

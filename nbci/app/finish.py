@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbci.app.build_files import write_build_files, write_shown_outputs
-from nbci.app.build_page import page_of_build
+from nbci.app.build_files import clear_build_files, write_build_files, write_shown_outputs
 from nbci.app.conclusion import conclude
-from nbci.app.ending import ending_of
 from nbci.app.exit_codes import exit_code
 from nbci.app.publish import publish, publish_report
 from nbci.config import find_project
@@ -78,6 +76,8 @@ class FinishedRun(NamedTuple):
 
 def finish(request: FinishRequest) -> FinishedRun:
     """Gather, judge, publish and hand over; repeated with the same store, it is the same run."""
+    if request.build_files is not None:
+        clear_build_files(request.build_files)
     plan = read_plan(request.plan)
     project = project_for(find_project(Path.cwd()), plan, os.environ)
     place_imports(project, plan)
@@ -210,13 +210,10 @@ def _hand_over(
     request: FinishRequest, project: Project, folder: RunFolder, material: Material
 ) -> None:
     """Put where a CI takes it from: the report, how the build ends, and what cells showed."""
-    run = material.run
     if request.build_files is not None:
-        ending = ending_of(run.record, gates=request.gates_count)
-        page = page_of_build(project, material, ending)
-        write_build_files(request.build_files, folder, run.record, page, ending)
+        write_build_files(request.build_files, project, folder, material, gates=request.gates_count)
     if request.shown_outputs is not None:
-        write_shown_outputs(request.shown_outputs, folder, run.plan)
+        write_shown_outputs(request.shown_outputs, folder, material.run.plan)
 
 
 def promote_finished(request: FinishRequest, run: FinishedRun, model: str | None) -> Promotion:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from nbci.data.repository import project_cache
-from nbci.engine.prepare import mask_for, plan_target, refuse_written_secrets
+from nbci.engine.prepare import lock_file, mask_for, plan_target, refuse_written_secrets
 from nbci.engine.steps.environment import check_environments
 from nbci.engine.write_places import check_places
 from nbci.errors import InfrastructureError
@@ -40,6 +40,7 @@ class PlanRequest(NamedTuple):
     out: str | None = None
     store: str | None = None
     leave: str | None = None
+    environment: str | None = None
 
 
 class PlannedTarget(NamedTuple):
@@ -80,6 +81,7 @@ def plan_only(request: PlanRequest) -> PlannedTarget:
         files=request.files,
         pairs=request.pairs,
         kernel=request.kernel,
+        lock=lock_file(target.project, request.environment),
     )
     return PlannedTarget(target.project, plan)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from nbci.config import Project
     from nbci.engine.listener import Display
@@ -20,7 +21,9 @@ class RunRequest(NamedTuple):
     `pairs` are `-p NAME=VALUE`, `files` those of `-f`; `None` stands for the default of the
     project or the plan. `command` is what the record names as the way to run it again. `run` is the
     id of a new run, given ahead, as it decides which steps are audited; `audit` is the share of
-    them that is asked for, from 0 to 1.
+    them that is asked for, from 0 to 1. `folder` is where a notebook's cells run,
+    `environment` the lock file of steps that name none, `build_files` where a CI finds the
+    report and how the build ends.
     """
 
     target: str | None
@@ -43,6 +46,14 @@ class RunRequest(NamedTuple):
     for_dvc: bool = False
     run: str | None = None
     audit: float | None = None
+    folder: str | None = None
+    environment: str | None = None
+    build_files: Path | None = None
+
+    @property
+    def is_of_project(self) -> bool:
+        """Whether the target's own project says all that the run is made of."""
+        return self.folder is None and self.environment is None
 
     @property
     def gates_count(self) -> bool:

@@ -16,9 +16,14 @@ from nbci.audit_draw import Draw
 from nbci.config import find_project
 from nbci.data.repository import project_cache
 from nbci.data.sharing import share
-from nbci.engine.caching.reuse import KnownOuts, recall_results, results_to_take_over
+from nbci.engine.caching.reuse import (
+    KnownOuts,
+    bring_notebooks,
+    recall_results,
+    results_to_take_over,
+)
 from nbci.engine.observed.before_resume import refuse_changed
-from nbci.engine.prepare import header, mask_for, plan_target
+from nbci.engine.prepare import header, lock_file, mask_for, plan_target
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
@@ -67,6 +72,11 @@ class _Checked(NamedTuple):
 
 def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRecord]:
     """Run what is asked for; what can be refused is refused before the run has its folder."""
+    # Before all else: where a plan is refused, an earlier build's report must not be taken for it.
+    if request.build_files is not None:
+        from nbci.app.build_files import clear_build_files
+
+        clear_build_files(request.build_files)
     work = _resumed_work(request) if request.resume else _planned_work(request)
     checked = _check(work, request)
     check_readers(work.plan)
@@ -92,7 +102,7 @@ def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRe
 def _planned_work(request: RunRequest) -> _Work:
     """Plan the request's target."""
     assert request.target is not None
-    target = read_target(request.target)
+    target = read_target(request.target, request.folder)
     plan = _plan(target, request)
     project = _project_for(target.project, plan)
     plan = _select_steps(project, plan, request)
@@ -114,6 +124,7 @@ def _plan(target: Target, request: RunRequest) -> Plan:
         kernel=request.kernel,
         exported=exported,
         seeds=request.seeds,
+        lock=lock_file(target.project, request.environment),
     )
 
 
@@ -131,10 +142,11 @@ def _resumed_work(request: RunRequest) -> _Work:
     """Take up the plan of an earlier run, in its own folder."""
     own_plan = request.pairs, request.files, request.first, request.until, request.only
     # To ignore these would let the user believe that the run has them.
-    if any(own_plan) or request.kernel or request.seeds:
+    if any(own_plan) or request.kernel or request.seeds or not request.is_of_project:
         raise UsageError(
             "a resumed run carries on its own plan",
-            hint="leave out -p, -f, --seeds, --from, --until, --only, --kernel",
+            hint="leave out -p, -f, --seeds, --from, --until, --only, --kernel, --environment, "
+            "--in",
         )
     project = find_project(Path.cwd())
     assert request.resume is not None
@@ -244,14 +256,22 @@ def _execute(
             # Its steps have passed; resumed, it goes on with what is carried out beside it.
             return replace(record, result="interrupted")
 
+    def publish_run(judged: RunRecord) -> None:
+        # Who reads the report of a CI cannot ask for the pages of reused steps later. A build that
+        # is aborted has a few seconds.
+        is_whole = request.build_files is not None and judged.result != "interrupted"
+        if is_whole:
+            bring_notebooks(folder, judged, checked.ready.cache, checked.ready.index)
+        material = publish(project, folder, plan, notebooks, judged, reused_too=is_whole)
+        if request.build_files is not None:
+            from nbci.app.build_files import write_build_files
+
+            write_build_files(
+                request.build_files, project, folder, material, gates=request.gates_count
+            )
+
     def conclude_run(record: RunRecord) -> RunRecord:
-        return conclude(
-            project,
-            folder,
-            record,
-            judge=judge_run,
-            publish=lambda judged: publish(project, folder, plan, notebooks, judged),
-        )
+        return conclude(project, folder, record, judge=judge_run, publish=publish_run)
 
     options = RunOptions(
         jobs=checked.jobs,
@@ -282,5 +302,5 @@ def _note_for_later(
 
         write_notes_of(work.project, work.plan, record, request.only)
     # A resumed run has no target to be remembered by; a fork's rules may change at any time.
-    elif not request.resume and work.plan.fork is None:
+    elif not request.resume and request.is_of_project and work.plan.fork is None:
         remember_run(request, context, record, judging, presentation.summary_of)

@@ -81,6 +81,9 @@ def _may_reuse_all(request: RunRequest) -> bool:
     names_steps = bool(request.force_steps or request.first or request.only)
     if request.force or names_steps or request.for_dvc or request.resume or request.audit:
         return False
+    # a report is handed over: that needs the record of each step
+    if request.build_files is not None or not request.is_of_project:
+        return False
     # each record of a signed project is signed, by a process that takes longer than all the rest
     is_signed = bool(os.environ.get(KEY))
     # the rules of a fork's build are another branch's, wherever that is by now

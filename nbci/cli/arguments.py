@@ -36,6 +36,40 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="run every step in this kernel, whatever its notebook says",
     )
+    parser.add_argument(
+        "--environment",
+        metavar="FILE",
+        help="run steps that name no environment in one made from this lock file",
+    )
+
+
+def add_folder_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare where a notebook's cells run."""
+    parser.add_argument(
+        "--in",
+        dest="folder",  # `in` is a keyword of Python
+        metavar="FOLDER",
+        help="run a notebook's cells there, not in its own folder",
+    )
+
+
+def add_build_files_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare where a CI finds what a build hands over."""
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="also put report and notebooks there, and how a build is to end",
+    )
+
+
+def optional_path(given: str | None) -> Path | None:
+    """The path; None also for "", which an unset variable of a build script becomes."""
+    if not given:
+        return None
+    # Imported only here: a run with nothing to do imports this module.
+    from pathlib import Path
+
+    return Path(given)
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:

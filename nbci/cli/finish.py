@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import (
+    add_build_files_argument,
     add_json_argument,
     add_store_arguments,
+    optional_path,
     print_error,
     print_json,
     shown_path,
@@ -29,11 +31,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
     add_store_arguments(parser)
-    parser.add_argument(
-        "--out",
-        metavar="FOLDER",
-        help="also put report and notebooks there, and how a build is to end",
-    )
+    add_build_files_argument(parser)
     parser.add_argument(
         "--shown", metavar="FOLDER", help="also put the pictures and HTML that cells showed there"
     )
@@ -99,23 +97,16 @@ def _request(arguments: argparse.Namespace) -> FinishRequest:
     return FinishRequest(
         plan=Path(arguments.plan),
         store=arguments.store,
-        bring=_optional_path(arguments.bring),
+        bring=optional_path(arguments.bring),
         command=("nbci", *sys.argv[1:]),
         stopped_by=arguments.stopped_by,
         lost=dict(arguments.lost),
-        build_files=_optional_path(arguments.out),
-        shown_outputs=_optional_path(arguments.shown),
+        build_files=optional_path(arguments.out),
+        shown_outputs=optional_path(arguments.shown),
         gates_count=not arguments.no_gate,
         warn=lambda text: print_error(f"nbci: {text}"),
         tell=print_error,
     )
-
-
-def _optional_path(given: str | None) -> Path | None:
-    """The path; None also for "", which an unset variable of a build script becomes."""
-    if not given:
-        return None
-    return Path(given)
 
 
 def _promote(

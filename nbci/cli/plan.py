@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_parameter_arguments
+from nbci.cli.arguments import add_folder_argument, add_parameter_arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -22,12 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)"
     )
     add_parameter_arguments(parser)
-    parser.add_argument(
-        "--in",
-        dest="folder",  # `in` is a keyword of Python
-        metavar="FOLDER",
-        help="run a notebook's cells there, not in its own folder",
-    )
+    add_folder_argument(parser)
     _add_form_arguments(parser)
     parser.add_argument(
         "--poll",
@@ -83,6 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         store=arguments.store,
         leave=arguments.leave,
+        environment=arguments.environment or None,
     )
     try:
         planned = make_plan(request)

@@ -103,6 +103,11 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.reruns.prove import ProofRequest, prove
     from nbci.closeness import RELATIVE_TOLERANCE
 
+    if arguments.out:
+        from nbci.app.build_files import clear_build_files
+
+        # A proof takes as long as its run: what is refused is refused before it.
+        clear_build_files(Path(arguments.out))
     tolerance = arguments.tolerance
     if tolerance is None:
         tolerance = RELATIVE_TOLERANCE

@@ -16,8 +16,11 @@ from nbci.app.request import Presentation, RunRequest
 from nbci.app.unchanged import reuse_last_run
 from nbci.audit_draw import parse_share
 from nbci.cli.arguments import (
+    add_build_files_argument,
+    add_folder_argument,
     add_json_argument,
     add_parameter_arguments,
+    optional_path,
     parse_count,
     parse_seconds,
     print_json,
@@ -44,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)",
     )
     add_parameter_arguments(parser)
+    add_folder_argument(parser)
     parser.add_argument(
         "-j",
         "--jobs",
@@ -134,13 +138,14 @@ def _add_failure_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_presentation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the output: for DVC, a person or a program."""
+    """Declare the output: for DVC, a person, a CI or a program."""
     parser.add_argument(
         "--dvc", action="store_true", help="run as a stage that `nbci export dvc` wrote"
     )
     parser.add_argument(
         "--quiet", "-q", action="store_true", help="print failures and the result only"
     )
+    add_build_files_argument(parser)
     add_json_argument(parser, "one JSON document at the end; all else to stderr")
 
 
@@ -193,6 +198,9 @@ def _request(arguments: argparse.Namespace) -> RunRequest:
         for_dvc=arguments.dvc,
         run=new_run_id(time.time()),
         audit=arguments.audit,
+        folder=arguments.folder or None,
+        environment=arguments.environment or None,
+        build_files=optional_path(arguments.out),
     )
 
 

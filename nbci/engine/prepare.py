@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.params import CodeName
+    from nbci.pipeline.model import Pipeline
     from nbci.plan.model import Fork, Plan, PlannedStep
     from nbci.project.sources import Target
     from nbci.records.run_record import ParameterValue
@@ -59,13 +60,15 @@ def plan_target(
     kernel: str | None = None,
     exported: Sequence[Assignment] = (),
     seeds: int | None = None,
+    lock: str | None = None,
 ) -> Plan:
     """The plan of a target with its parameters.
 
     They come from the environment, `-f` files and `-p` pairs; the last is the strongest.
 
     `exported` come from DVC's params.yaml, before the files. `seeds` is how many values the seed
-    gets, whatever the pipeline says. In a build of a fork, the rules are those of its branch.
+    gets, whatever the pipeline says. `lock` is the lock file of the steps that name no environment.
+    In a build of a fork, the rules are those of its branch.
     """
     target, fork = _under_rules(target, environ)
     layers: list[Sequence[Assignment]] = [assigned_in_environment(environ), exported]
@@ -76,6 +79,7 @@ def plan_target(
     if seeds is not None:
         asked = with_count(pipeline.seeds, seeds, pipeline.params)
         pipeline = replace(pipeline, seeds=asked)
+    pipeline = _in_environment(pipeline, lock)
     code_names: Sequence[CodeName] = ()
     # Only where the target is a notebook, and no pipeline file of several.
     if pipeline.target in pipeline.notebooks:
@@ -83,7 +87,30 @@ def plan_target(
     bound = bind(pipeline.params, layers, code_names=code_names)
     brought = brought_names(target.project.names, environ)
     plan = build_plan(pipeline, bound, sources=target.sources, kernel=kernel, brought=brought)
-    return replace(plan, fork=fork)
+    return replace(plan, fork=fork, environment=lock)
+
+
+def lock_file(project: Project, name: str | None) -> str | None:
+    """A lock file that was given, by its path in the project as pipeline files name it."""
+    if name is None:
+        return None
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(
+            "there is no such lock file",
+            hint="name a file in the form of requirements.txt that has ipykernel and pins all, "
+            "as `uv pip compile` writes it",
+            where=Location(name),
+        )
+    return project.relative(path)
+
+
+def _in_environment(pipeline: Pipeline, lock: str | None) -> Pipeline:
+    """The pipeline, its steps in the environment of this lock file where they name none."""
+    if lock is None:
+        return pipeline
+    steps = tuple(replace(step, environment=step.environment or lock) for step in pipeline.steps)
+    return replace(pipeline, steps=steps)
 
 
 def _under_rules(target: Target, environ: Mapping[str, str]) -> tuple[Target, Fork | None]:
@@ -103,20 +130,23 @@ def plan_again(
     *,
     environ: Mapping[str, str],
     kernel: str | None = None,
+    lock: str | None = None,
 ) -> Plan:
     """The plan of a target with the parameters of an earlier run, but for those `changed`.
 
-    It only measures: no gate judges it, and it has no seeds of its own.
+    It only measures: no gate judges it, and it has no seeds of its own. `lock` is the lock file of
+    the steps that name no environment.
     """
     target, fork = _under_rules(target, environ)
     pipeline = replace(target.pipeline, gates=(), gate_places=(), seeds=None)
+    pipeline = _in_environment(pipeline, lock)
     given = []
     for param in params:
         given.append(Assignment(name=param.name, value=param.value, source=param.source))
     bound = bind(pipeline.params, (given, assigned_values(changed, FROM_SEEDS)))
     brought = brought_names(target.project.names, environ)
     plan = build_plan(pipeline, bound, sources=target.sources, kernel=kernel, brought=brought)
-    return replace(plan, fork=fork, metrics=None)
+    return replace(plan, fork=fork, environment=lock, metrics=None)
 
 
 def check_kernels(steps: Sequence[PlannedStep]) -> None:

@@ -175,7 +175,8 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     changed. `imports` are `.dvc` files that were brought up to date for it, by path, whatever the
     commit has. `definitions` are those of each Python notebook whose values may refer to any. Every
     code cell of its notebooks is a cell of a step or `left_out`; `markdown` has the Markdown cells
-    of each notebook, for the report.
+    of each notebook, for the report. `environment` is the lock file that was given for the steps
+    that name none.
     """
 
     pipeline: str
@@ -195,6 +196,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
     seeds: PlannedSeeds | None = None
+    environment: str | None = None
     fork: Fork | None = None
     imports: Mapping[str, str] | None = None
     definitions: Mapping[str, tuple[Definition, ...]] | None = None

@@ -94,7 +94,13 @@ class HybridPlanner:
             if name in declared:
                 assignments.append(Assignment(name=name, value=value, source=_SOURCE))
         target = Target(project=project, pipeline=pipeline, sources=sources)
-        plan = plan_target(target, environ=os.environ, exported=assignments, kernel=self._kernel)
+        plan = plan_target(
+            target,
+            environ=os.environ,
+            exported=assignments,
+            kernel=self._kernel,
+            lock=self._sides[1].run.plan.environment,
+        )
         step = self._measuring_step(plan)
         plan = select(replace(plan, gates=(), metrics=None), Selection(until=(step,)))
         if plan.step(step).action == "skip":

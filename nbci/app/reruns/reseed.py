@@ -229,7 +229,14 @@ class Seeding(Struct, frozen=True, kw_only=True):
         if seed is not None:
             changed[self.seeds.parameter] = seed
         request = self.request
-        plan = plan_again(target, params, changed, environ=os.environ, kernel=request.kernel)
+        plan = plan_again(
+            target,
+            params,
+            changed,
+            environ=os.environ,
+            kernel=request.kernel,
+            lock=self.run.plan.environment,
+        )
         return with_time_limits(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
 
     def _carry_out(

@@ -110,6 +110,59 @@ def test_a_lock_file_that_is_not_there_is_refused_at_once(project: Path) -> None
     assert not (project / ".nbci" / "runs").exists()
 
 
+def test_a_lock_file_that_is_given_is_that_of_the_steps_that_name_none(project: Path) -> None:
+    nbci = Console(project)
+    in_file = json.loads(nbci("plan", "p.yaml", "--json").stdout)
+    named = (project / "p.yaml").read_text(encoding="utf-8")
+    text = named.replace("environment: r.lock, ", "")
+    (project / "p.yaml").write_text(text, encoding="utf-8")
+    given = ("--environment", "r.lock")
+    as_given = json.loads(nbci("plan", "p.yaml", *given, "--json").stdout)
+
+    assert as_given["environment"] == "r.lock"
+    assert "environment" not in in_file
+    assert as_given["steps"] == in_file["steps"]
+    done = nbci("run", "p.yaml", *given, env=_NO_UV)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tiny 1.0 in" in done.stdout
+    # Without it the steps run where nbci does, which has no such module: nothing is reused there.
+    assert nbci("run", "p.yaml", env=_NO_UV).returncode == 1
+    (project / "p.yaml").write_text(named, encoding="utf-8")
+    assert "2 reused" in nbci("run", "p.yaml", env=_NO_UV).stdout
+
+
+def test_a_step_keeps_the_lock_file_that_it_names(project: Path) -> None:
+    (project / "other.lock").write_text((project / "r.lock").read_text())
+    (project / "m.yaml").write_text(
+        "pipeline: p\nsteps:\n  a: {notebook: n.ipynb, environment: r.lock}\n"
+        "  b: {notebook: n.ipynb}\n"
+    )
+    done = Console(project)("plan", "m.yaml", "--environment", "other.lock", "--json")
+    found = {step["name"]: step["environment"] for step in json.loads(done.stdout)["steps"]}
+    assert found == {"a/n": "r.lock", "b/n": "other.lock"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("gone.lock", "there is no such lock file"), ("../far.lock", "lies outside the project")],
+)
+def test_a_lock_file_that_cannot_be_named_in_a_plan_is_refused(
+    project: Path, given: str, message: str
+) -> None:
+    (project.parent / "far.lock").touch()
+    for command in ("run", "plan"):
+        done = Console(project)(command, "p.yaml", "--environment", given)
+        assert done.returncode == 2
+        assert message in done.stderr
+    assert not (project / ".nbci" / "runs").exists()
+
+
+def test_a_resumed_run_takes_no_other_lock_file(project: Path) -> None:
+    done = Console(project)("run", "--resume", "latest", "--environment", "r.lock")
+    assert done.returncode == 2
+    assert "a resumed run carries on its own plan" in done.stderr
+
+
 def test_another_form_of_lock_file_is_refused_with_the_command_that_turns_it_into_one(
     project: Path,
 ) -> None:
