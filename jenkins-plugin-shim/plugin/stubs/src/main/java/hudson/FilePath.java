@@ -1,5 +1,6 @@
 package hudson;
 
+import hudson.model.Computer;
 import hudson.remoting.VirtualChannel;
 import io.nbci.jenkins.stubs.Stub;
 import java.io.IOException;
@@ -55,6 +56,10 @@ public final class FilePath implements Serializable {
 
   public FilePath createTempDir(String prefix, String suffix)
       throws IOException, InterruptedException {
+    throw Stub.called();
+  }
+
+  public Computer toComputer() {
     throw Stub.called();
   }
 

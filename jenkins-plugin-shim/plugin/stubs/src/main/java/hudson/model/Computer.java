@@ -4,9 +4,16 @@ import hudson.EnvVars;
 import hudson.security.AccessControlled;
 import io.nbci.jenkins.stubs.Stub;
 import java.io.IOException;
+import java.util.concurrent.ExecutorService;
 
 public abstract class Computer implements AccessControlled {
+  public static final ExecutorService threadPoolForRemoting = null;
+
   public String getName() {
+    throw Stub.called();
+  }
+
+  public String getDisplayName() {
     throw Stub.called();
   }
 

@@ -7,10 +7,13 @@ import org.kohsuke.stapler.StaplerRequest2;
 public abstract class Descriptor<T extends Describable<T>> {
   protected Descriptor() {}
 
-
   protected Descriptor(Class<? extends T> type) {}
 
   public String getDisplayName() {
+    throw Stub.called();
+  }
+
+  public T newInstance(StaplerRequest2 request, JSONObject form) throws FormException {
     throw Stub.called();
   }
 
@@ -26,10 +29,8 @@ public abstract class Descriptor<T extends Describable<T>> {
     throw Stub.called();
   }
 
-
   public static class FormException extends Exception {
     private static final long serialVersionUID = 1L;
-
 
     public FormException(String message, String field) {
       super(message);

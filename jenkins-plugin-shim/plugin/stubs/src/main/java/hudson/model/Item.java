@@ -15,5 +15,7 @@ public interface Item extends AccessControlled, ModelObject {
 
   Permission WORKSPACE = Stub.permission("Item.WORKSPACE");
 
+  ItemGroup<? extends Item> getParent();
+
   String getFullName();
 }

@@ -11,7 +11,17 @@ public abstract class Node implements AccessControlled {
   public abstract FilePath getRootPath();
 
   public abstract Launcher createLauncher(TaskListener listener);
+
+  public abstract int getNumExecutors();
+
+  public abstract Mode getMode();
+
   public final Computer toComputer() {
     throw Stub.called();
+  }
+
+  public enum Mode {
+    NORMAL,
+    EXCLUSIVE
   }
 }

@@ -1,5 +1,6 @@
 package hudson.tools;
 
+import hudson.EnvVars;
 import hudson.ExtensionPoint;
 import hudson.model.Describable;
 import hudson.model.Node;
@@ -13,15 +14,18 @@ public abstract class ToolInstallation
     implements Describable<ToolInstallation>, Serializable, ExtensionPoint {
   private static final long serialVersionUID = 1L;
 
-
-  protected ToolInstallation(String name, String home, List<?
-    extends ToolProperty<?>> properties) {}
+  protected ToolInstallation(
+      String name, String home, List<? extends ToolProperty<?>> properties) {}
 
   public String getName() {
     throw Stub.called();
   }
 
   public String getHome() {
+    throw Stub.called();
+  }
+
+  public void buildEnvVars(EnvVars env) {
     throw Stub.called();
   }
 

@@ -46,4 +46,14 @@ public class Jenkins extends Node implements AccessControlled {
   public hudson.Launcher createLauncher(hudson.model.TaskListener listener) {
     throw Stub.called();
   }
+
+  @Override
+  public int getNumExecutors() {
+    throw Stub.called();
+  }
+
+  @Override
+  public Mode getMode() {
+    throw Stub.called();
+  }
 }
