@@ -50,6 +50,14 @@ public final class FilePath implements Serializable {
     throw Stub.called();
   }
 
+  public void copyFrom(InputStream content) throws IOException, InterruptedException {
+    throw Stub.called();
+  }
+
+  public void chmod(int mask) throws IOException, InterruptedException {
+    throw Stub.called();
+  }
+
   public FilePath[] list(String includes) throws IOException, InterruptedException {
     throw Stub.called();
   }

@@ -83,7 +83,9 @@ class LocalisationTest {
       }
       method.setAccessible(true);
       Object[] arguments = new Object[method.getParameterCount()];
-      Arrays.setAll(arguments, number -> "<" + number + ">");
+      Class<?>[] types = method.getParameterTypes();
+      Arrays.setAll(
+          arguments, at -> types[at] == int.class ? (Object) (7000 + at) : "<" + at + ">");
 
       String text = method.invoke(null, arguments).toString();
 

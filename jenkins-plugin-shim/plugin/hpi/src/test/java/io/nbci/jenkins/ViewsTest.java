@@ -77,7 +77,7 @@ class ViewsTest {
   @MethodSource("helpFiles")
   void helpIsWellFormedWithNothingInline(Path help) throws Exception {
     String text = ResourceFiles.text(help);
-    DocumentBuilderFactory.newInstance()
+    DocumentBuilderFactory.newDefaultInstance()
         .newDocumentBuilder()
         .parse(new java.io.ByteArrayInputStream(text.getBytes("UTF-8")));
 
@@ -85,7 +85,7 @@ class ViewsTest {
   }
 
   private static Document parse(Path view) throws Exception {
-    DocumentBuilderFactory factory = DocumentBuilderFactory.newInstance();
+    DocumentBuilderFactory factory = DocumentBuilderFactory.newDefaultInstance();
     factory.setNamespaceAware(true);
     return factory.newDocumentBuilder().parse(view.toFile());
   }

@@ -1,9 +1,4 @@
 package com.cloudbees.plugins.credentials.common;
 
-import hudson.util.Secret;
-
-public interface StandardUsernamePasswordCredentials extends StandardCredentials {
-  String getUsername();
-
-  Secret getPassword();
-}
+public interface StandardUsernamePasswordCredentials
+    extends StandardCredentials, UsernamePasswordCredentials {}
