@@ -41,6 +41,7 @@ COMMANDS = {
     "jenkins": "bring a pipeline to Jenkins, run it and watch it there",
     "init": "lay out a project that runs at once",
     "doctor": "say what is missing on this machine",
+    "about": "say which nbci this is, and which kernels and GPUs are here",
     "step": "run one step of a stored plan, with a folder carrying its inputs and outputs",
     "finish": "gather the steps of a stored plan into a run, with verdict and report",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.app.health.folders import check_disk, check_project, check_runtime, check_temporary
+from nbci.app.health.inventory import Inventory, take_inventory
 from nbci.app.health.kernels import check_kernels
 from nbci.app.health.machine import (
     check_locale,
@@ -25,7 +26,7 @@ from nbci.health_check import Check
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "Inventory", "examine", "take_inventory"]
 
 
 def examine(here: Path, *, start_kernels: bool = False) -> tuple[Check, ...]:

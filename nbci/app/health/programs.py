@@ -74,10 +74,16 @@ def check_installer() -> Check:
         )
 
 
-def check_gpu() -> Check:
+def gpu_names() -> list[str]:
+    """The models of the GPUs that nvidia-smi shows, one for each GPU."""
     listed = command_output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
-    if listed:
-        return Check(name="GPU", state="ok", found=", ".join(listed.splitlines()))
+    return (listed or "").splitlines()
+
+
+def check_gpu() -> Check:
+    names = gpu_names()
+    if names:
+        return Check(name="GPU", state="ok", found=", ".join(names))
     # In a container without the GPU runtime, the host's driver is seen, but no GPU.
     if Path("/proc/driver/nvidia/version").exists():
         return Check(
