@@ -12,28 +12,32 @@ final class Messages {
     return TEXTS.format("Page.Name");
   }
 
-  static String Page_Unreadable(Object first) {
-    return TEXTS.format("Page.Unreadable", first);
+  static String Page_NameOf(Object pipeline) {
+    return TEXTS.format("Page.NameOf", pipeline);
   }
 
-  static String Keeper_NoFile(Object first) {
-    return TEXTS.format("Keeper.NoFile", first);
+  static String Page_Unreadable(Object reason) {
+    return TEXTS.format("Page.Unreadable", reason);
   }
 
-  static String Keeper_NotKept(Object first, Object second) {
-    return TEXTS.format("Keeper.NotKept", first, second);
+  static String Keeper_NoFile(Object path) {
+    return TEXTS.format("Keeper.NoFile", path);
   }
 
-  static String Keeper_NotSaved(Object first) {
-    return TEXTS.format("Keeper.NotSaved", first);
+  static String Keeper_NotKept(Object path, Object reason) {
+    return TEXTS.format("Keeper.NotKept", path, reason);
+  }
+
+  static String Keeper_NotSaved(Object reason) {
+    return TEXTS.format("Keeper.NotSaved", reason);
   }
 
   static String PageStep_Name() {
     return TEXTS.format("PageStep.Name");
   }
 
-  static String PageStep_OutsideWorkspace(Object first) {
-    return TEXTS.format("PageStep.OutsideWorkspace", first);
+  static String PageStep_OutsideWorkspace(Object path) {
+    return TEXTS.format("PageStep.OutsideWorkspace", path);
   }
 
   static String Unreadable_Missing() {
@@ -44,8 +48,8 @@ final class Messages {
     return TEXTS.format("Unreadable.Disk");
   }
 
-  static String Unreadable_TooLarge(Object first) {
-    return TEXTS.format("Unreadable.TooLarge", first);
+  static String Unreadable_TooLarge(Object limit) {
+    return TEXTS.format("Unreadable.TooLarge", limit);
   }
 
   static String Unreadable_Encoding() {
@@ -64,35 +68,87 @@ final class Messages {
     return TEXTS.format("Unreadable.NotObject");
   }
 
-  static String Unreadable_TooDeep(Object first) {
-    return TEXTS.format("Unreadable.TooDeep", first);
+  static String Unreadable_TooDeep(Object limit) {
+    return TEXTS.format("Unreadable.TooDeep", limit);
   }
 
-  static String Unreadable_TooMany(Object first) {
-    return TEXTS.format("Unreadable.TooMany", first);
+  static String Unreadable_TooMany(Object limit) {
+    return TEXTS.format("Unreadable.TooMany", limit);
   }
 
-  static String Unreadable_LongNumber(Object first) {
-    return TEXTS.format("Unreadable.LongNumber", first);
+  static String Unreadable_LongNumber(Object limit) {
+    return TEXTS.format("Unreadable.LongNumber", limit);
   }
 
-  static String Unreadable_LongText(Object first, Object second) {
-    return TEXTS.format("Unreadable.LongText", first, second);
+  static String Unreadable_LongText(Object place, Object limit) {
+    return TEXTS.format("Unreadable.LongText", place, limit);
   }
 
-  static String Unreadable_LongList(Object first, Object second) {
-    return TEXTS.format("Unreadable.LongList", first, second);
+  static String Unreadable_LongList(Object place, Object limit) {
+    return TEXTS.format("Unreadable.LongList", place, limit);
   }
 
-  static String Unreadable_WrongType(Object first) {
-    return TEXTS.format("Unreadable.WrongType", first);
+  static String Unreadable_WrongType(Object place) {
+    return TEXTS.format("Unreadable.WrongType", place);
   }
 
   static String Unreadable_NoFormat() {
     return TEXTS.format("Unreadable.NoFormat");
   }
 
-  static String Unreadable_NewerFormat(Object first, Object second) {
-    return TEXTS.format("Unreadable.NewerFormat", first, second);
+  static String Unreadable_NewerFormat(Object format, Object known) {
+    return TEXTS.format("Unreadable.NewerFormat", format, known);
+  }
+
+  static String Word_Passed() {
+    return TEXTS.format("Word.Passed");
+  }
+
+  static String Word_Refused() {
+    return TEXTS.format("Word.Refused");
+  }
+
+  static String Word_Failed() {
+    return TEXTS.format("Word.Failed");
+  }
+
+  static String Word_Interrupted() {
+    return TEXTS.format("Word.Interrupted");
+  }
+
+  static String Word_Running() {
+    return TEXTS.format("Word.Running");
+  }
+
+  static String Word_Warned() {
+    return TEXTS.format("Word.Warned");
+  }
+
+  static String Word_Overridden() {
+    return TEXTS.format("Word.Overridden");
+  }
+
+  static String Word_Skipped() {
+    return TEXTS.format("Word.Skipped");
+  }
+
+  static String Word_Reused() {
+    return TEXTS.format("Word.Reused");
+  }
+
+  static String Word_Waiting() {
+    return TEXTS.format("Word.Waiting");
+  }
+
+  static String Word_Better() {
+    return TEXTS.format("Word.Better");
+  }
+
+  static String Word_Worse() {
+    return TEXTS.format("Word.Worse");
+  }
+
+  static String Word_Same() {
+    return TEXTS.format("Word.Same");
   }
 }

@@ -13,6 +13,8 @@ import jenkins.model.RunAction2;
  * of the build's folder, and is read when somebody looks.
  */
 public final class NotebookPage implements RunAction2, BuildBadgeAction {
+  static final String ICON = "symbol-journal";
+
   private final int number;
   private final String report;
 
@@ -42,19 +44,34 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
     return run;
   }
 
-  @Override
-  public String getIconFileName() {
-    return "symbol-document-text";
+  /** The build, under the name that Jenkins' views of tabs have for it. */
+  public Run<?, ?> getObject() {
+    return run;
   }
 
+  /** Null where the page has a tab of its own, so that it is not offered twice. */
+  @Override
+  public String getIconFileName() {
+    return isInTabs() ? null : ICON;
+  }
+
+  /** "Notebook"; with its pipeline where the build has other pages, too. */
   @Override
   public String getDisplayName() {
-    return Messages.Page_Name();
+    if (Pages.of(run).size() < 2) {
+      return Messages.Page_Name();
+    }
+    String pipeline = record().map(PageRecord::pipeline).orElse("");
+    return Messages.Page_NameOf(pipeline.isEmpty() ? String.valueOf(number) : pipeline);
   }
 
   @Override
   public String getUrlName() {
     return number == 1 ? "notebook" : "notebook-" + number;
+  }
+
+  public boolean isInTabs() {
+    return NewBuildPage.isShown();
   }
 
   /** What nbci said; empty where that cannot be read. */
@@ -63,6 +80,16 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
       return Optional.of(readRecord());
     } catch (UnreadablePage e) {
       return Optional.empty();
+    }
+  }
+
+  public PageContent getContent() {
+    try {
+      // A build's record may come from elsewhere: the path is checked again.
+      String folder = RelativeLink.folder(report == null ? "" : report);
+      return PageContent.of(readRecord(), folder.isEmpty() ? "" : run.getUrl() + folder);
+    } catch (UnreadablePage e) {
+      return PageContent.unreadable(e);
     }
   }
 
