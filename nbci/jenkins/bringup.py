@@ -36,6 +36,11 @@ OPTIONAL_PLUGINS = (
     ("warnings-ng", "findings of `nbci lint`"),
 )
 
+_OWN_PLUGIN = (
+    "# when it is there: notebooks as a build step of any job, a page of each build and job",
+    "# nbci: it is in no update centre, so nothing installs it from here. In nbci's repository",
+    "# `make plugin` builds nbci.hpi; upload it under Manage Jenkins, Plugins, Advanced settings.",
+)
 _BRING_UP_PLUGINS = ("branch-api", "cloudbees-folder", "configuration-as-code", "job-dsl")
 _SHIM = "jenkins-plugin-shim"
 _CASC_COMMENT = (
@@ -150,6 +155,7 @@ def plugins_text(pull_requests: str | None = None) -> str:
         lines.append(PLUGIN)
     for name, use in OPTIONAL_PLUGINS:
         lines += ["", f"# when it is there: {use}", name]
+    lines += ["", *_OWN_PLUGIN]
     return "\n".join(lines) + "\n"
 
 

@@ -74,10 +74,14 @@ def test_init_writes_what_a_controller_needs(nbci: Console, project: Path) -> No
     assert users == [{"id": "admin", "password": "${JENKINS_ADMIN_PASSWORD}"}]
     assert "multibranchPipelineJob('team/digits')" in found["jobs"][0]["script"]
     assert "remote('https://git.example.com/team/digits.git')" in found["jobs"][0]["script"]
-    plugins = (project / "jenkins/plugins.txt").read_text().split()
+    text = (project / "jenkins/plugins.txt").read_text()
+    plugins = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert {"workflow-aggregator", "git", "junit", "configuration-as-code", "job-dsl"} <= set(
         plugins
     )
+    # No update centre has it: as a line of its own it would stop the installation of all others.
+    assert "nbci" not in plugins
+    assert "`make plugin` builds nbci.hpi" in text
     for path in (project / "jenkins/casc.yaml", project / "Jenkinsfile"):
         assert "my-password" not in path.read_text()
     assert nbci("jenkins", "check").returncode == 0

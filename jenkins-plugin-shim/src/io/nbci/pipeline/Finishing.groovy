@@ -95,7 +95,8 @@ class Finishing implements Serializable {
     def promote = options.promote instanceof CharSequence ? options.promote.toString() : ''
     def address = ''
     if (script.env.BUILD_URL) {
-      address = "${script.env.BUILD_URL}${report.pathInBuild(options.reportName, options.folder)}"
+      def path = report.pathInBuild(options.reportName, options.folder + '/result')
+      address = "${script.env.BUILD_URL}${path}"
     }
     def lost = []
     for (number in stages.numbers) {

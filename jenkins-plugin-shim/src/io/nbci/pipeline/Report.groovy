@@ -22,6 +22,7 @@ class Report implements Serializable {
     }
     publishTests(folder)
     publishFiles(folder, reportName)
+    handOverPage(folder, reportName)
     if (ending.check) {
       publishCheck(folder, reportName, ending.check)
     }
@@ -82,6 +83,25 @@ class Report implements Serializable {
     }
   }
 
+  /** Hands over what the page of this build shows, where the plugin of nbci shows it. */
+  def handOverPage(String folder, String reportName) {
+    def page = folder + '/page.json'
+    // the nbci of an agent may be older than this library
+    if (!script.fileExists(page)) {
+      return
+    }
+    try {
+      plugins.whenInstalled(['nbciPage']) {
+        script.nbciPage file: page, report: pathInBuild(reportName, folder)
+      }
+    } catch (e) {
+      if (Interruptions.isInterruption(e)) {
+        throw e
+      }
+      script.echo "The page of this build lacks its run: ${e.message}"
+    }
+  }
+
   /** A check beside the commit, by the plugin checks-api. */
   def publishCheck(String folder, String reportName, Map check) {
     def summary = script.readFile(file: folder + '/report/summary.md', encoding: 'UTF-8')
@@ -98,12 +118,12 @@ class Report implements Serializable {
     script.currentBuild.description = before ? "${before}; ${line}" : line
   }
 
-  /** Where the report is below the address of the build. */
+  /** Where the report that nbci left in a folder is below the address of the build. */
   def pathInBuild(String reportName, String folder) {
     if (plugins.hasStep('publishHTML')) {
       return pageOf(reportName)
     }
-    return "artifact/${folder}/result/report/".toString()
+    return "artifact/${folder}/report/".toString()
   }
 
   /**

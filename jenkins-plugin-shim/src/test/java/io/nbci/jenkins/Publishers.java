@@ -69,6 +69,15 @@ final class Publishers {
         return null;
     }
 
+    /** What the plugin of nbci keeps; a page that it cannot read costs the step. */
+    static Object page(Engine engine, Context context, Arguments arguments) throws IOException {
+        if (Files.readString(Instants.folder(context).resolve(arguments.text("file"))).isBlank()) {
+            throw new AbortException("page.json is empty");
+        }
+        engine.state.pages.add(arguments.named);
+        return null;
+    }
+
     static Object check(Engine engine, Context context, Arguments arguments) {
         engine.state.checks.add(arguments.named);
         return null;

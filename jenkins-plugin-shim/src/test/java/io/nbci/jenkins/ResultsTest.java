@@ -250,7 +250,8 @@ class ResultsTest {
     @Test
     void pluginsThatAreNotThereAreNotMissed() throws Exception {
         Graph graph = new Graph(folder).stage("");
-        graph.jenkins.without("hideFromView", "nodesByLabel", "publishHTML", "publishChecks", "recordIssues", "issues", "withCredentials", "docker", "lock");
+        graph.file("page.json", "{}");
+        graph.jenkins.without("nbciPage", "hideFromView", "nodesByLabel", "publishHTML", "publishChecks", "recordIssues", "issues", "withCredentials", "docker", "lock");
         graph.options += ", lint: true";
         graph.file("ending.txt", "nbci-ending 1\nresult\tsuccess\tp: passed\ncheck\tSUCCESS\tp: passed\n");
         graph.jenkins.job.put("BUILD_URL", "https://jenkins/job/a/1/");
@@ -272,6 +273,39 @@ class ResultsTest {
         assertEquals("https://jenkins/job/a/1/" + page + "/", Files.readString(graph.files.resolve("finish.report")));
         assertTrue(Files.exists(folder.resolve("jenkins/html").resolve(name).resolve("index.html")));
         assertEquals(List.of("report.zip"), archived());
+    }
+
+    @Test
+    void thePageOfTheBuildIsHandedOver() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("page.json", "{}");
+        State build = graph.endsWith("SUCCESS");
+        assertEquals(List.of(Map.of("file", ".nbci/build/p.yaml/result/page.json", "report", "Notebook_20report/")), build.pages);
+    }
+
+    @Test
+    void thePageLeadsToTheFilesOfABuildThatHasNoOtherReport() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("page.json", "{}");
+        graph.jenkins.without("publishHTML");
+        State build = graph.endsWith("SUCCESS");
+        String report = "artifact/.nbci/build/p.yaml/result/report/";
+        assertEquals(report, build.pages.get(0).get("report"));
+        assertTrue(Files.exists(folder.resolve("jenkins").resolve(report.replace("artifact", "archive")).resolve("index.html")));
+    }
+
+    @Test
+    void aPageThatCannotBeKeptCostsTheBuildNothing() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("page.json", "");
+        State build = graph.endsWith("SUCCESS");
+        assertEquals(List.of(), build.pages);
+        assertTrue(graph.jenkins.logged("The page of this build lacks its run: page.json is empty"));
+    }
+
+    @Test
+    void anOlderNbciHasNoPage() throws Exception {
+        Graph graph = new Graph(folder).stage("");
+        State build = graph.endsWith("SUCCESS");
+        assertEquals(List.of(), build.pages);
+        assertFalse(graph.jenkins.logged("The page of this build"));
     }
 
     @Test

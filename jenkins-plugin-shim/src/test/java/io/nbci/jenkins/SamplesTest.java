@@ -177,6 +177,8 @@ class SamplesTest {
             """.formatted(COMMAND));
         assertTrue(build.failure.getMessage().contains("ValueError"), () -> String.join("\n", jenkins.log()));
         assertEquals(5, build.description.split("; ").length, build.description);
+        assertEquals(5, build.pages.size());
+        assertEquals(Map.of("file", ".nbci/build/step/result/page.json", "report", "Notebook_20report/"), build.pages.get(0));
         assertTrue(jenkins.logged("HTML: 1,2"));
     }
 
@@ -201,6 +203,7 @@ class SamplesTest {
         assertTrue(Files.exists(folder.resolve("jenkins/html/Digits/index.html")));
         assertTrue(build.description.startsWith("✅ digits: passed, accuracy 0.9"), build.description);
         assertEquals("SUCCESS", build.checks.get(0).get("conclusion"));
+        assertEquals(List.of("Digits/", "Wine/"), build.pages.stream().map(page -> page.get("report")).toList());
         assertEquals(0, jenkins.tests.failed());
         List<String> stages = build.stages.stream().map(stage -> stage.name).toList();
         assertTrue(stages.containsAll(List.of("plan", "digits/roc", "train/forest", "finish")), stages.toString());

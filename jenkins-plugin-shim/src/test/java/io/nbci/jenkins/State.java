@@ -30,6 +30,7 @@ final class State implements Serializable {
     final Set<String> lostAgents = new HashSet<>();
     final List<StageRun> stages = new ArrayList<>();
     final List<Map<String, Object>> checks = new ArrayList<>();
+    final List<Map<String, Object>> pages = new ArrayList<>();
     final List<Object> jobProperties = new ArrayList<>();
     int serial;
     String result;

@@ -38,6 +38,7 @@ final class Steps {
         add("step", Publishers::step, "$class", "testResults", "allowEmptyResults", "skipMarkingBuildUnstable");
         add("publishHTML", Publishers::html, "reportDir", "reportFiles", "reportName", "keepAll", "allowMissing",
                 "alwaysLinkToLastBuild");
+        add("nbciPage", Publishers::page, "file", "report");
         add("publishChecks", Publishers::check, "name", "title", "summary", "conclusion", "detailsURL");
         add("recordIssues", Publishers::issues, "tools", "enabledForFailure", "skipPublishingChecks", "quiet");
         add("nodesByLabel", Instants::nodesByLabel, "label", "offline");
