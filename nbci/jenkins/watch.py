@@ -199,11 +199,15 @@ class Watch:
             self._wait()
 
     def _stages(self, number: int, *, over: bool) -> tuple[Stage, ...]:
-        # the tree is right about branches that still run, the list has the errors at the end
-        if not over:
-            tree = self._controller.tree(self._job, number)
-            if tree is not None:
-                return read_tree(tree)
+        # the tree is right about branches that still run, the list has the errors at the end; each
+        # is of a plugin that may be missing
+        if over:
+            listed = self._controller.stages(self._job, number)
+            if listed is not None:
+                return read_stages(listed)
+        tree = self._controller.tree(self._job, number)
+        if tree is not None:
+            return read_tree(tree)
         return read_stages(self._controller.stages(self._job, number))
 
     def _label_still_missing(self) -> str | None:

@@ -72,11 +72,11 @@ def test_a_machine_to_blame_is_told_from_a_step(
     assert done.returncode == code
 
 
-@pytest.mark.parametrize("graph_view", [True, False])
+@pytest.mark.parametrize(("graph_view", "rest_api"), [(True, True), (False, True), (True, False)])
 def test_a_stage_begins_and_ends_once(
-    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], graph_view: bool
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], graph_view: bool, rest_api: bool
 ) -> None:
-    jenkins.graph_view = graph_view
+    jenkins.graph_view, jenkins.rest_api = graph_view, rest_api
     done = nbci(*_RUN, "-p", "NBCI_PARAMS=fail", "--no-log", env=at)
     said = [line for line in done.stdout.splitlines() if line.startswith("nbci: stage ")]
     assert len(said) == len(set(said))
@@ -84,6 +84,15 @@ def test_a_stage_begins_and_ends_once(
     assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("FAILED")] == [
         ["FAILED", "train"]
     ]
+
+
+def test_a_controller_that_shows_no_stages(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    jenkins.graph_view = jenkins.rest_api = False
+    done = nbci(*_RUN, "-p", "NBCI_PARAMS=fail", env=at)
+    assert done.returncode == 1, done.stderr
+    assert "Finished: FAILURE" in done.stdout
 
 
 def test_the_report_is_fetched(

@@ -137,6 +137,7 @@ class FakeJenkins:
         self.linter = Answer(200, {}, _SCRIPTED)
         self.stays_in_queue: str | None = None
         self.graph_view = True
+        self.rest_api = True
         self.trouble = (
             "nbci ended with exit code 127: infrastructure: there is no nbci on this agent"
         )
@@ -453,9 +454,8 @@ class FakeJenkins:
                 )
             case "logText/progressiveText":
                 return self._log(build, int(query["start"]))
-            case "wfapi/describe":
-                stages = self.recorded(f"{build.outcome} stages")
-                return stages if build.over else self._stages_so_far(stages, build)
+            case "wfapi/describe" if self.rest_api:
+                return self._stages_so_far(build)
             case "pipeline-overview/tree" if self.graph_view:
                 return self._tree_so_far(build)
             case "stop":
@@ -502,7 +502,10 @@ class FakeJenkins:
         }
         return (said.get(build.mode, "") + "grün " * 40 + "\n" + text).encode()
 
-    def _stages_so_far(self, whole: Answer, build: FakeBuild) -> Answer:
+    def _stages_so_far(self, build: FakeBuild) -> Answer:
+        whole = self.recorded(f"{build.outcome} stages")
+        if build.over:
+            return whole
         document = whole.document
         shown = document["stages"][: max(build.told - 1, 0)]
         for stage in shown[-1:]:
@@ -522,7 +525,7 @@ class FakeJenkins:
             "ABORTED": "aborted",
             "UNSTABLE": "unstable",
         }
-        document = self._stages_so_far(self.recorded(f"{build.outcome} stages"), build).document
+        document = self._stages_so_far(build).document
         nodes = [
             {
                 "name": stage["name"],
