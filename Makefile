@@ -57,22 +57,24 @@ check: $(TEST)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The shared library, run by the engine that Jenkins runs pipelines with; the samples with this very nbci.
+# The shared library, run by the engine that Jenkins runs pipelines with, the samples with this very nbci; and the plugin.
 library: $(DEMO)
 	@if command -v mvn > /dev/null && command -v javac > /dev/null; then \
 		mvn --quiet --batch-mode --file jenkins-plugin-shim/pom.xml test -Dnbci.command="$(abspath $(BIN))/nbci" \
-			&& echo "the library's tests passed"; \
+			&& echo "the library's tests passed" && $(MAKE) plugin; \
 	elif [ -n "$$NBCI_TESTS_LEAVE_NOTHING_OUT" ]; then \
-		echo "the library's tests need a JDK 17 or later and Maven"; exit 1; \
+		echo "the tests of library and plugin need a JDK 17 or later and Maven"; exit 1; \
 	else \
-		echo "left out: the library's tests, which need a JDK 17 or later and Maven"; \
+		echo "left out: the tests of library and plugin, which need a JDK 17 or later and Maven"; \
 	fi
 
-# The compiled plugin, tested and packed: jenkins-plugin-shim/plugin/hpi/target/nbci.hpi
+# The compiled plugin, tested and packed.
+PLUGIN := jenkins-plugin-shim/plugin
 plugin: $(DEMO)
-	mvn --quiet --batch-mode --file jenkins-plugin-shim/plugin/pom.xml package \
+	@mvn --quiet --batch-mode --file $(PLUGIN)/pom.xml package \
 		-Dnbci.version="$$($(BIN)/python -c 'import nbci; print(nbci.__version__)')"
-	mv jenkins-plugin-shim/plugin/hpi/target/nbci.war jenkins-plugin-shim/plugin/hpi/target/nbci.hpi
+	@mv $(PLUGIN)/hpi/target/nbci.war $(PLUGIN)/hpi/target/nbci.hpi
+	@echo "the plugin's tests passed; it is $(PLUGIN)/hpi/target/nbci.hpi"
 
 # Makes version, CHANGELOG section, wheel and tags, after all tests: make release VERSION=0.2.0
 release: $(TEST)

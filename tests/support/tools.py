@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import Final
 
 LEAVE_NOTHING_OUT: Final = "NBCI_TESTS_LEAVE_NOTHING_OUT"
@@ -14,12 +15,16 @@ JENKINS: Final = {
 }
 """A real controller to test against; read now, since the guards remove nbci's own variables."""
 
+JENKINS_PLUGIN: Final = Path(__file__).parents[2] / "jenkins-plugin-shim/plugin/hpi/target/nbci.hpi"
+"""The compiled plugin, as `make plugin` leaves it."""
+
 
 def reason_to_leave_out(tool: str) -> str | None:
     """Why a test that needs `tool` cannot run here, or None when it can.
 
     `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`, or
-    `jenkins` for a controller that NBCI_JENKINS_URL names.
+    `jenkins` for a controller that NBCI_JENKINS_URL names, or `jenkins-plugin` for the compiled
+    plugin.
     """
     if tool.startswith("kernel:"):
         return (
@@ -35,6 +40,8 @@ def reason_to_leave_out(tool: str) -> str | None:
             if "NBCI_JENKINS_URL" in JENKINS
             else "no Jenkins controller: NBCI_JENKINS_URL is not set"
         )
+    if tool == "jenkins-plugin":
+        return None if JENKINS_PLUGIN.is_file() else "no compiled plugin: `make plugin` builds it"
     if tool == "ordinary-user":
         return "running as root, whom file modes do not stop" if os.geteuid() == 0 else None
     return None if shutil.which(tool) else f"no command {tool!r}"
