@@ -9,7 +9,6 @@ public abstract class ParameterDefinition
     implements Describable<ParameterDefinition>, Serializable {
   private static final long serialVersionUID = 1L;
 
-
   protected ParameterDefinition(String name) {}
 
   public String getName() {
@@ -43,7 +42,6 @@ public abstract class ParameterDefinition
   public ParameterDefinition copyWithDefaultValue(ParameterValue defaultValue) {
     throw Stub.called();
   }
-
 
   public abstract static class ParameterDescriptor extends Descriptor<ParameterDefinition> {
     protected ParameterDescriptor() {}

@@ -7,8 +7,11 @@ import java.io.Serializable;
 public abstract class ParameterValue implements Serializable {
   private static final long serialVersionUID = 1L;
 
+  protected final String name;
 
-  protected ParameterValue(String name) {}
+  protected ParameterValue(String name) {
+    this.name = name;
+  }
 
   public final String getName() {
     throw Stub.called();
