@@ -151,4 +151,8 @@ final class Messages {
   static String Word_Same() {
     return TEXTS.format("Word.Same");
   }
+
+  static String Trend_Released(Object version) {
+    return TEXTS.format("Trend.Released", version);
+  }
 }
