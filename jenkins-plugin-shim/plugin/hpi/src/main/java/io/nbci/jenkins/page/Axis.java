@@ -11,6 +11,8 @@ final class Axis {
   private static final double SAME = 1e-9;
   /** The difference of larger ones is no number any more. */
   private static final double LARGEST = 1e300;
+  /** A step between smaller ones is no number above 0 any more. */
+  private static final double SMALLEST = 1e-290;
 
   private final double low;
   private final double high;
@@ -31,8 +33,8 @@ final class Axis {
       most = Math.max(most, bounded(value));
     }
     double size = Math.max(Math.abs(least), Math.abs(most));
-    if (most - least <= size * SAME) {
-      double room = size == 0 ? 1 : size * 0.1;
+    if (most - least <= Math.max(size * SAME, SMALLEST)) {
+      double room = size <= SMALLEST ? 1 : size * 0.1;
       least -= room;
       most += room;
     }

@@ -29,13 +29,16 @@ public final class RelativeLink {
     if (link.isEmpty() || link.length() > LONGEST) {
       return false;
     }
-    // Browsers leave out tabs and line ends before they look for a scheme.
-    if (link.startsWith("/") || link.contains("\\")
-        || link.chars().anyMatch(Character::isISOControl)) {
+    if (link.startsWith("/") || link.chars().anyMatch(RelativeLink::isForbidden)) {
       return false;
     }
     String path = link.split("[?#]", 2)[0];
     String first = path.split("/", 2)[0];
     return !first.contains(":") && !UPWARD.matcher(path.toLowerCase(Locale.ROOT)).find();
+  }
+
+  /** No address has them; browsers leave some of them out before they look for a scheme. */
+  private static boolean isForbidden(int character) {
+    return Character.isISOControl(character) || " \"<>\\^`{|}".indexOf(character) >= 0;
   }
 }
