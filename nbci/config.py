@@ -12,8 +12,10 @@ from nbci.dot_nbci import DISPLACED_FOLDER, LOCKS_FOLDER, RUNS_FOLDER, STATE_FOL
 from nbci.errors import Location, UsageError, spelling_hint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+STORE_REMOTE = "NBCI_STORE_REMOTE"
 _KEYS = {
     "secrets": list,
     "names": list,
@@ -47,8 +49,8 @@ class Project(Struct, frozen=True, kw_only=True):
 
     `secrets` name environment variables to mask in every step, `names` variables that its kernels
     bring along. `jobs` is the default of `-j`; `keep` is the number of runs that `nbci clean`
-    leaves. `remote`: the DVC remote, by name or URL, through which results are shared. `prefix` is
-    set in builds of forks: what they keep and share goes under it. `signers` is the file, relative
+    leaves. `remote`: the DVC remote, by name or URL, that the file names to share results through.
+    `prefix` is set in builds of forks: what they keep and share goes under it. `signers` is the file, relative
     to the root, that says whose signatures of runs count. `audit` is the share, from 0 to 1, of the
     steps to be reused that run again all the same.
     """
@@ -64,6 +66,14 @@ class Project(Struct, frozen=True, kw_only=True):
     prefix: str | None = None
     signers: str | None = None
     audit: float | None = None
+
+    def shared_remote(self, environ: Mapping[str, str]) -> str | None:
+        """The remote through which results are shared here: the environment's, else `remote`.
+
+        A controller of CI names one for all of its jobs that way, without a commit to each project.
+        """
+        # empty variables count as none: CI sets such for what a build may not see
+        return environ.get(STORE_REMOTE) or self.remote
 
     @property
     def signers_file(self) -> Path | None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbci.config import find_project
+from nbci.config import Project, find_project
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,3 +46,22 @@ def test_settings_are_read(tmp_path: Path) -> None:
         None,
         "team",
     )
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_environment", "remote"),
+    [
+        (None, None, None),
+        ("team", None, "team"),
+        (None, "s3://bucket", "s3://bucket"),
+        ("team", "s3://bucket", "s3://bucket"),
+        ("team", "", "team"),
+    ],
+)
+def test_the_remote_of_the_environment_counts_more_than_that_of_the_file(
+    tmp_path: Path, of_file: str | None, of_environment: str | None, remote: str | None
+) -> None:
+    environ = {}
+    if of_environment is not None:
+        environ["NBCI_STORE_REMOTE"] = of_environment
+    assert Project(root=tmp_path, remote=of_file).shared_remote(environ) == remote

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs", metavar="RUN", nargs="*", default=["latest"], help="runs (default: latest)"
     )
     parser.add_argument(
-        "--remote", metavar="NAME|URL", help="the DVC remote (default: store.remote in [tool.nbci])"
+        "--remote", metavar="NAME|URL", help="the DVC remote (default: NBCI_STORE_REMOTE, or store.remote in [tool.nbci])"
     )
 
 
@@ -45,18 +45,17 @@ def main(arguments: argparse.Namespace) -> int:
 
 def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
     """The project, and the connection to its remote; UsageError when no remote is named."""
-    from msgspec.structs import replace
-
-    from nbci.config import find_project
+    from nbci.config import STORE_REMOTE, find_project
     from nbci.data.repository import project_cache
     from nbci.data.sharing import share
     from nbci.errors import UsageError
 
     project = find_project(Path.cwd())
-    # As if the project named it, so that all that reads the project uses this remote.
+    environ = dict(os.environ)
+    # As if the environment named it: there, it is stronger than the project's own.
     if arguments.remote is not None:
-        project = replace(project, remote=arguments.remote)
-    sharing = share(project, project_cache(project, os.environ), os.environ)
+        environ[STORE_REMOTE] = arguments.remote
+    sharing = share(project, project_cache(project, environ), environ)
     if sharing is None or sharing.target is None:
         raise UsageError(
             "no remote is named",

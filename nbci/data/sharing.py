@@ -294,7 +294,7 @@ def _has_content_of_name(folder: str, name: str, file: Path) -> bool:
 def share(
     project: Project, cache: Cache, environ: Mapping[str, str], *, for_other_machines: bool = False
 ) -> Sharing | None:
-    """Make the cache take from and send to the remote that `store.remote` names.
+    """Make the cache take from and send to the remote that the environment or the project names.
 
     None without one.
 
@@ -304,8 +304,9 @@ def share(
     """
     prefix = prefix_of(project, environ)
     target = None
-    if project.remote is not None:
-        target = open_remote(project, project.remote)
+    named = project.shared_remote(environ)
+    if named is not None:
+        target = open_remote(project, named)
     remotes: list[Remote] = []
     if target is not None:
         remotes.append(target)

@@ -36,6 +36,7 @@ class Machine:
         self.root = make_repository(folder / "project")
         self.cache = folder / "cache"
         self.nbci = Console(self.root)
+        self.environ: dict[str, str] = {}
         (self.root / ".dvc/config").write_text(f"['remote \"team\"']\n    url = {remote}\n")
         (self.root / "pyproject.toml").write_text('[tool.nbci]\nstore.remote = "team"\n')
         self.write()
@@ -44,7 +45,7 @@ class Machine:
         write_notebook(self.root / "n.ipynb", [*CELLS[:-1], (CELLS[-1][0], last)])
 
     def call(self, *arguments: str) -> CompletedProcess[str]:
-        return self.nbci(*arguments, env={"NBCI_CACHE": str(self.cache)})
+        return self.nbci(*arguments, env={"NBCI_CACHE": str(self.cache), **self.environ})
 
     def run(self, *arguments: str, code: int = 0) -> list[str]:
         done = self.call("run", "n.ipynb", "--json", *arguments)
@@ -93,6 +94,22 @@ def test_each_reuses_what_the_other_ran(machines: tuple[Machine, Machine], tmp_p
     assert done.returncode == 5, done.stdout + done.stderr
     assert str(tmp_path / "remote/files/blake3") in done.stdout + done.stderr
     assert three.run() == ["passed", "passed", "passed"]
+
+
+def test_the_environment_names_the_remote_for_a_project_that_names_none(tmp_path: Path) -> None:
+    one, two = Machine(tmp_path / "one", tmp_path / "a"), Machine(tmp_path / "two", tmp_path / "b")
+    for machine in (one, two):
+        (machine.root / "pyproject.toml").write_text("")
+        machine.environ = {"NBCI_STORE_REMOTE": str(tmp_path / "shared")}
+    assert one.run() == ["passed", "passed", "passed"]
+    assert two.run() == ["reused", "reused", "reused"]
+
+    # what the command line names is used all the same
+    assert one.call("push", "--remote", str(tmp_path / "other")).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "other/results").iterdir()) == sorted(
+        path.name for path in (tmp_path / "shared/results").iterdir()
+    )
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_run_gathered_of_reused_steps_has_times_of_its_own(
