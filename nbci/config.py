@@ -50,9 +50,9 @@ class Project(Struct, frozen=True, kw_only=True):
     `secrets` name environment variables to mask in every step, `names` variables that its kernels
     bring along. `jobs` is the default of `-j`; `keep` is the number of runs that `nbci clean`
     leaves. `remote`: the DVC remote, by name or URL, that the file names to share results through.
-    `prefix` is set in builds of forks: what they keep and share goes under it. `signers` is the file, relative
-    to the root, that says whose signatures of runs count. `audit` is the share, from 0 to 1, of the
-    steps to be reused that run again all the same.
+    `prefix` is set in builds of forks: what they keep and share goes under it. `signers` is the
+    file, relative to the root, that says whose signatures of runs count. `audit` is the share, from
+    0 to 1, of the steps to be reused that run again all the same.
     """
 
     root: Path

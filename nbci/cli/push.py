@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs", metavar="RUN", nargs="*", default=["latest"], help="runs (default: latest)"
     )
     parser.add_argument(
-        "--remote", metavar="NAME|URL", help="the DVC remote (default: NBCI_STORE_REMOTE, or store.remote in [tool.nbci])"
+        "--remote",
+        metavar="NAME|URL",
+        help="the DVC remote (default: NBCI_STORE_REMOTE, or store.remote in [tool.nbci])",
     )
 
 
