@@ -15,6 +15,8 @@ import jenkins.model.RunAction2;
 public final class NotebookPage implements RunAction2, BuildBadgeAction {
   static final String ICON = "symbol-journal";
 
+  private static final int LONGEST_NAME = 60;
+
   private final int number;
   private final String report;
 
@@ -62,7 +64,12 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
       return Messages.Page_Name();
     }
     String pipeline = record().map(PageRecord::pipeline).orElse("");
-    return Messages.Page_NameOf(pipeline.isEmpty() ? String.valueOf(number) : pipeline);
+    if (pipeline.isEmpty()) {
+      return Messages.Page_NameOf(String.valueOf(number));
+    }
+    // The side panel has no room for more.
+    String name = pipeline.length() <= LONGEST_NAME ? pipeline : cut(pipeline);
+    return Messages.Page_NameOf(name);
   }
 
   @Override
@@ -91,6 +98,10 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
     } catch (UnreadablePage e) {
       return PageContent.unreadable(e);
     }
+  }
+
+  private static String cut(String name) {
+    return name.substring(0, name.offsetByCodePoints(0, LONGEST_NAME / 2)) + "…";
   }
 
   private synchronized PageRecord readRecord() throws UnreadablePage {

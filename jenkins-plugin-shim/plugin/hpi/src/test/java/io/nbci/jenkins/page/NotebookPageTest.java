@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonObject;
 import com.thoughtworks.xstream.XStream;
 import com.thoughtworks.xstream.security.AnyTypePermission;
 import hudson.model.Action;
@@ -113,6 +114,17 @@ class NotebookPageTest {
     constructor.setAccessible(true);
     Object made = constructor.newInstance(1, "report/");
     assertEquals(false, page.getMethod("isInTabs").invoke(made));
+  }
+
+  @Test
+  void aLongNameOfAPipelineIsCut() {
+    FakeRun run = new FakeJob(folder).build();
+    JsonObject json = Samples.tree(Samples.full());
+    json.addProperty("pipeline", "📓".repeat(5_000));
+    NotebookPage page = HandedOver.page(run, Samples.bytes(json));
+    HandedOver.page(run, Samples.full());
+
+    assertEquals("Notebook: " + "📓".repeat(30) + "…", page.getDisplayName());
   }
 
   @Test
