@@ -65,8 +65,11 @@ final class JenkinsResults implements BuildResults {
 
   @Override
   public void describe(String line) throws IOException {
-    String before = run.getDescription();
-    run.setDescription(before == null || before.isEmpty() ? line : before + "; " + line);
+    // another branch of a pipeline may add a line at this moment
+    synchronized (run) {
+      String before = run.getDescription();
+      run.setDescription(before == null || before.isEmpty() ? line : before + "; " + line);
+    }
   }
 
   @Override

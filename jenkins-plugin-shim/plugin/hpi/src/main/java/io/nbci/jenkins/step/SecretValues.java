@@ -76,6 +76,7 @@ final class SecretValues {
   }
 
   private String writeFile(FileCredentials file) throws IOException, InterruptedException {
+    secretFolder.mkdirs();
     FilePath folder = secretFolder.createTempDir("nbci", "secret");
     // its name says what it is, but only its last part: it must not lead out of the folder
     String name = file.getFileName().replaceAll(".*[/\\\\]", "");

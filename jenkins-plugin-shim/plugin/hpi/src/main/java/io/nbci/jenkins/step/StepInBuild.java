@@ -21,6 +21,8 @@ final class StepInBuild {
   /** nbci needs less than five seconds for a partial report; Jenkins asks every five. */
   private static final long PATIENCE_MILLIS = 15_000;
 
+  private static final StepNumbers NUMBERS = new StepNumbers();
+
   private final NotebookBuilder step;
   private final Run<?, ?> run;
   private final FilePath workspace;
@@ -28,6 +30,7 @@ final class StepInBuild {
   private final Launcher launcher;
   private final TaskListener listener;
   private final EffectiveSettings settings;
+  private final int number;
 
   StepInBuild(
       NotebookBuilder step,
@@ -43,10 +46,11 @@ final class StepInBuild {
     this.launcher = launcher;
     this.listener = listener;
     this.settings = EffectiveSettings.of(run.getParent());
+    this.number = NUMBERS.next(run, run.getActions(NotebookPage.class).size());
   }
 
   void perform() throws IOException, InterruptedException {
-    FilePath secretFolder = WorkspaceList.tempDir(workspace).child("nbci-secrets-" + number());
+    FilePath secretFolder = WorkspaceList.tempDir(workspace).child("nbci-secrets-" + number);
     try {
       carryOut(secretFolder);
     } catch (StepFailed e) {
@@ -151,13 +155,8 @@ final class StepInBuild {
     return environment.expand(text);
   }
 
-  /** The number of this step among those of the build that have ended. */
-  private int number() {
-    return run.getActions(NotebookPage.class).size() + 1;
-  }
-
   private String artifactFolder() {
-    return number() == 1 ? "notebook" : "notebook-" + number();
+    return number == 1 ? "notebook" : "notebook-" + number;
   }
 
   /** Where the report will be, for what nbci writes about the build elsewhere. */
