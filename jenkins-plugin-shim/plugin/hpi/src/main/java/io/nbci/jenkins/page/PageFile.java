@@ -11,8 +11,8 @@ import java.nio.file.StandardCopyOption;
 
 /** The files of a build that hold its pages: `nbci/1.json`, `nbci/2.json` and so on. */
 final class PageFile {
-  /** More than any setting allows: what was kept can be read when the setting is smaller now. */
-  private static final int LARGEST_BYTES = 16 * 1024 * 1024;
+  /** nbci writes at most half of it. */
+  static final int LARGEST_BYTES = 1_000_000;
 
   private static final String FOLDER = "nbci";
   private static final int BUFFER_BYTES = 16_384;
@@ -29,13 +29,12 @@ final class PageFile {
    *
    * @throws UnreadablePage when there is more than a page may have; nothing is left then
    */
-  static Path copy(InputStream source, File build, int mostKilobytes)
-      throws IOException, UnreadablePage {
+  static Path copy(InputStream source, File build) throws IOException, UnreadablePage {
     Path folder = Files.createDirectories(build.toPath().resolve(FOLDER));
     Path copy = Files.createTempFile(folder, "page", ".tmp");
     boolean isWhole = false;
     try (OutputStream target = Files.newOutputStream(copy)) {
-      copy(source, target, mostKilobytes);
+      copy(source, target);
       isWhole = true;
     } finally {
       if (!isWhole) {
@@ -55,7 +54,7 @@ final class PageFile {
     try (InputStream file = Files.newInputStream(of(build, number))) {
       // One byte more tells a file that is too large from one that just fits.
       byte[] json = file.readNBytes(LARGEST_BYTES + 1);
-      checkSize(json.length, LARGEST_BYTES / 1024);
+      checkSize(json.length);
       return PageRecord.read(json);
     } catch (NoSuchFileException e) {
       throw new UnreadablePage(Messages.Unreadable_Missing());
@@ -65,19 +64,19 @@ final class PageFile {
   }
 
   /** Refuses a file of this size before it is copied. */
-  static void checkSize(long bytes, int mostKilobytes) throws UnreadablePage {
-    if (bytes > mostKilobytes * 1024L) {
-      throw new UnreadablePage(Messages.Unreadable_TooLarge(mostKilobytes));
+  static void checkSize(long bytes) throws UnreadablePage {
+    if (bytes > LARGEST_BYTES) {
+      throw new UnreadablePage(Messages.Unreadable_TooLarge(LARGEST_BYTES));
     }
   }
 
-  private static void copy(InputStream source, OutputStream target, int mostKilobytes)
+  private static void copy(InputStream source, OutputStream target)
       throws IOException, UnreadablePage {
     byte[] buffer = new byte[BUFFER_BYTES];
     long copied = 0;
     for (int count = source.read(buffer); count >= 0; count = source.read(buffer)) {
       copied += count;
-      checkSize(copied, mostKilobytes);
+      checkSize(copied);
       target.write(buffer, 0, count);
     }
   }

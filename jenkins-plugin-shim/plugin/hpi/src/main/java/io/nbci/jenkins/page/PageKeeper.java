@@ -3,7 +3,7 @@ package io.nbci.jenkins.page;
 import hudson.FilePath;
 import hudson.model.Run;
 import hudson.model.TaskListener;
-import io.nbci.jenkins.settings.NbciSettings;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -14,15 +14,7 @@ public final class PageKeeper {
   /** Two branches of a pipeline may hand over at once: numbers are given one at a time. */
   private static final Object NUMBERS = new Object();
 
-  private final Run<?, ?> run;
-  private final TaskListener listener;
-  private final int mostKilobytes;
-
-  PageKeeper(Run<?, ?> run, TaskListener listener, int mostKilobytes) {
-    this.run = run;
-    this.listener = listener;
-    this.mostKilobytes = mostKilobytes;
-  }
+  private PageKeeper() {}
 
   /**
    * Keeps a page.json with the build and shows it as a page of the build.
@@ -33,52 +25,54 @@ public final class PageKeeper {
    */
   public static void keep(Run<?, ?> run, FilePath pageFile, String report, TaskListener listener)
       throws InterruptedException {
-    int mostKilobytes = NbciSettings.get().getMaximumPageKilobytes();
-    new PageKeeper(run, listener, mostKilobytes).keep(new AgentFile(pageFile), report);
+    keep(run, new AgentFile(pageFile), report, listener);
   }
 
-  void keep(PageSource source, String report) throws InterruptedException {
-    Path copy = copy(source);
+  static void keep(Run<?, ?> run, PageSource source, String report, TaskListener listener)
+      throws InterruptedException {
+    File build = run.getRootDir();
+    Path copy = copy(source, build, listener);
     NotebookPage page;
     synchronized (NUMBERS) {
       page = new NotebookPage(Pages.of(run).size() + 1, RelativeLink.folder(report));
-      place(copy, page.getNumber());
+      place(copy, build, page.getNumber(), listener);
       run.addAction(page);
     }
     if (copy != null) {
-      logWhatIsWrong(page.getNumber());
+      logWhatIsWrong(build, page.getNumber(), listener);
     }
-    save();
+    save(run, listener);
   }
 
   /** Returns the copy of a file of the agent, or null where there is none. */
-  private Path copy(PageSource source) throws InterruptedException {
+  private static Path copy(PageSource source, File build, TaskListener listener)
+      throws InterruptedException {
     try {
       if (!source.isFile()) {
-        log(Messages.Keeper_NoFile(source.path()));
+        log(listener, Messages.Keeper_NoFile(source.path()));
         return null;
       }
-      PageFile.checkSize(source.bytes(), mostKilobytes);
+      PageFile.checkSize(source.bytes());
       try (InputStream content = source.open()) {
-        return PageFile.copy(content, run.getRootDir(), mostKilobytes);
+        return PageFile.copy(content, build);
       }
     } catch (UnreadablePage e) {
-      log(Messages.Keeper_NotKept(source.path(), e.getMessage()));
+      log(listener, Messages.Keeper_NotKept(source.path(), e.getMessage()));
     } catch (IOException | RuntimeException e) {
       // A connection that breaks shows as either of them.
-      log(Messages.Keeper_NotKept(source.path(), e.toString()));
+      log(listener, Messages.Keeper_NotKept(source.path(), e.toString()));
     }
     return null;
   }
 
-  private void place(Path copy, int number) {
+  private static void place(Path copy, File build, int number, TaskListener listener) {
     if (copy == null) {
       return;
     }
     try {
-      PageFile.place(copy, run.getRootDir(), number);
+      PageFile.place(copy, build, number);
     } catch (IOException e) {
-      log(Messages.Keeper_NotKept(copy, e.toString()));
+      log(listener, Messages.Keeper_NotKept(copy, e.toString()));
       discard(copy);
     }
   }
@@ -91,24 +85,24 @@ public final class PageKeeper {
     }
   }
 
-  private void logWhatIsWrong(int number) {
+  private static void logWhatIsWrong(File build, int number, TaskListener listener) {
     try {
-      PageFile.read(run.getRootDir(), number);
+      PageFile.read(build, number);
     } catch (UnreadablePage e) {
-      log(Messages.Page_Unreadable(e.getMessage()));
+      log(listener, Messages.Page_Unreadable(e.getMessage()));
     }
   }
 
   /** Saves the build at once: a restart in its middle must not lose the page. */
-  private void save() {
+  private static void save(Run<?, ?> run, TaskListener listener) {
     try {
       run.save();
     } catch (IOException e) {
-      log(Messages.Keeper_NotSaved(e.toString()));
+      log(listener, Messages.Keeper_NotSaved(e.toString()));
     }
   }
 
-  private void log(String line) {
+  private static void log(TaskListener listener, String line) {
     listener.getLogger().println("nbci: " + line);
   }
 }

@@ -1,6 +1,7 @@
 package io.nbci.jenkins.parameters;
 
 import hudson.Extension;
+import hudson.model.Failure;
 import hudson.model.Item;
 import hudson.model.Job;
 import hudson.model.ParameterDefinition;
@@ -13,6 +14,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import jenkins.model.Jenkins;
 import net.sf.json.JSONObject;
 import org.jenkinsci.Symbol;
@@ -63,14 +65,14 @@ public class NotebookParametersDefinition extends SimpleParameterDefinition {
       String key = keys.next().toString();
       submitted.put(key, json.get(key));
     }
-    return value(parametersOf(request), SubmittedValues.read(submitted));
+    return value(parametersOf(request), () -> SubmittedValues.read(submitted));
   }
 
   /** From a script, the command line or another job: lines, or an object of JSON. */
   @Override
   public ParameterValue createValue(String text) {
     PipelineParameters parameters = parametersOf(Stapler.getCurrentRequest2());
-    return value(parameters, ParameterText.parse(text));
+    return value(parameters, () -> ParameterText.parse(text));
   }
 
   /** Nothing to say, so that the pipeline's own defaults count. */
@@ -79,8 +81,14 @@ public class NotebookParametersDefinition extends SimpleParameterDefinition {
     return new NotebookParametersValue(getName(), Map.of());
   }
 
-  private ParameterValue value(PipelineParameters parameters, Map<String, String> given) {
-    return new NotebookParametersValue(getName(), parameters.accept(given));
+  private ParameterValue value(
+      PipelineParameters parameters, Supplier<Map<String, String>> given) {
+    try {
+      return new NotebookParametersValue(getName(), parameters.accept(given.get()));
+    } catch (IllegalArgumentException e) {
+      // of this one, Jenkins shows the sentence, and answers that the request was wrong
+      throw new Failure(e.getMessage());
+    }
   }
 
   private PipelineParameters parametersOf(StaplerRequest2 request) {

@@ -1,6 +1,7 @@
 package io.nbci.jenkins.parameters;
 
 import hudson.EnvVars;
+import hudson.model.AbstractBuild;
 import hudson.model.ParameterValue;
 import hudson.model.Run;
 import java.util.LinkedHashMap;
@@ -35,7 +36,14 @@ public class NotebookParametersValue extends ParameterValue {
 
   @Override
   public void buildEnvironment(Run<?, ?> build, EnvVars environment) {
-    getValue().forEach((name, value) -> environment.put(ParameterField.PREFIX + name, value));
+    // In the environment of classic builds Jenkins puts values in for `$NAME`, in pipelines it does
+    // not: without the second dollar, `$5` would reach the notebook as something else.
+    boolean isExpanded = build instanceof AbstractBuild<?, ?>;
+    getValue()
+        .forEach(
+            (name, value) ->
+                environment.put(
+                    ParameterField.PREFIX + name, isExpanded ? value.replace("$", "$$") : value));
   }
 
   /** A line for the queue. */

@@ -3,6 +3,7 @@ package io.nbci.jenkins.parameters;
 import io.nbci.jenkins.page.PageRecord.Parameter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /** A parameter as the view of the form shows it; the view calls the getters. */
 public final class ParameterField {
@@ -11,6 +12,9 @@ public final class ParameterField {
 
   /** What names begin with in a form and in a build's environment, where nbci looks for them. */
   static final String PREFIX = "NBCI_PARAM_";
+
+  /** Types of which any text is a value. */
+  private static final Set<String> ANYTHING = Set.of("str", "any");
 
   private final Parameter parameter;
 
@@ -61,7 +65,7 @@ public final class ParameterField {
   private boolean isTypeWorthSaying() {
     // a switch and a list of choices show what can be said
     boolean isShown = parameter.kind().equals(BOOLEAN) || parameter.kind().equals(CHOICE);
-    boolean isText = parameter.type().isBlank() || parameter.type().equals("str");
-    return !isShown && !isText && !parameter.help().contains("(" + parameter.type() + ")");
+    boolean takesAll = parameter.type().isBlank() || ANYTHING.contains(parameter.type());
+    return !isShown && !takesAll && !parameter.help().contains("(" + parameter.type() + ")");
   }
 }

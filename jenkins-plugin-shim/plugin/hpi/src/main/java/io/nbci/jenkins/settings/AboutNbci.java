@@ -24,8 +24,9 @@ final class AboutNbci {
 
   private static final int NOT_EXECUTABLE = 126;
 
-  /** What argparse answers to a subcommand that it does not know. */
-  private static final int WRONG_USAGE = 2;
+  /** What an nbci says that has no such command; another program may end with that code, too. */
+  private static final Pattern NO_COMMAND =
+      Pattern.compile("(no command|invalid choice:?) 'about'");
 
   /** From `env`, from a shell, and from the launchers that pip makes on Windows. */
   private static final Pattern NO_PYTHON =
@@ -69,10 +70,12 @@ final class AboutNbci {
     if (NO_PYTHON.matcher(said).find()) {
       return problem(Kind.NO_PYTHON, "");
     }
+    if (NO_COMMAND.matcher(said).find()) {
+      return problem(Kind.OLD_NBCI, "");
+    }
     return switch (result.exitCode()) {
       case NOT_FOUND -> problem(Kind.NO_NBCI, "");
       case NOT_EXECUTABLE -> problem(Kind.NOT_EXECUTABLE, "");
-      case WRONG_USAGE -> problem(Kind.OLD_NBCI, "");
       default -> problem(Kind.FAILED, lastLine(said, result.exitCode()));
     };
   }

@@ -9,7 +9,6 @@ import java.nio.charset.StandardCharsets;
 
 /** Hands pages over to builds, and has the lines that the builds' logs got. */
 final class HandedOver {
-  static final int KILOBYTES = 1024;
   private static final String REPORT = "artifact/report/";
 
   private HandedOver() {}
@@ -48,7 +47,7 @@ final class HandedOver {
     var stream = new PrintStream(log, true, StandardCharsets.UTF_8);
     TaskListener listener = () -> stream;
     try {
-      new PageKeeper(run, listener, KILOBYTES).keep(source, report);
+      PageKeeper.keep(run, source, report, listener);
     } catch (InterruptedException e) {
       throw new AssertionError(e);
     }

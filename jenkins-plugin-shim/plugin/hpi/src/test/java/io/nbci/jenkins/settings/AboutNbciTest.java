@@ -106,16 +106,19 @@ class AboutNbciTest {
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
+      quoteCharacter = '"',
       value = {
         "127 | sh: 1: nbci: not found                                      | NO_NBCI",
         "127 | /usr/bin/env: 'python3': No such file or directory          | NO_PYTHON",
         "126 | nbci: /opt/bin/python: bad interpreter: No such file or directory | NO_PYTHON",
         "126 | sh: 1: nbci: Permission denied                              | NOT_EXECUTABLE",
         "1   | Fatal error in launcher: Unable to create process using x   | NO_PYTHON",
-        "2   | nbci: error: argument COMMAND: invalid choice: 'about'      | OLD_NBCI",
+        "2   | \"nbci: error: argument COMMAND: invalid choice: 'about'\"  | OLD_NBCI",
+        "2   | \"nbci: there is no command 'about'\"                       | OLD_NBCI",
+        "2   | \"ls: unrecognized option '--json'\"                        | FAILED",
         "1   | ModuleNotFoundError: No module named 'nbci'                 | FAILED",
-        "70  | ''                                                          | FAILED",
-        "-9  | ''                                                          | FAILED",
+        "70  | \"\"                                                        | FAILED",
+        "-9  | \"\"                                                        | FAILED",
       })
   void failures(int exitCode, String errors, Kind kind) throws Exception {
     assertProblem(kind, ask(command -> result(exitCode, "", errors)));
