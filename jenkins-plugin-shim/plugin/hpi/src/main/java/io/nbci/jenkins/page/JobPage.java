@@ -5,19 +5,21 @@ import hudson.model.Job;
 import hudson.model.Run;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntSupplier;
 
 /** A page of a job: where its models are, and how the metrics went from build to build. */
 public final class JobPage implements Action {
-  /** How many builds are looked at: what a reader has not asked for is not loaded. */
-  static final int USUAL_BUILDS = 50;
-
-  static final int MOST_BUILDS = 500;
+  /** A reader may ask for more builds than usual: each may cost a read of two files. */
+  private static final int MOST_BUILDS = 500;
   private static final int BUILDS_OF_BOX = 30;
 
   private final Job<?, ?> job;
+  private final IntSupplier usualBuilds;
 
-  JobPage(Job<?, ?> job) {
+  /** Makes the page; how many builds it looks at is asked for only when somebody looks at it. */
+  JobPage(Job<?, ?> job, IntSupplier usualBuilds) {
     this.job = job;
+    this.usualBuilds = usualBuilds;
   }
 
   public Job<?, ?> getJob() {
@@ -39,6 +41,14 @@ public final class JobPage implements Action {
     return "notebook";
   }
 
+  public int getUsualBuilds() {
+    return usualBuilds.getAsInt();
+  }
+
+  public int getManyBuilds() {
+    return Math.min(MOST_BUILDS, 4 * getUsualBuilds());
+  }
+
   /**
    * Returns the trends over the newest builds.
    *
@@ -58,9 +68,9 @@ public final class JobPage implements Action {
     return null;
   }
 
-  static int buildsToShow(String count) {
+  int buildsToShow(String count) {
     if (count == null || !count.matches("[1-9][0-9]{0,5}")) {
-      return USUAL_BUILDS;
+      return getUsualBuilds();
     }
     return Math.min(MOST_BUILDS, Integer.parseInt(count));
   }

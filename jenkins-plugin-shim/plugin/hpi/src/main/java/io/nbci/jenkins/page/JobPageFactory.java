@@ -4,6 +4,7 @@ import hudson.Extension;
 import hudson.model.Action;
 import hudson.model.Job;
 import hudson.model.Run;
+import io.nbci.jenkins.settings.NbciSettings;
 import java.util.Collection;
 import java.util.List;
 import java.util.stream.Stream;
@@ -31,6 +32,9 @@ public final class JobPageFactory extends TransientActionFactory<Job> {
         Stream.<Run<?, ?>>of(
                 job.getLastBuild(), job.getLastCompletedBuild(), job.getLastSuccessfulBuild())
             .anyMatch(run -> run != null && !Pages.of(run).isEmpty());
-    return hasPage ? List.of(new JobPage(job)) : List.of();
+    if (!hasPage) {
+      return List.of();
+    }
+    return List.of(new JobPage(job, () -> NbciSettings.get().getTrendBuilds()));
   }
 }

@@ -11,8 +11,8 @@ import java.nio.file.StandardCopyOption;
 
 /** The files of a build that hold its pages: `nbci/1.json`, `nbci/2.json` and so on. */
 final class PageFile {
-  /** nbci writes at most half of it. */
-  static final int LARGEST_BYTES = 1_000_000;
+  /** More than any setting allows: what was kept can be read when the setting is smaller now. */
+  private static final int LARGEST_BYTES = 16 * 1024 * 1024;
 
   private static final String FOLDER = "nbci";
   private static final int BUFFER_BYTES = 16_384;
@@ -29,12 +29,13 @@ final class PageFile {
    *
    * @throws UnreadablePage when there is more than a page may have; nothing is left then
    */
-  static Path copy(InputStream source, File build) throws IOException, UnreadablePage {
+  static Path copy(InputStream source, File build, int mostKilobytes)
+      throws IOException, UnreadablePage {
     Path folder = Files.createDirectories(build.toPath().resolve(FOLDER));
     Path copy = Files.createTempFile(folder, "page", ".tmp");
     boolean isWhole = false;
     try (OutputStream target = Files.newOutputStream(copy)) {
-      copy(source, target);
+      copy(source, target, mostKilobytes);
       isWhole = true;
     } finally {
       if (!isWhole) {
@@ -54,7 +55,7 @@ final class PageFile {
     try (InputStream file = Files.newInputStream(of(build, number))) {
       // One byte more tells a file that is too large from one that just fits.
       byte[] json = file.readNBytes(LARGEST_BYTES + 1);
-      checkSize(json.length);
+      checkSize(json.length, LARGEST_BYTES / 1024);
       return PageRecord.read(json);
     } catch (NoSuchFileException e) {
       throw new UnreadablePage(Messages.Unreadable_Missing());
@@ -64,19 +65,19 @@ final class PageFile {
   }
 
   /** Refuses a file of this size before it is copied. */
-  static void checkSize(long bytes) throws UnreadablePage {
-    if (bytes > LARGEST_BYTES) {
-      throw new UnreadablePage(Messages.Unreadable_TooLarge(LARGEST_BYTES));
+  static void checkSize(long bytes, int mostKilobytes) throws UnreadablePage {
+    if (bytes > mostKilobytes * 1024L) {
+      throw new UnreadablePage(Messages.Unreadable_TooLarge(mostKilobytes));
     }
   }
 
-  private static void copy(InputStream source, OutputStream target)
+  private static void copy(InputStream source, OutputStream target, int mostKilobytes)
       throws IOException, UnreadablePage {
     byte[] buffer = new byte[BUFFER_BYTES];
     long copied = 0;
     for (int count = source.read(buffer); count >= 0; count = source.read(buffer)) {
       copied += count;
-      checkSize(copied);
+      checkSize(copied, mostKilobytes);
       target.write(buffer, 0, count);
     }
   }

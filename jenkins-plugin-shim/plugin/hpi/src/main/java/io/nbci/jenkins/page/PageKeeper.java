@@ -3,7 +3,7 @@ package io.nbci.jenkins.page;
 import hudson.FilePath;
 import hudson.model.Run;
 import hudson.model.TaskListener;
-import java.io.File;
+import io.nbci.jenkins.settings.NbciSettings;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -14,7 +14,15 @@ public final class PageKeeper {
   /** Two branches of a pipeline may hand over at once: numbers are given one at a time. */
   private static final Object NUMBERS = new Object();
 
-  private PageKeeper() {}
+  private final Run<?, ?> run;
+  private final TaskListener listener;
+  private final int mostKilobytes;
+
+  PageKeeper(Run<?, ?> run, TaskListener listener, int mostKilobytes) {
+    this.run = run;
+    this.listener = listener;
+    this.mostKilobytes = mostKilobytes;
+  }
 
   /**
    * Keeps a page.json with the build and shows it as a page of the build.
@@ -25,54 +33,52 @@ public final class PageKeeper {
    */
   public static void keep(Run<?, ?> run, FilePath pageFile, String report, TaskListener listener)
       throws InterruptedException {
-    keep(run, new AgentFile(pageFile), report, listener);
+    int mostKilobytes = NbciSettings.get().getMaximumPageKilobytes();
+    new PageKeeper(run, listener, mostKilobytes).keep(new AgentFile(pageFile), report);
   }
 
-  static void keep(Run<?, ?> run, PageSource source, String report, TaskListener listener)
-      throws InterruptedException {
-    File build = run.getRootDir();
-    Path copy = copy(source, build, listener);
+  void keep(PageSource source, String report) throws InterruptedException {
+    Path copy = copy(source);
     NotebookPage page;
     synchronized (NUMBERS) {
       page = new NotebookPage(Pages.of(run).size() + 1, RelativeLink.folder(report));
-      place(copy, build, page.getNumber(), listener);
+      place(copy, page.getNumber());
       run.addAction(page);
     }
     if (copy != null) {
-      logWhatIsWrong(build, page.getNumber(), listener);
+      logWhatIsWrong(page.getNumber());
     }
-    save(run, listener);
+    save();
   }
 
   /** Returns the copy of a file of the agent, or null where there is none. */
-  private static Path copy(PageSource source, File build, TaskListener listener)
-      throws InterruptedException {
+  private Path copy(PageSource source) throws InterruptedException {
     try {
       if (!source.isFile()) {
-        log(listener, Messages.Keeper_NoFile(source.path()));
+        log(Messages.Keeper_NoFile(source.path()));
         return null;
       }
-      PageFile.checkSize(source.bytes());
+      PageFile.checkSize(source.bytes(), mostKilobytes);
       try (InputStream content = source.open()) {
-        return PageFile.copy(content, build);
+        return PageFile.copy(content, run.getRootDir(), mostKilobytes);
       }
     } catch (UnreadablePage e) {
-      log(listener, Messages.Keeper_NotKept(source.path(), e.getMessage()));
+      log(Messages.Keeper_NotKept(source.path(), e.getMessage()));
     } catch (IOException | RuntimeException e) {
       // A connection that breaks shows as either of them.
-      log(listener, Messages.Keeper_NotKept(source.path(), e.toString()));
+      log(Messages.Keeper_NotKept(source.path(), e.toString()));
     }
     return null;
   }
 
-  private static void place(Path copy, File build, int number, TaskListener listener) {
+  private void place(Path copy, int number) {
     if (copy == null) {
       return;
     }
     try {
-      PageFile.place(copy, build, number);
+      PageFile.place(copy, run.getRootDir(), number);
     } catch (IOException e) {
-      log(listener, Messages.Keeper_NotKept(copy, e.toString()));
+      log(Messages.Keeper_NotKept(copy, e.toString()));
       discard(copy);
     }
   }
@@ -85,24 +91,24 @@ public final class PageKeeper {
     }
   }
 
-  private static void logWhatIsWrong(File build, int number, TaskListener listener) {
+  private void logWhatIsWrong(int number) {
     try {
-      PageFile.read(build, number);
+      PageFile.read(run.getRootDir(), number);
     } catch (UnreadablePage e) {
-      log(listener, Messages.Page_Unreadable(e.getMessage()));
+      log(Messages.Page_Unreadable(e.getMessage()));
     }
   }
 
   /** Saves the build at once: a restart in its middle must not lose the page. */
-  private static void save(Run<?, ?> run, TaskListener listener) {
+  private void save() {
     try {
       run.save();
     } catch (IOException e) {
-      log(listener, Messages.Keeper_NotSaved(e.toString()));
+      log(Messages.Keeper_NotSaved(e.toString()));
     }
   }
 
-  private static void log(TaskListener listener, String line) {
+  private void log(String line) {
     listener.getLogger().println("nbci: " + line);
   }
 }

@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 
 /** Hands pages over to builds, and has the lines that the builds' logs got. */
 final class HandedOver {
+  static final int KILOBYTES = 1024;
   private static final String REPORT = "artifact/report/";
 
   private HandedOver() {}
@@ -47,7 +48,7 @@ final class HandedOver {
     var stream = new PrintStream(log, true, StandardCharsets.UTF_8);
     TaskListener listener = () -> stream;
     try {
-      PageKeeper.keep(run, source, report, listener);
+      new PageKeeper(run, listener, KILOBYTES).keep(source, report);
     } catch (InterruptedException e) {
       throw new AssertionError(e);
     }

@@ -85,7 +85,7 @@ class PageKeeperTest {
   void aFileThatSaysItIsTooLargeIsNotRead() {
     String log = HandedOver.to(run, new Claims(5_000_000_000L), "report/");
 
-    assertTrue(log.contains("it has more than 1,000,000 bytes"), log);
+    assertTrue(log.contains("it has more than 1,024 kB"), log);
     assertTrue(problem().contains("nothing was handed over"), problem());
   }
 
@@ -96,7 +96,7 @@ class PageKeeperTest {
 
     String log = HandedOver.to(run, endless, "report/");
 
-    assertTrue(log.contains("it has more than 1,000,000 bytes"), log);
+    assertTrue(log.contains("it has more than 1,024 kB"), log);
     assertTrue(endless.read < 1_100_000, "read " + endless.read);
     assertEquals(List.of(), filesKept());
   }
@@ -104,7 +104,7 @@ class PageKeeperTest {
   @Test
   void theLargestFileIsKept() throws IOException {
     byte[] json = Samples.full();
-    byte[] largest = new byte[PageFile.LARGEST_BYTES];
+    byte[] largest = new byte[HandedOver.KILOBYTES * 1024];
     java.util.Arrays.fill(largest, (byte) ' ');
     System.arraycopy(json, 0, largest, 0, json.length);
 
@@ -145,7 +145,7 @@ class PageKeeperTest {
     TaskListener listener = () -> System.err;
 
     assertThrows(
-        InterruptedException.class, () -> PageKeeper.keep(run, interrupted, "", listener));
+        InterruptedException.class, () -> new PageKeeper(run, listener, 10).keep(interrupted, ""));
   }
 
   @Test

@@ -80,16 +80,17 @@ class PagesTest {
     for (int build = 0; build < 60; build++) {
       HandedOver.page(job.build(), Samples.full());
     }
-    JobPage page = new JobPage(job);
+    JobPage page = new JobPage(job, () -> 50);
 
     assertEquals(50, page.trends(null).getRows().size());
     assertEquals(7, page.trends("7").getRows().size());
     assertEquals(60, page.trends("999999").getRows().size());
-    assertEquals(50, JobPage.buildsToShow("0"));
-    assertEquals(50, JobPage.buildsToShow("-1"));
-    assertEquals(50, JobPage.buildsToShow("9999999999999"));
-    assertEquals(50, JobPage.buildsToShow("x' onload='"));
-    assertEquals(500, JobPage.buildsToShow("999999"));
+    assertEquals(50, page.buildsToShow("0"));
+    assertEquals(50, page.buildsToShow("-1"));
+    assertEquals(50, page.buildsToShow("9999999999999"));
+    assertEquals(50, page.buildsToShow("x' onload='"));
+    assertEquals(500, page.buildsToShow("999999"));
+    assertEquals(200, page.getManyBuilds());
     assertEquals(30, page.getBoxTrend().getDots().size());
   }
 
@@ -97,7 +98,7 @@ class PagesTest {
   void aJobWithoutNumbersHasNoChart() {
     HandedOver.page(job.build(), "{\"format\": 1}".getBytes());
 
-    assertNull(new JobPage(job).getBoxTrend());
+    assertNull(new JobPage(job, () -> 50).getBoxTrend());
   }
 
   private String newest(String target) {

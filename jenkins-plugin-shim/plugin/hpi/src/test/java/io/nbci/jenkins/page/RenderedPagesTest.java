@@ -188,7 +188,7 @@ class RenderedPagesTest {
 
     String html = JellyView.render(page, "index.jelly", "es", Map.of());
 
-    assertInOrder(html, "fallido", "Publicado como", "Qué ha fallado", "Controles", "rechazado");
+    assertInOrder(html, "fallido", "Publicado como", "Qué ha fallado", "Umbrales", "rechazado");
     keep("build-es.html", html);
   }
 
@@ -250,7 +250,7 @@ class RenderedPagesTest {
   }
 
   private String renderJob(String view) {
-    JobPage page = new JobPage(job);
+    JobPage page = new JobPage(job, () -> 50);
     return JellyView.render(
         page, view, "en", Map.of("request2", new Request(), "from", page, "job", job));
   }
