@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 _FORMAT = "nbci-ending 1"
 _ENDING, _PAGE, _ARCHIVE = "ending.txt", "page.json", "report.zip"
-_LEFT_BY_BUILDS = (REPORT_FOLDER, NOTEBOOKS_FOLDER, PROOF_FILE, _ENDING, _PAGE, _ARCHIVE)
+_FOLDERS = (REPORT_FOLDER, NOTEBOOKS_FOLDER)
+_MARKS = (_ENDING, PROOF_FILE, _PAGE)
+"""What only a build leaves: a folder `notebooks` alone may be anybody's."""
+_LEFT_BY_BUILDS = (*_FOLDERS, _ARCHIVE, *_MARKS)
 _HINT_ON_PLACE = (
     "name a folder that is empty, or not there yet, or that has only an earlier build's files"
 )
@@ -50,15 +53,23 @@ def clear_build_files(place: Path) -> None:
         if place.exists():
             raise UsageError("this is a file", hint=_HINT_ON_PLACE, where=Location(str(place)))
         return
-    others = sorted(path.name for path in place.iterdir() if path.name not in _LEFT_BY_BUILDS)
+    found = {path.name for path in place.iterdir()}
+    others = found.difference(_LEFT_BY_BUILDS)
+    if found.isdisjoint(_MARKS):
+        others = found
     if others:
         raise UsageError(
-            f"this folder has other files: {listed(others, _NAMED)}",
+            f"this folder has other files: {listed(sorted(others), _NAMED)}",
             hint=_HINT_ON_PLACE,
             where=Location(str(place)),
         )
     with disk_errors(place):
-        shutil.rmtree(place)
+        # The marks last: interrupted meanwhile, the folder is still known by them.
+        for name in filter(found.__contains__, _LEFT_BY_BUILDS):
+            if name in _FOLDERS:
+                shutil.rmtree(place / name)
+            else:
+                (place / name).unlink()
 
 
 def write_build_files(
@@ -76,12 +87,13 @@ def write_build_files(
     ending = ending_of(record, gates=gates)
     page = page_of_build(project, material, ending)
     clear_build_files(place)
+    # The first one, by which the folder is known to be a build's.
+    write_atomic(place / _PAGE, page_json(page))
     with disk_errors(place):
         shutil.copytree(folder.report, place / REPORT_FOLDER)
         _copy_notebooks(place / NOTEBOOKS_FOLDER, folder, record)
         _archive(place, place / _ARCHIVE)
 
-    write_atomic(place / _PAGE, page_json(page))
     # The last one: where it is, a CI finds the others.
     lines = (
         _FORMAT,
@@ -123,9 +135,10 @@ def _fields(*fields: str) -> str:
 
 
 def _archive(place: Path, archive: Path) -> None:
-    """Put all files of a folder into one, under the names that they have there."""
-    # Listed before the archive begins, which lies in the same folder.
-    found = sorted(place.rglob("*"))
+    """Put report and notebooks into one file, under the names that they have in the folder."""
+    found = []
+    for folder in _FOLDERS:
+        found += sorted((place / folder).rglob("*"))
     # Not strict: no archive can hold a time before 1980, and such a file is no reason to have no
     # report.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:

@@ -38,7 +38,7 @@ from nbci.report.data.wording import (
     metric_changes,
     warnings,
 )
-from nbci.report.pages.failure import failed_place
+from nbci.report.pages.failure import exact_place, failed_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -263,14 +263,19 @@ class _Texts:
 
     def failure(self, failed: tuple[ShownStep | None, Failure]) -> PageFailure:
         step, failure = failed
+        name, link = "", f"{_REPORT}#failure"
+        place = failed_place(failure)
+        if step is not None:
+            name, link = step.record.name, step.failure_page or ""
+            place = exact_place(step, failure)
         traceback = self.mask.text(failure.traceback or failure.error or "")
         return PageFailure(
-            step=self.name(step.record.name) if step is not None else "",
+            step=self.name(name),
             message=self.line(failure.message, _MESSAGE_LENGTH),
-            place=self.line(failed_place(failure), _NOTE_LENGTH),
+            place=self.line(place, _NOTE_LENGTH),
             traceback=last_part(without_ansi(traceback), _TRACEBACK_BYTES),
             hint=self.line(failure.hint or ""),
-            link=(step.failure_page if step is not None else f"{_REPORT}#failure") or "",
+            link=link,
         )
 
     def gate(self, gate: GateResult) -> PageGate:

