@@ -15,7 +15,7 @@ import jenkins.model.RunAction2;
 public final class NotebookPage implements RunAction2, BuildBadgeAction {
   static final String ICON = "symbol-journal";
 
-  private static final int LONGEST_NAME = 60;
+  private static final int LONGEST_NAME = 40;
 
   private final int number;
   private final String report;
@@ -68,8 +68,7 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
       return Messages.Page_NameOf(String.valueOf(number));
     }
     // The side panel has no room for more.
-    String name = pipeline.length() <= LONGEST_NAME ? pipeline : cut(pipeline);
-    return Messages.Page_NameOf(name);
+    return Messages.Page_NameOf(Words.shortened(pipeline, LONGEST_NAME));
   }
 
   @Override
@@ -98,10 +97,6 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
     } catch (UnreadablePage e) {
       return PageContent.unreadable(e);
     }
-  }
-
-  private static String cut(String name) {
-    return name.substring(0, name.offsetByCodePoints(0, LONGEST_NAME / 2)) + "…";
   }
 
   private synchronized PageRecord readRecord() throws UnreadablePage {

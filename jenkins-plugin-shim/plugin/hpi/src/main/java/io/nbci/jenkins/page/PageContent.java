@@ -7,6 +7,10 @@ import java.util.Map;
 
 /** A build's page as its views show it: what nbci said, or why that cannot be read. */
 public final class PageContent {
+  private static final int LONGEST_BADGE = 40;
+  private static final int LONGEST_LINE = 300;
+  private static final int MOST_REASONS = 3;
+
   private final PageRecord record;
   private final String problem;
   private final String report;
@@ -56,8 +60,33 @@ public final class PageContent {
     return Words.look(result);
   }
 
+  /** The headline for the front page of the build, where other things stand beside it. */
+  public String getHeadline() {
+    return Words.shortened(record.headline(), LONGEST_LINE);
+  }
+
+  /** What failed and what refused the run, the first of each, as lines for the same place. */
+  public List<String> getReasons() {
+    List<String> reasons = new ArrayList<>();
+    record.failures().stream()
+        .limit(MOST_REASONS)
+        .forEach(failure -> reasons.add(joined(": ", failure.step(), failure.message())));
+    record.gates().stream()
+        .filter(gate -> gate.result().equals("refused"))
+        .limit(MOST_REASONS)
+        .forEach(
+            gate ->
+                reasons.add(joined(": ", gate.gate(), joined(", ", gate.value(), gate.margin()))));
+    return reasons.stream().map(reason -> Words.shortened(reason, LONGEST_LINE)).toList();
+  }
+
   public String moment(String utc) {
     return Words.moment(utc);
+  }
+
+  /** The run in a few words, for the history. */
+  public String getBadgeText() {
+    return Words.shortened(record.badge().text(), LONGEST_BADGE);
   }
 
   /** Jenkins' class for the colour of the chip in the history. */
@@ -69,11 +98,6 @@ public final class PageContent {
     };
   }
 
-  /** The gates that hold the run back. */
-  public List<PageRecord.Gate> getRefusingGates() {
-    return record.gates().stream().filter(gate -> gate.result().equals("refused")).toList();
-  }
-
   /** How many gates gave which answer, such as "3 passed, 1 refused"; empty without gates. */
   public String getGateCounts() {
     Map<String, Integer> counts = new LinkedHashMap<>();
@@ -83,5 +107,9 @@ public final class PageContent {
     List<String> parts = new ArrayList<>();
     counts.forEach((result, count) -> parts.add(count + " " + Words.of(result)));
     return String.join(", ", parts);
+  }
+
+  private static String joined(String between, String first, String second) {
+    return first.isEmpty() || second.isEmpty() ? first + second : first + between + second;
   }
 }

@@ -15,6 +15,7 @@ public final class Trend {
   private static final double BOTTOM = 158;
   /** Labels closer to each other than this would overlap. */
   private static final double LABEL_WIDTH = 56;
+  private static final int LONGEST_LABEL = 9;
 
   private final String name;
   private final String target;
@@ -169,7 +170,7 @@ public final class Trend {
       }
       double x = place(index);
       boolean hasRoom = x - labelled >= LABEL_WIDTH;
-      releases.add(new Mark(x, hasRoom ? value.release() : ""));
+      releases.add(new Mark(x, hasRoom ? Words.shortened(value.release(), LONGEST_LABEL) : ""));
       labelled = hasRoom ? x : labelled;
     }
   }

@@ -7,12 +7,13 @@ import java.time.format.DateTimeFormatter;
 
 /** nbci's words for results in the reader's language, and how each of them looks. */
 final class Words {
+  private static final int LONGEST_WORD = 30;
   private static final DateTimeFormatter MINUTE =
       DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm 'UTC'").withZone(ZoneOffset.UTC);
 
   private Words() {}
 
-  /** Returns the word in the reader's language; one that is not known, as it is. */
+  /** Returns the word in the reader's language; one that is not known stays. */
   static String of(String word) {
     return switch (word) {
       case "passed" -> Messages.Word_Passed();
@@ -29,7 +30,7 @@ final class Words {
       case "worse" -> Messages.Word_Worse();
       case "same" -> Messages.Word_Same();
       case "unknown" -> "";
-      default -> word;
+      default -> shortened(word, LONGEST_WORD);
     };
   }
 
@@ -42,6 +43,14 @@ final class Words {
       case "refused", "failed", "worse", "bad" -> "bad";
       default -> "idle";
     };
+  }
+
+  /** Returns a text that has at most so many characters; one that is longer ends with `…`. */
+  static String shortened(String text, int most) {
+    if (text.codePointCount(0, text.length()) <= most) {
+      return text;
+    }
+    return text.substring(0, text.offsetByCodePoints(0, most - 1)) + "…";
   }
 
   /** Returns a moment to the minute; what is none, as it is. */

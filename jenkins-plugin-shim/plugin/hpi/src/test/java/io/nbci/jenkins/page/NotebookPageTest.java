@@ -124,7 +124,7 @@ class NotebookPageTest {
     NotebookPage page = HandedOver.page(run, Samples.bytes(json));
     HandedOver.page(run, Samples.full());
 
-    assertEquals("Notebook: " + "📓".repeat(30) + "…", page.getDisplayName());
+    assertEquals("Notebook: " + "📓".repeat(39) + "…", page.getDisplayName());
   }
 
   @Test

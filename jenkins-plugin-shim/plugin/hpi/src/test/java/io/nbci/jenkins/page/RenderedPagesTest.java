@@ -158,7 +158,7 @@ class RenderedPagesTest {
         "The run failed",
         "Gates: 1 refused, 1 passed, 1 warned, 1 overridden, 1 skipped",
         "report: KeyError",
-        "accuracy at least 0.95: 0.912 by 0.038");
+        "accuracy at least 0.95: 0.912, by 0.038");
   }
 
   @Test
@@ -168,6 +168,17 @@ class RenderedPagesTest {
 
     assertTrue(bad.contains("accuracy 0.912 ▼") && bad.contains("jenkins-!-error-color"), bad);
     assertTrue(good.contains("jenkins-!-success-color"), good);
+  }
+
+  @Test
+  void longTextsAreCutWhereThereIsNoRoomForThem() {
+    String longText = "x".repeat(5_000);
+    JsonObject json = Samples.withTexts(Samples.tree(Samples.full()), longText).getAsJsonObject();
+    NotebookPage page = HandedOver.page(job.build(), Samples.bytes(json));
+
+    assertTrue(render(page, "badge.jelly").length() < 200);
+    assertTrue(render(page, "index.jelly").contains(longText));
+    assertFalse(render(page, "short.jelly").contains("x".repeat(301)));
   }
 
   @Test
