@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nbci.engine.steps.auditor import Auditor
     from nbci.engine.steps.environment import StepEnvironments
     from nbci.engine.steps.gpu import GpuPool, Lease
+    from nbci.engine.steps.side_by_side import SideBySide
     from nbci.handoff.values import ValueRef
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
@@ -74,6 +75,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     `auditor` runs some of the steps again whose earlier results stand. `watched` has, by step,
     paths outside the project where it may open files unseen, beside those that its code names.
     `held` is what is the same in each run of a step that is tried for the cause of a difference.
+    `others` is what it shares with runs that go on beside it in this process.
     `rerun_lock` is held while steps run again whose values were lost.
     """
 
@@ -98,6 +100,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     auditor: Auditor | None = None
     watched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     held: Held = NOTHING_HELD
+    others: SideBySide | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class KernelSource:
-    """The zygotes and file watches of one run.
+    """The zygotes and file watches of one run, or of several that go on side by side.
 
     Both are None until `open`: a run in which no step needs a kernel has neither, since the imports
     alone would take it longer than all the rest. Without them kernels start as new processes, and
@@ -22,11 +22,17 @@ class KernelSource:
     """
 
     def __init__(
-        self, root: Path, environ: Mapping[str, str], noticed: Callable[[str], None]
+        self,
+        root: Path,
+        environ: Mapping[str, str],
+        noticed: Callable[[str], None],
+        lender: KernelSource | None = None,
     ) -> None:
+        """`root` is watched; the zygotes are those of the `lender`, if there is one."""
         self._root = root
         self._environ = environ
         self._noticed = noticed
+        self._lender = lender
         self.zygotes: Zygotes | None = None
         self.opens: Opens | None = None
 
@@ -35,25 +41,29 @@ class KernelSource:
         from nbci.engine.observed.opens import Opens
         from nbci.kernels.zygote.zygotes import Zygotes
 
-        self.zygotes = Zygotes(environ=self._environ, spares=spares, noticed=self._noticed)
+        if self._lender is None:
+            self.zygotes = Zygotes(environ=self._environ, spares=spares, noticed=self._noticed)
+        else:
+            self.zygotes = self._lender.zygotes
         self.opens = Opens(self._root)
+
+    def lend(self, root: Path) -> KernelSource:
+        """The source for a run in another folder: the zygotes of this one, which must be open."""
+        return KernelSource(root, self._environ, self._noticed, lender=self)
 
     @contextlib.contextmanager
     def in_folder(self, root: Path) -> Iterator[KernelSource]:
         """The source for kernels of a workspace: the same zygotes, and watches of that folder."""
-        from nbci.engine.observed.opens import Opens
-
-        source = KernelSource(root, self._environ, self._noticed)
-        source.zygotes = self.zygotes
-        source.opens = Opens(root)
+        source = self.lend(root)
+        source.open(spares=0)
         try:
             yield source
         finally:
-            source.opens.close()
+            source.close()
 
     def dismiss(self) -> None:
         """Have the zygotes end while the run does other things; `close` waits for them."""
-        if self.zygotes is not None:
+        if self.zygotes is not None and self._lender is None:
             self.zygotes.dismiss()
 
     def close(self) -> None:
@@ -62,5 +72,5 @@ class KernelSource:
             if self.opens is not None:
                 self.opens.close()
         finally:
-            if self.zygotes is not None:
+            if self.zygotes is not None and self._lender is None:
                 self.zygotes.close()

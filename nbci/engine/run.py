@@ -1,4 +1,7 @@
-"""A run: carries out a plan, several steps side by side, to its record."""
+"""A run: carries out a plan, several steps side by side, to its record.
+
+Several runs may go on side by side in one event loop.
+"""
 
 from __future__ import annotations
 
@@ -56,17 +59,16 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 
 
 def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> RunRecord:
-    """Carry the plan out and write its record.
+    """Carry the plan out, in an event loop of its own, and write its record.
 
     An InfrastructureError stops the run; what was written stays.
 
     SIGINT and SIGTERM interrupt the run: kernels are ended, what was produced is kept; a second one
     ends it at once.
     """
-    context.folder.write_run(header)
-    run = _Run(context, header, options)
+    run = OngoingRun(context, header, options)
     try:
-        asyncio.run(run.execute())
+        asyncio.run(_execute_until_signal(run))
         # Behind the loop: what concludes a run may carry out steps beside it, in a loop of theirs.
         run.conclude()
     finally:
@@ -74,11 +76,20 @@ def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> Run
     return run.record
 
 
-class _Run:
-    """The state of one run while it goes on.
+async def _execute_until_signal(run: OngoingRun) -> None:
+    with interruptible(run.interrupt):
+        # Not returned: asyncio.run() asks signal.getsignal() for its handler, which has the task,
+        # and an enum that does not know the handler puts the repr of it, with the task's result,
+        # in a message that nobody reads. For a thousand records that takes a while.
+        await run.execute()
 
-    `reused` are steps that are settled and not reported yet. `looks_first`: earlier results are
-    looked for before a step gets a slot, which is quick where no remote has to be asked.
+
+class OngoingRun:
+    """The state of one run while it goes on: `execute` it, `conclude` it, close its kernels.
+
+    Whoever owns the event loop tells it of signals. `reused` are steps that are settled and not
+    reported yet. `looks_first`: earlier results are looked for before a step gets a slot, which is
+    quick where no remote has to be asked.
     """
 
     def __init__(self, context: RunContext, header: RunRecord, options: RunOptions) -> None:
@@ -95,9 +106,7 @@ class _Run:
 
     async def execute(self) -> None:
         """Carry out the steps; their records are in the context then."""
-        # Not returned: asyncio.run() asks signal.getsignal() for its handler, which has the task,
-        # and an enum that does not know the handler puts the repr of it, with the task's result,
-        # in a message that nobody reads. For a thousand records that takes a while.
+        self.context.folder.write_run(self.record)
         self.context.listener.run_started(self.context.folder.run, self.context.plan)
         await self._run_steps()
         # They end while the record is written and the report is made.
@@ -105,7 +114,7 @@ class _Run:
 
     async def _run_steps(self) -> None:
         """Run the steps to their end, or to the trouble that stops the run."""
-        with interruptible(self._interrupt), self._timer(), contextlib.ExitStack() as locks:
+        with self._timer(), contextlib.ExitStack() as locks:
             ticker = asyncio.create_task(self._tick())
             preparer = asyncio.create_task(self._prepare_conclusion())
             try:
@@ -115,7 +124,7 @@ class _Run:
                 await self._run_schedule()
             except asyncio.CancelledError:
                 # Raised by the watchdog of signals: this task kept the loop from running.
-                self._interrupt()
+                self.interrupt()
             except Exception as error:  # noqa: BLE001 - raised once the record is written
                 self.trouble = self.trouble or error
             finally:
@@ -296,7 +305,8 @@ class _Run:
             if descriptor is not None:
                 locks.callback(os.close, descriptor)
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """End the kernels; `execute` returns soon, and what was produced is kept."""
         if not self.interrupted:
             self.context.listener.noticed(
                 "interrupted: ending the kernels, keeping what was produced"

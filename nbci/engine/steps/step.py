@@ -65,6 +65,46 @@ async def run_step(
     The record is written as it grows, so that a killed run can be read. `looked`: it was found that
     nothing can be reused. `again`: a step that is about to run needs its values once more.
     """
+    # A step that runs again is called by one that has its turn.
+    if context.others is None or again:
+        return await _run_to_its_end(context, step, looked, again)
+    async with contextlib.AsyncExitStack() as turn:
+        try:
+            made = await _await_turn(turn, context, step, looked)
+        except asyncio.CancelledError:
+            record = _fail_before_kernel(_begin_record(context, step), why_stopped(context))
+            return await _end_record(context, step, replace(record, seconds=0.0))
+        if isinstance(made, StepRecord):
+            return made
+        return await _run_to_its_end(context, step, made, again)
+
+
+async def _await_turn(
+    turn: contextlib.AsyncExitStack,
+    context: RunContext,
+    step: PlannedStep,
+    looked: Looked | None,
+) -> StepRecord | Looked | None:
+    """Wait for a run beside this one that makes the same result, and for a kernel's slot.
+
+    The answer is the result, where it was made meanwhile, else what is known before the step runs.
+    """
+    assert context.others is not None
+    seen = looked or look(context, step)
+    if seen is not None and await turn.enter_async_context(context.others.turn(seen[1].key)):
+        looked, seen = None, look(context, step)
+        taken = None
+        if seen is not None:
+            taken = reuse_result(context, step, seen)
+        if taken is not None:
+            return taken
+    await turn.enter_async_context(context.others.slot)
+    return looked
+
+
+async def _run_to_its_end(
+    context: RunContext, step: PlannedStep, looked: Looked | None, again: bool
+) -> StepRecord:
     started = time.monotonic()
     record = _begin_record(context, step)
     audited: _Audited | None = None
