@@ -92,7 +92,11 @@ def _reason(record: RunRecord, code: ExitCode) -> str:
 def _step_reason(step: StepRecord) -> str:
     if step.failure is None:
         return f"step {step.name} failed"
-    return f"step {step.name} failed: {step.failure.message}"
+    # "failed" beside the headline "interrupted" would send its reader to look for a fault.
+    verb = "failed"
+    if step.outcome == "interrupted":
+        verb = "was stopped"
+    return f"step {step.name} {verb}: {step.failure.message}"
 
 
 def _first_failure(record: RunRecord) -> str:

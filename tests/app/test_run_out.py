@@ -96,6 +96,9 @@ def test_what_an_aborted_build_did_is_handed_over(
     assert process.returncode == 130
     page = page_in(tmp_path / "out")
     assert page["badge"] == {"text": "interrupted", "kind": "plain"}
+    assert (
+        page["ending"]["message"] == "a: interrupted: step two was stopped: the run was interrupted"
+    )
     assert [step["result"] for step in page["steps"]] == ["passed", "interrupted"]
     assert "so far" in (tmp_path / "out/report/steps/two.html").read_text(encoding="utf-8")
 
