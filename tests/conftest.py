@@ -28,6 +28,7 @@ pytest.register_assert_rewrite("tests.data.remote_contract", "tests.forge.forge_
 
 pytest_plugins = [
     "tests.support.browser",
+    "tests.support.controller",
     "tests.support.jenkins",
     "tests.support.jobs",
     "tests.support.releases",
@@ -57,6 +58,7 @@ _SLOW_MODULES = frozenset(
         "jenkins/test_jenkins_contract",
         "jenkins/test_jenkins_doctor",
         "jenkins/test_jenkins_run",
+        "jenkins/test_plugin_on_controller",
         "kernels/test_execute",
         "kernels/test_floods",
         "kernels/test_other_languages",

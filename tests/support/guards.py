@@ -7,9 +7,12 @@ import signal
 import socket
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
+
+from tests.support.tools import JENKINS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,15 +77,28 @@ def listen_to_interrupts() -> None:
 
 
 def forbid_network(patch: pytest.MonkeyPatch) -> None:
-    """Let sockets of this process connect to this machine only."""
+    """Let sockets of this process connect to this machine only, and to a controller if given."""
     real = socket.socket.connect
+    controller = _addresses_of_controller()
 
     def connect(self: socket.socket, address: Any) -> None:
-        if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_loopback(address[0]):
+        host = address[0]
+        if (
+            self.family in {socket.AF_INET, socket.AF_INET6}
+            and not _is_loopback(host)
+            and host not in controller
+        ):
             pytest.fail(f"a test tried to reach {address[0]}:{address[1]}")
         real(self, address)
 
     patch.setattr(socket.socket, "connect", connect)
+
+
+def _addresses_of_controller() -> set[str]:
+    host = urlsplit(JENKINS.get("NBCI_JENKINS_URL", "")).hostname
+    if host is None:
+        return set()
+    return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
 
 
 def _is_loopback(host: str) -> bool:
