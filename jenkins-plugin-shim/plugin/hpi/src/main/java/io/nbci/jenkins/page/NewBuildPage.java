@@ -2,7 +2,7 @@ package io.nbci.jenkins.page;
 
 import jenkins.model.experimentalflags.UserExperimentalFlag;
 
-/** Jenkins' new page of a build, which has tabs: on newer cores, for users who have asked for it. */
+/** Jenkins' new page of a build, which has tabs: on newer cores, for users who asked for it. */
 final class NewBuildPage {
   private static final String FLAG =
       "jenkins.model.experimentalflags.NewBuildPageUserExperimentalFlag";

@@ -124,7 +124,10 @@ final class PageDecoder {
 
   private static PageRecord.Model model(Fields model) throws UnreadablePage {
     return new PageRecord.Model(
-        model.text("model"), model.text("version"), model.text("stage"), model.text("promoted_utc"));
+        model.text("model"),
+        model.text("version"),
+        model.text("stage"),
+        model.text("promoted_utc"));
   }
 
   private static PageRecord.Release release(Fields release) throws UnreadablePage {

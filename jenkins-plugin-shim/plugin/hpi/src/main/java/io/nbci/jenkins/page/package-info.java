@@ -1,5 +1,5 @@
 /**
- * The pages of builds and jobs: what nbci handed over in page.json, shown where Jenkins' users look.
+ * The pages of builds and jobs: what nbci handed over in page.json, where Jenkins' users look.
  *
  * <p>nbci decides what is said; this package keeps it with the build, checks it, and shows it.
  */

@@ -1,6 +1,7 @@
 package io.nbci.jenkins.page;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -16,6 +17,8 @@ import java.lang.reflect.Constructor;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A page in a build's record, and on cores without tabs. */
 class NotebookPageTest {
@@ -88,6 +91,18 @@ class NotebookPageTest {
     assertEquals("artifact/report/", loaded.getReport());
     assertEquals("", empty.getFile());
     assertEquals("", empty.getReport());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"page.json", ".nbci/build/1/page.json", "my files/page.json", "a\\p.json"})
+  void aFileBelowTheWorkspaceIsTaken(String file) {
+    assertTrue(PageStep.isBelowWorkspace(file));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "/etc/passwd", "../x", "a/../../x", "a\\..\\..\\x", "C:\\x", "\\\\h\\x"})
+  void aFileElsewhereIsNot(String file) {
+    assertFalse(PageStep.isBelowWorkspace(file));
   }
 
   @Test
