@@ -1,7 +1,6 @@
 package io.nbci.jenkins.parameters;
 
 import hudson.EnvVars;
-import hudson.model.AbstractBuild;
 import hudson.model.ParameterValue;
 import hudson.model.Run;
 import java.util.LinkedHashMap;
@@ -36,14 +35,12 @@ public class NotebookParametersValue extends ParameterValue {
 
   @Override
   public void buildEnvironment(Run<?, ?> build, EnvVars environment) {
-    // In the environment of classic builds Jenkins puts values in for `$NAME`, in pipelines it does
-    // not: without the second dollar, `$5` would reach the notebook as something else.
-    boolean isExpanded = build instanceof AbstractBuild<?, ?>;
+    // Jenkins puts values in for `$NAME` in the environment of a build: EnvVars.resolve of classic
+    // ones, and of pipelines their steps. A path below `$HOME` would reach the notebook as another.
     getValue()
         .forEach(
             (name, value) ->
-                environment.put(
-                    ParameterField.PREFIX + name, isExpanded ? value.replace("$", "$$") : value));
+                environment.put(ParameterField.PREFIX + name, value.replace("$", "$$")));
   }
 
   /** A line for the queue. */

@@ -9,6 +9,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** A workspace of Jenkins. */
 final class WorkspaceAgent implements Agent {
@@ -57,8 +58,8 @@ final class WorkspaceAgent implements Agent {
       process =
           launcher
               .launch()
-              .cmds(arguments)
-              .envs(environment)
+              .cmds(arguments.stream().map(WorkspaceAgent::literal).toList())
+              .envs(literal(environment))
               .pwd(workspace)
               .stdout(log)
               .start();
@@ -70,5 +71,19 @@ final class WorkspaceAgent implements Agent {
     } finally {
       log.flush();
     }
+  }
+
+  private static Map<String, String> literal(Map<String, String> environment) {
+    Map<String, String> literal = new TreeMap<>(environment);
+    literal.replaceAll((name, value) -> literal(value));
+    return literal;
+  }
+
+  /**
+   * Written so that it arrives as it is: Jenkins puts values in for {@code $NAME} when it starts a
+   * process. Here they are in place already, and a password may hold a dollar.
+   */
+  static String literal(String text) {
+    return text.replace("$", "$$");
   }
 }

@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.thoughtworks.xstream.XStream;
 import hudson.EnvVars;
-import hudson.model.AbstractBuild;
-import hudson.model.AbstractProject;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
@@ -92,25 +90,15 @@ class StoredParametersTest {
         Map.of("PATH", "/bin", "NBCI_PARAM_C", "0.5", "NBCI_PARAM_PATH", "x"), environment);
   }
 
-  /** Jenkins expands the environment of such a build once. */
+  /** Jenkins expands the environment of a build. */
   @Test
-  void dollarsOfClassicBuildsAreDoubled() {
+  void dollarsAreDoubled() {
     EnvVars environment = new EnvVars();
 
     new NotebookParametersValue("notebook", Map.of("price", "$5 or ${HOME}"))
-        .buildEnvironment(new ClassicBuild(), environment);
-
-    assertEquals(Map.of("NBCI_PARAM_price", "$$5 or $${HOME}"), environment);
-  }
-
-  @Test
-  void dollarsOfPipelinesStay() {
-    EnvVars environment = new EnvVars();
-
-    new NotebookParametersValue("notebook", Map.of("price", "$5"))
         .buildEnvironment(null, environment);
 
-    assertEquals(Map.of("NBCI_PARAM_price", "$5"), environment);
+    assertEquals(Map.of("NBCI_PARAM_price", "$$5 or $${HOME}"), environment);
   }
 
   /** Jenkins folds builds in the queue that are equal. */
@@ -147,8 +135,4 @@ class StoredParametersTest {
 
     assertEquals(Map.of("C", "1"), value.getValue());
   }
-
-  private abstract static class ClassicJob extends AbstractProject<ClassicJob, ClassicBuild> {}
-
-  private static final class ClassicBuild extends AbstractBuild<ClassicJob, ClassicBuild> {}
 }
