@@ -94,13 +94,17 @@ class NotebookPageTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"page.json", ".nbci/build/1/page.json", "my files/page.json", "a\\p.json"})
+  @ValueSource(
+      strings = {"page.json", ".nbci/build/1/page.json", "my files/page.json", "a\\p.json"})
   void aFileBelowTheWorkspaceIsTaken(String file) {
     assertTrue(PageStep.isBelowWorkspace(file));
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"", "/etc/passwd", "../x", "a/../../x", "a\\..\\..\\x", "C:\\x", "\\\\h\\x"})
+  @ValueSource(
+      strings = {
+        "", "/etc/passwd", "../x", "a/../../x", "a\\..\\..\\x", "C:\\x", "\\\\h\\x"
+      })
   void aFileElsewhereIsNot(String file) {
     assertFalse(PageStep.isBelowWorkspace(file));
   }

@@ -101,7 +101,7 @@ class PageRecordTest {
       "{\"format\": 1, \"warnings\": [null]} | warnings[0] is of a wrong type",
       "{\"format\": 1, \"metrics\": [{\"number\": 1e999}]} | metrics[0].number is",
       "{\"format\": 1, \"graph\": {\"width\": 1e7}} | graph.width is of a wrong type or size",
-      "{\"format\": 1, \"graph\": {\"edges\": [{\"points\": [[1]]}]}} | graph.edges[0].points[0] is",
+      "{\"format\": 1, \"graph\": {\"edges\": [{\"points\": [[1]]}]}} | edges[0].points[0] is",
   })
   void whatIsNoPageIsRefusedWithItsPlace(String json, String reason) {
     UnreadablePage refused =

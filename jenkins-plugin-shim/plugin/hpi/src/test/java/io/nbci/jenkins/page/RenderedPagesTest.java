@@ -82,7 +82,8 @@ class RenderedPagesTest {
   void whatNbciWroteItselfIsShown() {
     String html = render(HandedOver.page(job.build(), Samples.written()), "index.jelly");
 
-    assertInOrder(html, "The run passed: 6 steps in 6.0 s.", "accuracy at least 0.95", "by 0.04111");
+    assertInOrder(
+        html, "The run passed: 6 steps in 6.0 s.", "accuracy at least 0.95", "by 0.04111");
     assertFalse(html.contains("What failed"));
     assertFalse(html.contains("Warnings"));
   }
