@@ -32,9 +32,16 @@ public final class JellyView {
 
   /** Renders a view of an object in a language; "en" is the one that the views are written in. */
   public static String render(Object it, String view, String language, Map<String, ?> variables) {
+    return render(it.getClass(), it, view, language, variables);
+  }
+
+  /** Renders the view of a class with something that has the properties that the view asks for. */
+  public static String render(
+      Class<?> type, Object it, String view, String language, Map<String, ?> variables) {
     JellyContext context = new JellyContext();
     context.registerTagLibrary("/lib/layout", new JenkinsTags.Layout());
     context.registerTagLibrary("/lib/hudson", new JenkinsTags.Layout());
+    context.registerTagLibrary("/lib/form", new JenkinsTags.Form());
     context.registerTagLibrary("jelly:stapler", new JenkinsTags.Stapler());
     context.setVariable("it", it);
     context.setVariable("rootURL", "/jenkins");
@@ -45,10 +52,10 @@ public final class JellyView {
     try {
       // the writer escapes all text: what views put out unescaped is forbidden by ViewsTest
       XMLOutput output = XMLOutput.createXMLOutput(html, true);
-      script(it.getClass(), view, context).run(context, output);
+      script(type, view, context).run(context, output);
       output.flush();
     } catch (Exception e) {
-      throw new AssertionError(view + " of " + it.getClass().getSimpleName(), e);
+      throw new AssertionError(view + " of " + type.getSimpleName(), e);
     }
     return html.toString();
   }

@@ -28,6 +28,16 @@ final class JenkinsTags {
     }
   }
 
+  /** The tags of `/lib/form`. */
+  static final class Form extends TagLibrary {
+    Form() {
+      registerTag("entry", EntryTag.class);
+      registerTag("textbox", InputTag.class);
+      registerTag("checkbox", InputTag.class);
+      registerTag("textarea", InputTag.class);
+    }
+  }
+
   /** The tags of `jelly:stapler`. */
   static final class Stapler extends TagLibrary {
     Stapler() {
@@ -117,6 +127,36 @@ final class JenkinsTags {
       end(output, "h1");
       invokeBody(output);
       end(output, "div");
+    }
+  }
+
+  /** A field with its title and description, which are text where the view says so. */
+  public static final class EntryTag extends AnyTag {
+    @Override
+    public void doTag(XMLOutput output) throws JellyTagException {
+      Object isEscaped = getContext().getVariable("escapeEntryTitleAndDescription");
+      if (!"true".equals(String.valueOf(isEscaped))) {
+        throw new JellyTagException("titles and descriptions would be put out as HTML");
+      }
+      start(output, "div", "class", "jenkins-form-item");
+      for (String name : new String[] {"title", "description"}) {
+        if (attribute(name) != null) {
+          start(output, "p", "class", name);
+          write(output, text(name));
+          end(output, "p");
+        }
+      }
+      invokeBody(output);
+      end(output, "div");
+    }
+  }
+
+  public static final class InputTag extends AnyTag {
+    @Override
+    public void doTag(XMLOutput output) throws JellyTagException {
+      String value = attribute("value") == null ? text("checked") : text("value");
+      start(output, "input", "name", text("name"), "value", value);
+      end(output, "input");
     }
   }
 
