@@ -24,6 +24,10 @@ final class Messages {
     return HOLDER.format("ParameterField.optional");
   }
 
+  static String ParameterLines_noParameter(int line, String text) {
+    return HOLDER.format("ParameterLines.noParameter", Integer.toString(line), text);
+  }
+
   static String ParameterText_noJson() {
     return HOLDER.format("ParameterText.noJson");
   }

@@ -4,7 +4,6 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
-import io.nbci.jenkins.step.ParameterLines;
 import java.util.LinkedHashMap;
 import java.util.Map;
 

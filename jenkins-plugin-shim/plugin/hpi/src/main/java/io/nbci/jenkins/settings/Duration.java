@@ -1,16 +1,25 @@
 package io.nbci.jenkins.settings;
 
+import hudson.util.FormValidation;
 import java.util.OptionalDouble;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** How long, as nbci reads it: {@code 90s}, {@code 30m}, {@code 1h30m}, {@code 2d}, or seconds. */
-final class Duration {
+public final class Duration {
   private static final Pattern WHOLE = Pattern.compile("(?:\\d+(?:\\.\\d+)?[smhd])+");
   private static final Pattern PART = Pattern.compile("([\\d.]+)([smhd])");
   private static final Pattern SECONDS = Pattern.compile("\\d+(?:\\.\\d+)?");
 
   private Duration() {}
+
+  /** What a form says of a field for a duration; one with variables is known in a build only. */
+  public static FormValidation check(String text) {
+    if (text.contains("$")) {
+      return FormValidation.ok();
+    }
+    return FieldChecks.runTimeout(text).toFormValidation();
+  }
 
   /** The seconds; none where the text is no duration, or one of nothing. */
   static OptionalDouble parse(String text) {

@@ -76,10 +76,6 @@ final class Messages {
     return HOLDER.format("NotebookRun.NothingKept", reason);
   }
 
-  static String ParameterLines_NoParameter(int line, String text) {
-    return HOLDER.format("ParameterLines.NoParameter", String.valueOf(line), text);
-  }
-
   static String SecretBinding_DisplayName() {
     return HOLDER.format("SecretBinding.DisplayName");
   }
@@ -122,9 +118,5 @@ final class Messages {
 
   static String TargetCheck_Outside() {
     return HOLDER.format("TargetCheck.Outside");
-  }
-
-  static String TimeText_NoLength() {
-    return HOLDER.format("TimeText.NoLength");
   }
 }

@@ -14,6 +14,8 @@ import hudson.tasks.Builder;
 import hudson.util.ComboBoxModel;
 import hudson.util.FormValidation;
 import hudson.util.ListBoxModel;
+import io.nbci.jenkins.parameters.ParameterLines;
+import io.nbci.jenkins.settings.Duration;
 import io.nbci.jenkins.settings.KernelChoices;
 import io.nbci.jenkins.settings.NbciInstallation;
 import java.io.IOException;
@@ -289,14 +291,14 @@ public final class NotebookBuilder extends Builder implements SimpleBuildStep {
     public FormValidation doCheckRunTimeout(
         @AncestorInPath Item item, @QueryParameter String value) {
       Forms.checkConfigure(item);
-      return TimeText.check(value);
+      return Duration.check(value);
     }
 
     @POST
     public FormValidation doCheckCellTimeout(
         @AncestorInPath Item item, @QueryParameter String value) {
       Forms.checkConfigure(item);
-      return TimeText.check(value);
+      return Duration.check(value);
     }
 
     /** The kernels of an agent that the job may run on. */

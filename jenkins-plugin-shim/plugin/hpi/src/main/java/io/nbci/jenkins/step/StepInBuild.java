@@ -8,6 +8,7 @@ import hudson.model.Run;
 import hudson.model.TaskListener;
 import hudson.slaves.WorkspaceList;
 import io.nbci.jenkins.page.NotebookPage;
+import io.nbci.jenkins.parameters.ParameterLines;
 import io.nbci.jenkins.settings.EffectiveSettings;
 import io.nbci.jenkins.settings.NbciInstallation;
 import io.nbci.jenkins.step.NotebookRun.StepFailed;

@@ -1,4 +1,4 @@
-package io.nbci.jenkins.step;
+package io.nbci.jenkins.parameters;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -28,7 +28,7 @@ public final class ParameterLines {
       int equals = stripped.indexOf('=');
       String name = stripped.substring(0, Math.max(equals, 0)).strip();
       if (!NAME.matcher(name).matches()) {
-        throw new IllegalArgumentException(Messages.ParameterLines_NoParameter(number, stripped));
+        throw new IllegalArgumentException(Messages.ParameterLines_noParameter(number, stripped));
       }
       found.put(name, stripped.substring(equals + 1).strip());
     }
