@@ -10,4 +10,8 @@ public abstract class LineTransformationOutputStream extends OutputStream {
   public void write(int value) throws IOException {
     throw Stub.called();
   }
+
+  public void forceEol() throws IOException {
+    throw Stub.called();
+  }
 }

@@ -13,7 +13,6 @@ import io.nbci.jenkins.settings.EffectiveSettings;
 import io.nbci.jenkins.settings.NbciInstallation;
 import io.nbci.jenkins.step.NotebookRun.StepFailed;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.util.List;
 import java.util.Map;
 
@@ -70,10 +69,7 @@ final class StepInBuild {
     settings.addTo(variables);
     variables.put("NBCI_REPORT_URL", reportUrl());
 
-    OutputStream log = listener.getLogger();
-    if (!masked.isEmpty()) {
-      log = new MaskedOutput(log, masked);
-    }
+    MaskedOutput log = new MaskedOutput(listener.getLogger(), masked);
     WorkspaceAgent agent = new WorkspaceAgent(workspace, launcher, log);
     String artifacts = artifactFolder();
     JenkinsResults results = new JenkinsResults(run, workspace, launcher, listener, artifacts);
@@ -81,7 +77,12 @@ final class StepInBuild {
     if (step.getTarget().isEmpty()) {
       agent.write(command.target(), TypedNotebook.text(step.getCells(), command.kernel()));
     }
-    new NotebookRun(agent, results, PATIENCE_MILLIS).carryOut(command, variables);
+    try {
+      new NotebookRun(agent, results, PATIENCE_MILLIS).carryOut(command, variables);
+    } finally {
+      // what a process printed last may have no end of line
+      log.forceEol();
+    }
   }
 
   private List<String> addSecrets(Map<String, String> variables, FilePath secretFolder)
