@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nbci.kernels.job import JobOutcome, KernelJob, ProgramCell, Seen
     from nbci.plan.model import PlannedStep
 
-_SIGTERM_SECONDS = 1.0
+_SIGTERM_SECONDS = 6.0
 # Tried again, the first is not wanted, and the others would end as they did, or, of outputs, show
 # them only now and then.
 _FINAL = ("interrupted", "join", "environment", "outputs")
@@ -188,8 +188,9 @@ async def _stopped_or_failed(context: RunContext, failure: Failure) -> Failure:
 async def _is_cancelled_soon() -> bool:
     """Whether this task is cancelled within a moment, which is then taken back.
 
-    A CI that aborts a build sends SIGTERM to all processes at once, so the kernel may die before
-    nbci has its own.
+    A CI that aborts a build sends SIGTERM to all processes, so the kernel may die before nbci has
+    its own. Jenkins waits up to five seconds between them, in classic jobs:
+    https://github.com/jenkinsci/jenkins/blob/master/core/src/main/java/hudson/util/ProcessTree.java
     """
     try:
         await asyncio.sleep(_SIGTERM_SECONDS)
