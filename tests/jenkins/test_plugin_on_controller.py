@@ -5,12 +5,22 @@ All jobs and credentials are in a folder that is made for the tests and removed 
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
+import secrets
+import textwrap
 from typing import TYPE_CHECKING, Protocol
+from xml.etree import ElementTree
 
 import pytest
 
+from tests.support.browser import SCREENSHOTS
+from tests.support.console import ROOT
+from tests.support.controller import remove_plugin, upload_plugin, wait_for
 from tests.support.plugin_jobs import (
+    STEP,
     THESE_TESTS,
     element,
     freestyle,
@@ -22,9 +32,14 @@ from tests.support.plugin_jobs import (
     secret_user,
     shell_step,
 )
+from tests.support.plugin_scripts import KEEP_SETTINGS, PUT_SETTINGS_BACK, RECORDS, SAVE_ALL
 from tests.support.tools import NBCI_ON_AGENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.browser import Reader, Reading
     from tests.support.controller import Build, Controller
 
 pytestmark = pytest.mark.needs("jenkins")
@@ -245,3 +260,430 @@ def test_nothing_to_run(controller: Controller, make: MakeJob) -> None:
     build = controller.build(make("nothing", freestyle(notebook_step())))
     assert build.result == "FAILURE"
     assert "the step has nothing to run" in build.log
+
+
+def test_an_abort_keeps_what_was_done(controller: Controller, make: MakeJob) -> None:
+    name = f"aborted-{secrets.token_hex(4)}"
+    cells = [
+        ("print('done before')", "step:before"),
+        ("import time; print('it sleeps'); time.sleep(600)", "step:sleep"),
+    ]
+    build = controller.start(make("aborted", freestyle(notebook_step(*cells, name=name))))
+    build.wait_for_line("] it sleeps")
+    controller.post(f"{build.path}stop")
+    build.wait(60)
+    assert build.result == "ABORTED", build.log
+    assert "notebook/report/index.html" in _artifacts(build)
+    assert "interrupted" in _words(build.text("notebook/"))
+    assert _is_gone(controller, make, name)
+
+
+def _words(page: str) -> str:
+    """What a page says below its head and its menus, without the marks of HTML."""
+    body = page.partition('id="main-panel"')[2].partition("<footer")[0]
+    return " ".join(re.sub("<[^>]*>", " ", body).split())
+
+
+def _is_gone(controller: Controller, make: MakeJob, name: str) -> bool:
+    """Whether no agent has a process that runs the typed notebook of this name."""
+    count = f"echo \"count: $(pgrep -fc '{name}[.]ipynb')\""
+    agents = "jenkins.model.Jenkins.get().computers.findAll { it.online }"
+    labels = controller.groovy(f"println {agents}*.node*.selfLabel*.name.join(' ')").split()
+    assert labels
+    for label in labels:
+        build = controller.build(make(f"{name}-{label}", freestyle(shell_step(count), label=label)))
+        if "\ncount: 0\n" not in build.log:
+            return False
+    return True
+
+
+def test_two_builds_at_once(controller: Controller, make: MakeJob) -> None:
+    cell = "import os, time; time.sleep(4); print('build', os.environ['BUILD_NUMBER'])"
+    job = make("twice", freestyle(notebook_step(cell), parameters={"N": ""}))
+    builds = [controller.start(job, {"N": str(number)}) for number in (1, 2)]
+    for build in builds:
+        build.wait()
+        assert build.result == "SUCCESS", build.log
+        assert f"build {build.number}" in build.log
+        assert "notebook/report/index.html" in _artifacts(build)
+
+
+def test_an_agent_that_goes_away(controller: Controller, make: MakeJob) -> None:
+    agents = "jenkins.model.Jenkins.get().computers.findAll { it.online && it.name }"
+    names = controller.groovy(f"println {agents}*.name.join(' ')").split()
+    if not names:
+        pytest.skip("the controller has no agent online")
+    cell = "import time; print('began'); time.sleep(20)"
+    build = controller.start(make("lost", freestyle(notebook_step(cell), label=names[0])))
+    build.wait_for_line("began")
+    controller.post(f"computer/{names[0]}/doDisconnect", data={"offlineMessage": "a test"})
+    try:
+        build.wait()
+    finally:
+        wait_for("the agent", lambda: _is_online(controller, names[0]))
+    assert build.result in {"FAILURE", "ABORTED"}
+    assert controller.request("GET", build.path).status_code == 200
+
+
+def _is_online(controller: Controller, name: str) -> bool:
+    return not controller.document(f"computer/{name}/api/json?tree=offline")["offline"]
+
+
+_HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>${1+1}\"'&"
+
+
+def _hostile(value: object) -> object:
+    """A page.json in which each text that is no word of the format is hostile."""
+    if isinstance(value, dict):
+        return {
+            key: item if key in {"kind", "direction"} else _hostile(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_hostile(item) for item in value]
+    return _HOSTILE if isinstance(value, str) else value
+
+
+def _sample_page() -> dict[str, object]:
+    path = ROOT / "jenkins-plugin-shim/plugin/hpi/src/test/resources/io/nbci/jenkins/page/full.json"
+    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _hand_over(text: str) -> str:
+    """A pipeline that hands a page over as the shared library does."""
+    encoded = base64.b64encode(gzip.compress(text.encode())).decode()
+    lines = "\\n".join(textwrap.wrap(encoded, 70))
+    return (
+        f"node {{ writeFile file: 'p.b64', text: '{lines}'\n"
+        "  sh 'base64 -d p.b64 | gunzip > page.json'\n"
+        "  nbciPage file: 'page.json', report: 'artifact/report/' }"
+    )
+
+
+def test_a_page_that_a_pipeline_hands_over(controller: Controller, make: MakeJob) -> None:
+    build = controller.build(make("page", pipeline(_hand_over(json.dumps(_sample_page())))))
+    assert build.result == "SUCCESS", build.log
+    assert str(_sample_page()["pipeline"]) in build.text("notebook/")
+
+
+def test_a_hostile_page(controller: Controller, make: MakeJob) -> None:
+    job = make("hostile", pipeline(_hand_over(json.dumps(_hostile(_sample_page())))))
+    build = controller.build(job)
+    assert build.result == "SUCCESS", build.log
+    for path in (f"{build.path}notebook/", job, f"{job}notebook/", f"{job}buildHistory/ajax"):
+        shown = controller.text(path)
+        assert "<script>document.title" not in shown, path
+        assert "<img src=x" not in shown, path
+    assert "&lt;script&gt;" in build.text("notebook/")
+    assert "${1+1}" in build.text("notebook/")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("huge", json.dumps({"format": 1, "headline": "x" * 3_000_000}), "1024 kB"),
+        ("broken", '{"format": 1, "headline', "page"),
+        ("newer", json.dumps({"format": 99}), "99"),
+    ],
+)
+def test_a_page_that_cannot_be_read(
+    controller: Controller, make: MakeJob, name: str, text: str, problem: str
+) -> None:
+    build = controller.build(make(f"page-{name}", pipeline(_hand_over(text))))
+    assert build.result == "SUCCESS", build.log
+    (line,) = [line for line in build.log.splitlines() if line.startswith("nbci: ")]
+    assert problem in line.replace(",", "")
+    assert build.controller.request("GET", f"{build.path}notebook/").status_code == 200
+
+
+@pytest.mark.parametrize("file", ["no-such.json", "../outside.json", "/etc/passwd"])
+def test_a_page_that_is_not_there(controller: Controller, make: MakeJob, file: str) -> None:
+    name = f"page-{file.strip('./').replace('/', '-')}"
+    build = controller.build(
+        make(name, pipeline(f"node {{ nbciPage file: '{file}', report: '' }}"))
+    )
+    assert build.result == ("SUCCESS" if file == "no-such.json" else "FAILURE"), build.log
+    assert file in build.log
+    assert "root:" not in build.log
+
+
+_OLD_STEP = """
+<io.jenkins.plugins.ml.IPythonBuilder plugin="machine-learning@1.0.1">
+  <code>print("old code")</code><filePath></filePath><parserType>text</parserType>
+  <task>Old Task</task><kernelName>python</kernelName>
+</io.jenkins.plugins.ml.IPythonBuilder>
+"""
+
+
+def test_a_job_of_the_machine_learning_plugin(
+    controller: Controller, make: MakeJob, folder: str
+) -> None:
+    job = make("old", freestyle(_OLD_STEP))
+    kept = controller.groovy(
+        f"println jenkins.model.Jenkins.get().getItemByFullName('{folder}/old').builders.collect"
+        " { [it.class.simpleName, it.cells*.code, it.kernel, it.folder] }"
+    )
+    assert kept == '[[NotebookBuilder, [print("old code")], python3, .]]'
+    assert controller.request("GET", f"{job}configure").status_code == 200
+
+
+def test_settings_of_other_versions(controller: Controller, make: MakeJob) -> None:
+    """An older one wrote fewer fields, a newer one writes fields that this one does not know."""
+    step = f"<{STEP}><command>{NBCI_ON_AGENTS}</command><target>a.py</target>{{}}</{STEP}>"
+    make_file = shell_step(f"cat > a.py <<'END'\nprint('ran')\n{THESE_TESTS}\nEND")
+    for name, more in (("older", ""), ("newer", "<parallel><degree>4</degree></parallel>")):
+        build = controller.build(make(name, freestyle(make_file, step.format(more))))
+        assert build.result == "SUCCESS", build.log
+        assert controller.request("GET", f"{build.job}configure").status_code == 200
+
+
+_ALL_FIELDS = {
+    "target": "a/b.ipynb",
+    "name": "typed",
+    "kernel": "python3",
+    "parameters": "a=1\nb=two words",
+    "from": "load",
+    "until": "train",
+    "only": "train",
+    "folder": "work",
+    "environment": "lock.txt",
+    "runTimeout": "2h",
+    "cellTimeout": "20m",
+    "advisoryGates": "true",
+}
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("fields", [_ALL_FIELDS, {}], ids=["all", "bare"])
+def test_the_form_keeps_what_was_saved(
+    controller: Controller, make: MakeJob, reader: Reader, fields: dict[str, str]
+) -> None:
+    cells = [("x = '<&\"'\n\nif x:\n    print(x)", "step:load"), ("print(1)", "step:train")]
+    step = notebook_step(*cells, bound={"TOKEN": "text"} if fields else {}, **fields)
+    job = make(f"form-{len(fields)}", freestyle(step))
+    given = _step_fields(controller.text(f"{job}config.xml"))
+    _save_form(controller, reader, job)
+    saved = controller.text(f"{job}config.xml")
+    assert _step_fields(saved) == given
+    _save_form(controller, reader, job)
+    assert controller.text(f"{job}config.xml") == saved
+
+
+def _save_form(controller: Controller, reader: Reader, job: str) -> None:
+    reading = reader.read_address(f"{controller.url}{job}configure", headers=controller.headers)
+    reading.page.wait_for_load_state("networkidle")
+    reading.page.click("button[name=Submit]")
+    reading.page.wait_for_url(lambda url: not url.endswith("configure"))
+    assert reading.complaints == []
+
+
+def _step_fields(config: str) -> dict[str, object]:
+    """The fields of the step that say something."""
+    document = ElementTree.fromstring(re.sub("^<[?].*?[?]>", "", config))
+    step = document.find(f"builders/{STEP}")
+    assert step is not None
+    found: dict[str, object] = {}
+    for field in step:
+        items = [{part.tag: part.text or "" for part in item} for item in field]
+        if items or field.text not in {None, "", "false"}:
+            found[field.tag] = items or field.text
+    return found
+
+
+def _form_methods() -> dict[str, list[str]]:
+    """Each class with a form, and the ends of the addresses that the form asks."""
+    found: dict[str, list[str]] = {}
+    sources = ROOT / "jenkins-plugin-shim/plugin/hpi/src/main/java"
+    for path in sorted(sources.rglob("*.java")):
+        text = path.read_text(encoding="utf-8")
+        names = re.findall(r"^    ?[ ]*public \w+ do((?:Check|Fill|Test)\w*)\(", text, re.MULTILINE)
+        if names:
+            described = ".".join(path.relative_to(sources).with_suffix("").parts)
+            found[described] = [name[0].lower() + name[1:] for name in names]
+    return found
+
+
+@pytest.mark.needs("jenkins-reader")
+@pytest.mark.parametrize("described", _form_methods())
+def test_who_only_reads_asks_nothing(
+    controller: Controller,
+    reading_user: Controller,
+    score_builds: tuple[Build, Build],
+    described: str,
+) -> None:
+    form = {"value": "x", "command": "/nowhere/nbci", "agent": "nowhere"}
+    for place in ("", score_builds[0].job):
+        for name in _form_methods()[described]:
+            path = f"{place}descriptorByName/{described}/{name}"
+            answer = controller.request("POST", path, data=form)
+            assert answer.status_code == 200, f"{path}: {answer.text[:500]}"
+            assert controller.request("GET", f"{path}?value=x").status_code in {404, 405}, path
+            assert reading_user.request("POST", path, data=form).status_code == 403, path
+            assert reading_user.request("GET", f"{path}?value=x").status_code in {403, 404, 405}
+
+
+@pytest.mark.needs("jenkins-reader")
+def test_who_only_reads_sees_the_pages(
+    reading_user: Controller, score_builds: tuple[Build, Build]
+) -> None:
+    build = score_builds[1]
+    for path in (f"{build.path}notebook/", f"{build.job}notebook/"):
+        assert "score" in _words(reading_user.text(path))
+    for method in ("GET", "POST"):
+        assert reading_user.request(method, f"{build.job}configure").status_code == 403
+
+
+@pytest.fixture
+def settings(controller: Controller, plugin: Path) -> Iterator[None]:
+    """The settings of the controller, which are put back after the test."""
+    before = controller.groovy(KEEP_SETTINGS)
+    yield
+    controller.groovy(PUT_SETTINGS_BACK.replace("BEFORE", before))
+
+
+_CASC = f"""
+unclassified:
+  nbci:
+    command: "{NBCI_ON_AGENTS}"
+    runTimeout: "3h"
+    maximumPageKilobytes: 2048
+    trendBuilds: 20
+tool:
+  nbci:
+    installations:
+      - name: "here"
+        home: "{NBCI_ON_AGENTS}"
+"""
+
+
+@pytest.mark.usefixtures("settings")
+def test_configuration_as_code(controller: Controller, make: MakeJob) -> None:
+    if controller.request("POST", "configuration-as-code/export").status_code == 404:
+        pytest.skip("the controller has no plugin configuration-as-code")
+    controller.post(
+        "configuration-as-code/apply", data=_CASC, headers={"Content-Type": "application/x-yaml"}
+    )
+    exported = controller.request("POST", "configuration-as-code/export").text
+    for line in ('runTimeout: "3h"', "maximumPageKilobytes: 2048", "trendBuilds: 20"):
+        assert line in exported
+    assert f'home: "{NBCI_ON_AGENTS}"' in exported
+
+    # a job that names none takes the controller's, and another the installation
+    for name, installation in (("by-default", ""), ("by-tool", "here")):
+        step = notebook_step("1", command="", installation=installation)
+        build = controller.build(make(name, freestyle(step)))
+        assert build.result == "SUCCESS", build.log
+        assert "--run-timeout=3h" in build.log
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_in_a_browser(
+    controller: Controller,
+    score_builds: tuple[Build, Build],
+    reader: Reader,
+    width: int,
+    dark: bool,
+) -> None:
+    passed, refused = score_builds
+    theme = "dark" if dark else "light"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    # a long path in the head of a narrow page is too much for a script of Jenkins itself
+    own = _show(controller, reader, f"{passed.path}testReport/", width, dark).complaints
+    for name, path in {
+        "passed": f"{passed.path}notebook/",
+        "refused": f"{refused.path}notebook/",
+        "job": f"{passed.job}notebook/",
+        "front": passed.job,
+        "build": refused.path,
+    }.items():
+        reading = _show(controller, reader, path, width, dark)
+        picture = SCREENSHOTS / f"jenkins-{name}-{width}-{theme}.png"
+        reading.page.screenshot(path=picture, full_page=True)
+        assert set(reading.complaints) <= set(own)
+        assert reading.broken_images() == []
+        # the other pages are Jenkins' own, and as wide as that makes them
+        if path.endswith("notebook/"):
+            assert reading.overflowing() == []
+
+
+def _show(controller: Controller, reader: Reader, path: str, width: int, dark: bool) -> Reading:
+    reading = reader.read_address(
+        controller.url + path, headers=controller.headers, width=width, dark=dark
+    )
+    reading.page.wait_for_load_state("networkidle")
+    return reading
+
+
+def _records(controller: Controller, folder: str) -> dict[str, str]:
+    """The files of all jobs and builds in the folder, as they are on the disk."""
+    found: dict[str, str] = json.loads(controller.groovy(RECORDS.replace("FOLDER", folder)))
+    assert found
+    return found
+
+
+@pytest.mark.needs("jenkins-restart")
+def test_a_restart_leaves_everything_as_it_was(
+    controller: Controller, folder: str, score_builds: tuple[Build, Build]
+) -> None:
+    controller.groovy(SAVE_ALL.replace("FOLDER", folder))
+    before = _records(controller, folder)
+    pages = [f"{build.path}notebook/" for build in score_builds]
+    pages.append(f"{score_builds[0].job}notebook/")
+    words = [_words(controller.text(page)) for page in pages]
+    assert all(words)
+
+    controller.restart()
+
+    assert [_words(controller.text(page)) for page in pages] == words
+    assert _records(controller, folder) == before
+    # what was read is all that was there
+    controller.groovy(SAVE_ALL.replace("FOLDER", folder))
+    assert _records(controller, folder) == before
+
+
+@pytest.mark.needs("jenkins-restart")
+def test_a_restart_in_the_middle(controller: Controller, make: MakeJob) -> None:
+    name = f"restarted-{secrets.token_hex(4)}"
+    cell = "import time; print('it sleeps'); time.sleep(600)"
+    step = f"nbciNotebook(command: '{NBCI_ON_AGENTS}', name: '{name}', cells: [[code: \"{cell}\"]])"
+    builds = [
+        controller.start(make("restarted", freestyle(notebook_step(cell, name=name)))),
+        controller.start(make("restarted-pipeline", pipeline(f"node {{ {step} }}"))),
+    ]
+    for build in builds:
+        build.wait_for_line("] it sleeps")
+
+    controller.restart()
+
+    for build in builds:
+        build.wait()
+        assert build.result in {"FAILURE", "ABORTED"}, build.log
+        assert controller.request("GET", build.job).status_code == 200
+        assert controller.request("GET", build.path).status_code == 200
+    assert _is_gone(controller, make, name)
+
+
+@pytest.mark.needs("jenkins-restart")
+def test_uninstalled_and_installed_again(
+    controller: Controller, folder: str, plugin: Path, score_builds: tuple[Build, Build]
+) -> None:
+    """The last one here: jobs and builds are readable meanwhile, and afterwards as they were."""
+    passed, refused = score_builds
+    before = _records(controller, folder)
+    words = _words(passed.text("notebook/"))
+    remove_plugin(controller)
+    for path in (passed.job, passed.path, refused.path):
+        assert controller.request("GET", path).status_code == 200
+        assert controller.request("GET", f"{path}api/json").status_code == 200
+    assert (passed.result, refused.result) == ("SUCCESS", "UNSTABLE")
+    assert "Finished: SUCCESS" in passed.log
+    assert "notebook/report/index.html" in _artifacts(passed)
+    assert _pages(passed) == []
+
+    upload_plugin(controller, plugin)
+    controller.restart()
+    assert _words(passed.text("notebook/")) == words
+    assert _records(controller, folder) == before

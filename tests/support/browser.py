@@ -16,7 +16,7 @@ from tests.support.console import ROOT
 from tests.support.tools import reason_to_leave_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from playwright.sync_api import Browser, Dialog, Page
@@ -131,6 +131,13 @@ class Reader:
         """Show a page without the policy, so that programs can look at it, such as axe."""
         return self._show(self._serve(folder, _Plain), path, width, dark)
 
+    def read_address(
+        self, address: str, *, headers: Mapping[str, str], width: int = 1440, dark: bool = False
+    ) -> Reading:
+        """Show a page of another server, with these headers in each request."""
+        server, _, path = address.rpartition("/")
+        return self._show(server, path, width, dark, headers)
+
     def serious_faults(self, reading: Reading) -> list[str]:
         """What axe-core finds that keeps people from reading the page."""
         from axe_playwright_python.sync_playwright import Axe
@@ -143,9 +150,18 @@ class Reader:
             for node in violation["nodes"]
         ]
 
-    def _show(self, address: str, path: str, width: int, dark: bool) -> Reading:
+    def _show(
+        self,
+        address: str,
+        path: str,
+        width: int,
+        dark: bool,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reading:
         page = self._browser.new_page(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            extra_http_headers=dict(headers or {}),
         )
         reading = Reading(page)
         page.on("request", lambda request: reading.requests.append(request.url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import time
@@ -46,6 +47,12 @@ class Controller:
         self._session.auth = (user, token)
         # the machine's own settings, such as a proxy or a netrc, are another matter
         self._session.trust_env = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a browser has to send to be this user."""
+        pair = base64.b64encode(f"{self.user}:{self.token}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
 
     def close(self) -> None:
         """Close its connections."""
