@@ -131,16 +131,17 @@ class GraphTest {
         assertTrue(graph.jenkins.restarts > 5);
     }
 
+    /** Where each stage called the next, Jenkins could not save a chain of 500. */
     @Test
-    void oneThousandDeep() throws Exception {
+    void sixHundredDeep() throws Exception {
         Graph graph = new Graph(folder).stage("");
-        for (int i = 1; i < 1000; i++) {
+        for (int i = 1; i < 600; i++) {
             graph.stage(i % 2 == 0 ? "" : "gpu", i);
         }
         graph.jenkins.agent("gpu1", 1, "gpu");
-        graph.jenkins.restartEvery = 1500;
+        graph.jenkins.restartEvery = 900;
         graph.endsWith("SUCCESS");
-        assertEquals(1000, graph.journal().stream().filter(line -> line.startsWith("end")).count());
+        assertEquals(600, graph.journal().stream().filter(line -> line.startsWith("end")).count());
         assertTrue(graph.jenkins.restarts > 5);
     }
 
