@@ -6,12 +6,17 @@ All jobs and credentials are in a folder that is made for the tests and removed 
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
 import re
 import secrets
+import subprocess
 import textwrap
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -365,6 +370,59 @@ def test_a_page_that_a_pipeline_hands_over(controller: Controller, make: MakeJob
     build = controller.build(make("page", pipeline(_hand_over(json.dumps(_sample_page())))))
     assert build.result == "SUCCESS", build.log
     assert str(_sample_page()["pipeline"]) in build.text("notebook/")
+
+
+@pytest.fixture
+def library(controller: Controller, tmp_path: Path) -> Iterator[str]:
+    """The address of a repository with the shared library as it is committed here."""
+    host = urlsplit(controller.url).hostname
+    if host not in {"127.0.0.1", "localhost"}:
+        pytest.skip("the controller is on another machine, which cannot read from this one")
+    if "git" not in controller.text("pluginManager/api/json?tree=plugins[shortName]"):
+        pytest.skip("the controller has no plugin git")
+    repository = tmp_path / "library.git"
+    for words in (
+        ("init", "--quiet", "--bare", str(repository)),
+        ("-C", str(ROOT), "push", "--quiet", str(repository), "HEAD:refs/heads/main"),
+        # git then reads it from any server of files
+        ("-C", str(repository), "update-server-info"),
+    ):
+        subprocess.run(["git", *words], check=True)
+    handler = functools.partial(SilentFiles, directory=str(tmp_path))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/library.git"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class SilentFiles(SimpleHTTPRequestHandler):
+    """Serves files, and prints nothing of it."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_shared_library_fills_the_same_page(
+    controller: Controller, make: MakeJob, library: str
+) -> None:
+    script = (
+        "library(identifier: 'nbci@main', retriever: modernSCM(libraryPath: 'jenkins-plugin-shim/',"
+        f" scm: [$class: 'GitSCMSource', remote: '{library}']))\n"
+        f"nbciPipeline(target: 'score.yaml', command: '{NBCI_ON_AGENTS}') {{\n"
+        f"  sh '''{_SCORE}'''\n}}"
+    )
+    build = controller.build(make("library", pipeline(script)))
+    # its gate asks for more than the default gives
+    assert build.result == "UNSTABLE", build.log
+    assert _pages(build) == ["notebook/"]
+    page = build.text("notebook/")
+    assert "misses by 0.4" in _words(page)
+    report = re.search(rf"/{build.path}([^\"]*/)index.html", page)
+    assert report is not None
+    assert "score" in build.text(f"{report[1]}index.html")
 
 
 def test_a_hostile_page(controller: Controller, make: MakeJob) -> None:
