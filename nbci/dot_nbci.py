@@ -17,6 +17,7 @@ STATE_FOLDER: Final = f"{NBCI_FOLDER}/state"
 DISPLACED_FOLDER: Final = f"{NBCI_FOLDER}/displaced"
 STORE_FOLDER: Final = f"{NBCI_FOLDER}/store"
 WORKSPACES_FOLDER: Final = f"{NBCI_FOLDER}/workspaces"
+SWEEPS_FOLDER: Final = f"{NBCI_FOLDER}/sweeps"
 REMOVED_FOLDER: Final = f"{NBCI_FOLDER}/removed"
 INDEX_FILE: Final = f"{NBCI_FOLDER}/index.sqlite"
 

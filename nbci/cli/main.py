@@ -22,6 +22,7 @@ COMMANDS = {
     "comment": "put the summary of a run on its pull request, as one comment",
     "prove": "carry a run out once more without kept results, and compare",
     "blame": "say why a metric moved between two runs: the share of each part that differs",
+    "sweep": "search over parameters for the best run; nothing is computed twice",
     "diff": "say what differs between two runs",
     "compare": "the same; with --html as pages",
     "checkout": "put files that a run made back into the workspace",

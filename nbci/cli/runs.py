@@ -11,6 +11,10 @@ from nbci.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+
+    from nbci.config import Project
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--of",
         metavar="RUN",
-        help="those that belong to this run, such as its proofs, which are left out otherwise",
+        help="those that belong to this run or sweep, such as proofs or trials, which are left out "
+        "otherwise",
     )
     add_json_argument(parser, "a JSON list")
 
@@ -66,18 +71,15 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _print_belonging(arguments: argparse.Namespace) -> int:
-    """Print the runs that belong to one run."""
+    """Print the runs that belong to one run, or to a sweep."""
     from nbci.cli.runs_text import belonging_document, render_belonging
     from nbci.config import find_project
-    from nbci.runs.project_runs import belonging_runs, find_run
     from nbci.runs.proofs import read_proof
 
     if arguments.where or arguments.sort:
         raise UsageError("--where and --sort search all runs: leave out --of")
-    parent = find_run(find_project(Path.cwd()), arguments.of)
-    made = parent.made_by(parent.read_header())
     rows = []
-    for folder in islice(belonging_runs(made), arguments.limit):
+    for folder in islice(_belonging(find_project(Path.cwd()), arguments.of), arguments.limit):
         # As above: a damaged record hides no other.
         try:
             rows.append((folder.read(), read_proof(folder)))
@@ -89,3 +91,19 @@ def _print_belonging(arguments: argparse.Namespace) -> int:
     else:
         print(render_belonging(rows), end="")
     return 0
+
+
+def _belonging(project: Project, parent: str) -> Iterator[RunFolder]:
+    """The runs that belong to the run, or to the sweep, of that id."""
+    from nbci.app.sweeps.sweep_folder import find_sweep
+    from nbci.runs.project_runs import belonging_runs, find_run, sweep_trials
+
+    try:
+        run = find_run(project, parent)
+    except UsageError as error:
+        try:
+            sweep = find_sweep(project, parent)
+        except UsageError:
+            raise error from None
+        return sweep_trials(sweep.path)
+    return belonging_runs(run.made_by(run.read_header()))

@@ -13,6 +13,7 @@ from nbci.formatting.text import text_of_lines
 from nbci.pipeline.metric_names import short_name
 from nbci.records.codec import plain
 from nbci.records.seeds import FROM_SEEDS
+from nbci.sweeps.study_record import FROM_SWEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,19 +78,21 @@ def render_belonging(rows: Sequence[tuple[RunRecord, Proof | None]]) -> str:
         answer = ""
         if proof is not None:
             answer = one_line(proof.sentence)
-        elif record.role == "seed":
-            answer = _seed(record)
+        elif record.role in ("seed", "trial"):
+            answer = _values_given(record)
         started = moment_without_zone(record.started_utc)
         took = duration(record.seconds)
         cells.append((record.run, record.role or "", record.outcome, started, took, answer))
     return text_of_lines(table(cells, right=frozenset({4})))
 
 
-def _seed(record: RunRecord) -> str:
+def _values_given(record: RunRecord) -> str:
+    """The parameters that make it another run than that which it belongs to."""
+    values = []
     for param in record.params:
-        if param.source == FROM_SEEDS:
-            return f"{param.name} {param.value}"
-    return ""
+        if param.source in (FROM_SEEDS, FROM_SWEEP):
+            values.append(one_line(f"{param.name} {param.value}"))
+    return ", ".join(values)
 
 
 def belonging_document(rows: Sequence[tuple[RunRecord, Proof | None]]) -> list[dict[str, Any]]:

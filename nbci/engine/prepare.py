@@ -129,13 +129,14 @@ def plan_again(
     changed: Mapping[str, Any],
     *,
     environ: Mapping[str, str],
+    source: str = FROM_SEEDS,
     kernel: str | None = None,
     lock: str | None = None,
 ) -> Plan:
     """The plan of a target with the parameters of an earlier run, but for those `changed`.
 
-    It only measures: no gate judges it, and it has no seeds of its own. `lock` is the lock file of
-    the steps that name no environment.
+    `source` is where the plan says that these come from. It only measures: no gate judges it, and
+    it has no seeds of its own. `lock` is the lock file of the steps that name no environment.
     """
     target, fork = _under_rules(target, environ)
     pipeline = replace(target.pipeline, gates=(), gate_places=(), seeds=None)
@@ -143,7 +144,7 @@ def plan_again(
     given = []
     for param in params:
         given.append(Assignment(name=param.name, value=param.value, source=param.source))
-    bound = bind(pipeline.params, (given, assigned_values(changed, FROM_SEEDS)))
+    bound = bind(pipeline.params, (given, assigned_values(changed, source)))
     brought = brought_names(target.project.names, environ)
     plan = build_plan(pipeline, bound, sources=target.sources, kernel=kernel, brought=brought)
     return replace(plan, fork=fork, environment=lock, metrics=None)

@@ -21,6 +21,7 @@ from nbci.pipeline.nodes import Group, expand, located, paths_from_root
 from nbci.pipeline.paths import project_path
 from nbci.pipeline.resolve import step_parameters
 from nbci.pipeline.seeds import read_seeds
+from nbci.pipeline.sweeps_document import check_objectives, read_sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +71,7 @@ def _check(document: Document, pipeline: Pipeline) -> None:
         step_names[step.name] = None
         step_names[step.node] = None
     check_gates(document, pipeline.gates, parameters, step_names)
+    check_objectives(document, pipeline.sweeps, step_names)
     _check_parameters(document, pipeline)
 
 
@@ -180,6 +182,7 @@ def _assemble(
         model_places=_model_places(document),
         triggers=_triggers(document),
         seeds=read_seeds(document, parameters),
+        sweeps=read_sweeps(document, parameters, metrics),
         builds=data.get("builds"),
         fork_secrets=tuple(data.get("forks", {}).get("secrets", ())),
         names=tuple(data.get("names", ())),

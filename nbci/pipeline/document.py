@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHOWN_VIOLATIONS = 10
-_NOUNS = {"steps": "step", "models": "model", "params": "parameter", "metrics": "metric"}
+_NOUNS = {
+    "steps": "step",
+    "models": "model",
+    "params": "parameter",
+    "metrics": "metric",
+    "sweeps": "sweep",
+}
 """What one entry of these sections of a pipeline file is."""
 
 

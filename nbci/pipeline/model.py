@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nbci.notebook.cells import Notebook
     from nbci.params import Parameter
     from nbci.pipeline.rules import DeclaredMetric, Gate
+    from nbci.pipeline.search_space import Sweep
     from nbci.pipeline.seeds import Seeds
 
 
@@ -146,6 +147,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     model_places: Mapping[str, Location] | None = None
     triggers: Mapping[str, Any] | None = None
     seeds: Seeds | None = None
+    sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     builds: Mapping[str, Any] | None = None
     fork_secrets: tuple[str, ...] = ()
     names: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ FORMAT = 1
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
 StepOutcome = Literal["passed", "failed", "interrupted", "reused", "skipped", "running"]
-RunRole = Literal["proof", "remeasured", "audit", "hybrid", "seed"]
+RunRole = Literal["proof", "remeasured", "audit", "hybrid", "seed", "trial"]
 """What a run is to the run that it belongs to."""
 RunOutcome = Literal["passed", "refused", "failed", "interrupted", "running"]
 FailureKind = Literal[
@@ -256,10 +256,10 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     of the whole. `by` is who ran it as git names them, `user` as the system does. `build` and
     `change` are the pages of CI's build and of the pull request that it was for. `same_as` is the
     run whose results stand for this one, where nothing at all had to be done. `parent` is the run
-    that this one belongs to, and `role` what it is to that one. `verdict` is what the gates made of
-    it; None where there are none, or where it was not judged. `remeasured` are the models of the
-    baselines that it was judged by, on the data of this run. `seeds` is what it gives with other
-    values of its seed.
+    that this one belongs to, of a trial the sweep, and `role` what it is to that one. `verdict` is
+    what the gates made of it; None where there are none, or where it was not judged. `remeasured`
+    are the models of the baselines that it was judged by, on the data of this run. `seeds` is what
+    it gives with other values of its seed.
     """
 
     run: str

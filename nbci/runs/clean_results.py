@@ -12,6 +12,7 @@ from nbci.records.codec import from_json
 from nbci.records.run_record import StepRecord
 from nbci.runs.folder import RunFolder
 from nbci.runs.old_files import entries, is_older
+from nbci.runs.project_runs import trial_runs
 from nbci.store.artifacts import read_listing
 from nbci.store.cache import Cache
 from nbci.store.environments import Environments
@@ -98,8 +99,9 @@ def _unneeded_in(
     # What kept runs took or made stays: their report shows it, and a resumed run goes on from it.
     results_of_runs: set[Path] = set()
     needed: set[str] = set()
-    for run in kept_runs:
-        for record in RunFolder(project.runs_folder / run).step_records():
+    folders = [RunFolder(project.runs_folder / run) for run in kept_runs]
+    for folder in (*folders, *trial_runs(project)):
+        for record in folder.step_records():
             needed.update(_digests(record))
             if record.key is not None:
                 results_of_runs.add(cache.entry(record))

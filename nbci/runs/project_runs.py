@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
 
-from nbci.dot_nbci import NBCI_FOLDER
+from nbci.dot_nbci import NBCI_FOLDER, SWEEPS_FOLDER
 from nbci.errors import InfrastructureError, Location, UsageError, nearest
 from nbci.runs.file_names import BELONGING, RUN_FILE
 from nbci.runs.folder import RunFolder
@@ -24,13 +25,18 @@ _RUNS_SHOWN = 5
 
 def new_run(project: Project, run: str | None = None) -> RunFolder:
     """Make the folder of a new run, held by this process; `run` is its id, if that is given."""
+    ignore_own_files(project)
+    return _make_run_folder(project.runs_folder, run)
+
+
+def ignore_own_files(project: Project) -> None:
+    """Have git ignore `.nbci`."""
     ignore = project.root / NBCI_FOLDER / ".gitignore"
     with disk_errors(ignore):
         ignore.parent.mkdir(parents=True, exist_ok=True)
         # Who runs a notebook in any repository should not have to know of `.nbci`.
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-    return _make_run_folder(project.runs_folder, run)
 
 
 def _make_run_folder(runs: Path, run: str | None = None) -> RunFolder:
@@ -54,6 +60,28 @@ def _make_run_folder(runs: Path, run: str | None = None) -> RunFolder:
 def new_belonging_run(parent: RunFolder) -> RunFolder:
     """Make the folder of a new run that belongs to `parent`, held by this process."""
     return _make_run_folder(parent.path / BELONGING)
+
+
+def new_trial(sweep: Path) -> RunFolder:
+    """Make the folder of a new run in that of a sweep, held by this process."""
+    return _make_run_folder(sweep / BELONGING)
+
+
+def sweep_folders(project: Project) -> Iterator[Path]:
+    """The folders of the project's sweeps, the newest first."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        yield from sorted((project.root / SWEEPS_FOLDER).iterdir(), reverse=True)
+
+
+def trial_runs(project: Project) -> Iterator[RunFolder]:
+    """The runs of all sweeps of the project."""
+    for sweep in sweep_folders(project):
+        yield from sweep_trials(sweep)
+
+
+def sweep_trials(sweep: Path) -> Iterator[RunFolder]:
+    """The runs in the folder of a sweep, the newest first."""
+    yield from _runs_in(sweep / BELONGING)
 
 
 def all_runs(project: Project) -> Iterator[RunFolder]:
@@ -87,12 +115,14 @@ def find_run(project: Project, run: str) -> RunFolder:
 
 
 def find_any_run(project: Project, run: str) -> RunFolder:
-    """The same, or a run that belongs to another, where no other run is meant."""
+    """The same, or a run that belongs to another or to a sweep, where no other run is meant."""
     folders = {folder.run: folder for folder in all_runs(project)}
     if run != "latest" and not any(known.startswith(run) for known in folders):
         for folder in [*folders.values()]:
             for belonging in belonging_runs(folder):
                 folders[belonging.run] = belonging
+        for trial in trial_runs(project):
+            folders[trial.run] = trial
     return _find(project, folders, run)
 
 

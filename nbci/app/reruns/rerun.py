@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from nbci.app.reruns.earlier_run import USED
 from nbci.engine.observed.before_resume import first_change
+from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.prepare import header
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
@@ -24,6 +25,7 @@ from nbci.project.sources import read_notebooks
 from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_belonging_run
 from nbci.store.file_index import project_index
+from nbci.store.files import remove
 from nbci.workspaces.copy_files import Copying
 from nbci.workspaces.workspace import Resumable, open_workspace
 
@@ -235,3 +237,18 @@ def begin_belonging(parent: RunFolder, taken_up: RunFolder | None = None) -> Ite
         folder.release()
         if not folder.has_begun:
             folder.discard()
+
+
+def clear_written(workspace: Workspace, plan: Plan, record: RunRecord) -> tuple[str, ...]:
+    """Remove what a run wrote, so that the next one begins with the same files.
+
+    The answer is what it wrote without declaring it, in the place of a file or not.
+    """
+    undeclared: dict[str, None] = {}
+    for step in record.steps:
+        for part in step.observed:
+            if part.kind == WRITTEN and not part.label.startswith("/"):
+                undeclared[part.label] = None
+    for path in (*plan.writes, *undeclared):
+        remove(workspace.project.root / path)
+    return tuple(undeclared)

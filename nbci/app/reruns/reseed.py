@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.reruns.rerun import Rerun, RerunOptions, begin_belonging, why_failed
+from nbci.app.reruns.rerun import (
+    Rerun,
+    RerunOptions,
+    begin_belonging,
+    clear_written,
+    why_failed,
+)
 from nbci.behaviour.seed_noise import bands_of, differences_of
 from nbci.engine.caching.forecast import foresee
 from nbci.engine.listener import Aside
-from nbci.engine.observed.kinds import WRITTEN
 from nbci.engine.prepare import plan_again
 from nbci.errors import IntegrityError, NbciError, UsageError
 from nbci.gates.baselines import commit_of
@@ -26,7 +31,6 @@ from nbci.records.git_state import GitState
 from nbci.records.seeds import BaselineSeeds, SeedRun, SeedRuns
 from nbci.runs.project_runs import find_run
 from nbci.store.file_index import project_index
-from nbci.store.files import remove
 from nbci.trust.target_branch import file_at
 from nbci.workspaces.workspace import open_workspace
 
@@ -41,7 +45,6 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedSeeds
     from nbci.records.run_record import ParameterValue, RunRecord
     from nbci.store.cache import Cache
-    from nbci.workspaces.workspace import Workspace
 
 _CODE = (".py", ".ipynb", ".md", ".r", ".jl")
 
@@ -297,7 +300,7 @@ class Seeding(Struct, frozen=True, kw_only=True):
         )
         _, record = rerun.run(ready, options, Aside(self.tell, named))
         ready.save()
-        _clear(rerun.workspace, rerun.plan, record)
+        clear_written(rerun.workspace, rerun.plan, record)
         if record.result != "passed":
             return SeedRun(value=value, run=record.run, reason=why_failed(record))
         return SeedRun(value=value, run=record.run, metrics=record.metrics)
@@ -354,14 +357,3 @@ def _had_the_same_data(before: RunRecord, now: RunRecord) -> bool:
             if ours.get(path, digest) != digest:
                 return False
     return True
-
-
-def _clear(workspace: Workspace, plan: Plan, record: RunRecord) -> None:
-    """Remove what a run wrote, so that the next one begins with the same files."""
-    paths = dict.fromkeys(plan.writes)
-    for step in record.steps:
-        for part in step.observed:
-            if part.kind == WRITTEN and not part.label.startswith("/"):
-                paths[part.label] = None
-    for path in paths:
-        remove(workspace.project.root / path)

@@ -1,0 +1,164 @@
+"""Where trials are carried out, one after another: a private workspace, the same for each."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nbci.app.reruns.rerun import clear_written
+from nbci.engine.listener import Aside
+from nbci.engine.prepare import plan_again
+from nbci.engine.ready import make_ready
+from nbci.engine.run import OngoingRun, RunOptions
+from nbci.formatting.durations import now_utc
+from nbci.pipeline.metric_names import step_of
+from nbci.plan.select import Selection, select
+from nbci.runs.file_names import EVENTS_FILE
+from nbci.runs.project_runs import new_trial
+from nbci.sweeps.study_record import FROM_SWEEP
+from nbci.workspaces.copy_files import Copying
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from nbci.engine.kernel_source import KernelSource
+    from nbci.engine.ready import Ready
+    from nbci.engine.steps.gpu import GpuPool
+    from nbci.engine.steps.side_by_side import SideBySide
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import Plan
+    from nbci.project.sources import Target
+    from nbci.records.run_record import RunRecord
+    from nbci.runs.folder import RunFolder
+    from nbci.store.cache import Cache
+    from nbci.sweeps.space import Point
+    from nbci.sweeps.study_record import SweepRecord
+    from nbci.workspaces.workspace import Workspace
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """What the trials of a sweep share; `header` is the record that each of them begins with.
+
+    `folder` is the sweep's, `jobs` how many steps may run at once in all of them together.
+    """
+
+    sweep: SweepRecord
+    target: Target
+    folder: Path
+    header: RunRecord
+    cache: Cache
+    kernels: KernelSource
+    gpus: GpuPool
+    others: SideBySide
+    jobs: int
+    tell: Callable[[str], None]
+
+
+class Lane:
+    """A workspace in which one trial at a time is carried out."""
+
+    def __init__(
+        self, shared: Shared, workspace: Workspace, notebooks: Mapping[str, TaggedNotebook]
+    ) -> None:
+        self._shared = shared
+        self._workspace = workspace
+        self._notebooks = notebooks
+        self._ongoing: OngoingRun | None = None
+
+    def interrupt(self) -> None:
+        """End the kernels of the trial that goes on here, if one does."""
+        if self._ongoing is not None:
+            self._ongoing.interrupt()
+
+    async def carry_out(self, number: int, point: Point) -> RunRecord:
+        """The record of the trial's run.
+
+        UsageError where it cannot be planned with these values.
+        """
+        plan = plan_trial(self._shared.sweep, self._shared.target, point)
+        ready = make_ready(
+            self._workspace.project,
+            plan,
+            self._notebooks,
+            cache=self._shared.cache,
+            environ=os.environ,
+        )
+        folder = new_trial(self._shared.folder)
+        try:
+            record = await self._run(number, plan, ready, folder)
+        finally:
+            self._ongoing = None
+            folder.release()
+            if not folder.has_begun:
+                # What was refused before a step began is no run.
+                folder.discard()
+        # The next trial here need not read files again that have not changed.
+        ready.index.save()
+        self._clear(plan, record)
+        return record
+
+    async def _run(self, number: int, plan: Plan, ready: Ready, folder: RunFolder) -> RunRecord:
+        shared = self._shared
+        display = Aside(shared.tell, f"trial {number}")
+        context = ready.begin(
+            folder, display, log=folder.path / EVENTS_FILE, checkout=self._workspace.checkout
+        )
+        # What a run by itself has of its own, and these share.
+        context = replace(
+            context,
+            kernels=shared.kernels.lend(self._workspace.project.root),
+            gpus=shared.gpus,
+            others=shared.others,
+        )
+        folder.write_plan(plan)
+        # What differs from trial to trial; the rest was asked of git once.
+        header = replace(
+            shared.header,
+            run=folder.run,
+            started_utc=now_utc(),
+            params=plan.params,
+            parent=shared.sweep.sweep,
+            role="trial",
+        )
+        # Without `keep_going`: a trial of which a step failed has no value that counts.
+        run = self._ongoing = OngoingRun(context, header, RunOptions(jobs=shared.jobs))
+        try:
+            await run.execute()
+            run.conclude()
+        finally:
+            context.kernels.close()
+        return run.record
+
+    def _clear(self, plan: Plan, record: RunRecord) -> None:
+        """Make the workspace what it was, so that the next trial begins with the same files."""
+        undeclared = clear_written(self._workspace, plan, record)
+        # A step may have written over a file of the project.
+        root = self._workspace.project.root
+        Copying(self._workspace.checkout, root, lambda _: True).bring(
+            path for path in undeclared if path not in plan.writes
+        )
+
+
+def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
+    """The plan of the target with the values of a point.
+
+    Where the objective names its step, that step and what it needs.
+    """
+    plan = plan_again(
+        target,
+        sweep.params,
+        point,
+        environ=os.environ,
+        source=FROM_SWEEP,
+        kernel=sweep.kernel,
+        lock=sweep.environment,
+    )
+    step = step_of(sweep.objective)
+    if step is None:
+        return plan
+    # What comes behind the objective would run in every trial and decide nothing.
+    return select(plan, Selection(until=(step,)))

@@ -1,0 +1,61 @@
+"""What a trial's run gave the search."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.pipeline.metric_names import meant_by
+from nbci.sweeps.study_record import TrialRecord, Work
+
+if TYPE_CHECKING:
+    from nbci.records.run_record import RunRecord
+
+_SHOWN = 10
+
+
+def end_of(trial: TrialRecord, record: RunRecord, objective: str) -> TrialRecord:
+    """The trial with what its run came to."""
+    ended = replace(
+        trial,
+        run=record.run,
+        ended_utc=record.ended_utc,
+        seconds=record.seconds,
+        computed=_work(record, ("passed", "failed")),
+        reused=_work(record, ("reused",)),
+    )
+    # Nothing is wrong with its point, which is tried again.
+    if record.result == "interrupted":
+        return replace(ended, state="failed", error="interrupted", interrupted=True)
+    if record.result != "passed":
+        # In the plan's order: what failed later mostly failed for the first one's sake.
+        reasons = [failure.message for failure in record.failures]
+        return replace(ended, state="failed", error=(reasons or [f"it {record.result}"])[0])
+    value = _value(record, objective)
+    if isinstance(value, str):
+        return replace(ended, state="failed", error=value)
+    return replace(ended, state="complete", values=(value,))
+
+
+def _work(record: RunRecord, results: tuple[str, ...]) -> Work:
+    steps = [step for step in record.steps if step.result in results]
+    seconds = sum(step.seconds or 0.0 for step in steps)
+    return Work(steps=len(steps), seconds=round(seconds, 3))
+
+
+def _value(record: RunRecord, objective: str) -> float | str:
+    """The value of the objective, or why there is none."""
+    metrics = record.metrics
+    names = meant_by(objective, metrics)
+    if not names:
+        measured = ", ".join([*metrics][:_SHOWN]) or "nothing"
+        return f"no step measured {objective}; what was measured: {measured}"
+    if len(names) > 1:
+        return f"several steps measure {objective}: name one of {', '.join(names[:_SHOWN])}"
+    value = metrics[names[0]]
+    # Samplers compare values, and NaN is neither better nor worse than any.
+    if not math.isfinite(value):
+        return f"{objective} is {value}"
+    return value

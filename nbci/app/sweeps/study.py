@@ -1,0 +1,149 @@
+"""What chooses the trials: a study of Optuna, kept in its journal beside the sweep's own record.
+
+The only module that imports Optuna, which takes most of a second: while a sweep runs, and never to
+show one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import InfrastructureError, UsageError
+from nbci.pipeline.search_space import Range
+from nbci.sweeps.space import point_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from nbci.pipeline.search_space import Dimension
+    from nbci.sweeps.space import Point
+    from nbci.sweeps.study_record import SweepRecord, TrialRecord
+
+_MISSING = "pip install 'nbci[sweep]'"
+_RUN, _ERROR = "run", "error"
+"""Attributes of a trial that Optuna's own tools show."""
+
+
+def check_optuna(sweep: SweepRecord) -> None:
+    """UsageError where what chooses the trials is not installed."""
+    wanted = {"optuna": "a sweep"}
+    if sweep.method == "cmaes":
+        wanted["cmaes"] = "the method cmaes"
+    if sweep.method == "sobol":
+        wanted["scipy"] = "the method sobol"
+    for name, what in wanted.items():
+        if find_spec(name) is None:
+            raise UsageError(f"{what} needs {name}, which is not installed", hint=_MISSING)
+
+
+class Study:
+    """The study of one sweep; `so_far` is how many trials it has had before this process."""
+
+    def __init__(self, path: Path, sweep: SweepRecord, so_far: int) -> None:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+
+        # It would print a line of its own for each trial.
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._sweep = sweep
+        self._states = optuna.trial.TrialState
+        self._trials: dict[int, Any] = {}
+        with self._trouble():
+            storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+            self._study = optuna.create_study(
+                storage=storage,
+                study_name=sweep.sweep,
+                sampler=_sampler(optuna.samplers, sweep, so_far),
+                direction=sweep.direction,
+                load_if_exists=True,
+            )
+
+    def ask(self, point: Mapping[str, Any] | None = None) -> tuple[int, Point]:
+        """Begin a trial: its number, and the point that was chosen, or that is given."""
+        with self._trouble():
+            if point is not None:
+                # What is enqueued is what the next question is answered with.
+                self._study.enqueue_trial(dict(point))
+            trial = self._study.ask()
+            chosen = point_of(
+                self._sweep.space, self._sweep.own_values, lambda each: _suggest(trial, each)
+            )
+        self._trials[trial.number] = trial
+        return trial.number, chosen
+
+    def tell(self, record: TrialRecord) -> None:
+        """End a trial, with its value or as failed."""
+        trial = self._trials.pop(record.number)
+        with self._trouble():
+            # For those who look at the study with Optuna's own tools.
+            if record.run is not None:
+                trial.set_user_attr(_RUN, record.run)
+            if record.state == "complete":
+                self._study.tell(trial, list(record.values))
+                return
+            trial.set_user_attr(_ERROR, record.error)
+            # Samplers leave failed trials out: they say nothing of what is good.
+            self._study.tell(trial, state=self._states.FAIL)
+
+    def settle(self, records: Iterable[TrialRecord]) -> None:
+        """End the trials that a killed process left running, as the records have them."""
+        known = {record.number: record for record in records}
+        with self._trouble():
+            for trial in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
+                record = known.get(trial.number)
+                if record is not None and record.state == "complete":
+                    self._study.tell(trial.number, list(record.values))
+                else:
+                    self._study.tell(trial.number, state=self._states.FAIL)
+
+    @contextlib.contextmanager
+    def _trouble(self) -> Iterator[None]:
+        try:
+            # What it calls experimental is its own business.
+            with warnings.catch_warnings(action="ignore"):
+                yield
+        except OSError as error:
+            raise InfrastructureError(
+                f"the study cannot be read or written: {error}",
+                hint="free space or make the folder writable, then go on: nbci sweep resume",
+            ) from error
+
+
+def _suggest(trial: Any, dimension: Dimension) -> Any:
+    if not isinstance(dimension, Range):
+        return trial.suggest_categorical(dimension.name, dimension.values)
+    high = dimension.high
+    # Optuna warns of a range that its steps do not fill.
+    if dimension.step is not None and dimension.values:
+        high = dimension.values[-1]  # type: ignore[assignment]  # values of a range are numbers
+    if dimension.is_whole:
+        step = dimension.step or 1
+        return trial.suggest_int(dimension.name, dimension.low, high, log=dimension.log, step=step)
+    return trial.suggest_float(
+        dimension.name, dimension.low, high, log=dimension.log, step=dimension.step
+    )
+
+
+def _sampler(samplers: Any, sweep: SweepRecord, so_far: int) -> Any:
+    # Sobol's sequence goes on where the study has it; the others would begin with the same again.
+    seed = (sweep.seed + so_far) % 2**32
+    with warnings.catch_warnings(action="ignore"):
+        match sweep.method:
+            case "tpe":
+                return samplers.TPESampler(seed=seed)
+            case "cmaes":
+                return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            case "sobol":
+                return samplers.QMCSampler(
+                    qmc_type="sobol",
+                    scramble=True,
+                    seed=sweep.seed,
+                    warn_asynchronous_seeding=False,
+                    warn_independent_sampling=False,
+                )
+            case _:
+                return samplers.RandomSampler(seed=seed)

@@ -1,0 +1,282 @@
+"""Begin a sweep, or go on with one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+import nbci
+from nbci.app.sweeps.lane import plan_trial
+from nbci.app.sweeps.lanes import Prepared, open_lanes
+from nbci.app.sweeps.search import Search
+from nbci.app.sweeps.study import Study, check_optuna
+from nbci.app.sweeps.sweep_folder import find_sweep, new_sweep
+from nbci.config import find_project
+from nbci.data.repository import project_cache
+from nbci.data.sharing import share
+from nbci.engine.prepare import lock_file, plan_target
+from nbci.engine.ready import make_ready
+from nbci.errors import UsageError
+from nbci.formatting.durations import now_utc
+from nbci.pipeline.search_space import Sweep, direction_of, refuse_infinite
+from nbci.pipeline.sweeps_document import check_objective
+from nbci.project.sources import read_target
+from nbci.runs.project_runs import ignore_own_files
+from nbci.runs.run_file import new_run_id
+from nbci.sweeps.space_text import read_space
+from nbci.sweeps.standing import without_dead
+from nbci.sweeps.study_record import SweepRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbci.app.sweeps.sweep_folder import SweepFolder
+    from nbci.config import Project
+    from nbci.engine.ready import Ready
+    from nbci.pipeline.model import Pipeline
+    from nbci.pipeline.search_space import Direction, Method
+    from nbci.plan.model import Plan
+    from nbci.project.sources import Target
+    from nbci.sweeps.study_record import TrialRecord
+
+
+class SweepRequest(Struct, frozen=True, kw_only=True):
+    """One call of `nbci sweep TARGET`: a sweep of the file by `name`, or `space` as `-s` has it.
+
+    What is None or empty is as the file has it.
+    """
+
+    target: str
+    name: str | None
+    command: tuple[str, ...]
+    space: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    kernel: str | None = None
+    environment: str | None = None
+    objective: str | None = None
+    direction: Direction | None = None
+    method: Method | None = None
+    trials: int | None = None
+    minutes: float | None = None
+    no_better_in: int | None = None
+    parallel: int | None = None
+    seed: int | None = None
+    jobs: int | None = None
+
+
+class Listener(Struct, frozen=True, kw_only=True):
+    """Whom a sweep tells what: `begun` and `ended` of the sweep and its trials, `noticed` texts."""
+
+    begun: Callable[[SweepRecord], None]
+    ended: Callable[[SweepRecord, TrialRecord], None]
+    noticed: Callable[[str], None]
+
+
+class Finished(Struct, frozen=True, kw_only=True):
+    """A sweep that does not go on: over, `is_interrupted`, or stopped by a `common_error`."""
+
+    project: Project
+    folder: SweepFolder
+    sweep: SweepRecord
+    trials: tuple[TrialRecord, ...]
+    is_interrupted: bool = False
+    common_error: str | None = None
+
+
+def sweep(request: SweepRequest, listener: Listener) -> Finished:
+    """Carry out a search; what can be refused is refused before it has its folder."""
+    target = read_target(request.target)
+    plan = plan_target(
+        target,
+        environ=os.environ,
+        files=request.files,
+        pairs=request.pairs,
+        kernel=request.kernel,
+        lock=lock_file(target.project, request.environment),
+    )
+    record = _record(target, plan, request)
+    ready = _check(target, record)
+    # Only now: a sweep that cannot begin leaves nothing behind.
+    ignore_own_files(target.project)
+    folder = new_sweep(target.project, record.sweep)
+    folder.write_record(record)
+    work = Prepared(target=target, sweep=record, ready=ready, folder=folder)
+    return _search(work, request.jobs, listener)
+
+
+def resume(name: str, jobs: int | None, listener: Listener) -> Finished:
+    """Go on with a sweep that was interrupted or killed, or that has trials left."""
+    project = find_project(Path.cwd())
+    folder = find_sweep(project, name)
+    record = folder.read_record()
+    target = read_target(str(project.root / record.target))
+    # A trial before a change and one after it would be compared as if they were alike.
+    if target.sources != record.sources:
+        raise UsageError(
+            f"the sources of sweep {record.sweep} have changed since it began",
+            hint="its trials would not be comparable; begin a new one: what has not changed "
+            "is reused",
+        )
+    ready = _check(target, record)
+    # Two processes that go on with one sweep would both write its study.
+    if not folder.hold():
+        raise UsageError(f"sweep {record.sweep} is still going on")
+    work = Prepared(target=target, sweep=record, ready=ready, folder=folder)
+    return _search(work, jobs, listener)
+
+
+def _record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
+    """What the sweep is, as it will be written down."""
+    # It would run a stranger's code many times over, on results that trusted builds reuse.
+    if plan.fork is not None:
+        raise UsageError("this is a build of a change from a fork, which gets no sweep")
+    asked = _asked(target.pipeline, request)
+    directions = {name: metric.direction for name, metric in target.pipeline.metrics.items()}
+    direction = request.direction or direction_of(asked.objective, directions)
+    if direction is None:
+        raise UsageError(
+            f"nothing says whether more of {asked.objective} is better",
+            hint="--direction maximize or --direction minimize",
+        )
+    names: dict[str, None] = {}
+    # A node stands for all of its steps, as in gates.
+    for step in target.pipeline.steps:
+        names |= {step.name: None, step.node: None}
+    check_objective(asked.objective, names, None)
+    searched = {dimension.name for dimension in asked.space}
+    # Which of the two counts is for the user to say.
+    for pair in request.pairs:
+        name = pair.partition("=")[0].strip()
+        if name in searched:
+            raise UsageError(f"{name} is searched, and given by -p as well", hint="leave out one")
+    seed = asked.seed
+    # Drawn here and written down, so that this search can be repeated, too.
+    if seed is None:
+        seed = secrets.randbits(32)
+    return SweepRecord(
+        sweep=new_run_id(time.time()),
+        pipeline=plan.pipeline,
+        target=plan.target,
+        name=asked.name or None,
+        space=asked.space,
+        objective=asked.objective,
+        direction=direction,
+        method=asked.method,
+        trials=asked.trials,
+        minutes=asked.minutes,
+        no_better_in=asked.no_better_in,
+        parallel=asked.parallel,
+        seed=seed,
+        nbci=nbci.__version__,
+        started_utc=now_utc(),
+        params=plan.params,
+        sources=target.sources,
+        kernel=request.kernel,
+        environment=plan.environment,
+        command=request.command,
+    )
+
+
+def _asked(pipeline: Pipeline, request: SweepRequest) -> Sweep:
+    """The sweep of the file or of the command line, with what the command line changes of it."""
+    # The command line is stronger than the file, as with parameters.
+    found = _named(pipeline, request)
+    changed = {}
+    for field in ("objective", "method", "trials", "minutes", "no_better_in", "parallel", "seed"):
+        value = getattr(request, field)
+        if value is not None:
+            changed[field] = value
+    found = replace(found, **changed)
+    if found.method == "grid":
+        refuse_infinite(found.space, lambda *_, **__: None)
+    elif found.trials is None and found.minutes is None:
+        raise UsageError("this sweep has no end", hint="give it a budget: --trials 50")
+    return found
+
+
+def _named(pipeline: Pipeline, request: SweepRequest) -> Sweep:
+    known = pipeline.sweeps
+    if request.space:
+        if request.name is not None:
+            raise UsageError(
+                "name either a sweep of the pipeline file or what to search with -s",
+                hint=f"nbci sweep {request.target} -s ...",
+            )
+        if request.objective is None:
+            raise UsageError(
+                "a sweep needs the metric that is to be best", hint="--objective STEP:METRIC"
+            )
+        space = read_space(request.space, pipeline.params)
+        return Sweep(name="", space=space, objective=request.objective)
+    if request.name is None and len(known) == 1:
+        return next(iter(known.values()))
+    if request.name is not None and request.name in known:
+        return known[request.name]
+    listed = ", ".join(known) or "none; say what to search with -s, e.g. -s C=0.01..100:log"
+    message = "name the sweep"
+    if request.name is not None:
+        message = f"there is no sweep {request.name!r} in {pipeline.target}"
+    raise UsageError(message, hint=f"sweeps of {pipeline.target}: {listed}")
+
+
+def _check(target: Target, record: SweepRecord) -> Ready:
+    """Refuse what this machine cannot carry out."""
+    check_optuna(record)
+    project = target.project
+    cache = project_cache(project, os.environ)
+    share(project, cache, os.environ)
+    return make_ready(
+        project,
+        # With the parameters' own values: what a searched one breaks is that trial's failure.
+        plan_trial(record, target, {}),
+        target.pipeline.notebooks,
+        cache=cache,
+        environ=os.environ,
+    )
+
+
+def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:
+    """Carry out trials until the sweep is over or is stopped; its folder is held, and let go."""
+    record, folder = work.sweep, work.folder
+    listener.begun(record)
+    try:
+        earlier = _settled(folder)
+        study = Study(folder.study, record, len(earlier))
+        # Samplers take a trial that seems to run for one whose value is still to come.
+        study.settle(earlier)
+        search = Search(record, folder, study, earlier, partial(listener.ended, record))
+        with open_lanes(work, jobs, listener.noticed) as lanes:
+            asyncio.run(search.go_on(lanes))
+    finally:
+        folder.release()
+        work.ready.save()
+    # What stopped all trials, such as a full disk, is no trial's own failure.
+    if search.trouble is not None:
+        raise search.trouble
+    return Finished(
+        project=work.target.project,
+        folder=folder,
+        sweep=record,
+        trials=tuple(search.trials[number] for number in sorted(search.trials)),
+        is_interrupted=search.is_interrupted,
+        common_error=search.common_error,
+    )
+
+
+def _settled(folder: SweepFolder) -> tuple[TrialRecord, ...]:
+    """The earlier trials, none of them running: this process holds the sweep."""
+    before = folder.read_trials()
+    settled = without_dead(before)
+    for trial, was in zip(settled, before, strict=True):
+        if trial is not was:
+            folder.add_trial(trial)
+    return settled

@@ -1,0 +1,184 @@
+"""`nbci sweep`: what the trials of a sweep came to, as text, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted, number
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line
+from nbci.formatting.text import short_line, text_of_lines
+from nbci.sweeps.standing import best_of, ranked, work_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nbci.sweeps.study_record import SweepRecord, TrialRecord
+
+_SHOWN = 20
+_LONGEST_NOTE = 60
+_WAYS = {"maximize": "as high as can be", "minimize": "as low as can be"}
+_GIVEN = ("-p", "-f", "environment ")
+
+
+def heading(sweep: SweepRecord) -> str:
+    """What is searched, and until when."""
+    budget = []
+    if sweep.trials is not None:
+        budget.append(counted(sweep.trials, "trial"))
+    if sweep.minutes is not None:
+        budget.append(f"{sweep.minutes:g} min")
+    if sweep.no_better_in is not None:
+        budget.append(f"none better in {sweep.no_better_in}")
+    names = ", ".join(dimension.name for dimension in sweep.space)
+    until = f", at most {', '.join(budget)}" if budget else ""
+    return (
+        f"sweep {sweep.sweep} of {one_line(sweep.target)}: {names} by {sweep.method}{until}; "
+        f"{sweep.objective} {_WAYS[sweep.direction]}"
+    )
+
+
+def trial_line(sweep: SweepRecord, trial: TrialRecord) -> str:
+    """What one trial gave, and with which values."""
+    result: str = trial.state
+    if trial.state == "complete":
+        result = f"{sweep.objective} {number(trial.values[0])}"
+    elif trial.error is not None:
+        result = f"{trial.state}: {short_line(one_line(trial.error))}"
+    return f"trial {trial.number}: {result}  ({_point(trial)}; {_work(trial)})"
+
+
+def best_line(sweep: SweepRecord, trial: TrialRecord, ended: Sequence[TrialRecord]) -> str:
+    """What stands behind the line of a trial that is the best of those shown."""
+    if best_of(sweep, ended) is trial:
+        return "  best so far"
+    return ""
+
+
+def _point(trial: TrialRecord) -> str:
+    return ", ".join(f"{name}={_value(value)}" for name, value in trial.params.items())
+
+
+def _work(trial: TrialRecord) -> str:
+    if trial.same_as is not None:
+        return f"as trial {trial.same_as}"
+    steps = counted(trial.computed.steps, "step")
+    return f"{steps} ran, {trial.reused.steps} reused, {duration(trial.seconds)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, str):
+        return one_line(value)
+    return json.dumps(value)
+
+
+def render(sweep: SweepRecord, trials: Sequence[TrialRecord], folder: str) -> str:
+    """The trials as a table, the best first, and what is to be known of all of them."""
+    if not trials:
+        return text_of_lines([heading(sweep), "no trial yet"])
+    names = [dimension.name for dimension in sweep.space]
+    cells = [("trial", sweep.objective, *names, "state", "took", "run", "")]
+    # Of a thousand trials, the best are what people look for.
+    for trial in ranked(sweep, trials)[:_SHOWN]:
+        value = ""
+        if trial.state == "complete":
+            value = number(trial.values[0])
+        note = short_line(one_line(trial.error or ""), _LONGEST_NOTE)
+        if trial.same_as is not None:
+            note = f"as trial {trial.same_as}"
+        row = [str(trial.number), value]
+        for name in names:
+            # Where the condition of a parameter does not hold, it is not searched.
+            row.append(_value(trial.params[name]) if name in trial.params else "")
+        cells.append((*row, trial.state, duration(trial.seconds), trial.run or "", note))
+    lines = table(cells, right=frozenset({0, 1}))
+    if len(trials) > _SHOWN:
+        lines.append(f"and {len(trials) - _SHOWN} more: --json and --csv have all of them")
+    return text_of_lines([*lines, "", *_closing_lines(sweep, trials), f"  record: {folder}"])
+
+
+def _closing_lines(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> Iterator[str]:
+    best = best_of(sweep, trials)
+    if best is not None:
+        yield f"best: trial {best.number}, {sweep.objective} {number(best.values[0])}"
+    computed, reused = work_of(trials)
+    yield (
+        f"  {counted(len(trials), 'trial')}: {counted(computed.steps, 'step')} ran in "
+        f"{duration(computed.seconds)}, {reused.steps} reused that took {duration(reused.seconds)}"
+    )
+    if best is not None:
+        yield f"  run it with: {run_command(sweep, best)}"
+
+
+def run_command(sweep: SweepRecord, trial: TrialRecord) -> str:
+    """The command that carries a trial out as a run of its own, which reuses all of it."""
+    words = ["nbci", "run", sweep.target]
+    values = {}
+    for param in sweep.params:
+        # What the target says by itself need not be said again.
+        if param.source.startswith(_GIVEN):
+            values[param.name] = param.value
+    for name, value in {**values, **trial.params}.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += ["-p", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def sweep_document(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """What `nbci sweep show --json` prints."""
+    best = best_of(sweep, trials)
+    computed, reused = work_of(trials)
+    return {
+        "sweep": sweep.sweep,
+        "pipeline": sweep.pipeline,
+        "target": sweep.target,
+        "name": sweep.name,
+        "objective": sweep.objective,
+        "direction": sweep.direction,
+        "method": sweep.method,
+        "seed": sweep.seed,
+        "trials": [_trial_document(trial) for trial in trials],
+        "best": best and best.number,
+        "computed": {"steps": computed.steps, "seconds": round(computed.seconds, 3)},
+        "reused": {"steps": reused.steps, "seconds": round(reused.seconds, 3)},
+    }
+
+
+def _trial_document(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "params": dict(trial.params),
+        "values": [*trial.values] or None,
+        "state": trial.state,
+        "run": trial.run,
+        "error": trial.error,
+        "same_as": trial.same_as,
+        "interrupted": trial.interrupted,
+        "started_utc": trial.started_utc,
+        "seconds": trial.seconds,
+        "computed": {"steps": trial.computed.steps, "seconds": trial.computed.seconds},
+        "reused": {"steps": trial.reused.steps, "seconds": trial.reused.seconds},
+    }
+
+
+def trials_csv(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> str:
+    """The trials as CSV, in their order: number, state, objective, a column a parameter, run."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [dimension.name for dimension in sweep.space]
+    writer.writerow(["trial", "state", sweep.objective, *names, "run", "error"])
+    for trial in trials:
+        values = [trial.params.get(name, "") for name in names]
+        # Empty, as spreadsheets know what is not there.
+        objective = trial.values[0] if trial.values else ""
+        writer.writerow(
+            [trial.number, trial.state, objective, *values, trial.run or "", trial.error or ""]
+        )
+    return text.getvalue()

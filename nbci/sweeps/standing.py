@@ -1,0 +1,133 @@
+"""What the trials of a sweep have come to so far, and whether it is over."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.errors import IntegrityError
+from nbci.records.codec import from_json
+from nbci.sweeps.space import identity
+from nbci.sweeps.study_record import TrialRecord, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nbci.sweeps.study_record import SweepRecord
+
+FEWEST_FAILED = 3
+"""So many trials that all failed in one way say that the next ones will, too."""
+KILLED = "its process was killed"
+
+
+def read_trials(text: bytes, path: str) -> tuple[TrialRecord, ...]:
+    """The trials by their numbers, each as its last line has it.
+
+    IntegrityError where a line is damaged, unless it is the last one, which a killed process may
+    have left half-written.
+    """
+    found: dict[int, TrialRecord] = {}
+    lines = text.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            trial = from_json(line, TrialRecord, f"{path}, line {number}")
+        except IntegrityError:
+            if number == len(lines):
+                break
+            raise
+        found[trial.number] = trial
+    return tuple(found[number] for number in sorted(found))
+
+
+def without_dead(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The trials of a sweep at which nobody is at work: none of them is running any more."""
+    settled = []
+    for trial in trials:
+        if trial.state == "running":
+            settled.append(replace(trial, state="failed", error=KILLED, interrupted=True))
+        else:
+            settled.append(trial)
+    return tuple(settled)
+
+
+def ranked(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The best first; those without a value come last, in their order."""
+
+    def place(trial: TrialRecord) -> tuple[float, int]:
+        if trial.state != "complete":
+            return math.inf, trial.number
+        value = trial.values[0]
+        if sweep.direction == "maximize":
+            value = -value
+        # Of equal values, the one that was found first.
+        return value, trial.number
+
+    return tuple(sorted(trials, key=place))
+
+
+def best_of(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The first of the best trials; None before one is complete."""
+    for trial in ranked(sweep, trials):
+        if trial.state == "complete":
+            return trial
+    return None
+
+
+def counted(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The trials that have ended and use up the budget: those that were interrupted do not."""
+    return tuple(trial for trial in trials if trial.state != "running" and not trial.interrupted)
+
+
+def interrupted_points(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The trials that were interrupted, and that no later one of the same point has replaced."""
+    last = {}
+    for trial in trials:
+        last[identity(trial.params)] = trial
+    return tuple(trial for trial in last.values() if trial.interrupted)
+
+
+def work_of(trials: Iterable[TrialRecord]) -> tuple[Work, Work]:
+    """What all trials computed, and what they reused."""
+    computed = reused = Work()
+    for trial in trials:
+        computed, reused = computed + trial.computed, reused + trial.reused
+    return computed, reused
+
+
+def common_error(trials: Iterable[TrialRecord]) -> str | None:
+    """The error with which all trials failed so far, once these are enough to stop for it."""
+    # A trial that took its error from an equal one says nothing new.
+    ended = [trial for trial in counted(trials) if trial.same_as is None]
+    errors = {trial.error for trial in ended}
+    if len(ended) < FEWEST_FAILED or any(trial.state != "failed" for trial in ended):
+        return None
+    # Errors that differ may be those of single points.
+    if len(errors) > 1:
+        return None
+    return errors.pop()
+
+
+def is_over(sweep: SweepRecord, trials: Sequence[TrialRecord], begun: int, seconds: float) -> bool:
+    """Whether no further trial is to begin.
+
+    `begun` are the trials that have begun and are not interrupted, those that run among them;
+    `seconds` is how long the sweep has been going on.
+    """
+    # Those that still run count: every lane would begin one more than was asked for.
+    if sweep.trials is not None and begun >= sweep.trials:
+        return True
+    if sweep.minutes is not None and seconds >= sweep.minutes * 60:
+        return True
+    if sweep.no_better_in is None:
+        return False
+    ended = counted(trials)
+    # Before the first value there is nothing that another could be better than.
+    best = best_of(sweep, ended)
+    if best is None:
+        return False
+    later = [trial for trial in ended if trial.number > best.number]
+    return len(later) >= sweep.no_better_in

@@ -1,0 +1,197 @@
+"""Searches over parameters: trials are runs that share what they have in common."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.shown import document
+from tests.support.processes import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
+
+_PIPELINE = """\
+params: {x: 1.0, kind: a, n: 1}
+steps:
+  main: {notebook: n.ipynb, params: {x: "${x}", kind: "${kind}", n: "${n}"}}
+metrics: {loss: {direction: down}}
+sweeps:
+  best:
+    params:
+      x: {low: 0, high: 10}
+      kind: [a, b]
+      n: {low: 1, high: 3, when: "kind == 'b'"}
+    objective: main/fit:loss
+    budget: {trials: 6, parallel: 2}
+    seed: 3
+"""
+_FIT = "loss = (x - 3) ** 2 + data + (n if kind == 'b' else 0)\nopen('model.txt', 'w').write(kind)"
+
+
+def make_project(root: Path, make_notebook: MakeNotebook, outside: Path, fit: str = _FIT) -> None:
+    """The step `load` takes a while, and leaves a line outside for each time that it runs."""
+    (root / "pyproject.toml").write_text("[tool.nbci]\n")
+    (root / "p.yaml").write_text(_PIPELINE)
+    load = (
+        f"import time\nopen({str(outside / 'loads')!r}, 'a').write('x')\ntime.sleep(1)\ndata = 10"
+    )
+    make_notebook(
+        "n.ipynb",
+        [
+            ("parameters", "x = 1.0\nkind = 'a'\nn = 1"),
+            ("step:load cache:enabled", load),
+            ("step:fit out:model.txt", fit),
+            ("metrics", "print(loss)"),
+        ],
+    )
+
+
+def shown(nbci: Console) -> dict[str, Any]:
+    done = nbci("sweep", "show", "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_trials_side_by_side_compute_nothing_twice_and_leave_the_users_files(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    make_project(nbci.cwd, make_notebook, outside)
+
+    done = nbci("sweep", "p.yaml", "best", "--json")
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not (nbci.cwd / "model.txt").exists()
+    assert (outside / "loads").read_text() == "x"
+    assert (found["objective"], found["direction"]) == ("main/fit:loss", "minimize")
+    trials = found["trials"]
+    assert [trial["number"] for trial in trials] == list(range(6))
+    for trial in trials:
+        x, kind = trial["params"]["x"], trial["params"]["kind"]
+        assert ("n" in trial["params"]) == (kind == "b")
+        loss = (x - 3) ** 2 + 10 + trial["params"].get("n", 0)
+        assert (trial["state"], trial["values"]) == ("complete", [pytest.approx(loss)])
+    assert found["computed"]["steps"] == 7
+    assert found["reused"]["steps"] == 5
+    best = min(trials, key=lambda trial: trial["values"][0])
+    assert found["best"] == best["number"]
+    assert shown(nbci) == found
+
+    # A trial is a run like any other, and is no run of the project's own.
+    assert json.loads(nbci("runs", "--json").stdout) == []
+    rows = json.loads(nbci("runs", "--of", found["sweep"], "--json").stdout)
+    assert {row["run"] for row in rows} == {trial["run"] for trial in trials}
+    assert {(row["role"], row["parent"]) for row in rows} == {("trial", found["sweep"])}
+    run = document(nbci("show", best["run"], "--json"))
+    assert run["metrics"]["main/fit:loss"] == best["values"][0]
+    (line,) = (line for line in nbci("sweep", "show").stdout.splitlines() if "run it with:" in line)
+    _, _, command = line.partition("run it with: nbci ")
+    again = document(nbci(*command.replace("'", "").split(), "--json"))
+    assert again["metrics"] == run["metrics"]
+    assert {step["result"] for step in again["steps"]} == {"reused"}
+    assert (nbci.cwd / "model.txt").read_text() == best["params"]["kind"]
+
+    # Another search has what this one computed, and stock Optuna reads both.
+    points = ("-s", "kind=a,b", "-s", "n=1..2", "--objective", "loss", "--method", "grid")
+    grid = nbci("sweep", "p.yaml", *points, "-p", "x=3", "--json")
+    assert grid.returncode == 0, grid.stderr
+    found = json.loads(grid.stdout)
+    assert [trial["values"] for trial in found["trials"]] == [[10], [10], [11], [12]]
+    assert (outside / "loads").read_text() == "x"
+    assert values_in_optuna(nbci.cwd, found["sweep"]) == [10, 10, 11, 12]
+
+
+def values_in_optuna(root: Path, sweep: str) -> list[float | None]:
+    from optuna import load_study
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    study = root / ".nbci" / "sweeps" / sweep / "study.log"
+    storage = JournalStorage(JournalFileBackend(str(study)))
+    return [trial.value for trial in load_study(study_name=sweep, storage=storage).trials]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_that_was_stopped_goes_on_and_loses_no_finished_trial(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path, how: signal.Signals
+) -> None:
+    slow = (
+        "import os, time\n"
+        f"if x > 5 and not os.path.exists({str(outside / 'go')!r}):\n"
+        f"    open({str(outside / 'at')!r}, 'w').write('x')\n    time.sleep(60)\n"
+    )
+    make_project(nbci.cwd, make_notebook, outside, fit=slow + _FIT)
+    search = ("-s", "x=1,2,7,8", "--method", "grid", "--objective", "loss")
+    process = nbci.start("sweep", "p.yaml", *search)
+    wait_for((outside / "at").exists, "the third trial")
+
+    process.send_signal(how)
+    _, told = process.communicate(timeout=60)
+
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert "go on with: nbci sweep resume" in told
+    before = shown(nbci)["trials"]
+    assert [trial["state"] for trial in before] == ["complete", "complete", "failed"]
+    assert before[2]["interrupted"]
+    (outside / "go").write_text("")
+    done = nbci("sweep", "resume", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["trials"][:2] == before[:2]
+    assert [(trial["state"], trial["params"]["x"]) for trial in found["trials"]] == [
+        *(("complete", 1), ("complete", 2), ("failed", 7)),
+        *(("complete", 7), ("complete", 8)),
+    ]
+    assert (outside / "loads").read_text() == "x"
+    # All of it is done: there is nothing to go on with.
+    assert json.loads(nbci("sweep", "resume", "--json").stdout) == found
+
+
+def test_trials_that_all_fail_alike_stop_the_sweep(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    fit = "open('model.txt', 'w').write('x')\nloss = float('nan') if x < 2 else no_name"
+    make_project(nbci.cwd, make_notebook, outside, fit=fit)
+    objective = ("--method", "grid", "--objective", "loss")
+
+    done = nbci("sweep", "p.yaml", "-s", "x=1,3,4,5", *objective)
+
+    assert done.returncode == 1
+    assert "trial 0: failed: loss is nan" in done.stdout
+    assert "trial 3: failed: NameError" in done.stdout
+    done = nbci("sweep", "p.yaml", "-s", "x=3,4,5,6", *objective)
+    assert done.returncode == 1
+    assert "stopped: all trials fail with one error: NameError" in done.stderr
+    assert len(shown(nbci)["trials"]) == 3
+
+
+def test_what_cannot_be_searched_is_refused_before_anything_runs(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    make_project(nbci.cwd, make_notebook, outside)
+    cases = {
+        ("p.yaml", "worst"): "there is no sweep 'worst' in p.yaml",
+        ("p.yaml", "-s", "x=1,2"): "a sweep needs the metric",
+        ("p.yaml", "-s", "x=1,2", "--objective", "loss"): "this sweep has no end",
+        ("p.yaml", "-s", "x=1,2", "--objective", "b:loss"): "this sweep has no end",
+        ("p.yaml", "best", "-s", "x=1,2"): "name either a sweep of the pipeline file",
+        ("p.yaml", "best", "-p", "x=1"): "x is searched, and given by -p as well",
+        ("p.yaml", "best", "--objective", "other"): "whether more of other is better",
+        ("p.yaml", "best", "--objective", "b:loss"): "no step measures b:loss",
+        ("p.yaml", "best", "--method", "grid"): "a grid over x is infinite",
+        ("show",): "there is no sweep yet",
+        ("show", "--trials", "3"): "takes a sweep as it is",
+    }
+    for words, message in cases.items():
+        done = nbci("sweep", *words)
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert not (nbci.cwd / ".nbci" / "sweeps").exists()
