@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 _SHOW, _RESUME = "show", "resume"
+_SPACE = (
+    *("search", "param", "file", "kernel", "environment"),
+    *("objective", "direction", "method", "seed"),
+)
+_BUDGET = ("trials", "minutes", "no_better_in", "parallel")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,32 +105,31 @@ def main(arguments: argparse.Namespace) -> int:
     """Carry a sweep out, go on with it, or show it; returns the exit code."""
     # No target is called so: a notebook or a pipeline file has a suffix.
     if arguments.target == _SHOW:
-        _refuse_own_search(arguments)
+        _refuse_own_search(arguments, (*_SPACE, *_BUDGET))
         return _show(arguments)
 
     # Imported only here: showing a sweep needs nothing that carries steps out.
-    from nbci.app.sweeps.sweep import resume, sweep
+    from nbci.app.sweeps.sweep import Budget, resume, sweep
 
     listener = _listener(arguments)
     if arguments.target == _RESUME:
-        _refuse_own_search(arguments)
-        finished = resume(arguments.name or "latest", arguments.jobs, listener)
+        _refuse_own_search(arguments, _SPACE)
+        budget = Budget(**{name: getattr(arguments, name) for name in _BUDGET})
+        finished = resume(arguments.name or "latest", budget, arguments.jobs, listener)
     else:
         finished = sweep(_request(arguments), listener)
     _print(finished, arguments)
     return _exit_code(finished)
 
 
-def _refuse_own_search(arguments: argparse.Namespace) -> None:
+def _refuse_own_search(arguments: argparse.Namespace, refused: tuple[str, ...]) -> None:
     """UsageError where a sweep that there is already is to be another one."""
-    own = ("search", "param", "file", "kernel", "environment", "objective", "direction", "method")
-    budget = ("trials", "minutes", "no_better_in", "parallel", "seed")
-    # Another space or budget under the same id would make its record wrong.
-    for name in (*own, *budget):
+    # Another space under the same id would make its record wrong.
+    for name in refused:
         if getattr(arguments, name) not in (None, []):
             raise UsageError(
                 f"`nbci sweep {arguments.target}` takes a sweep as it is",
-                hint="only --jobs, --quiet, --csv and --json go with it",
+                hint=f"leave out --{name.replace('_', '-')}; a new sweep reuses what was computed",
             )
 
 

@@ -45,7 +45,9 @@ class KernelSource:
             self.zygotes = Zygotes(environ=self._environ, spares=spares, noticed=self._noticed)
         else:
             self.zygotes = self._lender.zygotes
-        self.opens = Opens(self._root)
+        # Runs that come one after another in one folder have the same watches.
+        if self.opens is None:
+            self.opens = Opens(self._root)
 
     def lend(self, root: Path) -> KernelSource:
         """The source for a run in another folder: the zygotes of this one, which must be open."""

@@ -67,12 +67,18 @@ class Lane:
         self._shared = shared
         self._workspace = workspace
         self._notebooks = notebooks
+        # Opened by the first trial, for all: the watches of a folder take a while to set up.
+        self._kernels = shared.kernels.lend(workspace.project.root)
         self._ongoing: OngoingRun | None = None
 
     def interrupt(self) -> None:
         """End the kernels of the trial that goes on here, if one does."""
         if self._ongoing is not None:
             self._ongoing.interrupt()
+
+    def close(self) -> None:
+        """End the watches of the workspace."""
+        self._kernels.close()
 
     async def carry_out(self, number: int, point: Point) -> RunRecord:
         """The record of the trial's run.
@@ -110,7 +116,7 @@ class Lane:
         # What a run by itself has of its own, and these share.
         context = replace(
             context,
-            kernels=shared.kernels.lend(self._workspace.project.root),
+            kernels=self._kernels,
             gpus=shared.gpus,
             others=shared.others,
         )
@@ -126,11 +132,8 @@ class Lane:
         )
         # Without `keep_going`: a trial of which a step failed has no value that counts.
         run = self._ongoing = OngoingRun(context, header, RunOptions(jobs=shared.jobs))
-        try:
-            await run.execute()
-            run.conclude()
-        finally:
-            context.kernels.close()
+        await run.execute()
+        run.conclude()
         return run.record
 
     def _clear(self, plan: Plan, record: RunRecord) -> None:

@@ -75,7 +75,9 @@ def open_lanes(
             workspace = stack.enter_context(open_workspace(project, name, contents))
             # Read in the workspace: what has changed since the target was read is refused.
             notebooks = read_notebooks(workspace.project, plan.sources or {})
-            lanes.append(Lane(shared, workspace, notebooks))
+            lane = Lane(shared, workspace, notebooks)
+            stack.callback(lane.close)
+            lanes.append(lane)
         # Closed before the workspaces are removed, where kernels may still write.
         stack.callback(kernels.close)
         kernels.open(spares=min(at_once, work.sweep.parallel) - 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 import nbci
 from nbci.app.sweeps.lane import plan_trial
@@ -113,8 +113,17 @@ def sweep(request: SweepRequest, listener: Listener) -> Finished:
     return _search(work, request.jobs, listener)
 
 
-def resume(name: str, jobs: int | None, listener: Listener) -> Finished:
-    """Go on with a sweep that was interrupted or killed, or that has trials left."""
+class Budget(Struct, frozen=True, kw_only=True):
+    """Until when a sweep goes on; what is None stays as it is."""
+
+    trials: int | None = None
+    minutes: float | None = None
+    no_better_in: int | None = None
+    parallel: int | None = None
+
+
+def resume(name: str, budget: Budget, jobs: int | None, listener: Listener) -> Finished:
+    """Go on with a sweep that was interrupted or killed, has trials left or is given more."""
     project = find_project(Path.cwd())
     folder = find_sweep(project, name)
     record = folder.read_record()
@@ -130,15 +139,16 @@ def resume(name: str, jobs: int | None, listener: Listener) -> Finished:
     # Two processes that go on with one sweep would both write its study.
     if not folder.hold():
         raise UsageError(f"sweep {record.sweep} is still going on")
+    changed = {key: value for key, value in asdict(budget).items() if value is not None}
+    if changed:
+        record = replace(record, **changed)
+        folder.write_record(record)
     work = Prepared(target=target, sweep=record, ready=ready, folder=folder)
     return _search(work, jobs, listener)
 
 
 def _record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
     """What the sweep is, as it will be written down."""
-    # It would run a stranger's code many times over, on results that trusted builds reuse.
-    if plan.fork is not None:
-        raise UsageError("this is a build of a change from a fork, which gets no sweep")
     asked = _asked(target.pipeline, request)
     directions = {name: metric.direction for name, metric in target.pipeline.metrics.items()}
     direction = request.direction or direction_of(asked.objective, directions)
@@ -234,14 +244,12 @@ def _check(target: Target, record: SweepRecord) -> Ready:
     project = target.project
     cache = project_cache(project, os.environ)
     share(project, cache, os.environ)
-    return make_ready(
-        project,
-        # With the parameters' own values: what a searched one breaks is that trial's failure.
-        plan_trial(record, target, {}),
-        target.pipeline.notebooks,
-        cache=cache,
-        environ=os.environ,
-    )
+    # With the parameters' own values: what a searched one breaks is that trial's failure.
+    plan = plan_trial(record, target, {})
+    # It would run a stranger's code many times over, on results that trusted builds reuse.
+    if plan.fork is not None:
+        raise UsageError("this is a build of a change from a fork, which gets no sweep")
+    return make_ready(project, plan, target.pipeline.notebooks, cache=cache, environ=os.environ)
 
 
 def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:
