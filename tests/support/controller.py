@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.support.compiled_plugin import archive_to_test
+from tests.support.plugin_jobs import FOLDER, element
 from tests.support.tools import JENKINS, JENKINS_READER, MAY_RESTART
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FOLDER: Final = "<com.cloudbees.hudson.plugins.folder.Folder/>"
 _POLL_SECONDS: Final = 0.3
 # What is there: nothing, or what the file of the plugin holds and whether that is what runs.
 _PLUGIN_STATE: Final = """
@@ -268,6 +268,6 @@ def _plugin_state(controller: Controller) -> dict[str, Any]:
 def folder(controller: Controller, plugin: Path) -> Iterator[str]:
     """The name of a folder for the tests' jobs, removed with all that is in it."""
     name = f"nbci-test-{secrets.token_hex(4)}"
-    controller.create(name, _FOLDER)
+    controller.create(name, element(FOLDER))
     yield name
     controller.post(f"{job_path(name)}doDelete")

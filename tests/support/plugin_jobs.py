@@ -12,6 +12,7 @@ from tests.support.tools import NBCI_ON_AGENTS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+FOLDER: Final = "com.cloudbees.hudson.plugins.folder.Folder"
 STEP: Final = "io.nbci.jenkins.step.NotebookBuilder"
 THESE_TESTS: Final = f"these_tests = '{secrets.token_hex(4)}'"
 """A line of Python that no other run of the tests has."""
