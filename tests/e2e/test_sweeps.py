@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -172,6 +173,33 @@ def test_trials_that_all_fail_alike_stop_the_sweep(
     assert done.returncode == 1
     assert "stopped: all trials fail with one error: NameError" in done.stderr
     assert len(shown(nbci)["trials"]) == 3
+
+
+def test_each_trial_begins_with_the_projects_files(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    """A step writes over a file; another file is ignored by git, and no step declares it."""
+    read = "note = open('note.txt').read()\nopen('note.txt', 'a').write('x')\n"
+    fit = f"{read}loss = len(note) + int(open('secret.txt').read()) + x\n"
+    make_project(nbci.cwd, make_notebook, outside, fit=f"{fit}open('model.txt', 'w').write('x')")
+    subprocess.run(["git", "init", "-q", nbci.cwd], check=True)
+    (nbci.cwd / ".gitignore").write_text("secret.txt\n")
+    (nbci.cwd / "secret.txt").write_text("100")
+    (nbci.cwd / "note.txt").write_text("mine")
+    subprocess.run(["git", "-C", nbci.cwd, "add", "note.txt"], check=True)
+    search = ("-s", "x=1,2,3", "--method", "grid", "--objective", "loss", "--json")
+
+    done = nbci("sweep", "p.yaml", *search)
+
+    # The workspace has what git does not ignore, and what an earlier run was seen to use.
+    assert done.returncode == 1
+    assert "secret.txt" in json.loads(done.stdout)["trials"][0]["error"]
+    assert nbci("run", "p.yaml").returncode == 0
+    (nbci.cwd / "note.txt").write_text("mine")
+    done = nbci("sweep", "p.yaml", *search)
+    assert done.returncode == 0, done.stderr
+    assert [trial["values"] for trial in json.loads(done.stdout)["trials"]] == [[105], [106], [107]]
+    assert (nbci.cwd / "note.txt").read_text() == "mine"
 
 
 def test_what_cannot_be_searched_is_refused_before_anything_runs(

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from nbci.config import Project
 from nbci.digests import file_digest
+from nbci.dot_nbci import SWEEPS_FOLDER
 from nbci.handoff.values import ValueRef
 from nbci.records.run_record import StepRecord
 from nbci.runs.clean_results import remove_results, unneeded_results
@@ -87,6 +88,19 @@ def test_results_of_kept_runs_stay_and_all_that_is_young(project: Project, cache
     assert is_whole(cache, kept)
     assert not is_whole(cache, other)
     assert list(cache.records(other.key or "")) == []
+
+
+def test_results_of_trials_stay(project: Project, cache: Cache) -> None:
+    kept, other = make_result(project, cache, "kept"), make_result(project, cache, "other")
+    run = make_run(project, replace(kept, result="reused"))
+    trials = project.root / SWEEPS_FOLDER / "s1" / "runs"
+    trials.mkdir(parents=True)
+    run.path.rename(trials / run.run)
+
+    remove_results(cache, project, [], SOON)
+
+    assert is_whole(cache, kept)
+    assert not is_whole(cache, other)
 
 
 def test_a_result_that_is_used_stays_with_what_it_took_and_gave(

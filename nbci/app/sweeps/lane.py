@@ -15,6 +15,7 @@ from nbci.engine.ready import make_ready
 from nbci.engine.run import OngoingRun, RunOptions
 from nbci.formatting.durations import now_utc
 from nbci.pipeline.metric_names import step_of
+from nbci.pipeline.paths import is_in
 from nbci.plan.select import Selection, select
 from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_trial
@@ -62,9 +63,15 @@ class Lane:
     """A workspace in which one trial at a time is carried out."""
 
     def __init__(
-        self, shared: Shared, workspace: Workspace, notebooks: Mapping[str, TaggedNotebook]
+        self,
+        shared: Shared,
+        workspace: Workspace,
+        notebooks: Mapping[str, TaggedNotebook],
+        without: tuple[str, ...],
     ) -> None:
+        """`without` are the paths of the checkout that the workspace does not have."""
         self._shared = shared
+        self._without = without
         self._workspace = workspace
         self._notebooks = notebooks
         # Opened by the first trial, for all: the watches of a folder take a while to set up.
@@ -141,8 +148,9 @@ class Lane:
         undeclared = clear_written(self._workspace, plan, record)
         # A step may have written over a file of the project.
         root = self._workspace.project.root
-        Copying(self._workspace.checkout, root, lambda _: True).bring(
-            path for path in undeclared if path not in plan.writes
+        without = (*self._without, *plan.writes)
+        Copying(self._workspace.checkout, root, lambda path: not is_in(path, without)).bring(
+            undeclared
         )
 
 

@@ -15,6 +15,8 @@ from nbci.engine.prepare import header
 from nbci.engine.steps.gpu import GpuPool
 from nbci.engine.steps.side_by_side import SideBySide
 from nbci.errors import NbciError
+from nbci.git.checkout import is_in_repository
+from nbci.git.process import Git
 from nbci.kernels.descriptors import kernels_at_once
 from nbci.project.sources import read_notebooks
 from nbci.runs.project_runs import all_runs
@@ -22,6 +24,7 @@ from nbci.workspaces.workspace import Contents, open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.config import Project
@@ -75,7 +78,7 @@ def open_lanes(
             workspace = stack.enter_context(open_workspace(project, name, contents))
             # Read in the workspace: what has changed since the target was read is refused.
             notebooks = read_notebooks(workspace.project, plan.sources or {})
-            lane = Lane(shared, workspace, notebooks)
+            lane = Lane(shared, workspace, notebooks, contents.without)
             stack.callback(lane.close)
             lanes.append(lane)
         # Closed before the workspaces are removed, where kernels may still write.
@@ -103,9 +106,20 @@ def _contents(project: Project, plan: Plan) -> Contents:
             before = EarlierRun(
                 project=project, folder=made, record=made.read(), plan=made.read_plan(), commit=None
             ).contents(plan)
+            tracked = _tracked_by_git(project.root)
+            # What steps wrote undeclared is theirs, unless it is a file of the project.
+            written = [path for path in before.without if path not in tracked]
             return Contents(
                 also=(*contents.also, *before.also),
                 folders=before.folders,
-                without=(*contents.without, *before.without),
+                without=(*contents.without, *written),
             )
     return contents
+
+
+def _tracked_by_git(root: Path) -> frozenset[str]:
+    """The paths of the project that git tracks; none where it is in no repository."""
+    if not is_in_repository(root):
+        return frozenset()
+    listed = Git(root).bytes("ls-files", "-z")
+    return frozenset(map(os.fsdecode, listed.split(b"\0")))
