@@ -8,6 +8,8 @@ failed, 130 interrupted: the study is kept.
 
 from __future__ import annotations
 
+import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +25,10 @@ from nbci.cli.arguments import (
 from nbci.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    import argparse
-
     from nbci.app.sweeps.sweep import Finished, Listener, SweepRequest
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
+_LARGEST_SEED = 2**32 - 1
 _SHOW, _RESUME = "show", "resume"
 _SPACE = (
     *("search", "param", "file", "kernel", "environment"),
@@ -71,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how the next trial is chosen (default: tpe)",
     )
     _add_budget_arguments(parser)
-    parser.add_argument("--seed", type=int, metavar="N", help="seeds the choice of trials")
+    parser.add_argument("--seed", type=_parse_seed, metavar="N", help="seeds the choice of trials")
     parser.add_argument("--quiet", "-q", action="store_true", help="print the table only")
     parser.add_argument("--csv", action="store_true", help="print the trials as CSV")
     add_json_argument(parser, "the trials as JSON; all else to stderr")
@@ -81,7 +82,7 @@ def _add_budget_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare when the search ends, and how much goes on at once."""
     parser.add_argument("--trials", type=parse_count, metavar="N", help="end after N trials")
     parser.add_argument(
-        "--minutes", type=float, metavar="M", help="begin no trial after so many minutes"
+        "--minutes", type=_parse_minutes, metavar="M", help="begin no trial after so many minutes"
     )
     parser.add_argument(
         "--no-better-in",
@@ -99,6 +100,24 @@ def _add_budget_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps at once at most, in all trials together (default: the processors)",
     )
+
+
+def _parse_minutes(text: str) -> float:
+    """Parse a number of minutes, which may have a fraction."""
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return minutes
+
+
+def _parse_seed(text: str) -> int:
+    """Parse a seed, as a pipeline file may have it."""
+    if not text.isdecimal() or int(text) > _LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_LARGEST_SEED}")
+    return int(text)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -218,7 +237,9 @@ def _print_trials(
     elif arguments.csv:
         print(trials_csv(sweep, trials), end="")
     else:
-        print(render(sweep, trials, str(shown_path(folder))), end="")
+        # The target is recorded as the project calls it, which may lie elsewhere.
+        target = shown_path(folder.parents[2] / sweep.target)
+        print(render(sweep, trials, str(shown_path(folder)), str(target)), end="")
 
 
 def _exit_code(finished: Finished) -> int:

@@ -79,8 +79,13 @@ def _value(value: Any) -> str:
     return json.dumps(value)
 
 
-def render(sweep: SweepRecord, trials: Sequence[TrialRecord], folder: str) -> str:
-    """The trials as a table, the best first, and what is to be known of all of them."""
+def render(
+    sweep: SweepRecord, trials: Sequence[TrialRecord], folder: str, target: str | None = None
+) -> str:
+    """The trials as a table, the best first, and what is to be known of all of them.
+
+    `folder` is the sweep's and `target` what it searched, as they are called here.
+    """
     if not trials:
         return text_of_lines([heading(sweep), "no trial yet"])
     names = [dimension.name for dimension in sweep.space]
@@ -101,10 +106,14 @@ def render(sweep: SweepRecord, trials: Sequence[TrialRecord], folder: str) -> st
     lines = table(cells, right=frozenset({0, 1}))
     if len(trials) > _SHOWN:
         lines.append(f"and {len(trials) - _SHOWN} more: --json and --csv have all of them")
-    return text_of_lines([*lines, "", *_closing_lines(sweep, trials), f"  record: {folder}"])
+    return text_of_lines(
+        [*lines, "", *_closing_lines(sweep, trials, target), f"  record: {folder}"]
+    )
 
 
-def _closing_lines(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> Iterator[str]:
+def _closing_lines(
+    sweep: SweepRecord, trials: Sequence[TrialRecord], target: str | None
+) -> Iterator[str]:
     best = best_of(sweep, trials)
     if best is not None:
         yield f"best: trial {best.number}, {sweep.objective} {number(best.values[0])}"
@@ -114,12 +123,12 @@ def _closing_lines(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> Iterato
         f"{duration(computed.seconds)}, {reused.steps} reused that took {duration(reused.seconds)}"
     )
     if best is not None:
-        yield f"  run it with: {run_command(sweep, best)}"
+        yield f"  run it with: {run_command(sweep, best, target)}"
 
 
-def run_command(sweep: SweepRecord, trial: TrialRecord) -> str:
+def run_command(sweep: SweepRecord, trial: TrialRecord, target: str | None = None) -> str:
     """The command that carries a trial out as a run of its own, which reuses all of it."""
-    words = ["nbci", "run", sweep.target]
+    words = ["nbci", "run", target or sweep.target]
     values = {}
     for param in sweep.params:
         # What the target says by itself need not be said again.

@@ -77,7 +77,9 @@ def test_a_line_says_what_a_trial_gave() -> None:
 
 
 def test_the_command_of_a_trial_can_be_pasted() -> None:
-    assert run_command(SWEEP, TRIALS[0]) == ("nbci run p.yaml -p rate=3 -p x=0.25 -p 'kind=a b'")
+    assert run_command(SWEEP, TRIALS[0]) == "nbci run p.yaml -p rate=3 -p x=0.25 -p 'kind=a b'"
+    shown = render(SWEEP, TRIALS, "f", "folder/p.yaml")
+    assert "run it with: nbci run folder/p.yaml -p" in shown
 
 
 def test_programs_get_all_trials_in_their_order() -> None:

@@ -17,6 +17,7 @@ from nbci.records.manifest import Manifest
 from nbci.records.page import BuildPage
 from nbci.records.proof import Proof
 from nbci.records.run_record import RunRecord, StepRecord
+from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 UPDATE = bool(
     os.environ.get("NBCI_UPDATE_GOLDEN")
@@ -55,6 +56,8 @@ def cleaned(value: Any) -> Any:
         ("proof", Proof, "What came of proving a run: `nbci prove --json`, proof.json"),
         ("blame", Blame, "Why a metric moved between two runs: `nbci blame --json`"),
         ("page", BuildPage, "What a build's page shows of its run: `nbci finish --out`, page.json"),
+        ("sweep", SweepRecord, "A sweep: sweep.json"),
+        ("trial", TrialRecord, "A line of trials.jsonl: what became of a trial so far"),
         ("manifest", Manifest, "The evidence of a release: .nbci/release.json in its commit"),
     ],
 )

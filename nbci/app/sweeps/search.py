@@ -66,6 +66,8 @@ class Search:
     async def go_on(self, lanes: Sequence[Lane]) -> None:
         """Carry trials out until the search is over, has come to trouble or is interrupted."""
         self._lanes = lanes
+        # What came before, such as copies of the project, takes nothing from the first trials.
+        self._began = time.monotonic()
         with interruptible(self._interrupt):
             await asyncio.gather(*map(self._work, lanes))
 
