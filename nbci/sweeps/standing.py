@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FEWEST_FAILED = 3
 """So many trials that all failed in one way say that the next ones will, too."""
-KILLED = "its process was killed"
+KILLED = "its process ended before it did"
 
 
 def read_trials(text: bytes, path: str) -> tuple[TrialRecord, ...]:

@@ -1,0 +1,143 @@
+"""The search over lanes and a study that are fakes: what it asks, carries out and tells."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from nbci.app.sweeps.search import Search
+from nbci.app.sweeps.sweep_folder import new_sweep
+from nbci.config import Project
+from nbci.errors import InfrastructureError, UsageError
+from nbci.pipeline.search_space import Choices
+from nbci.records.run_record import Metric, RunRecord, StepRecord
+from tests.sweeps.test_standing import sweep, trial
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from nbci.app.sweeps.lane import Lane
+    from nbci.app.sweeps.study import Study
+    from nbci.sweeps.study_record import TrialRecord
+
+
+class FakeStudy:
+    """Asks for these values of `x`, one after another."""
+
+    def __init__(self, values: Sequence[int], begin: int = 0) -> None:
+        self._values = iter(values)
+        self._number = begin
+        self.told: list[TrialRecord] = []
+
+    def ask(self, point: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        number, self._number = self._number, self._number + 1
+        return number, point or {"x": next(self._values)}
+
+    def tell(self, record: TrialRecord) -> None:
+        self.told.append(record)
+
+
+class FakeLane:
+    """Its trials give `x` as their loss; with some values something is wrong."""
+
+    def __init__(self) -> None:
+        self.carried_out: list[int] = []
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+
+    async def carry_out(self, number: int, point: dict[str, Any]) -> RunRecord:
+        x = point["x"]
+        self.carried_out.append(x)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        if x == 100:
+            raise UsageError("it cannot be planned")
+        if x == 200:
+            raise InfrastructureError("the disk is full")
+        step = StepRecord(
+            name="a", result="passed", metrics=(Metric(name="loss", value=x, source="cell"),)
+        )
+        result = "interrupted" if self.interrupted else "passed"
+        return RunRecord(
+            run=f"r{number}",
+            pipeline="p",
+            target="p.yaml",
+            result=cast("Any", result),
+            nbci="0",
+            steps=(step,),
+        )
+
+
+def search(
+    root: Path,
+    asked: Sequence[int],
+    *,
+    lanes: int = 1,
+    earlier: Sequence[TrialRecord] = (),
+    values: Sequence[int] = tuple(range(1000)),
+    **fields: Any,
+) -> tuple[Search, FakeStudy, list[FakeLane]]:
+    record = sweep(space=(Choices(name="x", values=tuple(values)),), **fields)
+    study = FakeStudy(asked, begin=len(earlier))
+    found = Search(
+        record,
+        new_sweep(Project(root=root), "s"),
+        cast("Study", study),
+        earlier,
+        lambda _: None,
+    )
+    fakes = [FakeLane() for _ in range(lanes)]
+    asyncio.run(found.go_on(cast("list[Lane]", fakes)))
+    return found, study, fakes
+
+
+def carried_out(lanes: Sequence[FakeLane]) -> list[int]:
+    return sorted(x for lane in lanes for x in lane.carried_out)
+
+
+def test_equal_trials_are_carried_out_once_also_side_by_side(tmp_path: Path) -> None:
+    found, study, lanes = search(tmp_path, [5, 5, 5, 6], lanes=2, trials=4)
+    assert carried_out(lanes) == [5, 6]
+    assert [found.trials[number].values for number in range(4)] == [(5,), (5,), (5,), (6,)]
+    assert [found.trials[number].same_as for number in range(4)] == [None, 0, 0, None]
+    assert len(study.told) == 4
+
+
+def test_a_space_of_which_all_points_are_known_ends_the_sweep(tmp_path: Path) -> None:
+    found, _, lanes = search(tmp_path, [1, 2, 1, 2, 3, 1, 1], values=(1, 2, 3), minutes=60)
+    assert carried_out(lanes) == [1, 2, 3]
+    assert len(found.trials) == 5
+
+
+def test_what_earlier_processes_had_is_not_carried_out_again(tmp_path: Path) -> None:
+    earlier = (
+        trial(0, 1.0, params={"x": 1}),
+        trial(1, params={"x": 2}, error="interrupted", interrupted=True),
+    )
+    found, _, lanes = search(tmp_path, [], earlier=earlier, values=(1, 2, 3), method="grid")
+    assert carried_out(lanes) == [2, 3]
+    assert [found.trials[number].params["x"] for number in sorted(found.trials)] == [1, 2, 2, 3]
+
+
+def test_a_trial_that_cannot_be_planned_fails_alone(tmp_path: Path) -> None:
+    found, _, _ = search(tmp_path, [100, 7], trials=2)
+    assert (found.trials[0].state, found.trials[0].error) == ("failed", "it cannot be planned")
+    assert found.trials[1].state == "complete"
+    assert found.trouble is None
+
+
+def test_trouble_of_the_machine_ends_all_trials(tmp_path: Path) -> None:
+    found, study, lanes = search(tmp_path, [200, 7, 8, 9], lanes=2, trials=9)
+    assert str(found.trouble) == "the disk is full"
+    assert lanes[1].interrupted
+    assert carried_out(lanes) == [7, 200]
+    assert [record.interrupted for record in study.told] == [True]
+
+
+def test_no_more_trials_begin_than_were_asked_for(tmp_path: Path) -> None:
+    found, _, lanes = search(tmp_path, range(50), lanes=4, trials=6)
+    assert carried_out(lanes) == list(range(6))
+    assert len(found.trials) == 6
