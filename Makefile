@@ -32,7 +32,7 @@ demo: install
 	$(BIN)/nbci run pipelines/digits.yaml
 
 # The closing line of the output is pytest's own, so the checks go first.
-test: $(TEST) compiled check library
+test: $(TEST) compiled check library plugin
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # Tests that call nbci in their own process take twice as long with coverage: a release asks for it.
@@ -57,29 +57,34 @@ check: $(TEST)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The shared library, run by the engine that Jenkins runs pipelines with, the samples with this very nbci; and the plugin.
+# Runs $(1) where there is Java; else says that $(2) is left out, or fails where nothing may be.
+define where_java
+if command -v mvn > /dev/null && command -v javac > /dev/null; then \
+	$(1); \
+elif [ -n "$$NBCI_TESTS_LEAVE_NOTHING_OUT" ]; then \
+	echo "$(2) needs a JDK 17 or later and Maven"; exit 1; \
+else \
+	echo "left out: $(2), which needs a JDK 17 or later and Maven"; \
+fi
+endef
+
+# The shared library, run by the engine that Jenkins runs pipelines with; the samples with this very nbci.
 library: $(DEMO)
-	@if command -v mvn > /dev/null && command -v javac > /dev/null; then \
-		mvn --quiet --batch-mode --file jenkins-plugin-shim/pom.xml test -Dnbci.command="$(abspath $(BIN))/nbci" \
-			&& echo "the library's tests passed" && $(MAKE) plugin; \
-	elif [ -n "$$NBCI_TESTS_LEAVE_NOTHING_OUT" ]; then \
-		echo "the tests of library and plugin need a JDK 17 or later and Maven"; exit 1; \
-	else \
-		echo "left out: the tests of library and plugin, which need a JDK 17 or later and Maven"; \
-	fi
+	@$(call where_java,mvn --quiet --batch-mode --file jenkins-plugin-shim/pom.xml test \
+		-Dnbci.command="$(abspath $(BIN))/nbci" && echo "the library's tests passed",the test of the library)
 
 # The compiled plugin, tested and packed.
 PLUGIN := jenkins-plugin-shim/plugin
 plugin: $(DEMO)
-	@mvn --quiet --batch-mode --file $(PLUGIN)/pom.xml package \
-		-Dnbci.version="$$($(BIN)/python -c 'import nbci; print(nbci.__version__)')"
-	@mv $(PLUGIN)/hpi/target/nbci.war $(PLUGIN)/hpi/target/nbci.hpi
-	@echo "the plugin's tests passed; it is $(PLUGIN)/hpi/target/nbci.hpi"
+	@$(call where_java,mvn --quiet --batch-mode --file $(PLUGIN)/pom.xml package \
+		-Dnbci.version="$$($(BIN)/python -c 'import nbci; print(nbci.__version__)')" \
+		&& mv $(PLUGIN)/hpi/target/nbci.war $(PLUGIN)/hpi/target/nbci.hpi \
+		&& echo "the plugin's tests passed; it is $(PLUGIN)/hpi/target/nbci.hpi",the plugin)
 
 # Makes version, CHANGELOG section, wheel and tags, after all tests: make release VERSION=0.2.0
 release: $(TEST)
 	$(BIN)/python .ci/release check $(VERSION)
-	$(MAKE) check library coverage
+	$(MAKE) check library plugin coverage
 	$(BIN)/python .ci/release make $(VERSION)
 
 soak: $(TEST) compiled
