@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ASSETS = ROOT / "tests" / "assets"
-VERSIONS = sorted(path.name for path in ASSETS.iterdir() if path.is_dir())
+VERSIONS = sorted(path.parent.name for path in ASSETS.glob("*/project.tar.gz"))
 REFUSED, FIRST, SECOND, SAME = (
     "20261128-193243-7171d1d",
     "20261128-193248-117337b",
