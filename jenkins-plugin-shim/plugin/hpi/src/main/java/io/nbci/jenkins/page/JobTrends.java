@@ -15,11 +15,19 @@ public final class JobTrends {
   private static final int MOST_METRICS = 20;
 
   private final List<Run> runs;
+  /** By name, in the order of the runs: each chart and each row asks for some. */
+  private final List<Map<String, PageRecord.Metric>> metrics;
   private final List<Series> series;
   private final int leftOut;
 
   /** A page of a build: its number, the page's address below the job's, and what nbci said. */
   record Run(int build, String page, PageRecord record) {
+    Map<String, PageRecord.Metric> metrics() {
+      Map<String, PageRecord.Metric> found = new HashMap<>();
+      record.metrics().forEach(metric -> found.putIfAbsent(metric.name(), metric));
+      return found;
+    }
+
     String target() {
       return record.target();
     }
@@ -42,6 +50,7 @@ public final class JobTrends {
   /** Takes the pages of a job's builds, the newest first. */
   JobTrends(List<Run> newestFirst) {
     runs = List.copyOf(newestFirst);
+    metrics = runs.stream().map(Run::metrics).toList();
     Set<Series> found = new LinkedHashSet<>();
     for (Run run : runs) {
       for (PageRecord.Metric metric : run.record().metrics()) {
@@ -89,11 +98,11 @@ public final class JobTrends {
   public List<Row> getRows() {
     List<String> columns = getMetrics();
     List<Row> rows = new ArrayList<>();
-    for (Run run : runs) {
-      Map<String, PageRecord.Metric> metrics = metricsOf(run);
+    for (int at = 0; at < runs.size(); at++) {
+      Run run = runs.get(at);
       List<String> values = new ArrayList<>();
       for (String column : columns) {
-        PageRecord.Metric metric = metrics.get(column);
+        PageRecord.Metric metric = metrics.get(at).get(column);
         values.add(metric == null ? "" : metric.value());
       }
       rows.add(
@@ -139,11 +148,12 @@ public final class JobTrends {
 
   private List<Trend.Value> valuesOf(Series metric) {
     List<Trend.Value> values = new ArrayList<>();
-    for (Run run : runs) {
+    for (int at = 0; at < runs.size(); at++) {
+      Run run = runs.get(at);
       if (!run.target().equals(metric.target())) {
         continue;
       }
-      PageRecord.Metric found = metricsOf(run).get(metric.metric());
+      PageRecord.Metric found = metrics.get(at).get(metric.metric());
       Double number = found == null ? null : found.number();
       String shown = found == null ? "" : found.value();
       values.add(
@@ -152,11 +162,5 @@ public final class JobTrends {
     }
     Collections.reverse(values);
     return values;
-  }
-
-  private static Map<String, PageRecord.Metric> metricsOf(Run run) {
-    Map<String, PageRecord.Metric> found = new HashMap<>();
-    run.record().metrics().forEach(metric -> found.putIfAbsent(metric.name(), metric));
-    return found;
   }
 }

@@ -10,6 +10,11 @@ public final class ParameterLines {
 
   private ParameterLines() {}
 
+  /** Whether it can name a parameter, and the environment variable that carries one. */
+  public static boolean isName(String text) {
+    return NAME.matcher(text).matches();
+  }
+
   /**
    * Reads the lines, in their order; empty ones and those that begin with {@code #} count for
    * nothing. A name that is there twice has its last value.
@@ -27,7 +32,7 @@ public final class ParameterLines {
       }
       int equals = stripped.indexOf('=');
       String name = stripped.substring(0, Math.max(equals, 0)).strip();
-      if (!NAME.matcher(name).matches()) {
+      if (!isName(name)) {
         throw new IllegalArgumentException(Messages.ParameterLines_noParameter(number, stripped));
       }
       found.put(name, stripped.substring(equals + 1).strip());

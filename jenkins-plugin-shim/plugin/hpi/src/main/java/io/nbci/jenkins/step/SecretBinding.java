@@ -6,8 +6,8 @@ import hudson.model.Descriptor;
 import hudson.model.Item;
 import hudson.util.FormValidation;
 import hudson.util.ListBoxModel;
+import io.nbci.jenkins.parameters.ParameterLines;
 import java.io.Serializable;
-import java.util.regex.Pattern;
 import org.kohsuke.stapler.AncestorInPath;
 import org.kohsuke.stapler.DataBoundConstructor;
 import org.kohsuke.stapler.QueryParameter;
@@ -17,7 +17,6 @@ import org.kohsuke.stapler.verb.POST;
 public final class SecretBinding extends AbstractDescribableImpl<SecretBinding>
     implements Serializable {
   private static final long serialVersionUID = 1L;
-  private static final Pattern NAME = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
 
   private final String secret;
   private final String credentialsId;
@@ -37,10 +36,6 @@ public final class SecretBinding extends AbstractDescribableImpl<SecretBinding>
     return credentialsId == null ? "" : credentialsId;
   }
 
-  static boolean isName(String text) {
-    return NAME.matcher(text).matches();
-  }
-
   /** Offers the credentials that the job may use. */
   @Extension
   public static final class DescriptorImpl extends Descriptor<SecretBinding> {
@@ -52,7 +47,7 @@ public final class SecretBinding extends AbstractDescribableImpl<SecretBinding>
     @POST
     public FormValidation doCheckSecret(@AncestorInPath Item item, @QueryParameter String value) {
       Forms.checkConfigure(item);
-      if (isName(value)) {
+      if (ParameterLines.isName(value)) {
         return FormValidation.ok();
       }
       return FormValidation.error(Messages.SecretBinding_NoName());
