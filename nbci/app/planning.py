@@ -88,14 +88,13 @@ def plan_only(request: PlanRequest) -> PlannedTarget:
 
 def forecast_here(project: Project, plan: Plan) -> Plan:
     """The plan with what would run and what earlier results of this machine would be reused."""
-    from nbci.data.sharing import share
+    from nbci.data.sharing import shared_cache
     from nbci.engine.caching.forecast import forecast
     from nbci.engine.caching.reuse import last_records
     from nbci.store.file_index import project_index
 
     index = project_index(project)
-    cache = project_cache(project, os.environ)
-    share(project, cache, os.environ)
+    cache = shared_cache(project, os.environ)
     found = forecast(plan, project, cache, index, last_records(project, plan.target))
 
     # The digests that were computed spare the run that follows the same work; where nothing can

@@ -14,8 +14,7 @@ from nbci.app.reruns.beside_run import BesideRun, check_seeds
 from nbci.app.unchanged import remember_run
 from nbci.audit_draw import Draw
 from nbci.config import find_project
-from nbci.data.repository import project_cache
-from nbci.data.sharing import share
+from nbci.data.sharing import shared_cache
 from nbci.engine.caching.reuse import (
     KnownOuts,
     bring_notebooks,
@@ -177,8 +176,7 @@ def _check(work: _Work, request: RunRequest) -> _Checked:
     """Refuse what this machine cannot run, and find the results of steps that need not run."""
     project, plan = work.project, work.plan
     forced_steps = frozenset(named_steps(plan, request.force_steps))
-    cache = project_cache(project, os.environ)
-    share(project, cache, os.environ)
+    cache = shared_cache(project, os.environ)
     ready = make_ready(project, plan, work.notebooks, cache=cache, environ=os.environ)
     recall_results(project, plan.target, cache)
     taken_over = results_to_take_over(project, plan, ready.cache, ready.index)

@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from nbci.data.remotes import ARTIFACTS, Remote, open_folder, open_remote
-from nbci.data.repository import prefix_of
+from nbci.data.repository import prefix_of, project_cache
 from nbci.digests import file_digest
 from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.formatting.numbers import and_more
@@ -289,6 +289,13 @@ def _has_content_of_name(folder: str, name: str, file: Path) -> bool:
     else:
         digest, _ = file_digest(file)
     return digest == name.partition(".")[0]
+
+
+def shared_cache(project: Project, environ: Mapping[str, str]) -> Cache:
+    """The project's cache, which takes from and sends to the shared remote, if one is named."""
+    cache = project_cache(project, environ)
+    share(project, cache, environ)
+    return cache
 
 
 def share(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.data.repository import project_cache
-from nbci.data.sharing import share
+from nbci.data.sharing import shared_cache
 from nbci.engine.caching.reuse import KnownOuts
 from nbci.engine.steps.declared_files import Files, restore_artifacts, stands
 from nbci.errors import IntegrityError, Location, UsageError, nearest
@@ -61,8 +60,7 @@ def check_out(
         root = Path(to).absolute()
     record = folder.read()
     refs = _refs_to_restore(record, paths)
-    cache = project_cache(project, environ)
-    share(project, cache, environ)
+    cache = shared_cache(project, environ)
     artifacts = _all_places(cache, record)
     index = project_index(project)
     changed = frozenset(ref.path for ref in refs if not stands(root, ref, index))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.data.repository import project_cache
-from nbci.data.sharing import share
+from nbci.data.sharing import shared_cache
 from nbci.errors import NbciError
 from nbci.gates.baselines import last_passed_run
 from nbci.gates.cases import NoCases
@@ -173,10 +172,8 @@ class KeptOuts:
 
     @cached_property
     def _artifacts(self) -> Artifacts:
-        cache = project_cache(self._project, self._environ)
         # The run of another machine left its objects at the shared remote.
-        share(self._project, cache, self._environ)
-        artifacts = cache.artifacts
+        artifacts = shared_cache(self._project, self._environ).artifacts
         return replace(artifacts, others=(*self._others, *artifacts.others))
 
     def place(self, ref: FileRef) -> Path | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbci.data.repository import project_cache
-from nbci.data.sharing import share
+from nbci.data.sharing import shared_cache
 from nbci.git.branches import built_branch
 from nbci.git.process import open_git
 from nbci.promotion.checks import check_clean, check_passed, model_outs, pick_model
@@ -125,7 +124,5 @@ def _refuse_forks(plan: Plan, record: RunRecord, spec: Model) -> None:
 
 def _artifacts(project: Project, environ: Mapping[str, str]) -> Artifacts:
     """The artifacts kept here; others come from the shared remote when needed."""
-    cache = project_cache(project, environ)
     # a run of another machine left its objects at the shared remote
-    share(project, cache, environ)
-    return cache.artifacts
+    return shared_cache(project, environ).artifacts

@@ -30,16 +30,16 @@ def read_space(texts: Sequence[str], parameters: Sequence[Parameter]) -> tuple[D
         if name in space:
             raise UsageError(f"-s gives {name} twice", hint="list all its values in one")
         space[name] = _dimension(text, name, values.strip(), parameters)
-    return in_order(tuple(space.values()), parameters, _nowhere)
+    return in_order(tuple(space.values()), parameters, nowhere)
 
 
-def _nowhere(*path: str, key: bool = False) -> None:
-    """The command line has no lines."""
+def nowhere(*path: str, key: bool = False) -> None:
+    """No place: the command line has no lines."""
 
 
 def _dimension(text: str, name: str, values: str, parameters: Sequence[Parameter]) -> Dimension:
     try:
-        return read_dimension(name, _fields(name, values, parameters), parameters, _nowhere)
+        return read_dimension(name, _fields(name, values, parameters), parameters, nowhere)
     # There may be many -s: the message names the one that is wrong.
     except UsageError as error:
         raise UsageError(f"-s {text}: {error.message}", hint=error.hint) from error

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.data.repository import project_cache
-from nbci.data.sharing import share
+from nbci.data.sharing import shared_cache
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.errors import UsageError
 from nbci.git.checkout import is_in_repository
@@ -92,9 +91,7 @@ class EarlierRun(Struct, frozen=True, kw_only=True):
 
     def open_cache(self) -> Cache:
         """The cache that has what it gave, with the remote's results where one is named."""
-        cache = project_cache(self.project, os.environ)
-        share(self.project, cache, os.environ)
-        return cache
+        return shared_cache(self.project, os.environ)
 
     def refuse_unfit(self, why: str, advice: str) -> None:
         """UsageError where it did not pass, or is of a fork; `why` that is too little."""

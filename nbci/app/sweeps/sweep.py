@@ -20,8 +20,7 @@ from nbci.app.sweeps.search import Search
 from nbci.app.sweeps.study import Study, check_optuna
 from nbci.app.sweeps.sweep_folder import find_sweep, new_sweep
 from nbci.config import find_project
-from nbci.data.repository import project_cache
-from nbci.data.sharing import share
+from nbci.data.sharing import shared_cache
 from nbci.engine.prepare import lock_file, plan_target
 from nbci.engine.ready import make_ready
 from nbci.errors import UsageError
@@ -31,7 +30,7 @@ from nbci.pipeline.sweeps_document import check_objective
 from nbci.project.sources import read_target
 from nbci.runs.project_runs import ignore_own_files
 from nbci.runs.run_file import new_run_id
-from nbci.sweeps.space_text import read_space
+from nbci.sweeps.space_text import nowhere, read_space
 from nbci.sweeps.standing import without_dead
 from nbci.sweeps.study_record import SweepRecord
 
@@ -207,7 +206,7 @@ def _asked(pipeline: Pipeline, request: SweepRequest) -> Sweep:
             changed[field] = value
     found = replace(found, **changed)
     if found.method == "grid":
-        refuse_infinite(found.space, lambda *_, **__: None)
+        refuse_infinite(found.space, nowhere)
     elif found.trials is None and found.minutes is None:
         raise UsageError("this sweep has no end", hint="give it a budget: --trials 50")
     return found
@@ -242,8 +241,7 @@ def _check(target: Target, record: SweepRecord) -> Ready:
     """Refuse what this machine cannot carry out."""
     check_optuna(record)
     project = target.project
-    cache = project_cache(project, os.environ)
-    share(project, cache, os.environ)
+    cache = shared_cache(project, os.environ)
     # With the parameters' own values: what a searched one breaks is that trial's failure.
     plan = plan_trial(record, target, {})
     # It would run a stranger's code many times over, on results that trusted builds reuse.
