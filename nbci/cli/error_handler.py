@@ -11,7 +11,6 @@ import sys
 from typing import NoReturn
 
 from nbci.cli.arguments import hint_lines, print_error
-from nbci.cli.main import COMMANDS
 from nbci.errors import ExitCode, NbciError
 from nbci.home import ensure_home
 
@@ -89,8 +88,13 @@ def call(command: str, argv: list[str]) -> int:
 
 def _run(command: str, argv: list[str]) -> int:
     module = importlib.import_module(f"nbci.cli.{command}")
+    # A word in the place of the first argument may be a command of its own, as in `sweep show`.
+    action = getattr(module, "ACTIONS", {}).get(argv[0] if argv else "")
+    if action is not None:
+        command, argv = f"{command} {argv[0]}", argv[1:]
+        module = importlib.import_module(f"nbci.cli.{action}")
     # The module's first paragraph is the command's help; the table has the short form of it.
-    description = (module.__doc__ or COMMANDS[command]).split("\n\n")[0]
+    description = (module.__doc__ or "").split("\n\n")[0]
     parser = _Parser(prog=f"nbci {command}", description=description, formatter_class=_Help)
     module.add_arguments(parser)
     code = module.main(parser.parse_args(_with_joined_sort(argv)))

@@ -13,7 +13,7 @@ from nbci.formatting.numbers import counted, number
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import short_line, text_of_lines
-from nbci.sweeps.standing import best_of, ranked, work_of
+from nbci.sweeps.standing import front_of, ranked, work_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 _SHOWN = 20
+_SHOWN_COMMANDS = 3
 _LONGEST_NOTE = 60
 _WAYS = {"maximize": "as high as can be", "minimize": "as low as can be"}
 _GIVEN = ("-p", "-f", "environment ")
@@ -37,9 +38,12 @@ def heading(sweep: SweepRecord) -> str:
         budget.append(f"none better in {sweep.no_better_in}")
     names = ", ".join(dimension.name for dimension in sweep.space)
     until = f", at most {', '.join(budget)}" if budget else ""
+    goals = []
+    for objective in sweep.objectives:
+        goals.append(f"{objective.metric} {_WAYS[objective.direction]}")
     return (
         f"sweep {sweep.sweep} of {one_line(sweep.target)}: {names} by {sweep.method}{until}; "
-        f"{sweep.objective} {_WAYS[sweep.direction]}"
+        f"{', '.join(goals)}"
     )
 
 
@@ -47,7 +51,7 @@ def trial_line(sweep: SweepRecord, trial: TrialRecord) -> str:
     """What one trial gave, and with which values."""
     result: str = trial.state
     if trial.state == "complete":
-        result = f"{sweep.objective} {number(trial.values[0])}"
+        result = _values(sweep, trial)
     elif trial.error is not None:
         result = f"{trial.state}: {short_line(one_line(trial.error))}"
     return f"trial {trial.number}: {result}  ({_point(trial)}; {_work(trial)})"
@@ -55,9 +59,18 @@ def trial_line(sweep: SweepRecord, trial: TrialRecord) -> str:
 
 def best_line(sweep: SweepRecord, trial: TrialRecord, ended: Sequence[TrialRecord]) -> str:
     """What stands behind the line of a trial that is the best of those shown."""
-    if best_of(sweep, ended) is trial:
-        return "  best so far"
-    return ""
+    if trial not in front_of(sweep, ended):
+        return ""
+    if len(sweep.objectives) > 1:
+        return "  none better so far"
+    return "  best so far"
+
+
+def _values(sweep: SweepRecord, trial: TrialRecord) -> str:
+    found = []
+    for objective, value in zip(sweep.objectives, trial.values, strict=True):
+        found.append(f"{objective.metric} {number(value)}")
+    return ", ".join(found)
 
 
 def _point(trial: TrialRecord) -> str:
@@ -89,21 +102,22 @@ def render(
     if not trials:
         return text_of_lines([heading(sweep), "no trial yet"])
     names = [dimension.name for dimension in sweep.space]
-    cells = [("trial", sweep.objective, *names, "state", "took", "run", "")]
+    objectives = [objective.metric for objective in sweep.objectives]
+    cells = [("trial", *objectives, *names, "state", "took", "run", "")]
     # Of a thousand trials, the best are what people look for.
     for trial in ranked(sweep, trials)[:_SHOWN]:
-        value = ""
+        values = [""] * len(objectives)
         if trial.state == "complete":
-            value = number(trial.values[0])
+            values = [number(value) for value in trial.values]
         note = short_line(one_line(trial.error or ""), _LONGEST_NOTE)
         if trial.same_as is not None:
             note = f"as trial {trial.same_as}"
-        row = [str(trial.number), value]
+        row = [str(trial.number), *values]
         for name in names:
             # Where the condition of a parameter does not hold, it is not searched.
             row.append(_value(trial.params[name]) if name in trial.params else "")
         cells.append((*row, trial.state, duration(trial.seconds), trial.run or "", note))
-    lines = table(cells, right=frozenset({0, 1}))
+    lines = table(cells, right=frozenset(range(len(objectives) + 1)))
     if len(trials) > _SHOWN:
         lines.append(f"and {len(trials) - _SHOWN} more: --json and --csv have all of them")
     return text_of_lines(
@@ -114,16 +128,20 @@ def render(
 def _closing_lines(
     sweep: SweepRecord, trials: Sequence[TrialRecord], target: str | None
 ) -> Iterator[str]:
-    best = best_of(sweep, trials)
-    if best is not None:
-        yield f"best: trial {best.number}, {sweep.objective} {number(best.values[0])}"
+    front = front_of(sweep, trials)
+    if len(sweep.objectives) > 1 and front:
+        numbers = ", ".join(str(trial.number) for trial in front)
+        yield f"no trial is better in all than one of these: {numbers}"
+    elif front:
+        yield f"best: trial {front[0].number}, {_values(sweep, front[0])}"
     computed, reused = work_of(trials)
     yield (
         f"  {counted(len(trials), 'trial')}: {counted(computed.steps, 'step')} ran in "
         f"{duration(computed.seconds)}, {reused.steps} reused that took {duration(reused.seconds)}"
     )
-    if best is not None:
-        yield f"  run it with: {run_command(sweep, best, target)}"
+    for trial in front[:_SHOWN_COMMANDS]:
+        which = f"run trial {trial.number}" if len(front) > 1 else "run it"
+        yield f"  {which} with: {run_command(sweep, trial, target)}"
 
 
 def run_command(sweep: SweepRecord, trial: TrialRecord, target: str | None = None) -> str:
@@ -142,22 +160,32 @@ def run_command(sweep: SweepRecord, trial: TrialRecord, target: str | None = Non
 
 def sweep_document(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
     """What `nbci sweep show --json` prints."""
-    best = best_of(sweep, trials)
+    front = [trial.number for trial in front_of(sweep, trials)]
+    objectives = [objective.metric for objective in sweep.objectives]
+    directions = [objective.direction for objective in sweep.objectives]
     computed, reused = work_of(trials)
     return {
         "sweep": sweep.sweep,
         "pipeline": sweep.pipeline,
         "target": sweep.target,
         "name": sweep.name,
-        "objective": sweep.objective,
-        "direction": sweep.direction,
+        "objective": _alone(objectives),
+        "direction": _alone(directions),
         "method": sweep.method,
         "seed": sweep.seed,
         "trials": [_trial_document(trial) for trial in trials],
-        "best": best and best.number,
+        "best": front[0] if front else None,
+        "front": front,
         "computed": {"steps": computed.steps, "seconds": round(computed.seconds, 3)},
         "reused": {"steps": reused.steps, "seconds": round(reused.seconds, 3)},
     }
+
+
+def _alone(values: list[Any]) -> Any:
+    """The one value where there is one; else the list."""
+    if len(values) == 1:
+        return values[0]
+    return values
 
 
 def _trial_document(trial: TrialRecord) -> dict[str, Any]:
@@ -170,7 +198,9 @@ def _trial_document(trial: TrialRecord) -> dict[str, Any]:
         "error": trial.error,
         "same_as": trial.same_as,
         "interrupted": trial.interrupted,
+        "worker": trial.worker,
         "started_utc": trial.started_utc,
+        "ended_utc": trial.ended_utc,
         "seconds": trial.seconds,
         "computed": {"steps": trial.computed.steps, "seconds": trial.computed.seconds},
         "reused": {"steps": trial.reused.steps, "seconds": trial.reused.seconds},
@@ -182,12 +212,13 @@ def trials_csv(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = [dimension.name for dimension in sweep.space]
-    writer.writerow(["trial", "state", sweep.objective, *names, "run", "error"])
+    objectives = [objective.metric for objective in sweep.objectives]
+    writer.writerow(["trial", "state", *objectives, *names, "run", "error"])
     for trial in trials:
         values = [trial.params.get(name, "") for name in names]
         # Empty, as spreadsheets know what is not there.
-        objective = trial.values[0] if trial.values else ""
+        results = trial.values or [""] * len(objectives)
         writer.writerow(
-            [trial.number, trial.state, objective, *values, trial.run or "", trial.error or ""]
+            [trial.number, trial.state, *results, *values, trial.run or "", trial.error or ""]
         )
     return text.getvalue()

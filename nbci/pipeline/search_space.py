@@ -24,6 +24,8 @@ Method = Literal["grid", "random", "sobol", "tpe", "cmaes"]
 Direction = Literal["minimize", "maximize"]
 Scalar = bool | int | float | str | None
 
+_FOR_ONE_OBJECTIVE = ("cmaes",)
+
 _TOLERANCE = 1e-9
 """Of a range's length in steps: 0.1 + 0.2 is not 0.3."""
 
@@ -80,12 +82,13 @@ Dimension = Range | Choices
 class Sweep(Struct, frozen=True, kw_only=True):
     """A search as a pipeline file asks for it; `minutes` and `trials` end it, the first of them.
 
+    Several `objectives` are weighed against each other: no single trial need be the best in all.
     `no_better_in`: it also ends after so many trials none of which was better.
     """
 
     name: str
     space: tuple[Dimension, ...]
-    objective: str
+    objectives: tuple[str, ...]
     method: Method = "tpe"
     trials: int | None = None
     minutes: float | None = None
@@ -252,6 +255,17 @@ def refuse_infinite(space: Sequence[Dimension], at: Where) -> None:
                 hint="give it a `step`, list its values, or choose another `method`",
                 where=at(dimension.name),
             )
+
+
+def refuse_several(sweep: Sweep, where: Location | None) -> None:
+    """UsageError where the method takes one objective, and there are several."""
+    if len(sweep.objectives) > 1 and sweep.method in _FOR_ONE_OBJECTIVE:
+        raise UsageError(
+            f"the method {sweep.method} takes one objective, and there are "
+            f"{len(sweep.objectives)}: {', '.join(sweep.objectives)}",
+            hint="method: tpe searches for several",
+            where=where,
+        )
 
 
 def direction_of(objective: str, directions: Mapping[str, str | None]) -> Direction | None:

@@ -12,6 +12,7 @@ from nbci.pipeline.search_space import (
     in_order,
     read_dimension,
     refuse_infinite,
+    refuse_several,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _read(
     sweep = Sweep(
         name=name,
         space=ordered,
-        objective=fields["objective"],
+        objectives=_objectives(document, name, fields["objective"]),
         method=fields.get("method", "tpe"),
         trials=budget.get("trials"),
         minutes=budget.get("minutes"),
@@ -77,15 +78,30 @@ def _read(
             hint="add for example `budget: {trials: 50}`",
             where=in_sweep(),
         )
+    refuse_several(sweep, in_sweep("objective"))
     # A file says it once for each metric, for gates and sweeps alike.
     directions = {metric: declared.direction for metric, declared in metrics.items()}
-    if direction_of(sweep.objective, directions) is None:
-        raise UsageError(
-            f"the sweep {name} does not know whether more of {sweep.objective} is better",
-            hint=f"say it under `metrics:`: `{short_name(sweep.objective)}: {{direction: up}}`",
-            where=in_sweep("objective"),
-        )
+    for objective in sweep.objectives:
+        if direction_of(objective, directions) is None:
+            raise UsageError(
+                f"the sweep {name} does not know whether more of {objective} is better",
+                hint=f"say it under `metrics:`: `{short_name(objective)}: {{direction: up}}`",
+                where=in_sweep("objective"),
+            )
     return sweep
+
+
+def _objectives(document: Document, name: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return (given,)
+    for objective in given:
+        # Weighed against itself it would count twice.
+        if given.count(objective) > 1:
+            raise UsageError(
+                f"the sweep {name} has the objective {objective} twice",
+                where=document.where("sweeps", name, "objective"),
+            )
+    return tuple(given)
 
 
 def check_objectives(
@@ -96,7 +112,8 @@ def check_objectives(
     `steps` has the names of nodes, too.
     """
     for name, sweep in sweeps.items():
-        check_objective(sweep.objective, steps, document.where("sweeps", name, "objective"))
+        for objective in sweep.objectives:
+            check_objective(objective, steps, document.where("sweeps", name, "objective"))
 
 
 def check_objective(objective: str, steps: Collection[str], where: Location | None) -> None:

@@ -54,27 +54,55 @@ def without_dead(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
     return tuple(settled)
 
 
-def ranked(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The best first; those without a value come last, in their order."""
-
-    def place(trial: TrialRecord) -> tuple[float, int]:
-        if trial.state != "complete":
-            return math.inf, trial.number
-        value = trial.values[0]
-        if sweep.direction == "maximize":
-            value = -value
-        # Of equal values, the one that was found first.
-        return value, trial.number
-
-    return tuple(sorted(trials, key=place))
+def ranked(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The best first, of several objectives the front; those without a value come last."""
+    front = front_of(sweep, trials)
+    first = {trial.number for trial in front}
+    others = [trial for trial in trials if trial.number not in first]
+    # Of several objectives, which of the others is better is nothing that can be said.
+    if len(sweep.objectives) > 1:
+        return (*front, *sorted(others, key=lambda trial: trial.state != "complete"))
+    return (*front, *sorted(others, key=lambda trial: _losses(sweep, trial)))
 
 
 def best_of(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The first of the best trials; None before one is complete."""
-    for trial in ranked(sweep, trials):
-        if trial.state == "complete":
-            return trial
-    return None
+    """The first of the best trials; None before one is complete, and of several objectives."""
+    front = front_of(sweep, trials)
+    if len(sweep.objectives) > 1 or not front:
+        return None
+    return front[0]
+
+
+def front_of(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The trials to which no other is better: of one objective the best, of several their front.
+
+    Of trials with equal values it is the first; in the order of the first objective.
+    """
+    complete = [trial for trial in trials if trial.state == "complete"]
+    front: list[tuple[float, ...]] = []
+    found = []
+    # Sorted so, whatever is better than a trial comes before it.
+    for trial in sorted(complete, key=lambda trial: (_losses(sweep, trial), trial.number)):
+        losses = _losses(sweep, trial)
+        if any(_is_as_good(other, losses) for other in front):
+            continue
+        front.append(losses)
+        found.append(trial)
+    return tuple(found)
+
+
+def _is_as_good(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(mine <= others for mine, others in zip(one, other, strict=True))
+
+
+def _losses(sweep: SweepRecord, trial: TrialRecord) -> tuple[float, ...]:
+    """The values of a trial, all of them such that less is better; infinite without values."""
+    if trial.state != "complete":
+        return tuple(math.inf for _ in sweep.objectives)
+    losses = []
+    for objective, value in zip(sweep.objectives, trial.values, strict=True):
+        losses.append(-value if objective.direction == "maximize" else value)
+    return tuple(losses)
 
 
 def counted(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
@@ -126,8 +154,9 @@ def is_over(sweep: SweepRecord, trials: Sequence[TrialRecord], begun: int, secon
         return False
     ended = counted(trials)
     # Before the first value there is nothing that another could be better than.
-    best = best_of(sweep, ended)
-    if best is None:
+    front = front_of(sweep, ended)
+    if not front:
         return False
-    later = [trial for trial in ended if trial.number > best.number]
+    newest = max(trial.number for trial in front)
+    later = [trial for trial in ended if trial.number > newest]
     return len(later) >= sweep.no_better_in

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
 
 from nbci.pipeline.search_space import Choices, Direction, Method, Range
+from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.run_record import ParameterValue
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = 2
 FROM_SWEEP = "sweep"
 """The source of a parameter that a sweep varies."""
 
-TrialState = Literal["running", "complete", "failed"]
+TrialState = Literal["running", "complete", "pruned", "failed"]
+
+
+class Objective(Struct, frozen=True, kw_only=True):
+    """A metric that is to be best, and which way that is."""
+
+    metric: str
+    direction: Direction
 
 
 class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A search: over which `space`, for what, how, until when.
+
+    Of several `objectives`, none comes first.
 
     `name` is that in the pipeline file; None where the command line gave the space. `params` are
     the parameters as they are where they are not searched, `sources` the digests of the files that
@@ -30,8 +44,7 @@ class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pipeline: str
     target: str
     space: tuple[Range | Choices, ...]
-    objective: str
-    direction: Direction
+    objectives: tuple[Objective, ...]
     method: Method
     seed: int
     nbci: str
@@ -67,9 +80,11 @@ class Work(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One trial: `params` are those that were searched, `run` is where it was carried out.
 
-    `values` are those of the objective. `same_as` is the trial of the same point whose values these
-    are. An `interrupted` one failed through no fault of its own. `reused` is what steps took whose
-    results were there already, when they ran.
+    `values` are those of the objectives, in their order. `same_as` is the trial of the same point
+    whose values these are. An `interrupted` one failed through no fault of its own. `reused` is
+    what steps took whose results were there already, when they ran. `worker` is who carried it
+    out: a lane of the process, or a branch of a build. `curve` are values that were seen while it
+    ran, each with the step of training at which it was, in their order.
     """
 
     number: int
@@ -85,3 +100,27 @@ class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float | None = None
     computed: Work = Work()
     reused: Work = Work()
+    worker: str | None = None
+    curve: tuple[tuple[float, float], ...] = ()
+
+
+def read_sweep(text: bytes, path: Path) -> SweepRecord:
+    """The record of that file; UsageError where its format is none that is known here."""
+    text = _in_format_2(text)
+    # A version that does not know all of it must not go on with it.
+    refuse_other_format(text, FORMAT, "the sweep", path)
+    return from_json(text, SweepRecord, str(path))
+
+
+def _in_format_2(text: bytes) -> bytes:
+    """A record of format 1, which knew one objective, as format 2 has it; others as they are."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(document, dict) or document.get("format") != 1:
+        return text
+    metric, direction = document.pop("objective", None), document.pop("direction", None)
+    document["objectives"] = [{"metric": metric, "direction": direction}]
+    document["format"] = FORMAT
+    return json.dumps(document).encode()

@@ -10,6 +10,7 @@ from nbci.app.sweeps.sweep_folder import SweepFolder, find_sweep, new_sweep
 from nbci.config import Project
 from nbci.errors import IntegrityError, UsageError
 from nbci.pipeline.search_space import Choices, Range
+from nbci.sweeps.study_record import Objective
 from tests.support.console import ROOT
 from tests.sweeps.test_standing import sweep, trial
 
@@ -74,8 +75,8 @@ def test_a_sweep_is_found_by_as_much_of_its_id_as_tells_it_from_others(tmp_path:
 
 def test_a_sweep_of_another_version_is_refused(tmp_path: Path) -> None:
     folder = new_sweep(Project(root=tmp_path), "s1")
-    folder.write_record(replace(sweep(), format=2))
-    with pytest.raises(UsageError, match="format 2"):
+    folder.write_record(replace(sweep(), format=3))
+    with pytest.raises(UsageError, match="format 3"):
         folder.read_record()
     (folder.path / "sweep.json").write_text("{}")
     with pytest.raises(IntegrityError):
@@ -91,6 +92,7 @@ def test_the_first_format_is_read(tmp_path: Path) -> None:
         Choices(name="kind", values=("a", "b")),
         Range(name="n", low=1, high=3, when="kind == 'b'"),
     )
+    assert record.objectives == (Objective(metric="m/fit:loss", direction="minimize"),)
     trials = folder.read_trials()
     assert [each.number for each in trials] == list(range(12))
     assert {each.state for each in trials} == {"complete"}

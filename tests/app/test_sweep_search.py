@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nbci.app.sweeps.search import Search
 from nbci.app.sweeps.sweep_folder import new_sweep
+from nbci.app.sweeps.trials import Trials
 from nbci.config import Project
 from nbci.errors import InfrastructureError, UsageError
 from nbci.pipeline.search_space import Choices
@@ -40,6 +41,8 @@ class FakeStudy:
 
 class FakeLane:
     """Its trials give `x` as their loss; with some values something is wrong."""
+
+    name = "1"
 
     def __init__(self) -> None:
         self.carried_out: list[int] = []
@@ -79,19 +82,15 @@ def search(
     earlier: Sequence[TrialRecord] = (),
     values: Sequence[int] = tuple(range(1000)),
     **fields: Any,
-) -> tuple[Search, FakeStudy, list[FakeLane]]:
+) -> tuple[Search, Trials, FakeStudy, list[FakeLane]]:
     record = sweep(space=(Choices(name="x", values=tuple(values)),), **fields)
     study = FakeStudy(asked, begin=len(earlier))
-    found = Search(
-        record,
-        new_sweep(Project(root=root), "s"),
-        cast("Study", study),
-        earlier,
-        lambda _: None,
-    )
+    folder = new_sweep(Project(root=root), "s")
+    trials = Trials(record, folder, cast("Study", study), earlier)
+    found = Search(record, trials, lambda _: None)
     fakes = [FakeLane() for _ in range(lanes)]
     asyncio.run(found.go_on(cast("list[Lane]", fakes)))
-    return found, study, fakes
+    return found, trials, study, fakes
 
 
 def carried_out(lanes: Sequence[FakeLane]) -> list[int]:
@@ -99,17 +98,17 @@ def carried_out(lanes: Sequence[FakeLane]) -> list[int]:
 
 
 def test_equal_trials_are_carried_out_once_also_side_by_side(tmp_path: Path) -> None:
-    found, study, lanes = search(tmp_path, [5, 5, 5, 6], lanes=2, trials=4)
+    _, trials, study, lanes = search(tmp_path, [5, 5, 5, 6], lanes=2, trials=4)
     assert carried_out(lanes) == [5, 6]
-    assert [found.trials[number].values for number in range(4)] == [(5,), (5,), (5,), (6,)]
-    assert [found.trials[number].same_as for number in range(4)] == [None, 0, 0, None]
+    assert [trials.known[number].values for number in range(4)] == [(5,), (5,), (5,), (6,)]
+    assert [trials.known[number].same_as for number in range(4)] == [None, 0, 0, None]
     assert len(study.told) == 4
 
 
 def test_a_space_of_which_all_points_are_known_ends_the_sweep(tmp_path: Path) -> None:
-    found, _, lanes = search(tmp_path, [1, 2, 1, 2, 3, 1, 1], values=(1, 2, 3), minutes=60)
+    _, trials, _, lanes = search(tmp_path, [1, 2, 1, 2, 3, 1, 1], values=(1, 2, 3), minutes=60)
     assert carried_out(lanes) == [1, 2, 3]
-    assert len(found.trials) == 5
+    assert len(trials.known) == 5
 
 
 def test_what_earlier_processes_had_is_not_carried_out_again(tmp_path: Path) -> None:
@@ -117,20 +116,20 @@ def test_what_earlier_processes_had_is_not_carried_out_again(tmp_path: Path) -> 
         trial(0, 1.0, params={"x": 1}),
         trial(1, params={"x": 2}, error="interrupted", interrupted=True),
     )
-    found, _, lanes = search(tmp_path, [], earlier=earlier, values=(1, 2, 3), method="grid")
+    _, trials, _, lanes = search(tmp_path, [], earlier=earlier, values=(1, 2, 3), method="grid")
     assert carried_out(lanes) == [2, 3]
-    assert [found.trials[number].params["x"] for number in sorted(found.trials)] == [1, 2, 2, 3]
+    assert [trials.known[number].params["x"] for number in sorted(trials.known)] == [1, 2, 2, 3]
 
 
 def test_a_trial_that_cannot_be_planned_fails_alone(tmp_path: Path) -> None:
-    found, _, _ = search(tmp_path, [100, 7], trials=2)
-    assert (found.trials[0].state, found.trials[0].error) == ("failed", "it cannot be planned")
-    assert found.trials[1].state == "complete"
+    found, trials, _, _ = search(tmp_path, [100, 7], trials=2)
+    assert (trials.known[0].state, trials.known[0].error) == ("failed", "it cannot be planned")
+    assert trials.known[1].state == "complete"
     assert found.trouble is None
 
 
 def test_trouble_of_the_machine_ends_all_trials(tmp_path: Path) -> None:
-    found, study, lanes = search(tmp_path, [200, 7, 8, 9], lanes=2, trials=9)
+    found, _, study, lanes = search(tmp_path, [200, 7, 8, 9], lanes=2, trials=9)
     assert str(found.trouble) == "the disk is full"
     assert lanes[1].interrupted
     assert carried_out(lanes) == [7, 200]
@@ -138,6 +137,6 @@ def test_trouble_of_the_machine_ends_all_trials(tmp_path: Path) -> None:
 
 
 def test_no_more_trials_begin_than_were_asked_for(tmp_path: Path) -> None:
-    found, _, lanes = search(tmp_path, range(50), lanes=4, trials=6)
+    _, trials, _, lanes = search(tmp_path, range(50), lanes=4, trials=6)
     assert carried_out(lanes) == list(range(6))
-    assert len(found.trials) == 6
+    assert len(trials.known) == 6

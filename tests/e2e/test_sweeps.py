@@ -217,7 +217,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(
         ("p.yaml", "best", "--objective", "b:loss"): "no step measures b:loss",
         ("p.yaml", "best", "--method", "grid"): "a grid over x is infinite",
         ("show",): "there is no sweep yet",
-        ("show", "--trials", "3"): "takes a sweep as it is",
+        ("p.yaml", "best", *("--direction", "minimize") * 2): "or none does: there are 1 and 2",
     }
     for words, message in cases.items():
         done = nbci("sweep", *words)

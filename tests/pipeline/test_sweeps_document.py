@@ -31,7 +31,7 @@ def test_a_sweep_is_read_with_values_as_its_parameters_have_them() -> None:
             Choices(name="shape", values=("b",)),
             Range(name="n", low=2, high=5, step=2, when="kernel == 'poly'"),
         ),
-        objective="a:accuracy",
+        objectives=("a:accuracy",),
         method="random",
         trials=9,
         minutes=0.5,
@@ -109,6 +109,15 @@ def test_a_space_that_makes_no_sense_is_refused_with_its_place(
         ("params: {C: [1]}, objective: accuracy, fidelity: {}", "unknown key 'fidelity' in sweep"),
         ("params: {C: [1]}, objective: accuracy, method: hyperband", 'found "hyperband"'),
         ("params: {}, objective: accuracy", "params"),
+        (
+            "params: {C: [1]}, objective: [accuracy, accuracy], budget: {trials: 1}",
+            "the sweep best has the objective accuracy twice",
+        ),
+        (
+            "params: {C: [1]}, objective: [accuracy, b], method: cmaes, budget: {trials: 1}",
+            "the method cmaes takes one objective, and there are 2: accuracy, b",
+        ),
+        ("params: {C: [1]}, objective: [], budget: {trials: 1}", "objective"),
     ],
 )
 def test_a_sweep_that_cannot_be_carried_out_is_refused(fields: str, message: str) -> None:

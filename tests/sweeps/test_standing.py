@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nbci.errors import IntegrityError
 from nbci.pipeline.search_space import Range
@@ -11,6 +12,7 @@ from nbci.sweeps.standing import (
     KILLED,
     best_of,
     common_error,
+    front_of,
     interrupted_points,
     is_over,
     ranked,
@@ -18,7 +20,7 @@ from nbci.sweeps.standing import (
     without_dead,
     work_of,
 )
-from nbci.sweeps.study_record import SweepRecord, TrialRecord, Work
+from nbci.sweeps.study_record import Objective, SweepRecord, TrialRecord, Work
 
 
 def sweep(**fields: Any) -> SweepRecord:
@@ -27,8 +29,7 @@ def sweep(**fields: Any) -> SweepRecord:
         "pipeline": "p",
         "target": "p.yaml",
         "space": (Range(name="x", low=0.0, high=1.0),),
-        "objective": "loss",
-        "direction": "minimize",
+        "objectives": (Objective(metric="loss", direction="minimize"),),
         "method": "tpe",
         "seed": 1,
         "nbci": "0",
@@ -60,9 +61,29 @@ def test_the_last_line_of_a_trial_counts_and_half_a_line_does_not() -> None:
 def test_the_best_is_first_in_either_direction_and_those_without_value_last() -> None:
     trials = (trial(0, error="e"), trial(1, 3.0), trial(2, 1.0), trial(3, 3.0))
     assert numbers(ranked(sweep(), trials)) == [2, 1, 3, 0]
-    assert numbers(ranked(sweep(direction="maximize"), trials)) == [1, 3, 2, 0]
+    upwards = sweep(objectives=(Objective(metric="loss", direction="maximize"),))
+    assert numbers(ranked(upwards, trials)) == [1, 3, 2, 0]
     assert best_of(sweep(), trials) == trials[2]
     assert best_of(sweep(), trials[:1]) is None
+
+
+def test_of_several_objectives_those_are_the_front_that_no_other_beats_in_all() -> None:
+    both = sweep(
+        objectives=(
+            Objective(metric="loss", direction="minimize"),
+            Objective(metric="accuracy", direction="maximize"),
+        )
+    )
+    values = [(2.0, 0.9), (1.0, 0.5), (3.0, 0.9), (1.0, 0.5), (2.0, 0.4), (4.0, 0.95)]
+    trials = [trial(number, state="complete", values=pair) for number, pair in enumerate(values)]
+    assert numbers(front_of(both, trials)) == [1, 0, 5]
+    assert best_of(both, trials) is None
+    failed = trial(6, error="e")
+    assert numbers(ranked(both, [failed, *trials])) == [1, 0, 5, 2, 3, 4, 6]
+    # The last one joined the front.
+    waits = replace(both, no_better_in=2)
+    assert not is_over(waits, trials, 6, 0.0)
+    assert is_over(waits, [*trials, failed, trial(7, error="e")], 8, 0.0)
 
 
 def test_what_nobody_is_at_work_at_has_failed_and_is_tried_again() -> None:

@@ -64,12 +64,14 @@ class Lane:
 
     def __init__(
         self,
+        name: str,
         shared: Shared,
         workspace: Workspace,
         notebooks: Mapping[str, TaggedNotebook],
         without: tuple[str, ...],
     ) -> None:
         """`without` are the paths of the checkout that the workspace does not have."""
+        self.name = name
         self._shared = shared
         self._without = without
         self._workspace = workspace
@@ -157,7 +159,7 @@ class Lane:
 def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
     """The plan of the target with the values of a point.
 
-    Where the objective names its step, that step and what it needs.
+    Where the objectives name their steps, those and what they need.
     """
     plan = plan_again(
         target,
@@ -168,8 +170,11 @@ def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
         kernel=sweep.kernel,
         lock=sweep.environment,
     )
-    step = step_of(sweep.objective)
-    if step is None:
-        return plan
-    # What comes behind the objective would run in every trial and decide nothing.
-    return select(plan, Selection(until=(step,)))
+    steps = []
+    for objective in sweep.objectives:
+        step = step_of(objective.metric)
+        if step is None:
+            return plan
+        steps.append(step)
+    # What comes behind the objectives would run in every trial and decide nothing.
+    return select(plan, Selection(until=tuple(dict.fromkeys(steps))))

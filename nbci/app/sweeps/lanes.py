@@ -74,11 +74,11 @@ def open_lanes(
         lanes = []
         # Trials side by side write the same outs: each needs a folder of its own.
         for number in range(1, work.sweep.parallel + 1):
-            name = f"sweep-{work.sweep.sweep}-{number}"
-            workspace = stack.enter_context(open_workspace(project, name, contents))
+            folder = f"sweep-{work.sweep.sweep}-{number}"
+            workspace = stack.enter_context(open_workspace(project, folder, contents))
             # Read in the workspace: what has changed since the target was read is refused.
             notebooks = read_notebooks(workspace.project, plan.sources or {})
-            lane = Lane(shared, workspace, notebooks, contents.without)
+            lane = Lane(str(number), shared, workspace, notebooks, contents.without)
             stack.callback(lane.close)
             lanes.append(lane)
         # Closed before the workspaces are removed, where kernels may still write.

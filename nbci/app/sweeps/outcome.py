@@ -11,12 +11,15 @@ from nbci.pipeline.metric_names import meant_by
 from nbci.sweeps.study_record import TrialRecord, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbci.records.run_record import RunRecord
+    from nbci.sweeps.study_record import Objective
 
 _SHOWN = 10
 
 
-def end_of(trial: TrialRecord, record: RunRecord, objective: str) -> TrialRecord:
+def end_of(trial: TrialRecord, record: RunRecord, objectives: Sequence[Objective]) -> TrialRecord:
     """The trial with what its run came to."""
     ended = replace(
         trial,
@@ -33,10 +36,13 @@ def end_of(trial: TrialRecord, record: RunRecord, objective: str) -> TrialRecord
         # In the plan's order: what failed later mostly failed for the first one's sake.
         reasons = [failure.message for failure in record.failures]
         return replace(ended, state="failed", error=(reasons or [f"it {record.result}"])[0])
-    value = _value(record, objective)
-    if isinstance(value, str):
-        return replace(ended, state="failed", error=value)
-    return replace(ended, state="complete", values=(value,))
+    values = []
+    for objective in objectives:
+        value = _value(record, objective.metric)
+        if isinstance(value, str):
+            return replace(ended, state="failed", error=value)
+        values.append(value)
+    return replace(ended, state="complete", values=tuple(values))
 
 
 def _work(record: RunRecord, results: tuple[str, ...]) -> Work:

@@ -58,7 +58,7 @@ class Study:
                 storage=storage,
                 study_name=sweep.sweep,
                 sampler=_sampler(optuna.samplers, sweep, so_far),
-                direction=sweep.direction,
+                directions=[objective.direction for objective in sweep.objectives],
                 load_if_exists=True,
             )
 

@@ -19,23 +19,24 @@ from nbci.app.sweeps.lanes import Prepared, open_lanes
 from nbci.app.sweeps.search import Search
 from nbci.app.sweeps.study import Study, check_optuna
 from nbci.app.sweeps.sweep_folder import find_sweep, new_sweep
+from nbci.app.sweeps.trials import Trials
 from nbci.config import find_project
 from nbci.data.sharing import shared_cache
 from nbci.engine.prepare import lock_file, plan_target
 from nbci.engine.ready import make_ready
 from nbci.errors import UsageError
 from nbci.formatting.durations import now_utc
-from nbci.pipeline.search_space import Sweep, direction_of, refuse_infinite
+from nbci.pipeline.search_space import Sweep, direction_of, refuse_infinite, refuse_several
 from nbci.pipeline.sweeps_document import check_objective
 from nbci.project.sources import read_target
 from nbci.runs.project_runs import ignore_own_files
 from nbci.runs.run_file import new_run_id
 from nbci.sweeps.space_text import nowhere, read_space
 from nbci.sweeps.standing import without_dead
-from nbci.sweeps.study_record import SweepRecord
+from nbci.sweeps.study_record import Objective, SweepRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.config import Project
@@ -61,8 +62,8 @@ class SweepRequest(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     kernel: str | None = None
     environment: str | None = None
-    objective: str | None = None
-    direction: Direction | None = None
+    objectives: tuple[str, ...] = ()
+    directions: tuple[Direction, ...] = ()
     method: Method | None = None
     trials: int | None = None
     minutes: float | None = None
@@ -149,18 +150,7 @@ def resume(name: str, budget: Budget, jobs: int | None, listener: Listener) -> F
 def _record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
     """What the sweep is, as it will be written down."""
     asked = _asked(target.pipeline, request)
-    directions = {name: metric.direction for name, metric in target.pipeline.metrics.items()}
-    direction = request.direction or direction_of(asked.objective, directions)
-    if direction is None:
-        raise UsageError(
-            f"nothing says whether more of {asked.objective} is better",
-            hint="--direction maximize or --direction minimize",
-        )
-    names: dict[str, None] = {}
-    # A node stands for all of its steps, as in gates.
-    for step in target.pipeline.steps:
-        names |= {step.name: None, step.node: None}
-    check_objective(asked.objective, names, None)
+    objectives = _objectives(target.pipeline, asked, request.directions)
     searched = {dimension.name for dimension in asked.space}
     # Which of the two counts is for the user to say.
     for pair in request.pairs:
@@ -177,8 +167,7 @@ def _record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
         target=plan.target,
         name=asked.name or None,
         space=asked.space,
-        objective=asked.objective,
-        direction=direction,
+        objectives=objectives,
         method=asked.method,
         trials=asked.trials,
         minutes=asked.minutes,
@@ -195,16 +184,45 @@ def _record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
     )
 
 
+def _objectives(
+    pipeline: Pipeline, asked: Sweep, directions: Sequence[Direction]
+) -> tuple[Objective, ...]:
+    """What is to be best; `directions` are those of the command line, one for each, or none."""
+    if directions and len(directions) != len(asked.objectives):
+        raise UsageError(
+            "each objective takes one --direction, or none does: there are "
+            f"{len(asked.objectives)} and {len(directions)}",
+            hint="give --direction once for each --objective, in the same order",
+        )
+    declared = {name: metric.direction for name, metric in pipeline.metrics.items()}
+    names: dict[str, None] = {}
+    # A node stands for all of its steps, as in gates.
+    for step in pipeline.steps:
+        names |= {step.name: None, step.node: None}
+    found = []
+    for number, metric in enumerate(asked.objectives):
+        direction = directions[number] if directions else direction_of(metric, declared)
+        if direction is None:
+            raise UsageError(
+                f"nothing says whether more of {metric} is better",
+                hint="--direction maximize or --direction minimize",
+            )
+        check_objective(metric, names, None)
+        found.append(Objective(metric=metric, direction=direction))
+    return tuple(found)
+
+
 def _asked(pipeline: Pipeline, request: SweepRequest) -> Sweep:
     """The sweep of the file or of the command line, with what the command line changes of it."""
     # The command line is stronger than the file, as with parameters.
     found = _named(pipeline, request)
     changed = {}
-    for field in ("objective", "method", "trials", "minutes", "no_better_in", "parallel", "seed"):
+    for field in ("objectives", "method", "trials", "minutes", "no_better_in", "parallel", "seed"):
         value = getattr(request, field)
-        if value is not None:
+        if value not in (None, ()):
             changed[field] = value
     found = replace(found, **changed)
+    refuse_several(found, None)
     if found.method == "grid":
         refuse_infinite(found.space, nowhere)
     elif found.trials is None and found.minutes is None:
@@ -220,12 +238,12 @@ def _named(pipeline: Pipeline, request: SweepRequest) -> Sweep:
                 "name either a sweep of the pipeline file or what to search with -s",
                 hint=f"nbci sweep {request.target} -s ...",
             )
-        if request.objective is None:
+        if not request.objectives:
             raise UsageError(
                 "a sweep needs the metric that is to be best", hint="--objective STEP:METRIC"
             )
         space = read_space(request.space, pipeline.params)
-        return Sweep(name="", space=space, objective=request.objective)
+        return Sweep(name="", space=space, objectives=request.objectives)
     if request.name is None and len(known) == 1:
         return next(iter(known.values()))
     if request.name is not None and request.name in known:
@@ -259,7 +277,8 @@ def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:
         study = Study(folder.study, record, len(earlier))
         # Samplers take a trial that seems to run for one whose value is still to come.
         study.settle(earlier)
-        search = Search(record, folder, study, earlier, partial(listener.ended, record))
+        trials = Trials(record, folder, study, earlier)
+        search = Search(record, trials, partial(listener.ended, record))
         with open_lanes(work, jobs, listener.noticed) as lanes:
             asyncio.run(search.go_on(lanes))
     finally:
@@ -272,9 +291,9 @@ def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:
         project=work.target.project,
         folder=folder,
         sweep=record,
-        trials=tuple(search.trials[number] for number in sorted(search.trials)),
+        trials=trials.in_order,
         is_interrupted=search.is_interrupted,
-        common_error=search.common_error,
+        common_error=trials.common_error,
     )
 
 

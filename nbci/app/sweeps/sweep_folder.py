@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from nbci.dot_nbci import SWEEPS_FOLDER
 from nbci.errors import InfrastructureError, UsageError, nearest
-from nbci.records.codec import from_json, refuse_other_format, to_json, to_json_line
+from nbci.records.codec import to_json, to_json_line
 from nbci.runs.project_runs import sweep_folders
 from nbci.store.files import disk_errors, try_lock, write_atomic, write_whole
 from nbci.sweeps.standing import read_trials, without_dead
-from nbci.sweeps.study_record import FORMAT, SweepRecord
+from nbci.sweeps.study_record import read_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.config import Project
-    from nbci.sweeps.study_record import TrialRecord
+    from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 SWEEP_FILE = "sweep.json"
 TRIALS_FILE = "trials.jsonl"
@@ -82,10 +82,7 @@ class SweepFolder:
     def read_record(self) -> SweepRecord:
         """What the sweep is."""
         path = self.path / SWEEP_FILE
-        text = path.read_bytes()
-        # A version that does not know all of it must not go on with it.
-        refuse_other_format(text, FORMAT, "the sweep", path)
-        return from_json(text, SweepRecord, str(path))
+        return read_sweep(path.read_bytes(), path)
 
     def add_trial(self, trial: TrialRecord) -> None:
         """Write what has become of a trial."""

@@ -1,0 +1,138 @@
+"""The trials of a sweep as one process knows them: it begins them, and writes down their ends."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from nbci.formatting.durations import now_utc
+from nbci.sweeps.space import grid, identity
+from nbci.sweeps.standing import common_error, interrupted_points, is_over
+from nbci.sweeps.study_record import TrialRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nbci.app.sweeps.study import Study
+    from nbci.app.sweeps.sweep_folder import SweepFolder
+    from nbci.sweeps.space import Point
+    from nbci.sweeps.study_record import SweepRecord
+
+_COUNTED_POINTS = 100_000
+"""A space with more points than that is not searched through to its end."""
+
+
+class Trials:
+    """Chooses the points of a sweep and keeps its record; `known` are the trials by number.
+
+    `earlier` are the trials that the sweep had before this process.
+    """
+
+    def __init__(
+        self,
+        sweep: SweepRecord,
+        folder: SweepFolder,
+        study: Study,
+        earlier: Sequence[TrialRecord],
+    ) -> None:
+        self._sweep = sweep
+        self._folder = folder
+        self._study = study
+        self._given = self._points_to_begin_with(earlier)
+        self._firsts: dict[str, TrialRecord] = {}
+        self.known = {trial.number: trial for trial in earlier}
+        for trial in earlier:
+            self._remember(trial)
+        self._size = self._count_points()
+        self.common_error: str | None = None
+
+    def begin(self, worker: str | None = None) -> TrialRecord | None:
+        """The next trial, begun and written down; None where there is no further point."""
+        point = next(self._given, None)
+        if point is None and self._sweep.method == "grid":
+            return None
+        # A given point is in the study, too: samplers learn from it.
+        number, chosen = self._study.ask(point)
+        trial = TrialRecord(
+            number=number, state="running", params=chosen, started_utc=now_utc(), worker=worker
+        )
+        self.known[number] = trial
+        # Before it runs: after a kill it is known that it had begun.
+        self._folder.add_trial(trial)
+        return trial
+
+    def end(self, trial: TrialRecord) -> None:
+        """Write down what came of a trial."""
+        # First in our own record: the study is mended by it where this process is killed now.
+        self._folder.add_trial(trial)
+        self.known[trial.number] = trial
+        self._remember(trial)
+        self._study.tell(trial)
+        self.common_error = self.common_error or common_error(self.known.values())
+
+    def first_like(self, trial: TrialRecord) -> TrialRecord | None:
+        """The first trial of the same point that has ended and was not interrupted."""
+        return self._firsts.get(identity(trial.params))
+
+    def is_over(self, seconds: float, making: int = 0) -> bool:
+        """Whether no further trial is to begin.
+
+        `seconds` is how long the sweep has been going on, `making` how many points are carried out
+        just now.
+        """
+        if self.common_error is not None:
+            return True
+        # Where all points are known, nothing better can be found.
+        if self._size is not None and len(self._firsts) + making >= self._size:
+            return True
+        begun = sum(not trial.interrupted for trial in self.known.values())
+        return is_over(self._sweep, self.in_order, begun, seconds)
+
+    @property
+    def in_order(self) -> tuple[TrialRecord, ...]:
+        """All of them, by number."""
+        return tuple(self.known[number] for number in sorted(self.known))
+
+    def _remember(self, trial: TrialRecord) -> None:
+        # What was interrupted has no outcome that an equal one could take.
+        if trial.state != "running" and not trial.interrupted:
+            self._firsts.setdefault(identity(trial.params), trial)
+
+    def _points_to_begin_with(self, earlier: Sequence[TrialRecord]) -> Iterator[Point]:
+        """The points that are not for the method to choose: interrupted ones, those of a grid."""
+        known = {identity(trial.params) for trial in earlier}
+        for trial in interrupted_points(earlier):
+            yield dict(trial.params)
+        if self._sweep.method != "grid":
+            return
+        for point in grid(self._sweep.space, self._sweep.own_values):
+            if identity(point) not in known:
+                yield point
+
+    def _count_points(self) -> int | None:
+        """How many points the space has; None where it is infinite, or very large."""
+        if any(dimension.values is None for dimension in self._sweep.space):
+            return None
+        points = grid(self._sweep.space, self._sweep.own_values)
+        count = sum(1 for _ in islice(points, _COUNTED_POINTS))
+        if count == _COUNTED_POINTS:
+            return None
+        return count
+
+
+def like(trial: TrialRecord, first: TrialRecord) -> TrialRecord:
+    """The trial as ended, with what came of an earlier one of the same point."""
+    return TrialRecord(
+        number=trial.number,
+        state=first.state,
+        params=trial.params,
+        values=first.values,
+        run=first.run,
+        error=first.error,
+        same_as=first.number,
+        started_utc=trial.started_utc,
+        ended_utc=now_utc(),
+        seconds=0.0,
+        worker=trial.worker,
+        curve=first.curve,
+    )

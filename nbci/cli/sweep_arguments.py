@@ -1,0 +1,90 @@
+"""Arguments that the actions of `nbci sweep` have in common."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import add_json_argument, parse_count
+
+if TYPE_CHECKING:
+    from nbci.app.sweeps.sweep import Budget
+
+_LARGEST_SEED = 2**32 - 1
+
+
+def add_sweep_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare which sweep is meant."""
+    parser.add_argument(
+        "sweep",
+        metavar="SWEEP",
+        nargs="?",
+        default="latest",
+        help="a sweep's id, or the beginning of one (default: the newest)",
+    )
+
+
+def add_budget_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare when the search ends, and how much goes on at once."""
+    parser.add_argument("--trials", type=parse_count, metavar="N", help="end after N trials")
+    parser.add_argument(
+        "--minutes", type=_parse_minutes, metavar="M", help="begin no trial after so many minutes"
+    )
+    parser.add_argument(
+        "--no-better-in",
+        type=parse_count,
+        metavar="N",
+        help="end after N trials of which none was better",
+    )
+    parser.add_argument(
+        "--parallel", type=parse_count, metavar="N", help="trials at once (default: 1)"
+    )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=parse_count,
+        metavar="N",
+        help="steps at once at most, in all trials together (default: the processors)",
+    )
+
+
+def budget_of(arguments: argparse.Namespace) -> Budget:
+    """The budget that the command line gives."""
+    from nbci.app.sweeps.sweep import Budget
+
+    return Budget(
+        trials=arguments.trials,
+        minutes=arguments.minutes,
+        no_better_in=arguments.no_better_in,
+        parallel=arguments.parallel,
+    )
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how the trials are printed."""
+    parser.add_argument("--csv", action="store_true", help="print the trials as CSV")
+    add_json_argument(parser, "the trials as JSON; all else to stderr")
+
+
+def add_quiet_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare that a sweep goes on without a line for each trial."""
+    parser.add_argument("--quiet", "-q", action="store_true", help="print the table only")
+
+
+def _parse_minutes(text: str) -> float:
+    """Parse a number of minutes, which may have a fraction."""
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return minutes
+
+
+def parse_seed(text: str) -> int:
+    """Parse a seed, as a pipeline file may have it."""
+    if not text.isdecimal() or int(text) > _LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_LARGEST_SEED}")
+    return int(text)

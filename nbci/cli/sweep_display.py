@@ -1,0 +1,75 @@
+"""What people see of a sweep: while it goes on, and when it is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import print_error, print_json, shown_path
+from nbci.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from nbci.app.sweeps.sweep import Finished, Listener
+    from nbci.sweeps.study_record import SweepRecord, TrialRecord
+
+
+def listener(arguments: argparse.Namespace) -> Listener:
+    """What shows a sweep while it goes on: a line for each trial."""
+    from nbci.app.sweeps.sweep import Listener
+    from nbci.cli.sweep_text import best_line, heading, trial_line
+    from nbci.formatting.terminal import one_line
+
+    # What programs read has stdout to itself.
+    is_quiet = arguments.quiet or arguments.json or arguments.csv
+    ended: list[TrialRecord] = []
+
+    def show_begin(sweep: SweepRecord) -> None:
+        if not is_quiet:
+            print(heading(sweep), flush=True)
+
+    def show_trial(sweep: SweepRecord, trial: TrialRecord) -> None:
+        ended.append(trial)
+        if not is_quiet:
+            print(trial_line(sweep, trial) + best_line(sweep, trial, ended), flush=True)
+
+    def show_notice(text: str) -> None:
+        if not arguments.quiet:
+            print_error(f"nbci: {one_line(text)}")
+
+    return Listener(begun=show_begin, ended=show_trial, noticed=show_notice)
+
+
+def print_finished(finished: Finished, arguments: argparse.Namespace) -> int:
+    """Print what came of a sweep; returns the exit code."""
+    if not (arguments.quiet or arguments.json or arguments.csv):
+        print()
+    print_trials(finished.sweep, finished.trials, finished.folder.path, arguments)
+    if finished.common_error is not None:
+        print_error(f"nbci: stopped: all trials fail with one error: {finished.common_error}")
+    if finished.is_interrupted:
+        print_error(f"nbci: interrupted; go on with: nbci sweep resume {finished.sweep.sweep}")
+        return ExitCode.INTERRUPTED
+    if not any(trial.state == "complete" for trial in finished.trials):
+        return ExitCode.STEP_FAILED
+    return ExitCode.SUCCESS
+
+
+def print_trials(
+    sweep: SweepRecord,
+    trials: tuple[TrialRecord, ...],
+    folder: Path,
+    arguments: argparse.Namespace,
+) -> None:
+    """Print the trials as the arguments ask for: as a table, as CSV or as JSON."""
+    from nbci.cli.sweep_text import render, sweep_document, trials_csv
+
+    if arguments.json:
+        print_json(sweep_document(sweep, trials))
+    elif arguments.csv:
+        print(trials_csv(sweep, trials), end="")
+    else:
+        # The target is recorded as the project calls it, which may lie elsewhere.
+        target = shown_path(folder.parents[2] / sweep.target)
+        print(render(sweep, trials, str(shown_path(folder)), str(target)), end="")
