@@ -26,7 +26,7 @@ from nbci.params import (
     assigned_values,
     bind,
 )
-from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.notebook_parameters import notebook_parameters
 from nbci.pipeline.seeds import with_count
 from nbci.plan.build import build_plan
 from nbci.records.git_state import GitState

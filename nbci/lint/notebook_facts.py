@@ -28,8 +28,10 @@ from nbci.errors import UsageError
 from nbci.graph import Cycle, by_name, edges_of, followers_of, reachable, topological
 from nbci.notebook.nbval_marks import may_fail
 from nbci.notebook.tags import read_tags
-from nbci.pipeline.compose import notebook_parameters, notebook_pipeline
+from nbci.pipeline.compose import notebook_pipeline
+from nbci.pipeline.notebook_parameters import notebook_parameters
 from nbci.pipeline.tagged import understand
+from nbci.pipeline.tagged_paths import check_tagged_paths
 from nbci.plan.program import prelude_statements
 
 if TYPE_CHECKING:
@@ -204,7 +206,7 @@ def _with_readable_tags(notebook: Notebook, cell: Cell) -> Cell:
         # with those before it: two tags may each be right and not stand together
         candidate = replace(cell, tags=(*kept, tag))
         try:
-            read_tags(notebook, candidate)
+            check_tagged_paths(notebook, candidate, read_tags(notebook, candidate))
         except UsageError:
             continue
         kept = candidate.tags

@@ -15,6 +15,7 @@ from nbci.params.yaml_text import read_yaml
 from nbci.pipeline.compose import compose
 from nbci.pipeline.document import Document, notebook_paths, read_document
 from nbci.pipeline.expressions import references
+from nbci.pipeline.tagged_paths import MisfitError
 from nbci.plan.build import build_plan
 from nbci.schema import violations
 
@@ -144,8 +145,12 @@ def missing_notebooks(composition: Composition) -> Iterator[Hit]:
 def wrong_compositions(composition: Composition) -> Iterator[Hit]:
     """Yield what cannot be put together or planned.
 
-    What is wrong in a notebook is left to that notebook's findings.
+    What is wrong in a notebook by itself is left to that notebook's findings.
     """
+    for error in composition.refusals:
+        if isinstance(error, MisfitError):
+            # Its place is one of the notebook, and findings are shown by file.
+            yield Hit(message=str(error), hint=error.hint)
     # a wrong reference also stops the planning, on the same line
     lines = {hit.line for hit in wrong_references(composition)}
     for error in _refusals_of_file(composition):

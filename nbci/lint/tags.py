@@ -11,6 +11,7 @@ from nbci.errors import UsageError
 from nbci.lint.finding import Hit
 from nbci.notebook.tags import SETTING_TAGS, STEP_TAGS, read_tags
 from nbci.pipeline.tagged import BEFORE_ANY_STEP
+from nbci.pipeline.tagged_paths import check_tagged_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,10 @@ def wrong_tags(facts: NotebookFacts) -> Iterator[Hit]:
             continue
         kept: tuple[str, ...] = ()
         for tag in cell.tags:
+            candidate = replace(cell, tags=(*kept, tag))
             try:
-                read_tags(facts.notebook, replace(cell, tags=(*kept, tag)))
+                tags = read_tags(facts.notebook, candidate)
+                check_tagged_paths(facts.notebook, candidate, tags)
                 kept = (*kept, tag)
             except UsageError as error:
                 yield Hit(message=error.message, hint=error.hint, cell=cell.number)

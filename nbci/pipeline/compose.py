@@ -10,18 +10,25 @@ from msgspec.structs import replace
 from nbci.errors import Location, UsageError
 from nbci.formatting.durations import parse_duration
 from nbci.graph import by_name
-from nbci.params import Declared, Parameter, bind, declared_parameters
+from nbci.params import Parameter, bind
 from nbci.params.types import MismatchError, conform, type_named, type_of
 from nbci.pipeline.conditions import check_condition
 from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs
 from nbci.pipeline.expressions import references, unknown
 from nbci.pipeline.gates_document import check_gates, gate_places, read_gates, read_metrics
+from nbci.pipeline.matrix_outs import MatrixOuts
 from nbci.pipeline.model import Pipeline, Step, TaggedNotebook
-from nbci.pipeline.nodes import Group, expand, located, paths_from_root
+from nbci.pipeline.nodes import Group, expand, located
+from nbci.pipeline.notebook_parameters import (
+    composed_parameters,
+    declared_by_notebook,
+    step_declared,
+)
 from nbci.pipeline.paths import project_path
 from nbci.pipeline.resolve import step_parameters
 from nbci.pipeline.seeds import read_seeds
 from nbci.pipeline.sweeps_document import check_objectives, read_sweeps
+from nbci.pipeline.tagged_paths import paths_from_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +68,7 @@ def _check(document: Document, pipeline: Pipeline) -> None:
 
     steps = pipeline.steps
     refuse_cycle(steps, where)
-    refuse_shared_outs(steps, where)
+    refuse_shared_outs(steps, where, MatrixOuts(document, pipeline.notebooks).explain)
     parameters = by_name(pipeline.params)
     for step in steps:
         _check_references(document, step, parameters)
@@ -100,7 +107,7 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = No
         name=tagged.name,
         target=path,
         steps=tuple(steps),
-        params=_composed_parameters(tagged).parameters,
+        params=composed_parameters(tagged).parameters,
         notebooks=notebooks,
         metrics={},
         warnings=_warnings_of(notebooks),
@@ -112,48 +119,6 @@ def _warnings_of(notebooks: Mapping[str, TaggedNotebook]) -> tuple[str, ...]:
     for tagged in notebooks.values():
         warnings += tagged.warnings
     return tuple(warnings)
-
-
-def notebook_parameters(tagged: TaggedNotebook) -> Declared:
-    """What the notebook's parameters cells declare."""
-    notebook = tagged.notebook
-    cells = [(number, notebook.cell(number).source) for number in tagged.blocks.parameters]
-    return declared_parameters(cells, path=notebook.path, language=notebook.language)
-
-
-def _composed_parameters(tagged: TaggedNotebook) -> Declared:
-    """What the notebook declares, and what those that it refers to declare besides."""
-    own = notebook_parameters(tagged)
-    return _with_others(own, list(map(notebook_parameters, tagged.parts.values())))
-
-
-def declared_by_notebook(pipeline: Pipeline) -> dict[str, Declared]:
-    """What the parameters cells of each notebook declare, by the notebook's path."""
-    # Once for each notebook: its cells are parsed for it, and it may have 10,000 steps.
-    declared = {}
-    for path, tagged in pipeline.notebooks.items():
-        declared[path] = notebook_parameters(tagged)
-    return declared
-
-
-def step_declared(step: Step, declared: Mapping[str, Declared]) -> Declared:
-    """What the step's notebook declares, of what each notebook does.
-
-    The notebook that refers to it hands down what it declares itself.
-    """
-    own = declared[step.notebook]
-    if step.composition in ("", step.notebook):
-        return own
-    return _with_others(declared[step.composition], [own])
-
-
-def _with_others(declared: Declared, others: Sequence[Declared]) -> Declared:
-    """The first notebook that declares a parameter decides what it is, and where it stands."""
-    found: dict[str, Parameter] = {}
-    for one in (declared, *others):
-        for parameter in one.parameters:
-            found.setdefault(parameter.name, parameter)
-    return replace(declared, parameters=tuple(found.values()))
 
 
 def _assemble(

@@ -19,7 +19,7 @@ from nbci.dataflow.names import names_of
 from nbci.dataflow.prelude import names_bound_by, split_cell
 from nbci.errors import UsageError
 from nbci.graph import Cycle, by_name, ends, topological
-from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.notebook_parameters import notebook_parameters
 from nbci.pipeline.paths import project_path
 
 if TYPE_CHECKING:

@@ -70,10 +70,15 @@ def refuse_cycle(steps: Sequence[Step], where: Callable[[Step], Location]) -> No
     )
 
 
-def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:
+def refuse_shared_outs(
+    steps: Sequence[Step],
+    where: Callable[[Step], Location],
+    explain: Callable[[Step, Step, str], None] | None = None,
+) -> None:
     """UsageError where two steps write to one place, or a step writes what it reads.
 
-    One place is a path, or a path inside the other's folder.
+    One place is a path, or a path inside the other's folder. `explain` gets two steps that write
+    one path, and raises where it knows more.
     """
     writers: dict[str, Step] = {}
     for step in steps:
@@ -86,6 +91,8 @@ def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location])
                     where=where(step),
                 )
             if path in writers:
+                if explain is not None:
+                    explain(writers[path], step, path)
                 raise UsageError(
                     f"steps {writers[path].name} and {step.name} both write {path}",
                     where=where(step),

@@ -77,6 +77,18 @@ def substitute_matrix(value: Any, matrix: Mapping[str, Any]) -> Any:
     return _map_texts(value, lambda text: _with_matrix(text, matrix))
 
 
+def insert(text: str, expressions: Mapping[str, str]) -> str:
+    """The text with another in the place of each `${name}` that is known.
+
+    The other may have references and escapes of its own, which stay, as do unknown names.
+    """
+
+    def replacement(reference: Reference) -> str:
+        return expressions.get(reference.text, _Unreplaced(f"${{{reference.text}}}"))
+
+    return as_text(_join(_parts(text), replacement, escape_as="$${"))
+
+
 def substitute(value: Any, parameters: Mapping[str, Any]) -> Any:
     """The value with `${name}` in place and escapes undone.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
@@ -82,6 +83,15 @@ class Step(Struct, frozen=True, kw_only=True):
     def writes(self) -> tuple[str, ...]:
         """The paths that it declares to write: its outs, and files that hold its metrics."""
         return (*self.outs, *self.metrics)
+
+    @property
+    def working_folder(self) -> str:
+        """The folder that the step's cells run in, relative to the project's root."""
+        if self.folder:
+            return self.folder
+        if self.cwd == "project":
+            return "."
+        return posixpath.dirname(self.notebook) or "."
 
     @property
     def wants_gpu(self) -> bool:

@@ -18,8 +18,14 @@ from msgspec.structs import replace
 from nbci.errors import UsageError
 from nbci.formatting.durations import parse_duration
 from nbci.graph import ends
-from nbci.pipeline.expressions import as_text, escape, substitute_matrix
+from nbci.pipeline.expressions import as_text, substitute_matrix
 from nbci.pipeline.paths import project_path
+from nbci.pipeline.tagged_paths import (
+    Given,
+    fill_tagged_paths,
+    has_references,
+    paths_from_root,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +88,8 @@ def expand(document: Document, node: str, tagged: TaggedNotebook) -> tuple[Group
             name = f"{node}/{suffix}"
         settings = _with_matrix(document, node, entry, matrix)
         combination = _Combination(node, name, settings, matrix)
-        groups.append(_group(document, combination, notebook))
+        own = _with_tags_filled(document, combination, notebook, tagged)
+        groups.append(_group(document, combination, own))
     return tuple(groups)
 
 
@@ -157,6 +164,24 @@ class _Combination(Struct, frozen=True):
     matrix: dict[str, Any] | None
 
 
+def _with_tags_filled(
+    document: Document,
+    combination: _Combination,
+    notebook: _NotebookSteps,
+    tagged: TaggedNotebook,
+) -> _NotebookSteps:
+    """The steps of one combination, with its values in the paths of their tags."""
+    if not any(map(has_references, notebook.steps)):
+        return notebook
+    given = Given(
+        combination.settings.get("params", {}),
+        combination.matrix or {},
+        document.data.get("params", {}),
+    )
+    steps = [fill_tagged_paths(step, tagged, given) for step in notebook.steps]
+    return replace(notebook, steps=steps)
+
+
 def _with_matrix(
     document: Document, node: str, entry: Mapping[str, Any], matrix: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -181,7 +206,7 @@ def _steps_of(document: Document, node: str, tagged: TaggedNotebook) -> list[Ste
     where = document.where("steps", node, "notebook")
     steps = []
     for step in tagged.steps:
-        own = _with_escaped_paths(paths_from_root(step, _folder(entry, step), where))
+        own = paths_from_root(step, _folder(entry, step), where)
         after = step.after
         if undirected:
             after = ()
@@ -194,40 +219,6 @@ def _folder(entry: Mapping[str, Any], step: Step) -> str:
     if entry.get("cwd") == "project":
         return "."
     return posixpath.dirname(step.notebook) or "."
-
-
-def paths_from_root(step: Step, folder: str, where: Location) -> Step:
-    """The step with the paths that its tags name made relative to the project's root.
-
-    `folder` is where its cells run.
-    """
-    if not step.deps and not step.outs:
-        return step
-
-    def from_root(path: str) -> str:
-        return project_path(path, folder, where)
-
-    return _with_tagged_paths(step, from_root)
-
-
-def _with_escaped_paths(step: Step) -> Step:
-    """Paths from tags stand for themselves: `${` in them is no reference."""
-    if not step.deps and not step.outs:
-        return step
-    return _with_tagged_paths(step, escape)
-
-
-def _with_tagged_paths(step: Step, change: Callable[[str], str]) -> Step:
-    """The step with each path that a tag can name changed."""
-    predictions = step.predictions
-    if predictions is not None:
-        predictions = change(predictions)
-    return replace(
-        step,
-        deps=tuple(map(change, step.deps)),
-        outs=tuple(map(change, step.outs)),
-        predictions=predictions,
-    )
 
 
 def _group(document: Document, combination: _Combination, notebook: _NotebookSteps) -> Group:

@@ -12,6 +12,7 @@ from nbci.pipeline.conditions import holds
 from nbci.pipeline.edges import refuse_shared_outs
 from nbci.pipeline.expressions import MetricTemplate, as_text, references, substitute
 from nbci.pipeline.paths import project_path
+from nbci.pipeline.tagged_paths import fill_paths_of_notebook, has_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,16 +25,19 @@ def resolve(pipeline: Pipeline, bound: Sequence[BoundParameter]) -> Pipeline:
     """The pipeline with values in paths, agents and environments.
 
     `params` and `when` stay as they are: `step_parameters` and `is_wanted` answer for these. A
-    notebook that is a pipeline by itself has nothing to put in.
+    notebook that is a pipeline by itself has values to put into the paths of its tags.
     """
     values = _values(bound)
     where = Location(pipeline.target)
     steps = []
     for step in pipeline.steps:
-        if step.params is None:
-            steps.append(step)
-        else:
+        if step.params is not None:
             steps.append(_with_values(step, values, where))
+        elif has_references(step):
+            notebook = pipeline.notebooks[step.notebook].notebook
+            steps.append(fill_paths_of_notebook(step, notebook, values))
+        else:
+            steps.append(step)
     # Values may make one path of two that differ in the file.
     refuse_shared_outs(steps, lambda step: Location(f"{pipeline.target}, step {step.name}"))
     return replace(pipeline, steps=tuple(steps))

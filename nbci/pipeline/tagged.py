@@ -14,6 +14,7 @@ from nbci.errors import Location, UsageError, spelling_hint
 from nbci.graph import by_name
 from nbci.notebook.tags import DEFAULTS, CellTags, is_default, read_defaults, read_tags
 from nbci.pipeline.model import Blocks, Reference, Step, TaggedNotebook
+from nbci.pipeline.tagged_paths import check_tagged_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,6 +240,7 @@ def _step(
     predictions: list[str] = []
     secrets = list(default.secrets)
     for cell, tags in cells:
+        check_tagged_paths(notebook, cell, tags)
         # These count on every cell: the cell that reads or writes a file is where one tags it.
         ins += tags.ins
         outs += (*tags.outs, *tags.predictions)

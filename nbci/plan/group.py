@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nbci.dataflow.flow import flow
 from nbci.dataflow.origin import NOTHING_BROUGHT, Brought
 from nbci.graph import edges_of, edges_within, topological
-from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.notebook_parameters import notebook_parameters
 from nbci.plan.model import PlannedCell, Take
 from nbci.plan.parts import text_parts
 from nbci.plan.program import GroupProgram, StepProgram, number_of, planned_cells

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from nbci.graph import by_name
 from nbci.notebook.read import native_kernel
-from nbci.pipeline.compose import declared_by_notebook, step_declared
 from nbci.pipeline.expressions import MetricTemplate, map_items
 from nbci.pipeline.model import Step
+from nbci.pipeline.notebook_parameters import declared_by_notebook, step_declared
 from nbci.pipeline.resolve import step_parameters
 from nbci.plan.model import PlannedStep
 from nbci.plan.parts import setting_parts
@@ -53,7 +52,7 @@ class StepPlanner:
             "cells": program.cells,
             # An empty mapping would stand in the plan's JSON, and ask for the same.
             "env": step.env or None,
-            "cwd": _working_folder(step),
+            "cwd": step.working_folder,
         }
         planned = PlannedStep(
             **settings,
@@ -100,15 +99,6 @@ class StepPlanner:
             "param_types": types or None,
             "overrides": tuple(overrides),
         }
-
-
-def _working_folder(step: Step) -> str:
-    """The folder that the step's cells run in, relative to the project's root."""
-    if step.folder:
-        return step.folder
-    if step.cwd == "project":
-        return "."
-    return posixpath.dirname(step.notebook) or "."
 
 
 def _is_override(parameter: BoundParameter, defaults: Mapping[str, Any], *, composed: bool) -> bool:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from nbci.dataflow.prelude import names_bound_by, reach, split_cell
 from nbci.params import override_cells
-from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.notebook_parameters import notebook_parameters
 from nbci.plan.model import Definition, PlannedCell, PlannedStep, Probe, Take
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from nbci.dataflow.step_code import StepCode
 from nbci.errors import UsageError
 from nbci.graph import Cycle, by_name, edges_within, topological
 from nbci.notebook.nbval_marks import may_fail
-from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.notebook_parameters import notebook_parameters
 from nbci.plan.definitions import definitions
 from nbci.plan.metrics_cells import MetricsPart, assign
 from nbci.plan.model import PlannedCell, Probe, Take

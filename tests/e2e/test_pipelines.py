@@ -77,6 +77,7 @@ def _project(make_notebook: MakeNotebook, root: Path) -> Path:
                 "with open(f'scores-{model}.json', 'w') as file:\n"
                 "    json.dump({'score': score}, file)"
             ),
+            ("out:${model}-${matrix.model}.txt", "open(f'{model}-{model}.txt', 'w').close()"),
         ],
     )
     make_notebook(
@@ -123,7 +124,10 @@ def test_a_pipeline_file_with_everything_in_it(nbci: Console, make_notebook: Mak
     for notebook in folder.rglob("*.ipynb"):
         _is_valid(notebook)
     outs = {out["path"] for step in shown["steps"] for out in step.get("outs", ())}
-    assert outs == {"data/rows.json", "scores-low.json", "scores-high.json"}
+    assert outs == {
+        *("data/rows.json", "scores-low.json", "scores-high.json"),
+        *("low-low.txt", "high-high.txt"),
+    }
 
 
 def _is_valid(path: Path) -> dict[str, Any]:

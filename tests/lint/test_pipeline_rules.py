@@ -47,6 +47,15 @@ def test_a_rule_finds_what_is_wrong_in_a_pipeline_file(
     assert {finding.severity for finding in findings} == {PIPELINE_RULES[rule].severity}
 
 
+def test_a_tag_that_fits_its_notebook_and_not_the_file_is_found_with_its_cell() -> None:
+    parts = {"a.ipynb": notebook(("", "x = 1"), ("out:${matrix.m}.bin", "save(x)"))}
+    findings = pipeline_findings("steps:\n  a: {notebook: a.ipynb, matrix: {n: [1]}}\n", parts)
+    assert [finding.rule for finding in findings] == ["wrong-pipeline"]
+    assert findings[0].message.startswith(
+        "a.ipynb, cell 2 ('save(x)'): the tag out:${matrix.m}.bin names 'matrix.m'"
+    )
+
+
 def test_a_pipeline_file_without_mistakes_has_no_findings() -> None:
     assert pipeline_findings(FINE, PARTS) == []
 

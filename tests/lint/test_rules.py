@@ -64,9 +64,9 @@ def _zero_division(count: int, line: str = "1 / 0") -> list[dict[str, Any]]:
 CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     (
         "wrong-tag",
-        notebook(("stpe:a", ""), ("step:Big retries:two", ""), ("step:a step:b", "")),
-        [(1, None), (2, None), (2, None), (3, None)],
-        notebook(("step:a retries:2 slideshow other:tag", "x = 1")),
+        notebook(("stpe:a", ""), ("step:Big retries:two", ""), ("step:a step:b out:${x", "")),
+        [(1, None), (2, None), (2, None), (3, None), (3, None)],
+        notebook(("step:a retries:2 slideshow other:tag out:${x}", "x = 1")),
     ),
     (
         "wrong-edge",

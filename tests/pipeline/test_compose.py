@@ -7,9 +7,10 @@ import pytest
 from nbci.errors import UsageError
 from nbci.notebook.cells import Cell, Notebook
 from nbci.params import assigned_on_command_line, bind
-from nbci.pipeline.compose import compose, notebook_parameters, notebook_pipeline
+from nbci.pipeline.compose import compose, notebook_pipeline
 from nbci.pipeline.document import notebook_paths, read_document
 from nbci.pipeline.expressions import MetricTemplate
+from nbci.pipeline.notebook_parameters import notebook_parameters
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.pipeline.tagged import understand
 
