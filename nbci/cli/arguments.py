@@ -12,9 +12,11 @@ from nbci.dot_nbci import STORE_FOLDER
 from nbci.formatting.durations import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Any
+
+    from nbci.engine.restore import CheckedOut
 
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -188,3 +190,17 @@ def warn(message: str, hint: str | None = None) -> None:
 def hint_lines(hint: str | None) -> list[str]:
     """The lines of a hint, marked as such."""
     return [f"  → {line}" for line in (hint or "").splitlines()]
+
+
+def checked_out_lines(done: CheckedOut) -> Iterator[str]:
+    """What stands in the workspace now, and what had to make room for it."""
+    from nbci.formatting.sizes import size
+
+    for ref in done.refs:
+        line = f"{ref.path}  {size(ref.bytes)}"
+        if ref.path not in done.changed:
+            line += " (stood there already)"
+        yield line
+    # Somebody's own files are moved, never overwritten.
+    for path in done.displaced:
+        yield f"what stood at {path} is kept nowhere else: it is now in {done.aside / path}"

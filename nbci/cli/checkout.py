@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import checked_out_lines
+
 if TYPE_CHECKING:
     import argparse
 
@@ -28,7 +30,6 @@ def main(arguments: argparse.Namespace) -> int:
     """Restore the files, and print their paths."""
     from nbci.config import find_project
     from nbci.engine.restore import check_out
-    from nbci.formatting.sizes import size
     from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
@@ -36,14 +37,8 @@ def main(arguments: argparse.Namespace) -> int:
     wanted = [_path_in_project(project.root, path) for path in arguments.paths]
     done = check_out(project, folder, wanted, os.environ, to=arguments.to)
 
-    for ref in done.refs:
-        line = f"{ref.path}  {size(ref.bytes)}"
-        if ref.path not in done.changed:
-            line += " (stood there already)"
+    for line in checked_out_lines(done):
         print(line)
-    # Somebody's own files are moved, never overwritten.
-    for path in done.displaced:
-        print(f"what stood at {path} is kept nowhere else: it is now in {done.aside / path}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """Search over parameters: many runs of a pipeline, in which nothing is computed twice.
 
-`nbci sweep show [SWEEP]` shows the trials of a sweep, `nbci sweep resume [SWEEP]` goes on with one.
+`nbci sweep show [SWEEP]` shows the trials of a sweep, `nbci sweep resume [SWEEP]` goes on with one,
+`nbci sweep checkout [SWEEP]` brings the files of its best trial.
 
 Exit codes: 0 the sweep is over, 1 no trial gave a value, 2 wrong usage or input, 4 the machine
 failed, 130 interrupted: the study is kept.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from nbci.cli.arguments import add_parameter_arguments
 from nbci.cli.sweep_arguments import (
     add_budget_arguments,
+    add_checkout_argument,
     add_output_arguments,
     add_quiet_argument,
     parse_seed,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from nbci.app.sweeps.sweep import SweepRequest
 
 # No target is called so: a notebook or a pipeline file has a suffix.
-ACTIONS = {"show": "sweep_show", "resume": "sweep_resume"}
+ACTIONS = {"show": "sweep_show", "resume": "sweep_resume", "checkout": "sweep_checkout"}
 """What may stand in the place of the target: modules of this package, as those of commands."""
 
 
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="a pipeline or a notebook; or `show` or `resume`, and then a sweep's id",
+        help="a pipeline or a notebook; or `show`, `resume` or `checkout`, and then a sweep's id",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="a sweep of the pipeline file")
     parser.add_argument(
@@ -68,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_budget_arguments(parser)
     parser.add_argument("--seed", type=parse_seed, metavar="N", help="seeds the choice of trials")
+    add_checkout_argument(parser)
     add_quiet_argument(parser)
     add_output_arguments(parser)
 
@@ -102,4 +105,5 @@ def _request(arguments: argparse.Namespace) -> SweepRequest:
         parallel=arguments.parallel,
         seed=arguments.seed,
         jobs=arguments.jobs,
+        needs_best=arguments.checkout is not None,
     )

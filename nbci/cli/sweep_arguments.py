@@ -25,6 +25,25 @@ def add_sweep_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trial_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare which trial is meant."""
+    parser.add_argument(
+        "--trial",
+        type=_parse_number,
+        metavar="N",
+        help="this trial (default: the best; of several objectives, one has to be named)",
+    )
+
+
+def add_checkout_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare whether the best trial's files are put into the workspace at the end."""
+    parser.add_argument(
+        "--checkout",
+        choices=("best",),
+        help="at the end, put what the best trial made into the workspace",
+    )
+
+
 def add_budget_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare when the search ends, and how much goes on at once."""
     parser.add_argument("--trials", type=parse_count, metavar="N", help="end after N trials")
@@ -70,6 +89,13 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 def add_quiet_argument(parser: argparse.ArgumentParser) -> None:
     """Declare that a sweep goes on without a line for each trial."""
     parser.add_argument("--quiet", "-q", action="store_true", help="print the table only")
+
+
+def _parse_number(text: str) -> int:
+    """Parse the number of a trial, from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a trial")
+    return int(text)
 
 
 def _parse_minutes(text: str) -> float:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import print_error, print_json, shown_path
+from nbci.cli.arguments import checked_out_lines, print_error, print_json, shown_path
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nbci.app.sweeps.sweep import Finished, Listener
+    from nbci.app.sweeps.sweep_folder import SweepFolder
+    from nbci.config import Project
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 
@@ -53,7 +57,26 @@ def print_finished(finished: Finished, arguments: argparse.Namespace) -> int:
         return ExitCode.INTERRUPTED
     if not any(trial.state == "complete" for trial in finished.trials):
         return ExitCode.STEP_FAILED
+    if arguments.checkout is not None:
+        # To stderr: stdout may be a document.
+        for line in checked_out_text(finished.project, finished.folder):
+            print_error(line)
     return ExitCode.SUCCESS
+
+
+def checked_out_text(
+    project: Project, folder: SweepFolder, number: int | None = None
+) -> Iterator[str]:
+    """Put what that trial made, or the best one, into the workspace; the lines that say so."""
+    from nbci.app.sweeps.sweep_folder import run_of_trial
+    from nbci.engine.restore import check_out
+    from nbci.sweeps.standing import choose_trial
+
+    trial = choose_trial(folder.read_record(), folder.read_trials(), number)
+    done = check_out(project, run_of_trial(project, folder.sweep, trial), (), os.environ)
+    yield f"of trial {trial.number} of sweep {folder.sweep}:"
+    for line in checked_out_lines(done):
+        yield f"  {line}"
 
 
 def print_trials(

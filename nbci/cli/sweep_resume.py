@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbci.cli.sweep_arguments import (
     add_budget_arguments,
+    add_checkout_argument,
     add_output_arguments,
     add_quiet_argument,
     add_sweep_argument,
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci sweep resume`."""
     add_sweep_argument(parser)
     add_budget_arguments(parser)
+    add_checkout_argument(parser)
     add_quiet_argument(parser)
     add_output_arguments(parser)
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 class SweepRequest(Struct, frozen=True, kw_only=True):
     """One call of `nbci sweep TARGET`: a sweep of the file by `name`, or `space` as `-s` has it.
 
-    What is None or empty is as the file has it.
+    What is None or empty is as the file has it. With `needs_best` it has to have one best trial.
     """
 
     target: str
@@ -71,6 +71,7 @@ class SweepRequest(Struct, frozen=True, kw_only=True):
     parallel: int | None = None
     seed: int | None = None
     jobs: int | None = None
+    needs_best: bool = False
 
 
 class Listener(Struct, frozen=True, kw_only=True):
@@ -151,6 +152,11 @@ def _record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
     """What the sweep is, as it will be written down."""
     asked = _asked(target.pipeline, request)
     objectives = _objectives(target.pipeline, asked, request.directions)
+    if request.needs_best and len(objectives) > 1:
+        raise UsageError(
+            "of several objectives no trial is the best, so there is none to check out",
+            hint="leave out --checkout; then `nbci sweep checkout --trial N` brings one's files",
+        )
     searched = {dimension.name for dimension in asked.space}
     # Which of the two counts is for the user to say.
     for pair in request.pairs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.dot_nbci import SWEEPS_FOLDER
 from nbci.errors import InfrastructureError, UsageError, nearest
 from nbci.records.codec import to_json, to_json_line
-from nbci.runs.project_runs import sweep_folders
+from nbci.runs.project_runs import find_any_run, sweep_folders
 from nbci.store.files import disk_errors, try_lock, write_atomic, write_whole
 from nbci.sweeps.standing import read_trials, without_dead
 from nbci.sweeps.study_record import read_sweep
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.config import Project
+    from nbci.runs.folder import RunFolder
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 SWEEP_FILE = "sweep.json"
@@ -140,6 +141,18 @@ def find_sweep(project: Project, sweep: str) -> SweepFolder:
     if close:
         hint = f"did you mean {close}?"
     raise UsageError(f"there is no sweep {sweep!r}", hint=hint)
+
+
+def run_of_trial(project: Project, sweep: str, trial: TrialRecord) -> RunFolder:
+    """The run in which the trial was carried out; UsageError where it is not here."""
+    try:
+        return find_any_run(project, str(trial.run))
+    except UsageError as error:
+        raise UsageError(
+            f"run {trial.run} of trial {trial.number} of sweep {sweep} is not here",
+            hint="it was removed, or is on the machine that carried it out; "
+            f"`nbci sweep show {sweep}` has the command that carries it out once more",
+        ) from error
 
 
 def _cut_half_line(path: Path) -> None:
