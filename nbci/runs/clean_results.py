@@ -18,6 +18,7 @@ from nbci.store.cache import Cache
 from nbci.store.environments import Environments
 from nbci.store.file_index import FOLDER_SUFFIX
 from nbci.store.files import remove
+from nbci.store.in_the_making import IN_THE_MAKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -166,7 +167,7 @@ def _left_behind(cache: Cache, before: float) -> Iterator[Path]:
     for path in entries(cache.values, depth=0):
         if path.is_file() and is_older(path, before):
             yield path
-    for name in ("incoming", "outgoing"):
+    for name in ("incoming", "outgoing", IN_THE_MAKING):
         for path in entries(cache.root / name, depth=0):
             if is_older(path, before):
                 yield path

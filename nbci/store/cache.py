@@ -170,6 +170,10 @@ class Cache:
         except OSError:
             return False
 
+    def has_results(self, key: str) -> bool:
+        """Whether any result for a key is here, whatever it depends on beside the key."""
+        return bool(self._entries(key))
+
     def _entries(self, key: str) -> list[str]:
         try:
             names = [name for name in os.listdir(self._folder(key)) if name.endswith(".json")]

@@ -1,16 +1,24 @@
-"""What runs share that go on side by side in one process: kernels' slots, and steps in the making.
+"""What runs share that go on side by side: kernels' slots, and steps in the making.
 
-A step that another run is running just now is waited for, and its result is reused then.
+A step that another run is running just now is waited for, and its result is reused then. Runs of
+one process know that from each other, processes of one machine by the locks of their cache.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
+from nbci.store.in_the_making import InTheMaking
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+_POLL_SECONDS = 0.05
+_TOLD_AFTER_SECONDS = 2.0
 
 
 class SideBySide:
@@ -45,3 +53,46 @@ class SideBySide:
             if has_ended is not None:
                 del self._being_made[key]
                 has_ended.set()
+
+
+class OneMaker:
+    """The turn of one step: taken before it runs, and let go once its result is kept.
+
+    A step holds one lock at a time, and only while it runs, so nobody waits in a circle. `waits`:
+    it has not waited for an equal step of this process already.
+    """
+
+    def __init__(self, cache: Path, noticed: Callable[[str], None], *, waits: bool = True) -> None:
+        self._cache = cache
+        self._noticed = noticed
+        self.waits = waits
+        self._making: InTheMaking | None = None
+
+    async def take(self, key: str, step: str) -> None:
+        """Make the result of this key, after another process that is making it.
+
+        Whoever has waited once, to no avail, waits no more: steps whose results are never kept
+        would run one after another.
+        """
+        making = self._making = InTheMaking(self._cache, key)
+        began, is_told = time.monotonic(), False
+        while not making.is_never_kept and not making.take() and self.waits:
+            if not is_told and time.monotonic() - began > _TOLD_AFTER_SECONDS:
+                self._noticed(f"waiting for another process, which runs step {step}")
+                is_told = True
+            await asyncio.sleep(_POLL_SECONDS)
+        if making.has_been_made:
+            making.close()
+            # Of several that waited, the first is one that others may wait for again.
+            self._making = InTheMaking(self._cache, key)
+            self._making.take()
+
+    def end(self, *, is_never_kept: bool) -> None:
+        """The step has come to an end of its own; one that was interrupted has not."""
+        if self._making is not None:
+            self._making.end(is_never_kept=is_never_kept)
+
+    def close(self) -> None:
+        """Let the next one take its turn."""
+        if self._making is not None:
+            self._making.close()

@@ -15,6 +15,7 @@ from nbci.engine.caching.reuse import is_kept, take_over
 from nbci.engine.steps.attempts import run_attempts, why_stopped
 from nbci.engine.steps.auditor import Auditor, auditor_for, write_audited
 from nbci.engine.steps.inputs import Inputs, inputs_for
+from nbci.engine.steps.side_by_side import OneMaker
 from nbci.errors import IntegrityError, StepError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.pipeline.paths import overlaps_any
@@ -66,17 +67,21 @@ async def run_step(
     nothing can be reused. `again`: a step that is about to run needs its values once more.
     """
     # A step that runs again is called by one that has its turn.
-    if context.others is None or again:
-        return await _run_to_its_end(context, step, looked, again)
+    if again:
+        return await _run_to_its_end(context, step, looked, None)
+    maker = OneMaker(context.cache.root, context.listener.noticed)
     async with contextlib.AsyncExitStack() as turn:
+        turn.callback(maker.close)
+        if context.others is None:
+            return await _run_to_its_end(context, step, looked, maker)
         try:
-            made = await _await_turn(turn, context, step, looked)
+            made = await _await_turn(turn, context, step, looked, maker)
         except asyncio.CancelledError:
             record = _fail_before_kernel(_begin_record(context, step), why_stopped(context))
             return await _end_record(context, step, replace(record, seconds=0.0))
         if isinstance(made, StepRecord):
             return made
-        return await _run_to_its_end(context, step, made, again)
+        return await _run_to_its_end(context, step, made, maker)
 
 
 async def _await_turn(
@@ -84,6 +89,7 @@ async def _await_turn(
     context: RunContext,
     step: PlannedStep,
     looked: Looked | None,
+    maker: OneMaker,
 ) -> StepRecord | Looked | None:
     """Wait for a run beside this one that makes the same result, and for a kernel's slot.
 
@@ -92,7 +98,7 @@ async def _await_turn(
     assert context.others is not None
     seen = looked or look(context, step)
     if seen is not None and await turn.enter_async_context(context.others.turn(seen[1].key)):
-        looked, seen = None, look(context, step)
+        looked, seen, maker.waits = None, look(context, step), False
         taken = None
         if seen is not None:
             taken = reuse_result(context, step, seen)
@@ -103,8 +109,10 @@ async def _await_turn(
 
 
 async def _run_to_its_end(
-    context: RunContext, step: PlannedStep, looked: Looked | None, again: bool
+    context: RunContext, step: PlannedStep, looked: Looked | None, maker: OneMaker | None
 ) -> StepRecord:
+    """As `run_step`; `maker` is None where another step needs this one's values once more."""
+    again = maker is None
     started = time.monotonic()
     record = _begin_record(context, step)
     audited: _Audited | None = None
@@ -119,6 +127,15 @@ async def _run_to_its_end(
             taken = reuse_result(context, step, (inputs, decision))
             if taken is not None:
                 return _with_audit(context, taken, audited)
+
+        if maker is not None and _is_made_once(context, step):
+            await maker.take(decision.key, step.name)
+            started, record = time.monotonic(), _begin_record(context, step)
+            if context.cache.has_results(decision.key):
+                inputs, decision = _look(context, step)
+                taken = reuse_result(context, step, (inputs, decision))
+                if taken is not None:
+                    return _with_audit(context, taken, audited)
 
         _tell_what_is_gone(context, step, decision, again)
         if await _regenerate_values(context, inputs, again):
@@ -136,7 +153,17 @@ async def _run_to_its_end(
 
     seconds = round(time.monotonic() - started, 3)
     record = await _end_record(context, step, replace(record, seconds=seconds))
+    if maker is not None and record.outcome != "interrupted":
+        maker.end(is_never_kept=record.result == "passed" and record.run is None)
     return _with_audit(context, record, audited)
+
+
+def _is_made_once(context: RunContext, step: PlannedStep) -> bool:
+    """Whether another process may be making a result that this run would take."""
+    # In a run that is carried out in pieces, somebody else says where each step runs.
+    if context.artifacts_through_cache or step.cache is False:
+        return False
+    return not context.forced(step.name)
 
 
 async def _audit(context: RunContext, step: PlannedStep, looked: Looked) -> _Audited | None:
