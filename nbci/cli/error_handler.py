@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import importlib
 import os
@@ -11,6 +10,7 @@ import sys
 from typing import NoReturn
 
 from nbci.cli.arguments import hint_lines, print_error
+from nbci.cli.terminal_columns import terminal_columns
 from nbci.errors import ExitCode, NbciError
 from nbci.home import ensure_home
 
@@ -40,25 +40,7 @@ class _Help(argparse.HelpFormatter):
     """
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_terminal_columns() - 2)
-
-
-def _terminal_columns() -> int:
-    """As `shutil.get_terminal_size`, whose module takes some milliseconds to import."""
-    with contextlib.suppress(ValueError):
-        columns = int(os.environ.get("COLUMNS", ""))
-        if columns > 0:
-            return columns
-
-    # None where the process was started without a stdout.
-    if sys.__stdout__ is None:
-        return _DEFAULT_COLUMNS
-    try:
-        columns = os.get_terminal_size(sys.__stdout__.fileno()).columns
-    except (OSError, ValueError):
-        return _DEFAULT_COLUMNS
-    # Some pseudo-terminals have no size: they answer with 0 columns.
-    return columns or _DEFAULT_COLUMNS
+        super().__init__(prog, width=(terminal_columns() or _DEFAULT_COLUMNS) - 2)
 
 
 def call(command: str, argv: list[str]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_json_argument, parse_count, print_error, print_json
+from nbci.cli.terminal_columns import terminal_columns
 from nbci.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbci.config import Project
+    from nbci.pipeline.formulas import Formula
     from nbci.runs.folder import RunFolder
+    from nbci.runs.index import RunRow
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--where",
         metavar="CONDITION",
-        help="only those for which this holds, such as 'accuracy > 0.9 and C == 10'",
+        help="only those for which this holds, such as 'accuracy > 0.9 and C == 10'; "
+        "with 'sweep == \"ID\"' the trials of that sweep",
     )
     parser.add_argument(
         "--sort",
         metavar="NAME",
-        help="by a metric, parameter or field; -NAME for the largest first",
+        help="by a metric, parameter or field, or the best of several steps (train/*:auc); "
+        "-NAME for the largest first",
     )
     parser.add_argument(
         "--limit", "-n", type=parse_count, default=20, metavar="N", help="how many (default: 20)"
@@ -47,12 +52,8 @@ def main(arguments: argparse.Namespace) -> int:
         return _print_belonging(arguments)
 
     from nbci.cli.runs_text import render_runs, runs_document
-    from nbci.config import find_project
-    from nbci.runs.index import find_runs
 
-    found = find_runs(
-        find_project(Path.cwd()), where=arguments.where, sort=arguments.sort, limit=arguments.limit
-    )
+    found = _found(arguments)
     rows = []
     for row in found:
         # One damaged record must not hide all other runs.
@@ -66,8 +67,27 @@ def main(arguments: argparse.Namespace) -> int:
     elif not rows and arguments.where:
         print("no run is like that")
     else:
-        print(render_runs(rows), end="")
+        print(render_runs(rows, terminal_columns()), end="")
     return 0
+
+
+def _found(arguments: argparse.Namespace) -> list[RunRow]:
+    """The runs that are searched for, or the trials where the search names a sweep."""
+    from nbci.config import find_project
+    from nbci.runs.index import find_runs
+
+    project = find_project(Path.cwd())
+    where: Formula | None = None
+    sweep: Path | None = None
+    if arguments.where:
+        from nbci.runs.search import trials_of
+
+        named, where = trials_of(arguments.where)
+        if named is not None:
+            from nbci.app.sweeps.sweep_folder import find_sweep
+
+            sweep = find_sweep(project, named).path
+    return find_runs(project, where=where, sort=arguments.sort, limit=arguments.limit, sweep=sweep)
 
 
 def _print_belonging(arguments: argparse.Namespace) -> int:

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.durations import duration, moment_without_zone
-from nbci.formatting.numbers import and_more, listed, number
-from nbci.formatting.tables import table
+from nbci.formatting.numbers import and_more, number
+from nbci.formatting.tables import table, table_width
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import text_of_lines
-from nbci.pipeline.metric_names import short_name
+from nbci.pipeline.metric_names import short_name, step_of
 from nbci.records.codec import plain
 from nbci.records.seeds import FROM_SEEDS
 from nbci.sweeps.study_record import FROM_SWEEP
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbci.runs.index import RunRow
 
 _METRICS_SHOWN = 4
+# Whatever the terminal's width: long lines are better than none of what makes the difference.
 _PARAMETERS_SHOWN = 4
 _LONGEST_VALUE = 24
 _RUN_FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics", "params")
@@ -41,32 +42,74 @@ def short_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
     return full_names
 
 
-def render_runs(rows: Sequence[RunRow]) -> str:
-    """The runs as a table."""
+def render_runs(rows: Sequence[RunRow], columns: int | None = None) -> str:
+    """The runs as a table, with a column for each parameter in which runs of a pipeline differ.
+
+    Of many parameters, those that fit into so many `columns` of a terminal, and a few in any case.
+    """
     if not rows:
         return "no runs yet; start one with: nbci run TARGET\n"
 
-    differing = _differing_parameters(rows)
-    # A column of empty cells would only make the table wider.
-    has_parameters = any(differing.values())
-    head = ["run", "pipeline", "result", "started (UTC)", "took", "metrics"]
-    if has_parameters:
-        head.insert(-1, "parameters")
-
-    cells = [head]
+    cells = [["run", "pipeline", "result", "started (UTC)", "took", "metrics"]]
     for row in rows:
-        line = [
-            row.run,
-            one_line(row.pipeline),
-            row.result,
-            moment_without_zone(row.started_utc),
-            duration(row.seconds),
-            _metrics_cell(row.metrics),
-        ]
-        if has_parameters:
-            line.insert(-1, _parameters_cell(row, differing[row.pipeline]))
-        cells.append(line)
-    return text_of_lines(table(cells, right=frozenset({4})))
+        started = moment_without_zone(row.started_utc)
+        took = duration(row.seconds)
+        metrics = _metrics_cell(row.metrics)
+        cells.append([row.run, one_line(row.pipeline), row.result, started, took, metrics])
+    # What the search was for stands first, and what made the difference next.
+    added = [_best_column(pattern, rows) for pattern in _patterns(rows)]
+    differing = differing_parameters(rows)
+    others = [*map(list, zip(*cells, strict=True)), *added]
+    shown = fitting([_parameter_column(name, rows) for name in differing], others, columns)
+    # Before the metrics, of which there may be many.
+    for cell_row, *extra in zip(cells, *added, *shown, strict=True):
+        cell_row[-1:-1] = extra
+    lines = table(cells, right=frozenset({4}))
+    if len(shown) < len(differing):
+        names = ", ".join(map(one_line, differing[len(shown) :]))
+        lines.append(f"not shown of the parameters that differ: {names}; --json has all")
+    return text_of_lines(lines)
+
+
+def _patterns(rows: Sequence[RunRow]) -> list[str]:
+    return list(dict.fromkeys(pattern for row in rows for pattern in row.best_of))
+
+
+def _best_column(pattern: str, rows: Sequence[RunRow]) -> list[str]:
+    column = [one_line(pattern)]
+    for row in rows:
+        name = row.best_of.get(pattern)
+        if name is None:
+            column.append("")
+        else:
+            column.append(f"{number(row.metrics[name])} {step_of(name)}")
+    return column
+
+
+def _parameter_column(name: str, rows: Sequence[RunRow]) -> list[str]:
+    column = [one_line(name)]
+    for row in rows:
+        column.append(parameter_value(row.params[name]) if name in row.params else "")
+    return column
+
+
+def fitting(
+    wanted: Sequence[list[str]], others: Sequence[list[str]], columns: int | None
+) -> list[list[str]]:
+    """The first of the wanted columns of a table, and more as far as the terminal is wide enough.
+
+    `others` are the table's other columns, `columns` those of the terminal, if there is one.
+    """
+    if columns is None:
+        return list(wanted)
+    shown = list(wanted[:_PARAMETERS_SHOWN])
+    taken = table_width([*others, *shown])
+    for column in wanted[_PARAMETERS_SHOWN:]:
+        taken += table_width(["", column])
+        if taken > columns:
+            break
+        shown.append(column)
+    return shown
 
 
 def render_belonging(rows: Sequence[tuple[RunRecord, Proof | None]]) -> str:
@@ -118,7 +161,13 @@ def render_history(rows: Sequence[RunRow], name: str) -> str:
 
 def runs_document(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
     """What `nbci runs --json` prints."""
-    return [_fields(row, _RUN_FIELDS) for row in rows]
+    document = []
+    for row in rows:
+        fields = _fields(row, _RUN_FIELDS)
+        if row.best_of:
+            fields["best_of"] = row.best_of
+        document.append(fields)
+    return document
 
 
 def history_document(rows: Sequence[RunRow], metric: str) -> list[dict[str, Any]]:
@@ -136,8 +185,8 @@ def _metric_value(row: RunRow, name: str) -> float:
     return row.metrics[full]
 
 
-def _differing_parameters(rows: Sequence[RunRow]) -> dict[str, list[str]]:
-    """For each pipeline the parameters whose values differ between its runs."""
+def differing_parameters(rows: Sequence[RunRow]) -> list[str]:
+    """The parameters whose values differ between the runs of one pipeline, as runs have them."""
     runs: dict[str, list[Mapping[str, Any]]] = {}
     # Of each pipeline the names of all parameters, in the order in which runs have them.
     names: dict[str, dict[str, None]] = {}
@@ -145,23 +194,16 @@ def _differing_parameters(rows: Sequence[RunRow]) -> dict[str, list[str]]:
         runs.setdefault(row.pipeline, []).append(row.params)
         names.setdefault(row.pipeline, {}).update(dict.fromkeys(row.params))
 
-    differing = {}
+    differing: dict[str, None] = {}
     for pipeline, params in runs.items():
-        differing[pipeline] = [name for name in names[pipeline] if _differs(name, params)]
-    return differing
+        differing.update(dict.fromkeys(name for name in names[pipeline] if _differs(name, params)))
+    return list(differing)
 
 
 def _differs(name: str, runs: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the runs' values differ; a run without the parameter differs from all with it."""
-    return len({params.get(name) for params in runs}) > 1
-
-
-def _parameters_cell(row: RunRow, names: Sequence[str]) -> str:
-    texts = []
-    for name in names:
-        if name in row.params:
-            texts.append(f"{one_line(name)}={_value(row.params[name])}")
-    return listed(texts, _PARAMETERS_SHOWN, between=" ")
+    first = runs[0].get(name)
+    return any(params.get(name) != first for params in runs)
 
 
 def _metrics_cell(metrics: Mapping[str, float]) -> str:
@@ -179,7 +221,8 @@ def _metrics_cell(metrics: Mapping[str, float]) -> str:
     return cell
 
 
-def _value(value: float | str | None) -> str:
+def parameter_value(value: float | str | None) -> str:
+    """The value of a parameter, cut where it is long."""
     if isinstance(value, float):
         return number(value)
     text = one_line(str(value))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _NO_WIDTH = frozenset({"Cf", "Me", "Mn"})
 _WIDE = frozenset({"W", "F"})
+_BETWEEN = "  "
 
 
 def width(text: str) -> int:
@@ -36,8 +37,14 @@ def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset())
     lines = []
     for row in all_rows:
         cells = [_pad(cell, widths[at], at in right) for at, cell in enumerate(row)]
-        lines.append("  ".join(cells).rstrip())
+        lines.append(_BETWEEN.join(cells).rstrip())
     return lines
+
+
+def table_width(columns: Sequence[Sequence[str]]) -> int:
+    """How many columns of a terminal a table of these columns takes."""
+    widths = [max(map(width, column), default=0) for column in columns]
+    return sum(widths) + len(_BETWEEN) * (len(widths) - 1)
 
 
 def _pad(text: str, columns: int, flush_right: bool) -> str:

@@ -2,8 +2,8 @@
 
 One grammar for conditions of `when:`, for gates over several metrics and for searches: names,
 numbers, texts and lists with `== != < <= > >= in`, `and`, `or`, `not`, `+ - * / %`. A name may be
-dotted (`matrix.model`, `eval.f1`), a metric's full name (`digits/train:accuracy`), or anything in
-`${...}`. What a name means is for the caller to say.
+dotted (`matrix.model`, `eval.f1`), a metric's full name (`digits/train:accuracy`), that of several
+steps (`train/*:accuracy`), or anything in `${...}`. What a name means is for the caller to say.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ UNDECIDABLE = (TypeError, ArithmeticError, ValueError, RecursionError)
 For example, text is compared with a number, or a number is divided by zero.
 """
 
+# A `*` for steps begins or ends a part between slashes, where no `*` for a product can stand.
+_STEPS = r"(?:[a-z0-9_][a-z0-9_-]*\*?|\*)(?:/\*?[a-z0-9_-]*\*?)*"
 # Texts in quotes are found first, so that nothing in them is taken for a name.
 _QUOTED_OR_NAME = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*" | (?<!\$)\$\{\s*([^{}'"]*[^{}'"\s])\s*\}"""
-    r"""| (?<![\w.])([a-z0-9_][a-z0-9_/-]*:[A-Za-z_]\w*(?:\.\w+)*)""",
+    rf"""| (?<![\w.])({_STEPS}:[A-Za-z_]\w*(?:\.\w+)*)""",
     re.VERBOSE,
 )
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
-_FULL_NAME = re.compile(r"[a-z0-9_][a-z0-9_/-]*:[A-Za-z_]\w*(\.\w+)*\Z", re.ASCII)
+_FULL_NAME = re.compile(rf"{_STEPS}:[A-Za-z_]\w*(\.\w+)*\Z", re.ASCII)
 _KEYWORDS = frozenset(("and", "or", "not", "in", "is", "if", "else", "True", "False", "None"))
 
 ComparisonWord = Literal["==", "!=", "<", "<=", ">", ">=", "is", "is not", "in", "not in"]

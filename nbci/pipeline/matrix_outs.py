@@ -33,6 +33,7 @@ class MatrixOuts:
         if one.node != other.node or one.matrix == other.matrix:
             return
         message = f"steps {one.name} and {other.name} both write {path}"
+        # The tag first: who writes `out:` there looks for the mistake there.
         for tag, where in self._tags(other, path):
             wanted = self._with_keys(other, tag)
             if wanted != tag:
@@ -59,6 +60,7 @@ class MatrixOuts:
             cell = notebook.cell(number)
             for tag, written in written_paths(read_tags(notebook, cell)):
                 where = notebook.where(cell)
+                # Each tag by itself, since the step no longer knows which path is whose.
                 own = project_path(written, step.working_folder, where)
                 alone = replace(step, deps=(), outs=(own,), predictions=None)
                 if fill_tagged_paths(alone, tagged, given).outs == (path,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,27 @@ def step_of(name: str) -> str | None:
     if not colon:
         return None
     return step
+
+
+def is_pattern(name: str) -> bool:
+    """Whether the name is one of several steps: `train/*:auc`, in which `*` is any text."""
+    return "*" in name
+
+
+def matching(pattern: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The full names that a pattern is for.
+
+    >>> matching("train/*:auc", ["train/svm:auc", "train/svm/fit:auc", "test:auc", "auc"])
+    ('train/svm:auc', 'train/svm/fit:auc')
+    """
+    steps, _, metric = pattern.partition(":")
+    wanted = re.compile(".*".join(map(re.escape, steps.split("*"))))
+    found = []
+    for name in known:
+        step = step_of(name)
+        if step is not None and short_name(name) == metric and wanted.fullmatch(step):
+            found.append(name)
+    return tuple(found)
 
 
 def meant_by(name: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -119,6 +119,7 @@ def fill_tagged_paths(step: Step, tagged: TaggedNotebook, given: Given) -> Step:
     """
     if not has_references(step):
         return step
+    # A notebook that refers to others hands its parameters down to their steps.
     notebooks = {**tagged.parts, tagged.notebook.path: tagged}
     declared = {path: notebook_parameters(one) for path, one in notebooks.items()}
     own = _own_expressions(step_declared(step, declared), given.params)
@@ -128,6 +129,7 @@ def fill_tagged_paths(step: Step, tagged: TaggedNotebook, given: Given) -> Step:
         for reference in references(path):
             tag.check_known(reference, names)
             tag.check_time(reference, given.params)
+        # In this order: values of the matrix may look like references, and are escaped.
         return as_text(substitute_matrix(insert(path, own), given.matrix))
 
     return _filled(step, notebooks[step.notebook].notebook, in_place)
@@ -184,6 +186,7 @@ def _filled(step: Step, notebook: Notebook, in_place: Callable[[str, _Tag], str]
             return path
         tag = _tag_of(notebook, step, path)
         with_values = in_place(path, tag)
+        # A value with `..` in it could lead anywhere.
         try:
             return project_path(with_values, ".")
         except UsageError as error:

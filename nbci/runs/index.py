@@ -17,10 +17,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.dot_nbci import INDEX_FILE
 from nbci.errors import IntegrityError, UsageError
-from nbci.pipeline.metric_names import short_name
+from nbci.pipeline.metric_names import matching, short_name
+from nbci.pipeline.rules import declared_for
+from nbci.runs.file_names import BELONGING
 from nbci.runs.folder import RunFolder
 from nbci.runs.index_file import TABLES, open_index, transaction
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.config import Project
+    from nbci.pipeline.formulas import Formula
+    from nbci.pipeline.rules import Direction
     from nbci.records.run_record import RunRecord
     from nbci.runs.search import Query
 
@@ -36,13 +41,16 @@ if TYPE_CHECKING:
 _SETTLED_NS = 50_000_000
 # Runs written in one transaction: each costs a sync of the disk.
 _AT_ONCE = 500
+TRIALS_INDEX = "index.sqlite"
+"""In the folder of a sweep."""
 _UNREADABLE = (IntegrityError, UsageError, OSError)
 
 
 class RunRow(Struct, frozen=True, kw_only=True):
     """A run as the index has it; metrics by their full names, parameters as numbers or text.
 
-    `problem`: why its record cannot be read.
+    `best_of` has the best metric for each pattern of the search; `problem`: why its record cannot
+    be read.
     """
 
     run: str
@@ -52,6 +60,7 @@ class RunRow(Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     metrics: dict[str, float]
     params: dict[str, float | str | None] = {}
+    best_of: dict[str, str] = {}
     problem: str | None = None
 
 
@@ -64,11 +73,14 @@ class _Listing(NamedTuple):
 
 
 class RunIndex:
-    """The index of one project; close it when done."""
+    """The index of one project's runs, or of the trials of a sweep; close it when done."""
 
-    def __init__(self, project: Project) -> None:
-        self._runs_folder = project.runs_folder
-        self._connection = open_index(project.root / INDEX_FILE)
+    def __init__(self, project: Project, sweep: Path | None = None) -> None:
+        """`sweep` is the folder of a sweep, which has an index of its own."""
+        self._runs_folder, file = project.runs_folder, project.root / INDEX_FILE
+        if sweep is not None:
+            self._runs_folder, file = sweep / BELONGING, sweep / TRIALS_INDEX
+        self._connection = open_index(file)
 
     def __enter__(self) -> RunIndex:
         return self
@@ -129,7 +141,32 @@ class RunIndex:
         if changed:
             self._read_all(changed)
             rows = self._connection.execute(query.sql, query.values).fetchall()
-        return [*map(self._run_row, rows)]
+        found = [*map(self._run_row, rows)]
+        if not query.best_of:
+            return found
+        return [replace(row, best_of=best_metrics(row.metrics, query.best_of)) for row in found]
+
+    def direction(self, metrics: Sequence[str]) -> Direction | None:
+        """Which way is better, as the plan of the newest run with one of these metrics says."""
+        newest = self._strings(
+            "SELECT max(runs.run) FROM metrics JOIN names ON names.id = metrics.name"
+            " JOIN runs ON runs.id = metrics.run"
+            " WHERE kind = 'metric' AND names.name IN (SELECT value FROM json_each(?))",
+            json.dumps(metrics),
+        )
+        # Names stay known when the last run that had them is gone.
+        if newest == [None]:
+            return None
+        try:
+            plan = RunFolder(self._runs_folder / newest[0]).read_plan()
+        except (FileNotFoundError, *_UNREADABLE):
+            return None
+        declared = plan.metrics or {}
+        ways = {declared_for(name, declared).direction for name in metrics}
+        # One that is undeclared, or better the other way, cannot be compared with the rest.
+        if len(ways) > 1:
+            return None
+        return ways.pop()
 
     def _run_row(self, columns: Sequence[Any]) -> RunRow:
         """A run from the columns that a query selects, with its metrics and parameters."""
@@ -273,19 +310,38 @@ class RunIndex:
 def find_runs(
     project: Project,
     *,
-    where: str | None = None,
+    where: str | Formula | None = None,
     sort: str | None = None,
     having: str | None = None,
     limit: int,
+    sweep: Path | None = None,
 ) -> list[RunRow]:
-    """The runs that a search asks for (see `search.query`), unseen ones included."""
+    """The runs that a search asks for (see `search.query`), unseen ones included.
+
+    With the folder of a `sweep`, its trials instead of the project's runs.
+    """
     # Imported only here: each run's end comes through this module, and searches nothing.
     from nbci.runs.search import Known, query
 
-    with RunIndex(project) as index:
+    with RunIndex(project, sweep) as index:
         index.catch_up()
-        known = Known(metrics=index.names("metric"), params=index.names("param"))
+        known = Known(
+            metrics=index.names("metric"),
+            params=index.names("param"),
+            direction=index.direction,
+        )
         return index.find(query(known, where=where, sort=sort, having=having, limit=limit))
+
+
+def best_metrics(metrics: Mapping[str, float], patterns: Mapping[str, Direction]) -> dict[str, str]:
+    """The full name of the best metric for each pattern that the metrics have."""
+    best = {}
+    for pattern, direction in patterns.items():
+        sign = {"up": 1, "down": -1}[direction]
+        known = [name for name in matching(pattern, metrics) if not math.isnan(metrics[name])]
+        if known:
+            best[pattern] = max(known, key=lambda name: sign * metrics[name])
+    return best
 
 
 def note_run(project: Project, record: RunRecord) -> None:

@@ -1,10 +1,12 @@
 """Write a search for runs as SQL.
 
-The grammar is that of conditions and gates, values are bound, names are checked.
+The grammar is that of conditions and gates, values are bound, names are checked. A metric that
+several steps have, `train/*:auc`, is the best of them.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +19,16 @@ from nbci.pipeline.formulas import (
     Listing,
     Name,
     Unary,
+    names,
     parse,
 )
+from nbci.pipeline.metric_names import is_pattern, matching, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from nbci.pipeline.formulas import Formula
+    from nbci.pipeline.rules import Direction
 
 _TEXTS = ("run", "pipeline", "target", "result", "started", "commit", "branch", "user", "host")
 _NUMBERS = ("seconds", "dirty")
@@ -33,29 +38,81 @@ _HAS_METRIC = (
     "EXISTS (SELECT 1 FROM metrics WHERE run = runs.id"
     " AND name = (SELECT id FROM names WHERE kind = ? AND name = ?))"
 )
+_BEST_OF = (
+    "(SELECT run, {best}(value) AS value FROM metrics WHERE name IN"
+    " (SELECT id FROM names WHERE kind = ? AND name IN (SELECT value FROM json_each(?)))"
+    " GROUP BY run)"
+)
 _WORDS = {"==": "=", "is": "IS", "is not": "IS NOT", "in": "IN", "not in": "NOT IN"}
+
+
+def _undeclared(_: Sequence[str]) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A SELECT over runs, with the values for its question marks."""
+    """A SELECT over runs, with the values for its question marks.
+
+    `best_of` are the patterns of metrics in it, each with the direction that is better.
+    """
 
     sql: str
     values: tuple[Any, ...]
+    best_of: dict[str, Direction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """The names of metrics and parameters that there are."""
+    """The names of metrics and parameters that there are.
+
+    `direction` says which way is better for metrics of these full names, if that is declared.
+    """
 
     metrics: Collection[str]
     params: Collection[str]
+    direction: Callable[[Sequence[str]], Direction | None] = _undeclared
+
+
+def trials_of(text: str) -> tuple[str | None, Formula | None]:
+    """The sweep whose trials a search is for (`sweep == "ID"`), and the rest of the search.
+
+    Without a sweep, the search is for the project's other runs.
+    """
+    formula = parse(text, "search")
+    conditions: tuple[Formula, ...] = (formula,)
+    if isinstance(formula, Combination) and formula.op == "and":
+        conditions = formula.operands
+    # Trials lie in folders of their own, so a sweep chooses where to look: it is no column.
+    sweeps = [sweep for sweep in map(_sweep_named, conditions) if sweep is not None]
+    others = tuple(one for one in conditions if _sweep_named(one) is None)
+    if len(sweeps) > 1 or any("sweep" in names(other) for other in others):
+        raise UsageError(
+            "a search is for the trials of one sweep",
+            hint='write sweep == "ID", joined to other conditions by `and`; '
+            "params.sweep is a parameter of that name",
+        )
+    if not sweeps:
+        return None, formula
+    if len(others) > 1:
+        return sweeps[0], Combination(op="and", operands=others)
+    return sweeps[0], next(iter(others), None)
+
+
+def _sweep_named(formula: Formula) -> str | None:
+    match formula:
+        case (
+            Comparison(first=Name(name="sweep"), rest=(("==", Constant(value=str(sweep))),))
+            | Comparison(first=Constant(value=str(sweep)), rest=(("==", Name(name="sweep")),))
+        ):
+            return sweep
+    return None
 
 
 def query(
     known: Known,
     *,
-    where: str | None = None,
+    where: str | Formula | None = None,
     sort: str | None = None,
     having: str | None = None,
     limit: int,
@@ -70,8 +127,10 @@ def query(
     order = "runs.run DESC"
 
     # In the order of the question marks: `values` are bound by position.
+    if isinstance(where, str) and where:
+        where = parse(where, "search")
     if where:
-        conditions.append(search.condition(parse(where, "search")))
+        conditions.append(search.condition(where))
     if having:
         conditions.append(search.has(having))
     if sort:
@@ -90,7 +149,7 @@ def query(
     # Made of our own words: what a user wrote is bound, or is a column whose name was looked up.
     sql = f"SELECT {_COLUMNS} FROM {tables}{filters} ORDER BY {order} LIMIT ?"  # noqa: S608
     # The joins stand before the conditions in the statement.
-    return Query(sql=sql, values=(*search.joined, *search.values, limit))
+    return Query(sql=sql, values=(*search.joined, *search.values, limit), best_of=search.best_of)
 
 
 @dataclass(slots=True)
@@ -102,6 +161,7 @@ class _Search:
     joined: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     tables: dict[tuple[str, str], str] = field(default_factory=dict)
+    best_of: dict[str, Direction] = field(default_factory=dict)
 
     def condition(self, formula: Formula) -> str:
         match formula:
@@ -168,6 +228,8 @@ class _Search:
         param = name.removeprefix("params.")
         if name in (*_TEXTS, *_NUMBERS):
             return f'runs."{name}"'
+        if is_pattern(name):
+            return f"{self._best_of(name)}.value"
         if name in self.known.metrics:
             return f"{self._table('metric', name)}.value"
         if param in self.known.params:
@@ -195,6 +257,35 @@ class _Search:
             f"no run has a metric {name!r}",
             hint=spelling_hint(name, metrics, f"there are {_join_first(metrics) or 'none'}"),
         )
+
+    def _best_of(self, pattern: str) -> str:
+        """The table of the best value of each run, over the steps that a pattern is for."""
+        if ("metric", pattern) in self.tables:
+            return self.tables["metric", pattern]
+        found = matching(pattern, self.known.metrics)
+        if not found:
+            metrics = tuple(name for name in self.known.metrics if ":" in name)
+            raise UsageError(
+                f"no run has a metric like {pattern!r}",
+                hint=f"`*` stands for steps, as in train/*:auc; "
+                f"there are {_join_first(metrics) or 'none'}",
+            )
+        direction = self.known.direction(found)
+        if direction is None:
+            raise UsageError(
+                f"no direction is declared for {short_name(pattern)}, "
+                f"so none of {_join_first(found)} is the best",
+                hint=f"write `metrics: {{{short_name(pattern)}: {{direction: up}}}}` (or down) "
+                f"into the pipeline file, or name one of them",
+            )
+        self.best_of[pattern] = direction
+        table = self.tables["metric", pattern] = f"t{len(self.tables)}"
+        best = {"up": "max", "down": "min"}[direction]
+        self.joins.append(f" LEFT JOIN {_BEST_OF.format(best=best)} AS {table}")
+        self.joins.append(f" ON {table}.run = runs.id")
+        # As JSON: a statement takes some hundred values, and a matrix may make 10,000 steps.
+        self.joined += ["metric", json.dumps(found)]
+        return table
 
     def _table(self, kind: str, name: str) -> str:
         table = self.tables.get((kind, name))

@@ -214,6 +214,28 @@ def test_runs_stand_in_straight_columns() -> None:
     )
 
 
+def row_of(run: str, **params: float | str) -> RunRow:
+    return RunRow(run=run, pipeline="p", result="passed", metrics={"f:auc": 1.0}, params=params)
+
+
+def test_what_differs_between_runs_has_columns() -> None:
+    rows = [row_of("R2", C=1.0, kernel="rbf", seed=7), row_of("R1", C=10.0, kernel="poly", seed=7)]
+    assert render_runs([replace(rows[0], best_of={"*:auc": "f:auc"}), rows[1]]) == (
+        "run  pipeline  result  started (UTC)  took  *:auc  C   kernel  metrics\n"
+        "R2   p         passed                       1 f    1   rbf     auc 1\n"
+        "R1   p         passed                              10  poly    auc 1\n"
+    )
+
+
+def test_parameters_that_do_not_fit_are_named() -> None:
+    rows = [row_of(f"R{at}", **dict.fromkeys("abcdefgh", at)) for at in (1, 2)]
+    assert render_runs(rows).splitlines()[0].endswith("a  b  c  d  e  f  g  h  metrics")
+    narrow = render_runs(rows, 67).splitlines()
+    assert narrow[0].endswith("took  a  b  c  d  e  metrics")
+    assert narrow[-1] == "not shown of the parameters that differ: f, g, h; --json has all"
+    assert "a  b  c  d  metrics" in render_runs(rows, 20)
+
+
 def test_no_runs_say_how_to_start_one() -> None:
     assert render_runs([]) == "no runs yet; start one with: nbci run TARGET\n"
 

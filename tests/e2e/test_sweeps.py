@@ -91,6 +91,10 @@ def test_trials_side_by_side_compute_nothing_twice_and_leave_the_users_files(
     rows = json.loads(nbci("runs", "--of", found["sweep"], "--json").stdout)
     assert {row["run"] for row in rows} == {trial["run"] for trial in trials}
     assert {(row["role"], row["parent"]) for row in rows} == {("trial", found["sweep"])}
+    search = ("runs", "--where", f'sweep == "{found["sweep"][:-2]}"', "--sort", "main/*:loss")
+    first, *_ = json.loads(nbci(*search, "--json").stdout)
+    assert first["run"] == best["run"]
+    assert first["params"].items() >= best["params"].items()
     run = document(nbci("show", best["run"], "--json"))
     assert run["metrics"]["main/fit:loss"] == best["values"][0]
     (line,) = (line for line in nbci("sweep", "show").stdout.splitlines() if "run it with:" in line)

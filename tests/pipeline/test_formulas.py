@@ -38,7 +38,16 @@ _constants = st.builds(
     | st.text(max_size=4),
 )
 _metric_names = st.sampled_from(
-    ["accuracy", "train:size_mb", "digits/train-2:eval.f1", "eval.f1", "größe", "and", "a b"]
+    [
+        "accuracy",
+        "train:size_mb",
+        "digits/train-2:eval.f1",
+        "eval.f1",
+        "größe",
+        "and",
+        "a b",
+        "t/*:f1",
+    ]
 )
 
 
@@ -126,6 +135,8 @@ def test_formulas_mean_what_they_mean_in_python(text: str) -> None:
         ("'train:a' == \"b:c\" and x==train:y", ("x", "train:y")),
         ("_name0_ < a:b", ("_name0_", "a:b")),
         ("a/b:c < 1 and a / b:c < a", ("a/b:c", "a", "b:c")),
+        ("a/*:c < *:d and a/b-*/x:c > 1", ("a/*:c", "*:d", "a/b-*/x:c")),
+        ("a*b:c < 2 *b:c and a/b*c:d < 1", ("a", "b:c", "b", "c:d")),
     ],
 )
 def test_names_of_metrics_are_names(text: str, found: tuple[str, ...]) -> None:

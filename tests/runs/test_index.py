@@ -18,12 +18,13 @@ from msgspec.structs import replace
 from nbci.config import Project
 from nbci.errors import UsageError
 from nbci.pipeline.formulas import evaluate, parse
+from nbci.pipeline.rules import DeclaredMetric, Direction
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.git_state import GitState
 from nbci.records.run_record import Metric, ParameterValue, RunRecord, StepRecord
 from nbci.runs.folder import RunFolder
 from nbci.runs.index import RunIndex, find_runs, note_run
-from nbci.runs.search import Known, query
+from nbci.runs.search import Known, query, trials_of
 
 NOWHERE = Path("/nowhere")
 
@@ -61,8 +62,9 @@ def record_of(number: int, params: dict[str, Any] | None = None, **metrics: floa
     )
 
 
-def write(project: Project, record: RunRecord) -> RunFolder:
-    folder = RunFolder(project.runs_folder / record.run)
+def write(project: Project, record: RunRecord, sweep: Path | None = None) -> RunFolder:
+    runs = project.runs_folder if sweep is None else sweep / "runs"
+    folder = RunFolder(runs / record.run)
     steps = tuple(
         PlannedStep(
             name=step.name, notebook="n.ipynb", kernel="python3", language="python", cells=()
@@ -140,6 +142,78 @@ def test_sorted_by_a_metric_those_without_it_are_left_out(project: Project) -> N
     assert found(project, sort="-accuracy", limit=3) == [3, 2, 4]
     assert found(project, sort="accuracy") == [1, 4, 2, 3]
     assert found(project, sort="-seconds", limit=1) == [5]
+
+
+def write_declared(project: Project, record: RunRecord, **ways: Direction) -> None:
+    """A run whose plan says of metrics which way is better."""
+    folder = write(project, record)
+    declared = {name: DeclaredMetric(direction=way) for name, way in ways.items()}
+    folder.write_plan(replace(folder.read_plan(), metrics=declared))
+
+
+def test_a_metric_of_several_steps_is_the_best_of_them(project: Project) -> None:
+    write_declared(project, record_of(1, fit_a__auc=0.5, fit_b__auc=0.9), auc="up")
+    write_declared(project, record_of(2, fit_a__auc=0.8, fit_b__auc=0.7, x__auc=1.0), auc="up")
+    write_declared(project, record_of(3, fit_a__auc=math.nan, fit_b__auc=0.6), auc="up")
+    write_declared(project, record_of(4, x__auc=1.0), auc="up")
+    assert found(project, sort="-fit_*:auc") == [1, 2, 3]
+    assert found(project, "fit_*:auc > 0.75", sort="fit_*:auc") == [2, 1]
+    assert found(project, "*:auc == 1 and x:auc < 2") == [4, 2]
+    rows = find_runs(project, sort="-fit_*:auc", limit=9)
+    assert [row.best_of for row in rows] == [
+        {"fit_*:auc": name} for name in ("fit_b:auc", "fit_a:auc", "fit_b:auc")
+    ]
+
+
+def test_the_best_of_several_steps_is_the_lowest_where_less_is_better(project: Project) -> None:
+    write_declared(project, record_of(1, fit_a__loss=0.5, fit_b__loss=0.9), loss="down")
+    write_declared(project, record_of(2, fit_a__loss=0.8, fit_b__loss=0.7), loss="down")
+    assert found(project, "fit_*:loss < 0.6") == [1]
+    assert found(project, sort="fit_*:loss") == [1, 2]
+
+
+@pytest.mark.parametrize("declared", [{}, {"fit_a:auc": "up"}, {"fit_a:auc": "up", "auc": "down"}])
+def test_without_one_direction_nothing_is_the_best(
+    project: Project, declared: dict[str, Direction]
+) -> None:
+    write_declared(project, record_of(1, fit_a__auc=0.5, fit_b__auc=0.9), **declared)
+    with pytest.raises(UsageError) as caught:
+        found(project, sort="fit_*:auc")
+    assert "so none of fit_a:auc, fit_b:auc is the best" in caught.value.message
+    assert "metrics: {auc: {direction: up}}" in str(caught.value.hint)
+
+
+def test_a_pattern_that_no_metric_is_like_names_those_there_are(project: Project) -> None:
+    write(project, record_of(1, fit_a__auc=0.5))
+    with pytest.raises(UsageError) as caught:
+        found(project, "fot_*:auc > 1")
+    assert "there are fit_a:auc" in str(caught.value.hint)
+
+
+def test_the_trials_of_a_sweep_are_searched_by_themselves(project: Project) -> None:
+    write(project, record_of(1, accuracy=0.5))
+    sweep = project.root / ".nbci/sweeps/S"
+    for number, accuracy in ((2, 0.9), (3, 0.8), (4, 0.7)):
+        write(project, record_of(number, {"C": number}, accuracy=accuracy), sweep)
+    assert found(project, "accuracy > 0") == [1]
+    rows = find_runs(project, where="C < 4", sort="accuracy", limit=9, sweep=sweep)
+    assert [row.params for row in rows] == [{"C": 3.0}, {"C": 2.0}]
+
+
+def test_a_sweep_is_named_beside_the_other_conditions() -> None:
+    assert trials_of("C > 1") == (None, parse("C > 1"))
+    assert trials_of('sweep == "S"') == ("S", None)
+    assert trials_of('C > 1 and "S" == sweep') == ("S", parse("C > 1"))
+    assert trials_of('C > 1 and sweep == "S" and a < b') == ("S", parse("C > 1 and a < b"))
+    assert trials_of("params.sweep == 'x'") == (None, parse("params.sweep == 'x'"))
+
+
+@pytest.mark.parametrize(
+    "where", ["sweep != 'S'", "sweep == 'S' or C > 1", "sweep == 'A' and sweep == 'B'", "sweep > 3"]
+)
+def test_other_questions_about_sweeps_are_refused(where: str) -> None:
+    with pytest.raises(UsageError, match="for the trials of one sweep"):
+        trials_of(where)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from nbci.engine.run import OngoingRun, RunOptions
 from nbci.formatting.durations import now_utc
 from nbci.pipeline.metric_names import step_of
 from nbci.pipeline.paths import is_in
+from nbci.pipeline.rules import declared_for
 from nbci.plan.select import Selection, select
 from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_trial
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from nbci.engine.steps.gpu import GpuPool
     from nbci.engine.steps.side_by_side import SideBySide
     from nbci.pipeline.model import TaggedNotebook
+    from nbci.pipeline.rules import DeclaredMetric
+    from nbci.pipeline.rules import Direction as BetterWay
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
     from nbci.records.run_record import RunRecord
@@ -170,6 +173,8 @@ def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
         kernel=sweep.kernel,
         lock=sweep.environment,
     )
+    # Nothing judges a trial, but people compare them.
+    plan = replace(plan, metrics=_declared(sweep, target.pipeline.metrics))
     steps = []
     for objective in sweep.objectives:
         step = step_of(objective.metric)
@@ -178,3 +183,15 @@ def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
         steps.append(step)
     # What comes behind the objectives would run in every trial and decide nothing.
     return select(plan, Selection(until=tuple(dict.fromkeys(steps))))
+
+
+def _declared(
+    sweep: SweepRecord, metrics: Mapping[str, DeclaredMetric]
+) -> dict[str, DeclaredMetric]:
+    """What is declared of metrics; of the objectives, the sweep knows which way is better."""
+    declared = dict(metrics)
+    for objective in sweep.objectives:
+        direction: BetterWay = "up" if objective.direction == "maximize" else "down"
+        before = declared_for(objective.metric, metrics)
+        declared[objective.metric] = replace(before, direction=direction)
+    return declared
