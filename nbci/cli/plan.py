@@ -25,6 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_folder_argument(parser)
     _add_form_arguments(parser)
     parser.add_argument(
+        "--sweep",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="say what a sweep of the pipeline file would do: how many points it has, what its "
+        "trials share, about how long it takes",
+    )
+    parser.add_argument(
         "--poll",
         metavar="SEEN",
         help="for a timer: where the pipeline has `triggers: {data: ...}`, bring imported data up "
@@ -64,6 +72,8 @@ def _add_form_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan; with --out also write it."""
+    if arguments.sweep is not None:
+        return _print_sweep(arguments)
     from nbci.app.planning import PlanRequest, make_plan
     from nbci.cli.plan_text import render_error, render_nothing
     from nbci.errors import NbciError
@@ -94,6 +104,29 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.format == "jenkins":
             print(render_error(error), end="", flush=True)
         raise
+    return 0
+
+
+def _print_sweep(arguments: argparse.Namespace) -> int:
+    """Print what a sweep would do, instead of what a run would."""
+    from nbci.app.sweeps.sweep import SweepRequest
+    from nbci.cli.outlook_text import print_outlook
+    from nbci.errors import UsageError
+
+    # What a build needs of a plan, a sweep has not: its trials are planned one by one.
+    given = (arguments.out, arguments.poll, arguments.leave, arguments.store, arguments.folder)
+    if any(given) or arguments.format not in ("text", "json"):
+        raise UsageError("--sweep goes with -p, -f, --kernel, --environment and --json only")
+    request = SweepRequest(
+        target=arguments.target,
+        name=arguments.sweep or None,
+        command=(),
+        pairs=tuple(arguments.param),
+        files=tuple(arguments.file),
+        kernel=arguments.kernel,
+        environment=arguments.environment or None,
+    )
+    print_outlook(request, as_json=arguments.format == "json")
     return 0
 
 

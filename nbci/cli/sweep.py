@@ -71,12 +71,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_budget_arguments(parser)
     parser.add_argument("--seed", type=parse_seed, metavar="N", help="seeds the choice of trials")
     add_checkout_argument(parser)
+    parser.add_argument(
+        "--dry-run",
+        "-n",
+        action="store_true",
+        help="only say how many points there are, what trials share, about how long it takes",
+    )
     add_quiet_argument(parser)
     add_output_arguments(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Carry a sweep out; returns the exit code."""
+    if arguments.dry_run:
+        from nbci.cli.outlook_text import print_outlook
+
+        print_outlook(_request(arguments), as_json=arguments.json)
+        return 0
     from nbci.app.sweeps.sweep import sweep
 
     finished = sweep(_request(arguments), listener(arguments))

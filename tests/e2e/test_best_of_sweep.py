@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +58,21 @@ def test_the_best_ones_files_are_checked_out_and_nobodys_own_are_lost(
     refused = nbci("sweep", "p.yaml", "best", *both, "--direction", "minimize", "--checkout=best")
     assert refused.returncode == 2
     assert "of several objectives no trial is the best" in refused.stderr
+
+
+def test_a_sweep_is_planned_without_a_kernel(nbci: Console, make_notebook: MakeNotebook) -> None:
+    make_project(nbci.cwd, make_notebook)
+    assert nbci("run", "p.yaml", "-p", "x=4").returncode == 0
+
+    found = json.loads(nbci("plan", "p.yaml", "--sweep", "--json").stdout)
+
+    assert (found["name"], found["points"], found["trials"]) == ("best", 3, 3)
+    (fit,) = found["steps"]
+    assert (fit["step"], fit["params"], fit["times"]) == ("main/fit", ["x"], 3)
+    assert (fit["looked_at"], fit["standing"]) == (3, 1)
+    assert found["seconds"] == pytest.approx(2 * fit["seconds"])
+    search = ("-s", "x=1..9:2", "--method", "grid", "--objective", "main/fit:loss")
+    assert "5 points, all of them are tried" in nbci("sweep", "p.yaml", *search, "-n").stdout
+    refused = nbci("plan", "p.yaml", "--sweep", "--format", "tree")
+    assert (refused.returncode, "--sweep goes with" in refused.stderr) == (2, True)
+    assert not (nbci.cwd / ".nbci" / "sweeps").exists()

@@ -104,7 +104,7 @@ def sweep(request: SweepRequest, listener: Listener) -> Finished:
         kernel=request.kernel,
         lock=lock_file(target.project, request.environment),
     )
-    record = _record(target, plan, request)
+    record = sweep_record(target, plan, request)
     ready = _check(target, record)
     # Only now: a sweep that cannot begin leaves nothing behind.
     ignore_own_files(target.project)
@@ -148,7 +148,7 @@ def resume(name: str, budget: Budget, jobs: int | None, listener: Listener) -> F
     return _search(work, jobs, listener)
 
 
-def _record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
+def sweep_record(target: Target, plan: Plan, request: SweepRequest) -> SweepRecord:
     """What the sweep is, as it will be written down."""
     asked = _asked(target.pipeline, request)
     objectives = _objectives(target.pipeline, asked, request.directions)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import now_utc
+from nbci.sweeps.outlook import count_points
 from nbci.sweeps.space import grid, identity
 from nbci.sweeps.standing import common_error, interrupted_points, is_over
 from nbci.sweeps.study_record import TrialRecord
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.sweeps.space import Point
     from nbci.sweeps.study_record import SweepRecord
-
-_COUNTED_POINTS = 100_000
-"""A space with more points than that is not searched through to its end."""
 
 
 class Trials:
@@ -43,7 +40,8 @@ class Trials:
         self.known = {trial.number: trial for trial in earlier}
         for trial in earlier:
             self._remember(trial)
-        self._size = self._count_points()
+        # A very large space is not searched through to its end.
+        self._size = count_points(sweep.space, sweep.own_values)
         self.common_error: str | None = None
 
     def begin(self, worker: str | None = None) -> TrialRecord | None:
@@ -108,16 +106,6 @@ class Trials:
         for point in grid(self._sweep.space, self._sweep.own_values):
             if identity(point) not in known:
                 yield point
-
-    def _count_points(self) -> int | None:
-        """How many points the space has; None where it is infinite, or very large."""
-        if any(dimension.values is None for dimension in self._sweep.space):
-            return None
-        points = grid(self._sweep.space, self._sweep.own_values)
-        count = sum(1 for _ in islice(points, _COUNTED_POINTS))
-        if count == _COUNTED_POINTS:
-            return None
-        return count
 
 
 def like(trial: TrialRecord, first: TrialRecord) -> TrialRecord:
