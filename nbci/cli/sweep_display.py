@@ -93,6 +93,11 @@ def print_trials(
     elif arguments.csv:
         print(trials_csv(sweep, trials), end="")
     else:
-        # The target is recorded as the project calls it, which may lie elsewhere.
-        target = shown_path(folder.parents[2] / sweep.target)
-        print(render(sweep, trials, str(shown_path(folder)), str(target)), end="")
+        target = shown_target(folder, sweep)
+        print(render(sweep, trials, str(shown_path(folder)), target), end="")
+
+
+def shown_target(folder: Path, sweep: SweepRecord) -> str:
+    """What a sweep searched, as it is called from here; `folder` is the sweep's."""
+    # It is recorded as the project calls it, which may lie elsewhere.
+    return str(shown_path(folder.parents[2] / sweep.target))

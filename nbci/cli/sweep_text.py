@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.durations import duration
@@ -13,6 +12,7 @@ from nbci.formatting.numbers import counted, number
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
 from nbci.formatting.text import short_line, text_of_lines
+from nbci.sweeps.run_command import run_command
 from nbci.sweeps.standing import front_of, ranked, work_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _SHOWN = 20
 _SHOWN_COMMANDS = 3
 _LONGEST_NOTE = 60
 _WAYS = {"maximize": "as high as can be", "minimize": "as low as can be"}
-_GIVEN = ("-p", "-f", "environment ")
 
 
 def heading(sweep: SweepRecord) -> str:
@@ -142,20 +141,6 @@ def _closing_lines(
     for trial in front[:_SHOWN_COMMANDS]:
         which = f"run trial {trial.number}" if len(front) > 1 else "run it"
         yield f"  {which} with: {run_command(sweep, trial, target)}"
-
-
-def run_command(sweep: SweepRecord, trial: TrialRecord, target: str | None = None) -> str:
-    """The command that carries a trial out as a run of its own, which reuses all of it."""
-    words = ["nbci", "run", target or sweep.target]
-    values = {}
-    for param in sweep.params:
-        # What the target says by itself need not be said again.
-        if param.source.startswith(_GIVEN):
-            values[param.name] = param.value
-    for name, value in {**values, **trial.params}.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        words += ["-p", f"{name}={text}"]
-    return shlex.join(words)
 
 
 def sweep_document(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from nbci.cli.sweep_text import (
     best_line,
     heading,
     render,
-    run_command,
     sweep_document,
     trial_line,
     trials_csv,
 )
 from nbci.pipeline.search_space import Choices, Range
 from nbci.records.run_record import ParameterValue
+from nbci.sweeps.run_command import run_command
 from nbci.sweeps.study_record import SweepRecord, TrialRecord, Work
 from tests.sweeps.test_standing import sweep, trial
 

@@ -19,16 +19,6 @@ _OTHERS = Colour("#8f98a1", "#78838e")
 # The report has no orange of its own.
 _SERIES = (palette.LINK, Colour("#b3470e", "#f0a070"), palette.GOOD, palette.KEYWORD)
 _ON_DARK_CELL = Colour("#fffffe", "#0e1216")
-_LEVELS = (
-    Colour("#eaf1f8", "#1a232c"),
-    Colour("#d6e4f2", "#1e2d3a"),
-    Colour("#bcd4ea", "#22384a"),
-    Colour("#9bbfe0", "#27455e"),
-    Colour("#3876b3", "#6fa5d8"),
-    Colour("#2a6bab", "#86b7e5"),
-    Colour("#195696", "#9dc8f0"),
-    Colour("#0b407a", "#b6d8f8"),
-)
 _USED = (
     palette.TEXT,
     palette.QUIET,
@@ -36,7 +26,7 @@ _USED = (
     _OTHERS,
     *_SERIES,
     _ON_DARK_CELL,
-    *_LEVELS,
+    *palette.LEVELS,
 )
 
 # matplotlib draws for light pages; `_dark_rules` gives the other colours.
@@ -44,7 +34,7 @@ TEXT, QUIET, GRID = palette.TEXT.light, palette.QUIET.light, palette.LINE.light
 OTHERS = _OTHERS.light
 COLOURS = tuple(colour.light for colour in _SERIES)
 ON_DARK_CELL = _ON_DARK_CELL.light
-LEVELS = tuple(colour.light for colour in _LEVELS)
+LEVELS = tuple(colour.light for colour in palette.LEVELS)
 LETTERS = 12
 SMALL = 11
 

@@ -24,7 +24,7 @@ class Figure:
 
     `width` and `height` are its natural size in pixels. Without `path` there is no picture, and
     `note` says why; with one, `note` is what should be known about it. `source` is where the
-    numbers were found.
+    numbers were found. One that `is_scrolled` keeps its letters readable on a phone.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Figure:
     height: int = 0
     numbers: Numbers | None = None
     note: str | None = None
+    is_scrolled: bool = False
 
 
 def figure_files(figures: Iterable[Figure]) -> dict[str, bytes]:

@@ -24,3 +24,15 @@ LINK = Colour("#0a5cad", "#7db6f0")
 GOOD = Colour("#17692f", "#6cc788")
 BAD = Colour("#b3261e", "#ff9a90")
 KEYWORD = Colour("#8250a8", "#cfa5ee")
+
+LEVELS = (
+    Colour("#eaf1f8", "#1a232c"),
+    Colour("#d6e4f2", "#1e2d3a"),
+    Colour("#bcd4ea", "#22384a"),
+    Colour("#9bbfe0", "#27455e"),
+    Colour("#3876b3", "#6fa5d8"),
+    Colour("#2a6bab", "#86b7e5"),
+    Colour("#195696", "#9dc8f0"),
+    Colour("#0b407a", "#b6d8f8"),
+)
+"""From little to much."""

@@ -20,6 +20,8 @@ _LONGEST_NOTE = 500
 _LONGEST_PARAGRAPH = 2_000
 SIGNS = {
     "passed": "✓",
+    "complete": "✓",
+    "pruned": "▽",
     "failed": "✗",
     "reused": "↺",
     "skipped": "○",

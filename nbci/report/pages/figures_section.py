@@ -99,7 +99,7 @@ def _picture(figure: Figure, root: str) -> Markup | None:
     """None for a figure that is only numbers."""
     if not figure.path:
         return None
-    return element(
+    image = element(
         "img",
         src=f"{root}{figure.path}",
         alt=figure.alt,
@@ -108,6 +108,17 @@ def _picture(figure: Figure, root: str) -> Markup | None:
         height=figure.height,
         loading="lazy",
         class_="own",
+    )
+    if not figure.is_scrolled:
+        return image
+    return element(
+        "div",
+        image,
+        class_="scroll",
+        # Without it, the box could not be scrolled by keyboard.
+        tabindex=0,
+        role="region",
+        aria_label=figure.title,
     )
 
 

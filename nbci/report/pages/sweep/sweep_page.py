@@ -1,0 +1,94 @@
+"""Build the page of a sweep: the best, the time that was saved, then the trials as pictures."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from nbci.report.charts.figure import figure_files
+from nbci.report.charts.sweeps.best_history import history_figures
+from nbci.report.charts.sweeps.saved_time import (
+    saved_figures,
+    saved_sentence,
+    times_of,
+    total_of,
+)
+from nbci.report.charts.sweeps.timeline import timeline_figures
+from nbci.report.html.markup import element, fragment, item_list, optional
+from nbci.report.html.page import page, section
+from nbci.report.pages.figures_section import figure_grid
+from nbci.report.pages.sweep.heading import best_section, header, search_section
+from nbci.report.pages.sweep.trials_table import trials_section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.report.charts.figure import Figure
+    from nbci.report.data.sweep_material import SweepMaterial
+    from nbci.report.html.markup import Markup
+
+
+def render_sweep(material: SweepMaterial) -> Mapping[str, bytes]:
+    """The files of the sweep's pages by their paths; they keep to the policy of the report's."""
+    figures: list[Figure] = []
+    # What a reader came for first, then what it cost, then how the trials lie.
+    parts = {
+        "The best": best_section(material),
+        "Search": search_section(material),
+        "Saved time": _saved_section(material, figures),
+        "History": _figures_section(
+            "History of the best", "history", history_figures(material), figures
+        ),
+        "Trials": trials_section(material),
+        "Timeline": _figures_section("Timeline", "timeline", timeline_figures(material), figures),
+    }
+    shown = {title: part for title, part in parts.items() if part}
+    content = page(
+        _title(material),
+        root="",
+        header=header(material),
+        contents=_contents(shown),
+        main=fragment(*shown.values()),
+        footer=f"Sweep {material.sweep.sweep}, nbci {material.sweep.nbci}",
+    )
+    style = files("nbci.report").joinpath("style.css").read_bytes()
+    return {"index.html": content, "style.css": style, **figure_files(figures)}
+
+
+def _title(material: SweepMaterial) -> str:
+    return f"{material.sweep.pipeline}: sweep {material.sweep.name or material.sweep.sweep}"
+
+
+def _saved_section(material: SweepMaterial, figures: list[Figure]) -> Markup | None:
+    """What the trials computed against what they reused."""
+    sentence = saved_sentence(total_of(times_of(material.trials)))
+    if sentence is None:
+        return None
+    drawn = list(saved_figures(material.trials))
+    figures += drawn
+    return section(
+        "Computed and saved time",
+        element("p", sentence),
+        optional("div", figure_grid(drawn, root="") if drawn else None),
+        anchor="saved",
+    )
+
+
+def _figures_section(
+    title: str, anchor: str, found: Iterator[Figure], figures: list[Figure]
+) -> Markup | None:
+    """A part of the page that is pictures; None without any. They are added to `figures`."""
+    drawn = list(found)
+    if not drawn:
+        return None
+    figures += drawn
+    return section(title, figure_grid(drawn, root=""), anchor=anchor)
+
+
+def _contents(parts: Mapping[str, Markup]) -> Markup:
+    """Links to the parts of the page."""
+    links = []
+    for title, part in parts.items():
+        anchor = part.partition(' id="')[2].partition('"')[0].removesuffix("-title")
+        links.append(element("a", title, href=f"#{anchor}"))
+    return element("nav", item_list(links), class_="contents", aria_label="Parts of this page")
