@@ -70,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_budget_arguments(parser)
     parser.add_argument("--seed", type=parse_seed, metavar="N", help="seeds the choice of trials")
+    parser.add_argument(
+        "--fresh", action="store_true", help="do not begin with what earlier runs gave"
+    )
     add_checkout_argument(parser)
     parser.add_argument(
         "--dry-run",
@@ -117,4 +120,5 @@ def _request(arguments: argparse.Namespace) -> SweepRequest:
         seed=arguments.seed,
         jobs=arguments.jobs,
         needs_best=arguments.checkout is not None,
+        fresh=arguments.fresh,
     )

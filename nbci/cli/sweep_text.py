@@ -111,6 +111,8 @@ def render(
         note = short_line(one_line(trial.error or ""), _LONGEST_NOTE)
         if trial.same_as is not None:
             note = f"as trial {trial.same_as}"
+        if trial.earlier:
+            note = "an earlier run"
         row = [str(trial.number), *values]
         for name in names:
             # Where the condition of a parameter does not hold, it is not searched.
@@ -183,6 +185,7 @@ def _trial_document(trial: TrialRecord) -> dict[str, Any]:
         "error": trial.error,
         "same_as": trial.same_as,
         "interrupted": trial.interrupted,
+        "earlier": trial.earlier,
         "worker": trial.worker,
         "started_utc": trial.started_utc,
         "ended_utc": trial.ended_utc,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from nbci.pipeline.conditions import holds
+from nbci.pipeline.search_space import Range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +33,44 @@ def point_of(
         if is_searched(dimension, own, point):
             point[dimension.name] = choose(dimension)
     return point
+
+
+def point_in(
+    space: Sequence[Dimension], own: Mapping[str, Any], values: Mapping[str, Any]
+) -> Point | None:
+    """The point at which the parameters have these values, `own` where they are not searched.
+
+    None where they have them at no point of the space.
+    """
+    point: Point = {}
+    for dimension in space:
+        if not is_searched(dimension, own, point):
+            continue
+        if dimension.name not in values or not _has(dimension, values[dimension.name]):
+            return None
+        point[dimension.name] = values[dimension.name]
+    # What is not searched at the point must be as it is in every trial.
+    if identity({**own, **point}) != identity(values):
+        return None
+    return point
+
+
+def _has(dimension: Dimension, value: Any) -> bool:
+    if dimension.values is not None:
+        return any(_is_same(each, value) for each in dimension.values)
+    # A range of infinitely many numbers, which are no whole ones.
+    assert isinstance(dimension, Range)
+    return isinstance(value, float) and dimension.low <= value <= dimension.high
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether both are one value; of sums such as 0.1 + 0.2, the last digits may differ."""
+    # True is equal to 1, and another value of a parameter.
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
 
 
 def is_searched(dimension: Dimension, own: Mapping[str, Any], point: Mapping[str, Any]) -> bool:

@@ -146,8 +146,15 @@ def _losses(sweep: SweepRecord, trial: TrialRecord) -> tuple[float, ...]:
 
 
 def counted(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The trials that have ended and use up the budget: those that were interrupted do not."""
-    return tuple(trial for trial in trials if trial.state != "running" and not trial.interrupted)
+    """The trials that have ended and use up the budget.
+
+    Those that were interrupted do not, and neither do runs from before the sweep.
+    """
+    return tuple(
+        trial
+        for trial in trials
+        if trial.state != "running" and not trial.interrupted and not trial.earlier
+    )
 
 
 def interrupted_points(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
@@ -194,7 +201,7 @@ def is_over(sweep: SweepRecord, trials: Sequence[TrialRecord], begun: int, secon
         return False
     ended = counted(trials)
     # Before the first value there is nothing that another could be better than.
-    front = front_of(sweep, ended)
+    front = front_of(sweep, trials)
     if not front:
         return False
     newest = max(trial.number for trial in front)

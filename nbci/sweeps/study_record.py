@@ -84,7 +84,8 @@ class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     whose values these are. An `interrupted` one failed through no fault of its own. `reused` is
     what steps took whose results were there already, when they ran. `worker` is who carried it
     out: a lane of the process, or a branch of a build. `curve` are values that were seen while it
-    ran, each with the step of training at which it was, in their order.
+    ran, each with the step of training at which it was, in their order. An `earlier` one is a run
+    from before the sweep, which only tells what its point gave.
     """
 
     number: int
@@ -102,6 +103,7 @@ class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reused: Work = Work()
     worker: str | None = None
     curve: tuple[tuple[float, float], ...] = ()
+    earlier: bool = False
 
 
 def read_sweep(text: bytes, path: Path) -> SweepRecord:

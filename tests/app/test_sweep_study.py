@@ -79,3 +79,21 @@ def test_trials_that_a_killed_process_left_are_settled(tmp_path: Path) -> None:
     trials = again._study.get_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.FAIL]
     assert trials[0].value == points[0]["a"]
+
+
+@pytest.mark.slow
+def test_samplers_know_of_earlier_runs_once(tmp_path: Path) -> None:
+    record = sweep(space=SPACE, method="tpe")
+    points = [{"a": 2, "c": "y"}, {"a": 8, "b": 0.3, "c": "x", "d": 0.01}]
+    earlier = [
+        replace(carried_out(number, point), earlier=True) for number, point in enumerate(points)
+    ]
+    for _ in range(2):
+        study = Study(tmp_path / "study.log", record, 2)
+        study.add_earlier(earlier)
+
+    trials = study._study.get_trials()
+    assert [trial.params for trial in trials] == points
+    assert [trial.values for trial in trials] == [[2.0], [8.0]]
+    # What they searched is what is searched now: else samplers would leave them out.
+    assert study.ask()[0] == 2

@@ -161,6 +161,29 @@ def test_a_sweep_that_was_stopped_goes_on_and_loses_no_finished_trial(
     assert json.loads(nbci("sweep", "resume", "--trials", "9", "--json").stdout) == found
 
 
+def test_a_search_begins_with_what_earlier_runs_gave(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    make_project(nbci.cwd, make_notebook, outside)
+    for x in ("3", "5", "50"):
+        assert nbci("run", "p.yaml", "-q", "-p", f"x={x}").returncode == 0
+    search = ("-s", "x=0..10", "--objective", "loss", "--trials", "1", "--json")
+
+    done = nbci("sweep", "p.yaml", *search)
+
+    assert done.returncode == 0, done.stderr
+    assert "the search begins with 2 earlier runs of p.yaml" in done.stderr
+    found = json.loads(done.stdout)
+    assert [trial["earlier"] for trial in found["trials"]] == [True, True, False]
+    assert [trial["values"] for trial in found["trials"][:2]] == [[10], [14]]
+    assert found["best"] == 0
+    fresh = nbci("sweep", "p.yaml", *search, "--fresh")
+    assert len(json.loads(fresh.stdout)["trials"]) == 1
+    # With other code, what they gave says nothing of this search.
+    make_project(nbci.cwd, make_notebook, outside, fit=f"{_FIT}; loss += 1")
+    assert len(json.loads(nbci("sweep", "p.yaml", *search).stdout)["trials"]) == 1
+
+
 def test_trials_that_all_fail_alike_stop_the_sweep(
     nbci: Console, make_notebook: MakeNotebook, outside: Path
 ) -> None:

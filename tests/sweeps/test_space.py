@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nbci.params.types import type_of
 from nbci.pipeline.search_space import Choices, Dimension, Range
-from nbci.sweeps.space import grid, identity, is_searched, point_of
+from nbci.sweeps.space import grid, identity, is_searched, point_in, point_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,3 +102,33 @@ def test_the_last_dimension_changes_fastest_and_a_condition_leaves_out() -> None
 def test_the_same_point_is_the_same_whatever_its_order() -> None:
     assert identity({"a": 1, "b": "x"}) == identity(json.loads('{"b": "x", "a": 1}'))
     assert identity({"a": 1}) != identity({"a": True})
+
+
+@given(spaces())
+def test_a_point_is_found_by_the_values_that_a_run_had(space: tuple[Dimension, ...]) -> None:
+    for point in grid(space, OWN):
+        assert point_in(space, OWN, {**OWN, **point}) == point
+        # Another value of what is not searched makes another pipeline of it.
+        assert point_in(space, OWN, {**OWN, **point, "other": False}) is None
+
+
+def test_values_outside_of_the_space_are_at_no_point() -> None:
+    space = (
+        Range(name="a", low=1, high=9, step=2),
+        Range(name="b", low=0.1, high=1.0, when="a > 4"),
+        Choices(name="c", values=("x", "y")),
+    )
+    inside = {**OWN, "a": 5, "b": 0.25}
+    assert point_in(space, OWN, inside) == {"a": 5, "b": 0.25, "c": "x"}
+    outside: list[dict[str, Any]] = [
+        {"a": 4},
+        {"a": True},
+        {"a": 11},
+        {"b": 0.05},
+        {"c": "z"},
+        # There, `b` is not searched, and has its own value.
+        {"a": 3},
+    ]
+    for values in outside:
+        assert point_in(space, OWN, {**inside, **values}) is None
+    assert point_in(space, OWN, {**inside, "a": 3, "b": 0.5}) == {"a": 3, "c": "x"}

@@ -49,6 +49,13 @@ def numbers(trials: tuple[TrialRecord, ...]) -> list[int]:
     return [each.number for each in trials]
 
 
+def test_earlier_runs_are_nothing_that_the_budget_pays_for() -> None:
+    trials = (trial(0, 1.0, earlier=True), trial(1, 2.0), trial(2, 3.0))
+    assert numbers(front_of(sweep(), trials)) == [0]
+    assert is_over(sweep(no_better_in=2), trials, 2, 0)
+    assert not is_over(sweep(no_better_in=3), trials, 2, 0)
+
+
 def test_the_last_line_of_a_trial_counts_and_half_a_line_does_not() -> None:
     lines = [trial(1, state="running"), trial(0, 0.5), trial(1, 0.25)]
     text = b"".join(map(to_json_line, lines))

@@ -11,7 +11,7 @@ from nbci.pipeline.metric_names import meant_by
 from nbci.sweeps.study_record import TrialRecord, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbci.records.run_record import RunRecord
     from nbci.sweeps.study_record import Objective
@@ -36,13 +36,23 @@ def end_of(trial: TrialRecord, record: RunRecord, objectives: Sequence[Objective
         # In the plan's order: what failed later mostly failed for the first one's sake.
         reasons = [failure.message for failure in record.failures]
         return replace(ended, state="failed", error=(reasons or [f"it {record.result}"])[0])
+    values = values_of(record.metrics, objectives)
+    if isinstance(values, str):
+        return replace(ended, state="failed", error=values)
+    return replace(ended, state="complete", values=values)
+
+
+def values_of(
+    metrics: Mapping[str, float], objectives: Sequence[Objective]
+) -> tuple[float, ...] | str:
+    """The values of the objectives, or why one of them has none."""
     values = []
     for objective in objectives:
-        value = _value(record, objective.metric)
+        value = _value(metrics, objective.metric)
         if isinstance(value, str):
-            return replace(ended, state="failed", error=value)
+            return value
         values.append(value)
-    return replace(ended, state="complete", values=tuple(values))
+    return tuple(values)
 
 
 def _work(record: RunRecord, results: tuple[str, ...]) -> Work:
@@ -51,9 +61,8 @@ def _work(record: RunRecord, results: tuple[str, ...]) -> Work:
     return Work(steps=len(steps), seconds=round(seconds, 3))
 
 
-def _value(record: RunRecord, objective: str) -> float | str:
+def _value(metrics: Mapping[str, float], objective: str) -> float | str:
     """The value of the objective, or why there is none."""
-    metrics = record.metrics
     names = meant_by(objective, metrics)
     if not names:
         measured = ", ".join([*metrics][:_SHOWN]) or "nothing"

@@ -89,6 +89,26 @@ class Study:
             # Samplers leave failed trials out: they say nothing of what is good.
             self._study.tell(trial, state=self._states.FAIL)
 
+    def add_earlier(self, records: Iterable[TrialRecord]) -> None:
+        """Tell the samplers of runs from before the sweep, which are its first trials."""
+        from optuna import distributions
+        from optuna.trial import create_trial
+
+        # With other distributions, samplers would take them for trials of another space.
+        spaces = {each.name: _distribution(distributions, each) for each in self._sweep.space}
+        with self._trouble():
+            begun = len(self._study.get_trials(deepcopy=False))
+            for record in records:
+                # A killed process may have told some of them.
+                if record.earlier and record.number >= begun:
+                    trial = create_trial(
+                        values=list(record.values),
+                        params=dict(record.params),
+                        distributions={name: spaces[name] for name in record.params},
+                        user_attrs={_RUN: record.run},
+                    )
+                    self._study.add_trial(trial)
+
     def settle(self, records: Iterable[TrialRecord]) -> None:
         """End the trials that a killed process left running, as the records have them."""
         known = {record.number: record for record in records}
@@ -116,16 +136,30 @@ class Study:
 def _suggest(trial: Any, dimension: Dimension) -> Any:
     if not isinstance(dimension, Range):
         return trial.suggest_categorical(dimension.name, dimension.values)
-    high = dimension.high
+    suggest = trial.suggest_int if dimension.is_whole else trial.suggest_float
+    return suggest(dimension.name, dimension.low, _high(dimension), **_scale(dimension))
+
+
+def _distribution(kinds: Any, dimension: Dimension) -> Any:
+    """What Optuna notes of a dimension that `_suggest` has asked for."""
+    if not isinstance(dimension, Range):
+        return kinds.CategoricalDistribution(dimension.values)
+    kind = kinds.IntDistribution if dimension.is_whole else kinds.FloatDistribution
+    return kind(dimension.low, _high(dimension), **_scale(dimension))
+
+
+def _high(dimension: Range) -> Any:
     # Optuna warns of a range that its steps do not fill.
     if dimension.step is not None and dimension.values:
-        high = dimension.values[-1]  # type: ignore[assignment]  # values of a range are numbers
+        return dimension.values[-1]
+    return dimension.high
+
+
+def _scale(dimension: Range) -> dict[str, Any]:
+    step = dimension.step
     if dimension.is_whole:
-        step = dimension.step or 1
-        return trial.suggest_int(dimension.name, dimension.low, high, log=dimension.log, step=step)
-    return trial.suggest_float(
-        dimension.name, dimension.low, high, log=dimension.log, step=dimension.step
-    )
+        step = step or 1
+    return {"log": dimension.log, "step": step}
 
 
 def _sampler(samplers: Any, sweep: SweepRecord, so_far: int) -> Any:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 import nbci
+from nbci.app.sweeps.earlier import earlier_trials
 from nbci.app.sweeps.lane import plan_trial
 from nbci.app.sweeps.lanes import Prepared, open_lanes
 from nbci.app.sweeps.search import Search
@@ -26,6 +27,7 @@ from nbci.engine.prepare import lock_file, plan_target
 from nbci.engine.ready import make_ready
 from nbci.errors import UsageError
 from nbci.formatting.durations import now_utc
+from nbci.formatting.numbers import counted
 from nbci.pipeline.search_space import Sweep, direction_of, refuse_infinite, refuse_several
 from nbci.pipeline.sweeps_document import check_objective
 from nbci.project.sources import read_target
@@ -52,6 +54,7 @@ class SweepRequest(Struct, frozen=True, kw_only=True):
     """One call of `nbci sweep TARGET`: a sweep of the file by `name`, or `space` as `-s` has it.
 
     What is None or empty is as the file has it. With `needs_best` it has to have one best trial.
+    A `fresh` one begins without what earlier runs gave.
     """
 
     target: str
@@ -72,6 +75,7 @@ class SweepRequest(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     jobs: int | None = None
     needs_best: bool = False
+    fresh: bool = False
 
 
 class Listener(Struct, frozen=True, kw_only=True):
@@ -111,7 +115,18 @@ def sweep(request: SweepRequest, listener: Listener) -> Finished:
     folder = new_sweep(target.project, record.sweep)
     folder.write_record(record)
     work = Prepared(target=target, sweep=record, ready=ready, folder=folder)
+    if not request.fresh:
+        _begin_with_earlier(work, listener)
     return _search(work, request.jobs, listener)
+
+
+def _begin_with_earlier(work: Prepared, listener: Listener) -> None:
+    earlier = earlier_trials(work)
+    for trial in earlier:
+        work.folder.add_trial(trial)
+    if earlier:
+        runs = counted(len(earlier), "earlier run")
+        listener.noticed(f"the search begins with {runs} of {work.sweep.target}")
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -281,6 +296,7 @@ def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:
     try:
         earlier = _settled(folder)
         study = Study(folder.study, record, len(earlier))
+        study.add_earlier(earlier)
         # Samplers take a trial that seems to run for one whose value is still to come.
         study.settle(earlier)
         trials = Trials(record, folder, study, earlier)

@@ -83,7 +83,7 @@ class Trials:
         # Where all points are known, nothing better can be found.
         if self._size is not None and len(self._firsts) + making >= self._size:
             return True
-        begun = sum(not trial.interrupted for trial in self.known.values())
+        begun = sum(not trial.interrupted and not trial.earlier for trial in self.known.values())
         return is_over(self._sweep, self.in_order, begun, seconds)
 
     @property

@@ -80,6 +80,7 @@ class OneMaker:
             if not is_told and time.monotonic() - began > _TOLD_AFTER_SECONDS:
                 self._noticed(f"waiting for another process, which runs step {step}")
                 is_told = True
+            # A lock that could be waited for would need a thread, which no signal ends.
             await asyncio.sleep(_POLL_SECONDS)
         if making.has_been_made:
             making.close()

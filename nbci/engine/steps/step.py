@@ -130,6 +130,7 @@ async def _run_to_its_end(
 
         if maker is not None and _is_made_once(context, step):
             await maker.take(decision.key, step.name)
+            # The wait is no part of the step's own time.
             started, record = time.monotonic(), _begin_record(context, step)
             if context.cache.has_results(decision.key):
                 inputs, decision = _look(context, step)

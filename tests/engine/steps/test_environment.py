@@ -43,8 +43,13 @@ def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     (root / ".git").mkdir(parents=True)
     write_notebook(root / "n.ipynb", [("step:n", _CELL)])
+    # of two equal steps, one would run and the other take its result
+    write_notebook(root / "m.ipynb", [("step:n", f"{_CELL}\nother = True")])
     settings = "environment: r.lock, cache: enabled"  # its cell starts another program
-    nodes = "".join(f"  {name}: {{notebook: n.ipynb, {settings}}}\n" for name in "ab")
+    nodes = "".join(
+        f"  {name}: {{notebook: {notebook}.ipynb, {settings}}}\n"
+        for name, notebook in (("a", "m"), ("b", "n"))
+    )
     (root / "p.yaml").write_text(f"pipeline: p\nsteps:\n{nodes}", encoding="utf-8")
     make_ipykernel_wheel(root / "wheels")
     for version in ("1.0", "2.0"):
