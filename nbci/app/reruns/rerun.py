@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -251,4 +252,20 @@ def clear_written(workspace: Workspace, plan: Plan, record: RunRecord) -> tuple[
                 undeclared[part.label] = None
     for path in (*plan.writes, *undeclared):
         remove(workspace.project.root / path)
+        _remove_emptied(workspace, PurePosixPath(path))
     return tuple(undeclared)
+
+
+def _remove_emptied(workspace: Workspace, path: PurePosixPath) -> None:
+    """Remove the folders that were made for a file and hold nothing now.
+
+    A step that looks whether its folder is there would not be what it was for the run before.
+    """
+    for folder in path.parents[:-1]:
+        if (workspace.checkout / folder).is_dir():
+            return
+        try:
+            (workspace.project.root / folder).rmdir()
+        except OSError:
+            # It holds something else, or never was.
+            return

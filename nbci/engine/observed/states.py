@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 GONE = "gone"
 OF_TOOLS = frozenset((".git", NBCI_FOLDER, ".dvc", ".ipynb_checkpoints", "__pycache__"))
 """Folders that tools keep beside a project's files; whether they are there tells a step nothing."""
+_JUST_A_FOLDER = "type=folder"
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
@@ -165,7 +166,12 @@ def facets_of(path: str, facets: Iterable[str]) -> str:
 
 
 def facets(surroundings: Surroundings, part: Part) -> str:
-    return facets_of(surroundings.place(part.label), _names_in_state(part.digest))
+    state = facets_of(surroundings.place(part.label), _names_in_state(part.digest))
+    # The folders that its outs lie in are made before the step begins, in a fresh checkout, too.
+    holds_outs = any(path.startswith(f"{part.label}/") for path in surroundings.own)
+    if state == GONE and part.digest == _JUST_A_FOLDER and holds_outs:
+        return _JUST_A_FOLDER
+    return state
 
 
 def _names_in_state(state: str) -> list[str]:

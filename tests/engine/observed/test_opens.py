@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from nbci.engine.caching.reuse import is_kept
 from nbci.engine.observed.below import paths_named, with_opened
@@ -212,3 +213,21 @@ def test_a_record_of_a_shorter_list_is_not_reused(tmp_path: Path) -> None:
     new = StepRecord(name="a", result="passed", observed_version=VERSION)
     assert first_change(tmp_path, STEP, new, index) is None
     assert "did not note all" in (first_change(tmp_path, STEP, old, index) or "")
+
+
+def test_a_folder_for_outs_that_is_still_to_be_made_is_no_change(tmp_path: Path) -> None:
+    step = replace(STEP, outs=("build/deep/model.bin",))
+    index = FileIndex(tmp_path / "digests.json")
+
+    def change(label: str, state: str) -> str | None:
+        seen = (Part(kind="stat", label=label, digest=state),)
+        record = StepRecord(name="a", result="passed", observed=seen, observed_version=VERSION)
+        return first_change(tmp_path, step, record, index)
+
+    assert change("build", "type=folder") is None
+    assert change("build/deep", "type=folder") is None
+    # What nobody makes beforehand, and what says more of it than that it is there.
+    assert change("data", "type=folder") is not None
+    assert change("build", "time=12 type=folder") is not None
+    (tmp_path / "build").touch()
+    assert change("build", "type=folder") is not None
