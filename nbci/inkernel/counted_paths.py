@@ -12,6 +12,17 @@ import sysconfig
 from typing import Any
 
 SYSTEM = tuple(map("/{}/".format, "usr etc proc sys dev run bin sbin lib lib64 nix System".split()))
+OF_THE_USER = (
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "MPLCONFIGDIR",
+)
+"""Variables that name folders which by default are hidden ones in the user's home."""
 SITE_FOLDERS = ("site-packages", "dist-packages")
 """How the folders are called in which distributions are installed: Debian's own name is another."""
 
@@ -29,8 +40,23 @@ def set_project(root: str) -> None:
     """Begin to tell apart what is the project's, which lies in this folder."""
     roots[:] = dict.fromkeys((os.path.join(root, ""), os.path.join(os.path.realpath(root), "")))
     look_for_installed()
-    home = os.path.join(os.path.expanduser("~"), "")
-    hidden[:] = [home + ".", os.path.join(os.environ.get("XDG_CACHE_HOME") or home + ".cache", "")]
+    # by the prefix: each name in the home that begins with a dot
+    hidden[:] = [os.path.join(os.path.expanduser("~"), "."), *named_folders()]
+
+
+def named_folders() -> list[str]:
+    """The folders of settings and caches that variables put elsewhere than into the home.
+
+    What tools keep there, such as matplotlib's list of fonts, is no more an input than in the home.
+    """
+    folders = []
+    for name in OF_THE_USER:
+        # what is not absolute is ignored: https://specifications.freedesktop.org/basedir-spec/latest/
+        folder = os.path.join(os.environ.get(name, ""), "")
+        # one around the project may hold its data, too
+        if os.path.isabs(folder) and not roots[-1].startswith(folder):
+            folders.append(folder)
+    return folders
 
 
 def look_for_installed() -> None:

@@ -321,6 +321,29 @@ def test_the_same_code_beside_other_files_runs(tmp_path: Path) -> None:
         assert project.run()["a"]["result"] == "reused"
 
 
+def test_a_tools_own_cache_beside_the_project_is_none_of_its_files(tmp_path: Path) -> None:
+    for name, result in (("one", "passed"), ("two", "reused")):
+        (tmp_path / name).mkdir()
+        project = Project(tmp_path / name)
+        project.env.update(
+            NBCI_CACHE=str(tmp_path / "cache"), MPLCONFIGDIR=str(tmp_path / "settings")
+        )
+        # The first to draw makes the list of fonts, others read it.
+        code = "import matplotlib.font_manager as fonts\nfound = len(fonts.fontManager.ttflist)"
+        write_notebook(project.root / "n.ipynb", [("step:a", code)])
+        assert project.run()["a"]["result"] == result
+
+
+def test_a_folder_around_the_project_is_no_tools_cache(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.env["XDG_DATA_HOME"] = str(tmp_path.parent)
+    project.write("../beside.txt", "1")
+    write_notebook(project.root / "n.ipynb", [("step:a", "open('../beside.txt').read()")])
+    project.run()
+    project.write("../beside.txt", "2")
+    assert project.planned()["a"][0] == "run"
+
+
 PIPELINE = """
 pipeline: p
 steps:

@@ -114,6 +114,32 @@ def test_trials_side_by_side_compute_nothing_twice_and_leave_the_users_files(
     assert values_in_optuna(nbci.cwd, found["sweep"]) == [10, 10, 11, 12]
 
 
+def test_a_result_that_holds_in_one_folder_only_is_made_in_each_and_said(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    make_project(nbci.cwd, make_notebook, outside)
+    (outside / "data.txt").write_text("10")
+    load = f"import time\ntime.sleep(1)\ndata = int(open({str(outside / 'data.txt')!r}).read())"
+    make_notebook(
+        "n.ipynb",
+        [
+            ("parameters", "x = 1.0"),
+            ("step:load", load),
+            ("step:fit", "loss = x + data"),
+            ("metrics", "print(loss)"),
+        ],
+    )
+
+    search = ("-s", "x=1,2,3,4", "--method", "grid", "--parallel", "2")
+    objective = ("--objective", "loss", "--direction", "minimize")
+    done = nbci("sweep", "n.ipynb", *search, *objective, "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["computed"]["steps"] == 4 + 2
+    assert done.stderr.count("step load runs, though its result was just made") == 1
+    assert "it used paths that hold only in " in done.stderr
+
+
 def values_in_optuna(root: Path, sweep: str) -> list[float | None]:
     from optuna import load_study
     from optuna.storages import JournalStorage

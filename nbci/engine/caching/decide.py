@@ -37,7 +37,8 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `text` is the record as it was written, by a step that may have had another name. `drew`: it
     depends on the random state that the step begins with. `gone` are files that the step wrote
-    without declaring them, so that only running it again brings them back.
+    without declaring them, so that only running it again brings them back. `has_fallen`: a result
+    with these inputs is kept, and does not stand.
     """
 
     key: str
@@ -47,6 +48,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     text: bytes = b""
     drew: bool = False
     gone: tuple[str, ...] = ()
+    has_fallen: bool = False
 
 
 def decide(
@@ -71,8 +73,10 @@ def decide(
     if step.cache is not True and cache.distrusted.is_unsteady(key):
         return Decision(key=key, parts=parts, record=None, reason=_UNSTEADY)
     reason, drew, gone = "no earlier result has these inputs", False, tuple[str, ...]()
+    has_fallen = False
     for record, text in cache.records(key):
         drew = drew or draws(record)
+        # The state that earlier steps left takes no look at any file.
         problem = changed_state(record, inputs.random) or _problem(root, step, record, cache, index)
         if problem is None:
             ours = record
@@ -82,8 +86,16 @@ def decide(
             reason = "nothing that it depends on has changed"
             return Decision(key=key, parts=parts, record=ours, reason=reason, text=text, drew=drew)
         # Kept for the message: the record looked at last tells why the step runs.
-        reason, gone = problem, _files_gone(root, record)
-    return Decision(key=key, parts=parts, record=None, reason=reason, drew=drew, gone=gone)
+        reason, gone, has_fallen = problem, _files_gone(root, record), True
+    return Decision(
+        key=key,
+        parts=parts,
+        record=None,
+        reason=reason,
+        drew=drew,
+        gone=gone,
+        has_fallen=has_fallen,
+    )
 
 
 def _files_gone(root: Path, record: StepRecord) -> tuple[str, ...]:

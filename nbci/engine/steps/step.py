@@ -104,6 +104,11 @@ async def _await_turn(
             taken = reuse_result(context, step, seen)
         if taken is not None:
             return taken
+        if seen is not None and seen[1].has_fallen:
+            # A search promises that nothing is computed twice.
+            context.listener.noticed(
+                f"step {step.name} runs, though its result was just made: {seen[1].reason}"
+            )
     await turn.enter_async_context(context.others.slot)
     return looked
 
