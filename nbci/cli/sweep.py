@@ -68,6 +68,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("grid", "random", "sobol", "tpe", "cmaes"),
         help="how the next trial is chosen (default: tpe)",
     )
+    parser.add_argument(
+        "--prune",
+        metavar="METRIC[:PRUNER]",
+        help="stop trials that are worse in this metric while they run: train:val_loss:median",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="REGEX",
+        help="read its values from lines that steps print: 'val_loss=([0-9.]+)'",
+    )
     add_budget_arguments(parser)
     parser.add_argument("--seed", type=parse_seed, metavar="N", help="seeds the choice of trials")
     parser.add_argument(
@@ -100,7 +110,11 @@ def main(arguments: argparse.Namespace) -> int:
 def _request(arguments: argparse.Namespace) -> SweepRequest:
     """The arguments as the use case takes them."""
     from nbci.app.sweeps.sweep import SweepRequest
+    from nbci.pipeline.early_stopping import parse_pruning
 
+    prune = None
+    if arguments.prune is not None:
+        prune = parse_pruning(arguments.prune)
     return SweepRequest(
         target=arguments.target,
         name=arguments.name,
@@ -118,6 +132,8 @@ def _request(arguments: argparse.Namespace) -> SweepRequest:
         no_better_in=arguments.no_better_in,
         parallel=arguments.parallel,
         seed=arguments.seed,
+        prune=prune,
+        report=arguments.report,
         jobs=arguments.jobs,
         needs_best=arguments.checkout is not None,
         fresh=arguments.fresh,

@@ -51,9 +51,19 @@ def trial_line(sweep: SweepRecord, trial: TrialRecord) -> str:
     result: str = trial.state
     if trial.state == "complete":
         result = _values(sweep, trial)
+    elif trial.state == "pruned":
+        result = f"pruned{_reached(sweep, trial)}"
     elif trial.error is not None:
         result = f"{trial.state}: {short_line(one_line(trial.error))}"
     return f"trial {trial.number}: {result}  ({_point(trial)}; {_work(trial)})"
+
+
+def _reached(sweep: SweepRecord, trial: TrialRecord) -> str:
+    """Where a trial was stopped, and by which value."""
+    if sweep.prune is None or not trial.curve:
+        return ""
+    step, value = trial.curve[-1]
+    return f" at step {number(step)}, {sweep.prune.on} {number(value)}"
 
 
 def best_line(sweep: SweepRecord, trial: TrialRecord, ended: Sequence[TrialRecord]) -> str:
@@ -109,6 +119,8 @@ def render(
         if trial.state == "complete":
             values = [number(value) for value in trial.values]
         note = short_line(one_line(trial.error or ""), _LONGEST_NOTE)
+        if trial.state == "pruned":
+            note = _reached(sweep, trial).lstrip()
         if trial.same_as is not None:
             note = f"as trial {trial.same_as}"
         if trial.earlier:
@@ -187,6 +199,7 @@ def _trial_document(trial: TrialRecord) -> dict[str, Any]:
         "interrupted": trial.interrupted,
         "earlier": trial.earlier,
         "worker": trial.worker,
+        "curve": [[step, value] for step, value in trial.curve],
         "started_utc": trial.started_utc,
         "ended_utc": trial.ended_utc,
         "seconds": trial.seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nbci.engine.steps.gpu import GpuPool, Lease
     from nbci.engine.steps.side_by_side import SideBySide
     from nbci.handoff.values import ValueRef
+    from nbci.kernels.job import OutputWatch
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import FileRef, StepRecord
@@ -46,9 +47,14 @@ def force_no_step(step: str) -> bool:
 
 
 class StopRequest(Struct):
-    """Whether the run has to stop, and why: set by the run, read by the steps that it cancels."""
+    """Whether the run has to stop, and why: set by the run, read by the steps that it cancels.
+
+    `kind` is that of the failure which its steps have then: they took too long, or whoever carries
+    the run out has seen enough of it.
+    """
 
     reason: str | None = None
+    kind: Literal["timeout", "interrupted"] = "timeout"
 
 
 class _KnownOuts(Struct, frozen=True):
@@ -75,7 +81,8 @@ class RunContext(Struct, kw_only=True, frozen=True):
     `auditor` runs some of the steps again whose earlier results stand. `watched` has, by step,
     paths outside the project where it may open files unseen, beside those that its code names.
     `held` is what is the same in each run of a step that is tried for the cause of a difference.
-    `others` is what it shares with runs that go on beside it in this process.
+    `others` is what it shares with runs that go on beside it in this process. `watch` is asked at
+    each attempt at a step for who reads along in its outputs.
     `rerun_lock` is held while steps run again whose values were lost.
     """
 
@@ -101,6 +108,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     watched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     held: Held = NOTHING_HELD
     others: SideBySide | None = None
+    watch: Callable[[str], OutputWatch | None] | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _OUT_LOCK_POLL_SECONDS = 0.2
 _LONGEST_TURN_SECONDS = 0.02
 _BETWEEN_PREPARATIONS_SECONDS = 0.005
+_STOPPED = "the run was stopped"
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -157,6 +158,14 @@ class OngoingRun:
         is_told = self.interrupted or self.context.stop.reason is not None
         return is_told or self.trouble is not None
 
+    @property
+    def _is_stopped(self) -> bool:
+        """Whether `stop` ended it, and did not come a moment too late."""
+        return self.context.stop.kind == "interrupted" and any(
+            record.outcome == "interrupted" or record.reason == _STOPPED
+            for record in self.context.records.values()
+        )
+
     async def _run_schedule(self) -> None:
         ended = self._settle_before()
         schedule = Schedule(
@@ -171,7 +180,7 @@ class OngoingRun:
 
         reason = "an earlier step failed"
         if self._is_stopping:
-            reason = "the run was stopped"
+            reason = _STOPPED
         self._skip(schedule.give_up(), reason)
 
     def _open_kernels(self) -> None:
@@ -314,6 +323,12 @@ class OngoingRun:
         self.interrupted = True
         self._cancel()
 
+    def stop(self, reason: str) -> None:
+        """As `interrupt`, for a reason that stands in the record: nobody pressed Ctrl-C."""
+        self.context.stop.reason = reason
+        self.context.stop.kind = "interrupted"
+        self._cancel()
+
     @contextlib.contextmanager
     def _timer(self) -> Iterator[None]:
         seconds = self.context.plan.run_timeout_seconds
@@ -349,7 +364,7 @@ class OngoingRun:
     def _final_record(self, seconds: float) -> RunRecord:
         steps = []
         for name in self.steps:
-            never_run = StepRecord(name=name, result="skipped", reason="the run was stopped")
+            never_run = StepRecord(name=name, result="skipped", reason=_STOPPED)
             steps.append(self.context.records.get(name) or never_run)
         record = replace(
             self.record, ended_utc=now_utc(), seconds=seconds, steps=tuple(steps), result="passed"
@@ -363,6 +378,8 @@ class OngoingRun:
 
     def _failure_of_run(self) -> Failure | None:
         """What stopped the run, if it was no step."""
+        if self.trouble is None and self._is_stopped:
+            return Failure(kind="interrupted", message=self.context.stop.reason or "")
         if self.trouble is None:
             return None
         message = self.context.mask.text(str(self.trouble) or type(self.trouble).__name__)
@@ -371,7 +388,7 @@ class OngoingRun:
         )
 
     def _result(self, steps: Iterable[StepRecord], failure: Failure | None) -> RunResult:
-        if self.interrupted:
+        if self.interrupted or self._is_stopped:
             return "interrupted"
         has_failed_step = any(step.result == "failed" for step in steps)
         if has_failed_step or self._is_stopping or failure is not None:

@@ -25,7 +25,7 @@ from nbci.secrets import Mask, credentials, too_short
 if TYPE_CHECKING:
     from nbci.handoff.values import ValueRef
     from nbci.kernels.client import StepClient
-    from nbci.kernels.job import KernelJob, Listener
+    from nbci.kernels.job import KernelJob, Listener, OutputWatch
     from nbci.kernels.python_kernel import Facts
     from nbci.kernels.zygote.zygotes import Zygotes
 
@@ -53,6 +53,7 @@ class Attempt:
         *,
         display_name: str,
         zygotes: Zygotes | None = None,
+        watch: OutputWatch | None = None,
     ) -> None:
         self.job = job
         self.listener = listener
@@ -81,6 +82,7 @@ class Attempt:
             journal=self.journal,
             process=self.process,
             wait=self._wait,
+            watch=watch,
         )
         self._python: PythonKernel | None = None
 

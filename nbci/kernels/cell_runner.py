@@ -20,7 +20,7 @@ from nbci.records.run_record import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nbci.kernels.job import KernelJob, Listener, ProgramCell
+    from nbci.kernels.job import KernelJob, Listener, OutputWatch, ProgramCell
     from nbci.kernels.journal import Journal
     from nbci.kernels.outputs import Stream
     from nbci.kernels.process import KernelProcess
@@ -42,6 +42,7 @@ class CellRunner:
         journal: Journal,
         process: KernelProcess,
         wait: KernelWait,
+        watch: OutputWatch | None = None,
     ) -> None:
         self._job = job
         self._listener = listener
@@ -50,6 +51,7 @@ class CellRunner:
         self._journal = journal
         self._process = process
         self._wait = wait
+        self._watch = watch
         self._numbers: dict[int, int | None] = {}
         """The cells' numbers in the notebook by execution count, which is what kernels tell."""
         self.current: ProgramCell | None = None
@@ -95,7 +97,13 @@ class CellRunner:
         spill = self._job.spill_folder / name
         cap_bytes = self._job.output_cap_bytes
         return CellOutputs(
-            self._mask, cap_bytes, spill, self._journal, self._pass_on_text, index=index
+            self._mask,
+            cap_bytes,
+            spill,
+            self._journal,
+            self._pass_on_text,
+            index=index,
+            watch=self._watch,
         )
 
     def _pass_on_text(self, text: str, stream: Stream) -> None:

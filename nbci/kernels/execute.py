@@ -12,7 +12,7 @@ from nbci.kernels.specs import spec_of
 from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
-    from nbci.kernels.job import JobOutcome, KernelJob, Listener
+    from nbci.kernels.job import JobOutcome, KernelJob, Listener, OutputWatch
     from nbci.kernels.zygote.zygotes import Zygotes
 
 OBEY_SECONDS = 2.0
@@ -21,10 +21,16 @@ OBEY_SECONDS = 2.0
 AFTER_KILL_SECONDS = 1.0
 
 
-async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = None) -> JobOutcome:
+async def run_job(
+    job: KernelJob,
+    listener: Listener,
+    zygotes: Zygotes | None = None,
+    watch: OutputWatch | None = None,
+) -> JobOutcome:
     """Run `job` in a new kernel, of which no process is left when this returns or raises.
 
-    The kernel is forked from one of the `zygotes` where that can be, else started.
+    The kernel is forked from one of the `zygotes` where that can be, else started. `watch` reads
+    along in the outputs of its cells.
 
     What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the
     kernel: this then returns the partial outcome with a failure of kind `interrupted` instead of
@@ -33,7 +39,9 @@ async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = 
     IntegrityError when a value's file is not what it should be, InfrastructureError when files
     cannot be written.
     """
-    attempt = Attempt(job, listener, display_name=spec_of(job).display_name, zygotes=zygotes)
+    attempt = Attempt(
+        job, listener, display_name=spec_of(job).display_name, zygotes=zygotes, watch=watch
+    )
     work = asyncio.ensure_future(attempt.work())
     try:
         await _supervise(work, attempt, job)

@@ -154,6 +154,19 @@ class JobOutcome(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class OutputWatch(Protocol):
+    """Reads along in what a step's cells print and show: all of it, not only what is kept.
+
+    On the event loop's thread; must return quickly. What it hears is masked.
+    """
+
+    def printed(self, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """A cell printed `text`, which may end in the middle of a line."""
+
+    def shown(self, output: Mapping[str, Any]) -> None:
+        """A cell showed an output of nbformat, or the new content of one."""
+
+
 class Listener(Protocol):
     """Hears of what happens while it does, on the event loop's thread; must return quickly.
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from nbci.kernels.job import OutputWatch
     from nbci.kernels.journal import Journal
     from nbci.records.run_record import Scrap
     from nbci.secrets import Mask, StreamMask
@@ -46,11 +47,12 @@ class CellOutputs:
         on_text: Callable[[str, Stream], None],
         *,
         index: int,
+        watch: OutputWatch | None = None,
     ) -> None:
         """The outputs are those of the journal's cell at `index`.
 
         `spill` is the path of the spill files without their suffix. `on_text` is called with masked
-        text.
+        text that is kept; `watch` hears the rest, too.
         """
         self._index = index
         self._mask = mask
@@ -58,6 +60,7 @@ class CellOutputs:
         self._spill = spill
         self._journal = journal
         self._on_text = on_text
+        self._watch = watch
         self._streams: dict[str, StreamMask] = {}
         self._kept_bytes = 0
         self._display_bytes: dict[str, int] = {}
@@ -114,6 +117,8 @@ class CellOutputs:
         scrap = scrap_of(output, cell)
         if scrap is not None:
             self.scraps.append(scrap)
+        if self._watch is not None:
+            self._watch.shown(output)
 
         # https://jupyter-client.readthedocs.io/en/stable/messaging.html: display_data
         name = (content.get("transient") or {}).get("display_id")
@@ -225,6 +230,8 @@ class CellOutputs:
 
         # nbformat knows two streams; whatever else a kernel names is taken for the usual one.
         stream: Stream = "stderr" if name == "stderr" else "stdout"
+        if self._watch is not None:
+            self._watch.printed(text, stream)
         room = self._cap_bytes - self._kept_bytes
         size = _utf8_bytes(text)
         executed = self._journal.executed

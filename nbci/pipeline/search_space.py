@@ -6,12 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.errors import UsageError, spelling_hint
 from nbci.graph import by_name
 from nbci.params.merge import listing
 from nbci.params.types import MismatchError, ParameterType, conform
 from nbci.pipeline.conditions import check_condition
+from nbci.pipeline.early_stopping import is_same_metric
 from nbci.pipeline.formulas import names, parse
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from nbci.errors import Location
     from nbci.params import Parameter
+    from nbci.pipeline.early_stopping import Pruning
 
 Method = Literal["grid", "random", "sobol", "tpe", "cmaes"]
 Direction = Literal["minimize", "maximize"]
@@ -83,7 +86,8 @@ class Sweep(Struct, frozen=True, kw_only=True):
     """A search as a pipeline file asks for it; `minutes` and `trials` end it, the first of them.
 
     Several `objectives` are weighed against each other: no single trial need be the best in all.
-    `no_better_in`: it also ends after so many trials none of which was better.
+    `no_better_in`: it also ends after so many trials none of which was better. `prune` stops trials
+    by values that the lines of their steps have where they match `report`.
     """
 
     name: str
@@ -95,6 +99,8 @@ class Sweep(Struct, frozen=True, kw_only=True):
     parallel: int = 1
     no_better_in: int | None = None
     seed: int | None = None
+    prune: Pruning | None = None
+    report: str | None = None
 
 
 def read_dimension(
@@ -258,8 +264,17 @@ def refuse_infinite(space: Sequence[Dimension], at: Where) -> None:
 
 
 def refuse_several(sweep: Sweep, where: Location | None) -> None:
-    """UsageError where the method takes one objective, and there are several."""
-    if len(sweep.objectives) > 1 and sweep.method in _FOR_ONE_OBJECTIVE:
+    """UsageError where the method or the pruner takes one objective, and there are several."""
+    if len(sweep.objectives) < 2:
+        return
+    if sweep.prune is not None:
+        raise UsageError(
+            f"`prune` takes one objective, and there are {len(sweep.objectives)}: "
+            f"{', '.join(sweep.objectives)}",
+            hint="of several, none says which trial is worse: leave out `prune`",
+            where=where,
+        )
+    if sweep.method in _FOR_ONE_OBJECTIVE:
         raise UsageError(
             f"the method {sweep.method} takes one objective, and there are "
             f"{len(sweep.objectives)}: {', '.join(sweep.objectives)}",
@@ -276,3 +291,16 @@ def direction_of(objective: str, directions: Mapping[str, str | None]) -> Direct
     if declared is None:
         return None
     return "maximize" if declared == "up" else "minimize"
+
+
+def with_direction(
+    pruning: Pruning,
+    directions: Mapping[str, str | None],
+    objective: str,
+    objective_direction: Direction | None,
+) -> Pruning:
+    """The pruning with the direction of its metric, as far as anything says which it is."""
+    found = pruning.direction or direction_of(pruning.on, directions)
+    if found is None and is_same_metric(pruning.on, objective):
+        found = objective_direction
+    return replace(pruning, direction=found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError, nearest
+from nbci.pipeline.early_stopping import check_report, read_pruning
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.pipeline.search_space import (
     Sweep,
@@ -13,6 +14,7 @@ from nbci.pipeline.search_space import (
     read_dimension,
     refuse_infinite,
     refuse_several,
+    with_direction,
 )
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from nbci.params import Parameter
     from nbci.pipeline.document import Document
+    from nbci.pipeline.early_stopping import Pruning
     from nbci.pipeline.rules import DeclaredMetric
 
 
@@ -68,6 +71,8 @@ def _read(
         parallel=budget.get("parallel", 1),
         no_better_in=budget.get("stop", {}).get("no_better_in"),
         seed=fields.get("seed"),
+        prune=_pruning(fields, in_sweep("prune")),
+        report=fields.get("report"),
     )
     if sweep.method == "grid":
         # A finite grid ends by itself, so it needs no budget.
@@ -81,6 +86,8 @@ def _read(
     refuse_several(sweep, in_sweep("objective"))
     # A file says it once for each metric, for gates and sweeps alike.
     directions = {metric: declared.direction for metric, declared in metrics.items()}
+    check_report(sweep.prune, sweep.report, in_sweep("report"))
+    _check_pruning(sweep, directions, in_sweep("prune"))
     for objective in sweep.objectives:
         if direction_of(objective, directions) is None:
             raise UsageError(
@@ -89,6 +96,27 @@ def _read(
                 where=in_sweep("objective"),
             )
     return sweep
+
+
+def _pruning(fields: Mapping[str, Any], where: Location) -> Pruning | None:
+    if "prune" not in fields:
+        return None
+    return read_pruning(fields["prune"], where)
+
+
+def _check_pruning(sweep: Sweep, directions: Mapping[str, str | None], where: Location) -> None:
+    if sweep.prune is None:
+        return
+    objective = sweep.objectives[0]
+    pruning = with_direction(
+        sweep.prune, directions, objective, direction_of(objective, directions)
+    )
+    if pruning.direction is None:
+        raise UsageError(
+            f"the sweep {sweep.name} does not know whether more of {pruning.on} is better",
+            hint="say it here: `direction: minimize`, or `maximize`",
+            where=where,
+        )
 
 
 def _objectives(document: Document, name: str, given: str | Sequence[str]) -> tuple[str, ...]:
@@ -114,6 +142,8 @@ def check_objectives(
     for name, sweep in sweeps.items():
         for objective in sweep.objectives:
             check_objective(objective, steps, document.where("sweeps", name, "objective"))
+        if sweep.prune is not None:
+            check_objective(sweep.prune.on, steps, document.where("sweeps", name, "prune"))
 
 
 def check_objective(objective: str, steps: Collection[str], where: Location | None) -> None:

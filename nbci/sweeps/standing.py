@@ -56,14 +56,26 @@ def without_dead(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
 
 
 def ranked(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The best first, of several objectives the front; those without a value come last."""
+    """The best first, of several objectives the front; those without a value come last.
+
+    Of the latter, those come first that got far before they were stopped.
+    """
     front = front_of(sweep, trials)
     first = {trial.number for trial in front}
     others = [trial for trial in trials if trial.number not in first]
     # Of several objectives, which of the others is better is nothing that can be said.
     if len(sweep.objectives) > 1:
         return (*front, *sorted(others, key=lambda trial: trial.state != "complete"))
-    return (*front, *sorted(others, key=lambda trial: _losses(sweep, trial)))
+    return (*front, *sorted(others, key=lambda trial: (_losses(sweep, trial), -_reached(trial))))
+
+
+def _reached(trial: TrialRecord) -> float:
+    """The last step that a pruned trial got to; others come behind those."""
+    # What failed may have got further, and says nothing of its values.
+    if trial.state != "pruned" or not trial.curve:
+        return -1.0
+    step, _ = trial.curve[-1]
+    return step
 
 
 def best_of(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> TrialRecord | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
 
+from nbci.pipeline.early_stopping import Pruning
 from nbci.pipeline.search_space import Choices, Direction, Method, Range
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.run_record import ParameterValue
@@ -36,8 +37,8 @@ class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `name` is that in the pipeline file; None where the command line gave the space. `params` are
     the parameters as they are where they are not searched, `sources` the digests of the files that
-    the pipeline was read from. `seed` is drawn where none was asked for. `kernel` and `environment`
-    are those of the command line.
+    the pipeline was read from. `prune` has its direction. `seed` is drawn where
+    none was asked for. `kernel` and `environment` are those of the command line.
     """
 
     sweep: str
@@ -54,6 +55,8 @@ class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trials: int | None = None
     minutes: float | None = None
     no_better_in: int | None = None
+    prune: Pruning | None = None
+    report: str | None = None
     parallel: int = 1
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.dot_nbci import WORKSPACES_FOLDER
+from nbci.dot_nbci import NBCI_FOLDER, WORKSPACES_FOLDER
 from nbci.errors import InfrastructureError
 from nbci.pipeline.paths import is_in, is_of_tools
 from nbci.store.files import disk_errors, remove, try_lock, write_atomic
@@ -24,7 +24,7 @@ from nbci.workspaces.copy_files import Copying
 from nbci.workspaces.project_files import project_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from nbci.config import Project
@@ -34,6 +34,8 @@ _CACHE = "cache"
 _LOCK = ".lock"
 _RUN = ".run"
 """Names the folder of the run that may be taken up again in the workspace."""
+_OF_A_FOLDER = (0, 0)
+"""Its own times change with what is in it, which is compared itself."""
 _TRIES = 20
 _BETWEEN_TRIES_SECONDS = 0.05
 
@@ -182,3 +184,43 @@ def _remove(folder: Path) -> None:
     # the run counts more, and the next one tries again.
     with contextlib.suppress(InfrastructureError):
         remove(folder)
+
+
+class Originals:
+    """The files of a workspace as they are now, before anything ran there.
+
+    A step that is broken off tells nobody which files it wrote.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._stamps = _stamps_below(root)
+
+    def clear(self, kept: Collection[str]) -> tuple[str, ...]:
+        """Remove what was not there before, but for the paths `kept`.
+
+        The answer is what was there, and is gone or another file now.
+        """
+        now = _stamps_below(self._root)
+        # Folders come before what is in them.
+        for path in now:
+            if path not in self._stamps and not is_in(path, kept):
+                remove(self._root / path)
+        return tuple(path for path, stamp in self._stamps.items() if now.get(path) != stamp)
+
+
+def _stamps_below(root: Path) -> dict[str, tuple[int, int]]:
+    """The time of change and the size of each file, by its path; folders are there, too."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        if folder == str(root):
+            # nbci's own, such as its index of the files.
+            folders[:] = [name for name in folders if name != NBCI_FOLDER]
+        for name in (*folders, *files):
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            stamp = (status.st_mtime_ns, status.st_size)
+            if name in folders:
+                stamp = _OF_A_FOLDER
+            found[os.path.relpath(path, root)] = stamp
+    return found

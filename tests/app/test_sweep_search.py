@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nbci.app.sweeps.lane import Lane
     from nbci.app.sweeps.study import Study
+    from nbci.app.sweeps.trial_watch import TrialWatch
     from nbci.sweeps.study_record import TrialRecord
 
 
@@ -51,7 +52,9 @@ class FakeLane:
     def interrupt(self) -> None:
         self.interrupted = True
 
-    async def carry_out(self, number: int, point: dict[str, Any]) -> RunRecord:
+    async def carry_out(
+        self, number: int, point: dict[str, Any], watch: TrialWatch | None = None
+    ) -> RunRecord:
         x = point["x"]
         self.carried_out.append(x)
         for _ in range(20):

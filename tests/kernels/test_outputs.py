@@ -24,7 +24,7 @@ from tests.kernels.real_kernels import Recorder, printed, run, run_all
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nbci.kernels.job import KernelJob
+    from nbci.kernels.job import KernelJob, OutputWatch
 
     MakeJob = Callable[..., KernelJob]
 
@@ -131,7 +131,10 @@ def test_secrets_reach_nothing(make_job: MakeJob) -> None:
 
 
 def outputs_of(
-    chunks: list[tuple[str, str]], folder: Path, cap_bytes: int
+    chunks: list[tuple[str, str]],
+    folder: Path,
+    cap_bytes: int,
+    watch: OutputWatch | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """What a cell's outputs become; the journal makes the same of them."""
 
@@ -146,7 +149,7 @@ def outputs_of(
         journal.add({"do": "start", "cell": 0, "started_utc": "2026-01-01T00:00:00.000Z"})
         spill = folder / "files" / "cell-001-output"
         capture = CellOutputs(
-            Mask(()), cap_bytes, spill, journal, lambda text, stream: None, index=0
+            Mask(()), cap_bytes, spill, journal, lambda text, stream: None, index=0, watch=watch
         )
         for name, text in chunks:
             capture.text(name, text)
@@ -187,3 +190,22 @@ def test_carriage_returns_leave_what_a_terminal_would_show() -> None:
     assert as_printed("1%\r50%\r100%\ndone\n") == "100%\ndone\n"
     assert as_printed("a\r\nb\r\n") == "a\nb\n"
     assert as_printed("half\r") == "half"
+
+
+class Heard:
+    """Notes what it reads along."""
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[str, str]] = []
+
+    def printed(self, text: str, stream: str) -> None:
+        self.texts.append((stream, text))
+
+    def shown(self, output: object) -> None:
+        raise AssertionError
+
+
+def test_who_reads_along_hears_what_is_over_the_cap_too(tmp_path: Path) -> None:
+    heard = Heard()
+    outputs_of([("stdout", "a" * 90), ("stderr", "b"), ("stdout", "c" * 90)], tmp_path, 100, heard)
+    assert heard.texts == [("stdout", "a" * 90), ("stderr", "b"), ("stdout", "c" * 90)]

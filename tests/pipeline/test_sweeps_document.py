@@ -105,7 +105,7 @@ def test_a_space_that_makes_no_sense_is_refused_with_its_place(
             "params: {C: {low: 1, high: 2}}, objective: accuracy, method: grid",
             "a grid over C is infinite",
         ),
-        ("params: {C: [1]}, objective: accuracy, prune: {}", "unknown key 'prune' in sweep best"),
+        ("params: {C: [1]}, objective: accuracy, prune: {}", "'on' is missing in sweep best"),
         ("params: {C: [1]}, objective: accuracy, fidelity: {}", "unknown key 'fidelity' in sweep"),
         ("params: {C: [1]}, objective: accuracy, method: hyperband", 'found "hyperband"'),
         ("params: {}, objective: accuracy", "params"),

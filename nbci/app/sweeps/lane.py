@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,13 @@ from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_trial
 from nbci.sweeps.study_record import FROM_SWEEP
 from nbci.workspaces.copy_files import Copying
+from nbci.workspaces.workspace import Originals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from nbci.app.sweeps.trial_watch import TrialWatch
     from nbci.engine.kernel_source import KernelSource
     from nbci.engine.ready import Ready
     from nbci.engine.steps.gpu import GpuPool
@@ -81,6 +84,7 @@ class Lane:
         self._notebooks = notebooks
         # Opened by the first trial, for all: the watches of a folder take a while to set up.
         self._kernels = shared.kernels.lend(workspace.project.root)
+        self._originals = Originals(workspace.project.root)
         self._ongoing: OngoingRun | None = None
 
     def interrupt(self) -> None:
@@ -92,8 +96,10 @@ class Lane:
         """End the watches of the workspace."""
         self._kernels.close()
 
-    async def carry_out(self, number: int, point: Point) -> RunRecord:
-        """The record of the trial's run.
+    async def carry_out(
+        self, number: int, point: Point, watch: TrialWatch | None = None
+    ) -> RunRecord:
+        """The record of the trial's run, which `watch` may stop.
 
         UsageError where it cannot be planned with these values.
         """
@@ -107,7 +113,7 @@ class Lane:
         )
         folder = new_trial(self._shared.folder)
         try:
-            record = await self._run(number, plan, ready, folder)
+            record = await self._run(number, plan, ready, folder, watch)
         finally:
             self._ongoing = None
             folder.release()
@@ -119,7 +125,9 @@ class Lane:
         self._clear(plan, record)
         return record
 
-    async def _run(self, number: int, plan: Plan, ready: Ready, folder: RunFolder) -> RunRecord:
+    async def _run(
+        self, number: int, plan: Plan, ready: Ready, folder: RunFolder, watch: TrialWatch | None
+    ) -> RunRecord:
         shared = self._shared
         display = Aside(shared.tell, f"trial {number}")
         context = ready.begin(
@@ -131,6 +139,7 @@ class Lane:
             kernels=self._kernels,
             gpus=shared.gpus,
             others=shared.others,
+            watch=watch and watch.listen,
         )
         folder.write_plan(plan)
         # What differs from trial to trial; the rest was asked of git once.
@@ -144,13 +153,32 @@ class Lane:
         )
         # Without `keep_going`: a trial of which a step failed has no value that counts.
         run = self._ongoing = OngoingRun(context, header, RunOptions(jobs=shared.jobs))
-        await run.execute()
+        if watch is None:
+            await run.execute()
+        else:
+            await watch.attend(run, display.noticed)
         run.conclude()
+        if watch is not None:
+            self._show_reused(run.record, ready, watch)
+            await watch.finish(run.record, display.noticed)
         return run.record
+
+    def _show_reused(self, record: RunRecord, ready: Ready, watch: TrialWatch) -> None:
+        """Show what steps printed whose results were there already: it counts like any other."""
+        for step in record.steps:
+            if step.result != "reused":
+                continue
+            place = self._shared.cache.notebook_of(step, ready.index)
+            if place is not None:
+                watch.replay(step.name, json.loads(place.read_bytes()))
 
     def _clear(self, plan: Plan, record: RunRecord) -> None:
         """Make the workspace what it was, so that the next trial begins with the same files."""
-        undeclared = clear_written(self._workspace, plan, record)
+        undeclared = {*clear_written(self._workspace, plan, record)}
+        # Only a step that came to its end tells what it wrote.
+        if any(step.result == "failed" for step in record.steps):
+            deps = [path for step in plan.steps for path in step.deps]
+            undeclared.update(self._originals.clear(kept=deps))
         # A step may have written over a file of the project.
         root = self._workspace.project.root
         without = (*self._without, *plan.writes)
@@ -162,7 +190,7 @@ class Lane:
 def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
     """The plan of the target with the values of a point.
 
-    Where the objectives name their steps, those and what they need.
+    Where the objectives name their steps, those and what they need; and what trials are stopped by.
     """
     plan = plan_again(
         target,
@@ -175,9 +203,13 @@ def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
     )
     # Nothing judges a trial, but people compare them.
     plan = replace(plan, metrics=_declared(sweep, target.pipeline.metrics))
+    metrics = [objective.metric for objective in sweep.objectives]
     steps = []
-    for objective in sweep.objectives:
-        step = step_of(objective.metric)
+    # Without a step it is that of any that runs anyway.
+    if sweep.prune is not None and step_of(sweep.prune.on) is not None:
+        metrics.append(sweep.prune.on)
+    for metric in metrics:
+        step = step_of(metric)
         if step is None:
             return plan
         steps.append(step)

@@ -13,14 +13,20 @@ from nbci.sweeps.study_record import TrialRecord, Work
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nbci.app.sweeps.trial_watch import TrialWatch
     from nbci.records.run_record import RunRecord
     from nbci.sweeps.study_record import Objective
 
 _SHOWN = 10
 
 
-def end_of(trial: TrialRecord, record: RunRecord, objectives: Sequence[Objective]) -> TrialRecord:
-    """The trial with what its run came to."""
+def end_of(
+    trial: TrialRecord,
+    record: RunRecord,
+    objectives: Sequence[Objective],
+    watch: TrialWatch | None = None,
+) -> TrialRecord:
+    """The trial with what its run came to, and with what was seen of it meanwhile."""
     ended = replace(
         trial,
         run=record.run,
@@ -29,6 +35,11 @@ def end_of(trial: TrialRecord, record: RunRecord, objectives: Sequence[Objective
         computed=_work(record, ("passed", "failed")),
         reused=_work(record, ("reused",)),
     )
+    if watch is not None:
+        ended = replace(ended, curve=tuple(watch.curve))
+        # It may have come to its end just then: what it gave counts, too.
+        if watch.stopped is not None and record.result == "interrupted":
+            return replace(ended, state="pruned")
     # Nothing is wrong with its point, which is tried again.
     if record.result == "interrupted":
         return replace(ended, state="failed", error="interrupted", interrupted=True)

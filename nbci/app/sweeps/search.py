@@ -99,11 +99,12 @@ class Search:
 
     async def _carry_out(self, lane: Lane, trial: TrialRecord) -> TrialRecord:
         try:
-            record = await lane.carry_out(trial.number, dict(trial.params))
+            watch = self._trials.watch(trial)
+            record = await lane.carry_out(trial.number, dict(trial.params), watch)
         except UsageError as error:
             # With these values the pipeline cannot be planned; with others it may.
             return replace(trial, state="failed", error=error.message, ended_utc=now_utc())
-        return end_of(trial, record, self._sweep.objectives)
+        return end_of(trial, record, self._sweep.objectives, watch)
 
     def _end(self, trial: TrialRecord) -> None:
         self._trials.end(trial)

@@ -58,6 +58,7 @@ class Study:
                 storage=storage,
                 study_name=sweep.sweep,
                 sampler=_sampler(optuna.samplers, sweep, so_far),
+                pruner=_pruner(optuna.pruners, sweep),
                 directions=[objective.direction for objective in sweep.objectives],
                 load_if_exists=True,
             )
@@ -75,15 +76,29 @@ class Study:
         self._trials[trial.number] = trial
         return trial.number, chosen
 
+    def report(self, number: int, step: int, value: float) -> None:
+        """Tell a value that the trial had at a step, while it goes on; from any thread."""
+        with _disk_trouble():
+            self._trials[number].report(_sign(self._sweep) * value, step)
+
+    def should_stop(self, number: int) -> bool:
+        """Whether the trial's values so far are such that it is to end; from any thread."""
+        with _disk_trouble():
+            return bool(self._trials[number].should_prune())
+
     def tell(self, record: TrialRecord) -> None:
-        """End a trial, with its value or as failed."""
+        """End a trial: with its value, as pruned or as failed."""
         trial = self._trials.pop(record.number)
         with self._trouble():
+            self._tell_curve(trial, record)
             # For those who look at the study with Optuna's own tools.
             if record.run is not None:
                 trial.set_user_attr(_RUN, record.run)
             if record.state == "complete":
                 self._study.tell(trial, list(record.values))
+                return
+            if record.state == "pruned":
+                self._study.tell(trial, state=self._states.PRUNED)
                 return
             trial.set_user_attr(_ERROR, record.error)
             # Samplers leave failed trials out: they say nothing of what is good.
@@ -109,6 +124,13 @@ class Study:
                     )
                     self._study.add_trial(trial)
 
+    def _tell_curve(self, trial: Any, record: TrialRecord) -> None:
+        """Tell the values of a trial that has them from an equal one."""
+        if record.same_as is None:
+            return
+        for step, value in record.curve:
+            trial.report(_sign(self._sweep) * value, int(step))
+
     def settle(self, records: Iterable[TrialRecord]) -> None:
         """End the trials that a killed process left running, as the records have them."""
         known = {record.number: record for record in records}
@@ -117,20 +139,27 @@ class Study:
                 record = known.get(trial.number)
                 if record is not None and record.state == "complete":
                     self._study.tell(trial.number, list(record.values))
+                elif record is not None and record.state == "pruned":
+                    self._study.tell(trial.number, state=self._states.PRUNED)
                 else:
                     self._study.tell(trial.number, state=self._states.FAIL)
 
     @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:
-        try:
-            # What it calls experimental is its own business.
-            with warnings.catch_warnings(action="ignore"):
-                yield
-        except OSError as error:
-            raise InfrastructureError(
-                f"the study cannot be read or written: {error}",
-                hint="free space or make the folder writable, then go on: nbci sweep resume",
-            ) from error
+        # What it calls experimental is its own business. Filters of warnings are all threads'.
+        with _disk_trouble(), warnings.catch_warnings(action="ignore"):
+            yield
+
+
+@contextlib.contextmanager
+def _disk_trouble() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(
+            f"the study cannot be read or written: {error}",
+            hint="free space or make the folder writable, then go on: nbci sweep resume",
+        ) from error
 
 
 def _suggest(trial: Any, dimension: Dimension) -> Any:
@@ -181,3 +210,40 @@ def _sampler(samplers: Any, sweep: SweepRecord, so_far: int) -> Any:
                 )
             case _:
                 return samplers.RandomSampler(seed=seed)
+
+
+def _pruner(pruners: Any, sweep: SweepRecord) -> Any:
+    asked = sweep.prune
+    if asked is None:
+        return pruners.NopPruner()
+    match asked.by:
+        case "median":
+            return pruners.MedianPruner(
+                n_startup_trials=asked.warmup_trials, n_warmup_steps=asked.warmup_steps
+            )
+        case "percentile":
+            return pruners.PercentilePruner(
+                asked.percentile,
+                n_startup_trials=asked.warmup_trials,
+                n_warmup_steps=asked.warmup_steps,
+            )
+        case "successive_halving":
+            return pruners.SuccessiveHalvingPruner(
+                # A first rung at step 0 would be one of values before any training.
+                min_resource=max(asked.warmup_steps, 1),
+                reduction_factor=asked.eta,
+            )
+        case "patient":
+            # Without another pruner inside: a trial is compared with itself only.
+            return pruners.PatientPruner(None, patience=asked.patience)
+
+
+def _sign(sweep: SweepRecord) -> int:
+    """What intermediate values are multiplied with for the study.
+
+    A study has one direction, that of its objective: of a loss that is watched for the sake of an
+    accuracy, pruners would keep the highest.
+    """
+    if sweep.prune is None or sweep.prune.direction == sweep.objectives[0].direction:
+        return 1
+    return -1

@@ -28,7 +28,14 @@ from nbci.engine.ready import make_ready
 from nbci.errors import UsageError
 from nbci.formatting.durations import now_utc
 from nbci.formatting.numbers import counted
-from nbci.pipeline.search_space import Sweep, direction_of, refuse_infinite, refuse_several
+from nbci.pipeline.early_stopping import check_report
+from nbci.pipeline.search_space import (
+    Sweep,
+    direction_of,
+    refuse_infinite,
+    refuse_several,
+    with_direction,
+)
 from nbci.pipeline.sweeps_document import check_objective
 from nbci.project.sources import read_target
 from nbci.runs.project_runs import ignore_own_files
@@ -43,11 +50,19 @@ if TYPE_CHECKING:
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.config import Project
     from nbci.engine.ready import Ready
+    from nbci.pipeline.early_stopping import Pruning
     from nbci.pipeline.model import Pipeline
     from nbci.pipeline.search_space import Direction, Method
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
     from nbci.sweeps.study_record import TrialRecord
+
+
+_OF_THE_COMMAND_LINE = (
+    *("objectives", "method", "trials", "minutes", "no_better_in", "parallel", "seed"),
+    *("prune", "report"),
+)
+"""What a request may change of a sweep of the file."""
 
 
 class SweepRequest(Struct, frozen=True, kw_only=True):
@@ -73,6 +88,8 @@ class SweepRequest(Struct, frozen=True, kw_only=True):
     no_better_in: int | None = None
     parallel: int | None = None
     seed: int | None = None
+    prune: Pruning | None = None
+    report: str | None = None
     jobs: int | None = None
     needs_best: bool = False
     fresh: bool = False
@@ -195,6 +212,8 @@ def sweep_record(target: Target, plan: Plan, request: SweepRequest) -> SweepReco
         no_better_in=asked.no_better_in,
         parallel=asked.parallel,
         seed=seed,
+        prune=_pruning(target.pipeline, asked, objectives[0]),
+        report=asked.report,
         nbci=nbci.__version__,
         started_utc=now_utc(),
         params=plan.params,
@@ -216,10 +235,7 @@ def _objectives(
             hint="give --direction once for each --objective, in the same order",
         )
     declared = {name: metric.direction for name, metric in pipeline.metrics.items()}
-    names: dict[str, None] = {}
-    # A node stands for all of its steps, as in gates.
-    for step in pipeline.steps:
-        names |= {step.name: None, step.node: None}
+    names = _step_names(pipeline)
     found = []
     for number, metric in enumerate(asked.objectives):
         direction = directions[number] if directions else direction_of(metric, declared)
@@ -233,17 +249,41 @@ def _objectives(
     return tuple(found)
 
 
+def _step_names(pipeline: Pipeline) -> dict[str, None]:
+    names: dict[str, None] = {}
+    # A node stands for all of its steps, as in gates.
+    for step in pipeline.steps:
+        names |= {step.name: None, step.node: None}
+    return names
+
+
+def _pruning(pipeline: Pipeline, asked: Sweep, objective: Objective) -> Pruning | None:
+    """What stops trials early, with its direction."""
+    if asked.prune is None:
+        return None
+    check_objective(asked.prune.on, _step_names(pipeline), None)
+    declared = {name: metric.direction for name, metric in pipeline.metrics.items()}
+    pruning = with_direction(asked.prune, declared, objective.metric, objective.direction)
+    if pruning.direction is None:
+        raise UsageError(
+            f"nothing says whether more of {pruning.on} is better",
+            hint=f"--prune {pruning.on}:{pruning.by}:minimize, or :maximize",
+        )
+    return pruning
+
+
 def _asked(pipeline: Pipeline, request: SweepRequest) -> Sweep:
     """The sweep of the file or of the command line, with what the command line changes of it."""
     # The command line is stronger than the file, as with parameters.
     found = _named(pipeline, request)
     changed = {}
-    for field in ("objectives", "method", "trials", "minutes", "no_better_in", "parallel", "seed"):
+    for field in _OF_THE_COMMAND_LINE:
         value = getattr(request, field)
         if value not in (None, ()):
             changed[field] = value
     found = replace(found, **changed)
     refuse_several(found, None)
+    check_report(found.prune, found.report, None)
     if found.method == "grid":
         refuse_infinite(found.space, nowhere)
     elif found.trials is None and found.minutes is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.app.sweeps.trial_watch import TrialWatch
 from nbci.formatting.durations import now_utc
 from nbci.sweeps.outlook import count_points
 from nbci.sweeps.space import grid, identity
@@ -42,6 +43,7 @@ class Trials:
             self._remember(trial)
         # A very large space is not searched through to its end.
         self._size = count_points(sweep.space, sweep.own_values)
+        self._told: set[str] = set()
         self.common_error: str | None = None
 
     def begin(self, worker: str | None = None) -> TrialRecord | None:
@@ -67,6 +69,12 @@ class Trials:
         self._remember(trial)
         self._study.tell(trial)
         self.common_error = self.common_error or common_error(self.known.values())
+
+    def watch(self, trial: TrialRecord) -> TrialWatch | None:
+        """What stops the trial while it runs; None where no trial is to be stopped."""
+        if self._sweep.prune is None:
+            return None
+        return TrialWatch(self._sweep, self._sweep.prune, trial.number, self._study, self._told)
 
     def first_like(self, trial: TrialRecord) -> TrialRecord | None:
         """The first trial of the same point that has ended and was not interrupted."""

@@ -79,7 +79,7 @@ async def run_attempts(
 def why_stopped(context: RunContext) -> Failure:
     """Why a step was stopped from outside."""
     if context.stop.reason is not None:
-        return Failure(kind="timeout", message=context.stop.reason)
+        return Failure(kind=context.stop.kind, message=context.stop.reason)
     return Failure(kind="interrupted", message="the run was interrupted")
 
 
@@ -243,9 +243,12 @@ async def _run_watched(context: RunContext, step: PlannedStep, job: KernelJob) -
     if opens is not None:
         opens.start()
     listener = _StepListener(context, step)
+    watch = None
+    if context.watch is not None:
+        watch = context.watch(step.name)
     seen: Seen | None = None
     try:
-        outcome = await run_job(job, listener, context.kernels.zygotes)
+        outcome = await run_job(job, listener, context.kernels.zygotes, watch)
         seen = outcome.seen
     finally:
         # Also after an error: a window that stayed open would take in all that later steps open.

@@ -1,0 +1,93 @@
+"""Optuna's pruners decide on what is told to them, whichever way the watched metric is better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nbci.app.sweeps.study import Study
+from nbci.pipeline.early_stopping import Pruning
+from nbci.sweeps.study_record import Objective
+from tests.sweeps.test_standing import sweep, trial
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbci.sweeps.study_record import SweepRecord
+
+pytestmark = pytest.mark.slow
+
+CURVES = ([5, 4, 3], [5, 4, 3], [9, 8, 7], [6, 2, 1])
+"""The third is worse than the others."""
+
+
+def stopped_at(path: Path, record: SweepRecord, curves: Any = CURVES) -> list[int | None]:
+    """The step at which each of the trials was stopped, one after another."""
+    study = Study(path / "study.log", record, 0)
+    stopped = []
+    for curve in curves:
+        number, params = study.ask()
+        at = None
+        for step, value in enumerate(curve, start=1):
+            study.report(number, step, value)
+            if study.should_stop(number):
+                at = step
+                break
+        state: Any = "complete" if at is None else "pruned"
+        values = (1.0,) if at is None else ()
+        study.tell(trial(number, params=params, state=state, values=values))
+        stopped.append(at)
+    return stopped
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"warmup_trials": 2}, [None, None, 1, 1]),
+        ({"warmup_trials": 2, "warmup_steps": 2}, [None, None, 2, None]),
+        ({"warmup_trials": 9}, [None, None, None, None]),
+        ({"by": "percentile", "percentile": 100, "warmup_trials": 1}, [None, None, 1, 1]),
+        ({"by": "successive_halving", "eta": 2, "warmup_steps": 2}, [None, None, 2, None]),
+    ],
+)
+def test_the_worse_trials_are_stopped_whatever_the_objective_is(
+    tmp_path: Path, goal: Any, options: dict[str, Any], expected: list[int | None]
+) -> None:
+    """A loss is watched; the objective is a loss, too, or an accuracy."""
+    record = sweep(
+        objectives=(Objective(metric="m", direction=goal),),
+        prune=Pruning(on="loss", direction="minimize", **options),
+    )
+    assert stopped_at(tmp_path, record) == expected
+
+
+def test_a_trial_that_does_not_become_better_is_stopped_alone(tmp_path: Path) -> None:
+    record = sweep(prune=Pruning(on="loss", by="patient", patience=1, direction="minimize"))
+    curves = ([9, 8, 7, 6, 5], [1, 2, 3, 4, 5])
+    assert stopped_at(tmp_path, record, curves) == [None, 3]
+
+
+def test_pruned_trials_are_pruned_in_the_study_and_have_their_values(tmp_path: Path) -> None:
+    pruning = Pruning(on="score", warmup_trials=1, direction="maximize")
+    record = sweep(prune=pruning)
+    assert stopped_at(tmp_path, record, ([5, 6], [4, 9])) == [None, 1]
+    study = Study(tmp_path / "study.log", record, 2)
+    # An equal trial has the curve of the first one of its point.
+    number, params = study.ask()
+    study.tell(trial(number, params=params, state="pruned", same_as=1, curve=((1, 4.0),)))
+    # This process is killed before it tells the study; the record is written first.
+    number, params = study.ask()
+    study.report(number, 1, 3.0)
+
+    again = Study(tmp_path / "study.log", record, 4)
+    again.settle([trial(number, params=params, state="pruned", curve=((1, 3.0),))])
+
+    from optuna.trial import TrialState
+
+    trials = again._study.get_trials()
+    assert [each.state for each in trials] == [TrialState.COMPLETE, *(TrialState.PRUNED,) * 3]
+    # In the study's direction, which is that of its objective: a loss.
+    values = [each.intermediate_values for each in trials]
+    assert values == [{1: -5, 2: -6}, {1: -4}, {1: -4}, {1: -3}]
