@@ -31,8 +31,10 @@ install: $(DEMO) compiled
 demo: install
 	$(BIN)/nbci run pipelines/digits.yaml
 
-# The closing line of the output is pytest's own, so the checks go first.
-test: $(TEST) compiled check library plugin
+# The closing line of the output is pytest's own, so the others go first. Each keeps one processor busy; two of Maven
+# would bring the same files at once.
+test: $(TEST) compiled
+	.ci/at-once "make check" "make library plugin"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # Tests that call nbci in their own process take twice as long with coverage: a release asks for it.
