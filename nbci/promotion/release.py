@@ -87,7 +87,8 @@ def prepare_release(
     # before anything is sent: a release of a commit without a remote could not be fetched
     check_remote_of(candidate.git, project, candidate.commit)
     refs = (*candidate.outs, *_metrics_files(candidate))
-    check_kept(candidate.artifacts, project.root, refs, project_index(project))
+    needed = (*refs, *_files_to_try(candidate))
+    check_kept(candidate.artifacts, project.root, needed, project_index(project))
     tried = _try_model(candidate, scratch)
     tag, *_ = _tag_names(candidate, state, version)
     return Release(
