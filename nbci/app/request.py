@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.listener import Display
+    from nbci.params import Assignment
+    from nbci.records.chosen import Chosen
     from nbci.records.run_record import RunRecord
 
 
@@ -23,7 +25,8 @@ class RunRequest(NamedTuple):
     id of a new run, given ahead, as it decides which steps are audited; `audit` is the share of
     them that is asked for, from 0 to 1. `folder` is where a notebook's cells run,
     `environment` the lock file of steps that name none, `build_files` where a CI finds the
-    report and how the build ends.
+    report and how the build ends. `assigned` are parameters with their values as they are; `chosen`
+    is the trial of a sweep that the run carries out.
     """
 
     target: str | None
@@ -49,6 +52,8 @@ class RunRequest(NamedTuple):
     folder: str | None = None
     environment: str | None = None
     build_files: Path | None = None
+    assigned: tuple[Assignment, ...] = ()
+    chosen: Chosen | None = None
 
     @property
     def is_of_project(self) -> bool:

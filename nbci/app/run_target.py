@@ -43,21 +43,25 @@ if TYPE_CHECKING:
     from nbci.engine.context import RunContext
     from nbci.engine.listener import Display
     from nbci.engine.ready import Ready
-    from nbci.params import Assignment
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
+    from nbci.records.chosen import Chosen
     from nbci.records.run_record import RunRecord, StepRecord
     from nbci.runs.folder import RunFolder
 
 
 class _Work(NamedTuple):
-    """What is to be run; `folder` is that of the run that is resumed."""
+    """What is to be run; `folder` is that of the run that is resumed.
+
+    `chosen` is the trial that it carries out, where it is one.
+    """
 
     project: Project
     plan: Plan
     notebooks: Mapping[str, TaggedNotebook]
     folder: RunFolder | None = None
+    chosen: Chosen | None = None
 
 
 class _Checked(NamedTuple):
@@ -106,11 +110,11 @@ def _planned_work(request: RunRequest) -> _Work:
     project = _project_for(target.project, plan)
     plan = _select_steps(project, plan, request)
     plan = with_time_limits(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
-    return _Work(project, plan, target.pipeline.notebooks)
+    return _Work(project, plan, target.pipeline.notebooks, chosen=request.chosen)
 
 
 def _plan(target: Target, request: RunRequest) -> Plan:
-    exported: tuple[Assignment, ...] = ()
+    exported = request.assigned
     if request.for_dvc:
         from nbci.engine.dvc_stage import exported_params
 
@@ -159,7 +163,7 @@ def _resumed_work(request: RunRequest) -> _Work:
     notebooks = read_notebooks(project, plan.sources or {})
     # what a finished step was seen to read must be as it was, or the run would mix two states
     refuse_changed(project, plan, folder, os.environ)
-    return _Work(project, plan, notebooks, folder)
+    return _Work(project, plan, notebooks, folder, folder.read_header().chosen)
 
 
 def _project_for(project: Project, plan: Plan) -> Project:
@@ -282,7 +286,7 @@ def _execute(
     # Before the first step: a run that is killed at any moment is resumed by its plan.
     folder.write_plan(plan)
     begun = header(folder.run, plan, project.root, request.command, checked.ready.mask)
-    return run_plan(context, begun, options)
+    return run_plan(context, replace(begun, chosen=work.chosen), options)
 
 
 def _note_for_later(
@@ -299,6 +303,7 @@ def _note_for_later(
         from nbci.engine.dvc_stage import write_notes_of
 
         write_notes_of(work.project, work.plan, record, request.only)
-    # A resumed run has no target to be remembered by; a fork's rules may change at any time.
-    elif not request.resume and request.is_of_project and work.plan.fork is None:
+    # A resumed run has no target to be remembered by; a fork's rules may change at any time. A run
+    # with the same values that nobody asked for as a trial claims nothing of a search.
+    elif not (request.resume or work.chosen) and request.is_of_project and work.plan.fork is None:
         remember_run(request, context, record, judging, presentation.summary_of)

@@ -71,6 +71,8 @@ def _evidence(entry: HistoryEntry) -> list[str]:
     known = (("run", entry.run), ("build", entry.build), ("tag", entry.tag))
     texts = [f"{name} {value}" for name, value in known if value]
     # Not every project signs its releases; what is said here is already a sentence.
+    if entry.chosen:
+        texts.append(entry.chosen)
     if entry.signature:
         texts.append(entry.signature)
     return texts

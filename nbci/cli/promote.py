@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from nbci.promotion.promote import Promotion
+    from nbci.promotion.promote import Promotion, Request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci promote`."""
     parser.add_argument("run", metavar="RUN", help="a run's id, its beginning, or `latest`")
+    add_release_arguments(parser)
+
+
+def add_release_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is released, as what, and where to."""
     parser.add_argument(
         "--model", metavar="M", help="the model (default: the only one that the pipeline declares)"
     )
@@ -55,11 +60,23 @@ def main(arguments: argparse.Namespace) -> int:
     """Promote the model, and print the release."""
     from nbci.app.promote_run import promote_run
     from nbci.config import find_project
-    from nbci.promotion.promote import Request
     from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
-    request = Request(
+    run = find_run(project, arguments.run)
+    promotion = promote_run(project, run, release_request(arguments), os.environ)
+    if arguments.json:
+        print_json(plain(promotion), ascii_only=False)
+    else:
+        print(render_promotion(promotion))
+    return 0
+
+
+def release_request(arguments: argparse.Namespace) -> Request:
+    """The arguments as the use case takes them."""
+    from nbci.promotion.promote import Request
+
+    return Request(
         model=arguments.model,
         stage=arguments.stage,
         version=arguments.version,
@@ -67,12 +84,6 @@ def main(arguments: argparse.Namespace) -> int:
         push=arguments.push,
         dry_run=arguments.dry_run,
     )
-    promotion = promote_run(project, find_run(project, arguments.run), request, os.environ)
-    if arguments.json:
-        print_json(plain(promotion), ascii_only=False)
-    else:
-        print(render_promotion(promotion))
-    return 0
 
 
 def render_promotion(promotion: Promotion) -> str:

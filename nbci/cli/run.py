@@ -166,7 +166,8 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.exit_codes import exit_code
     from nbci.app.run_target import run
 
-    project, record = run(request, _presentation(arguments))
+    shown = presentation(quiet=arguments.quiet, json=arguments.json)
+    project, record = run(request, shown)
     if arguments.json:
         _print_document(project, record)
     return exit_code(record, gates=request.gates_count)
@@ -231,14 +232,14 @@ def _only_target() -> str:
     raise UsageError("name either a TARGET or a run to --resume", hint=hint)
 
 
-def _presentation(arguments: argparse.Namespace) -> Presentation:
+def presentation(*, quiet: bool, json: bool) -> Presentation:
     """The functions that show the run on a terminal or in a log."""
     from nbci.cli.live import choose_display
 
     def open_display(project: Project) -> Display:
         return choose_display(
-            quiet=arguments.quiet,
-            json=arguments.json,
+            quiet=quiet,
+            json=json,
             stdout=sys.stdout,
             stderr=sys.stderr,
             runs_folder=shown_path(project.runs_folder),

@@ -66,6 +66,7 @@ def _facts(record: RunRecord, proofs: Sequence[Proof]) -> list[tuple[str, str]]:
         ("command", " ".join(record.command)),
         ("nbci", record.nbci),
         ("proof", latest_proof(proofs)),
+        ("chosen", record.chosen.sentence if record.chosen else ""),
     ]
     return [(name, one_line(value)) for name, value in facts if value]
 
@@ -185,6 +186,8 @@ def show_document(
         document["proofs"] = list(map(_proof_document, proofs))
     if record.seeds:
         document["seeds"] = plain(record.seeds)
+    if record.chosen:
+        document["chosen"] = plain(record.chosen)
     return document | {
         "run": record.run,
         "pipeline": record.pipeline,

@@ -1,7 +1,8 @@
 """Search over parameters: many runs of a pipeline, in which nothing is computed twice.
 
 `nbci sweep show [SWEEP]` shows the trials of a sweep, `nbci sweep resume [SWEEP]` goes on with one,
-`nbci sweep checkout [SWEEP]` brings the files of its best trial.
+`nbci sweep checkout [SWEEP]` brings the files of its best trial, `nbci sweep promote [SWEEP]` has
+the gates judge it, and releases its model.
 
 Exit codes: 0 the sweep is over, 1 no trial gave a value, 2 wrong usage or input, 4 the machine
 failed, 130 interrupted: the study is kept.
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from nbci.app.sweeps.sweep import SweepRequest
 
 # No target is called so: a notebook or a pipeline file has a suffix.
-ACTIONS = {"show": "sweep_show", "resume": "sweep_resume", "checkout": "sweep_checkout"}
+ACTIONS = {
+    "show": "sweep_show",
+    "resume": "sweep_resume",
+    "checkout": "sweep_checkout",
+    "promote": "sweep_promote",
+}
 """What may stand in the place of the target: modules of this package, as those of commands."""
 
 
@@ -37,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="a pipeline or a notebook; or `show`, `resume` or `checkout`, and then a sweep's id",
+        help="a pipeline or a notebook; or `show`, `resume`, `checkout` or `promote`, and then a "
+        "sweep's id",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="a sweep of the pipeline file")
     parser.add_argument(

@@ -70,7 +70,7 @@ def checked_out_text(
     """Put what that trial made, or the best one, into the workspace; the lines that say so."""
     from nbci.app.sweeps.sweep_folder import run_of_trial
     from nbci.engine.restore import check_out
-    from nbci.sweeps.standing import choose_trial
+    from nbci.sweeps.choice import choose_trial
 
     trial = choose_trial(folder.read_record(), folder.read_trials(), number)
     done = check_out(project, run_of_trial(project, folder.sweep, trial), (), os.environ)

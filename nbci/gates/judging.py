@@ -81,9 +81,13 @@ class Judging:
             from nbci.gates.noise import with_seeds
 
             record = with_seeds(record, self.plan, self._seeding)
-        if not self.plan.gates:
-            return record
-        return self._judged(record, overrides)
+        if self.plan.gates:
+            record = self._judged(record, overrides)
+        if record.chosen is not None:
+            from nbci.gates.choice import with_choice_warnings
+
+            record = with_choice_warnings(record)
+        return record
 
     def _judged(self, record: RunRecord, overrides: tuple[Override, ...]) -> RunRecord:
         # Imported here because most pipelines have no gates, and these bring git and the registry.

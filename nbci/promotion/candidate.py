@@ -62,9 +62,11 @@ class Candidate:
     @property
     def notes(self) -> dict[str, str | None]:
         """The `Key: value` lines that end the messages of the commit and the tags."""
+        chosen = self.record.chosen
         return {
             "Nbci-Event": "promote",
             "Nbci-Run": self.record.run,
+            "Nbci-Chosen": None if chosen is None else chosen.sentence,
             "Nbci-Branch": self.branch,
             "Nbci-Build": self.build,
         }

@@ -42,6 +42,7 @@ def card(manifest: Manifest, model: Packaged, tag: str, introduction: str | None
         *_section("Tried", ("file", "rows of its sample", "largest difference"), _trials(model)),
         *_section("Files", ("path", "size", "MD5"), files),
         *_section("Parameters", ("parameter", "value", "from"), _parameters(manifest)),
+        *_section("Search", ("", ""), _search(manifest)),
         *_section("Data", ("path", "size", "MD5"), _data(manifest)),
         *_section("Steps", ("step", "notebook", "kernel", "ended (UTC)"), _steps(manifest)),
         *_section("Packages", ("package", "version"), _packages(manifest)),
@@ -64,6 +65,8 @@ def _facts(manifest: Manifest, model: Packaged) -> Iterator[tuple[str, str]]:
     }
     if manifest.proof is not None:
         facts["proof"] = f"{manifest.proof.sentence} (run {manifest.proof.run})"
+    if manifest.chosen is not None:
+        facts["chosen"] = manifest.chosen.sentence
     for name, value in facts.items():
         # a promotion by hand has no build, and a model may have no stage
         if value:
@@ -124,6 +127,22 @@ def _trials(model: Packaged) -> Iterator[tuple[str, str, str]]:
 def _parameters(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     for param in manifest.params:
         yield param.name, str(param.value), param.source
+
+
+def _search(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the values were chosen from; the evidence has every trial's value."""
+    chosen = manifest.chosen
+    if chosen is None:
+        return
+    yield "method", f"{chosen.method}, seed {chosen.seed}"
+    yield "trials", f"{chosen.complete} complete, {chosen.pruned} pruned, {chosen.failed} failed"
+    for name, dimension in chosen.space.items():
+        yield name, ", ".join(f"{key} {value}" for key, value in dimension.items())
+    for each in chosen.objectives:
+        quartiles = (each.lower_quartile, each.median, each.upper_quartile)
+        quartiles_text = ", ".join(map(number, quartiles))
+        reach = f"{number(each.minimum)} to {number(each.maximum)}"
+        yield each.metric, f"{number(each.chosen)}; of all {reach}, quartiles {quartiles_text}"
 
 
 def _data(manifest: Manifest) -> Iterator[tuple[str, str, str]]:

@@ -207,4 +207,5 @@ def _manifest(candidate: Candidate, version: str, tried: Packaged) -> Manifest:
         python=record.python,
         steps=evidence_steps(candidate.plan, record),
         proof=candidate.proof,
+        chosen=record.chosen,
     )

@@ -61,7 +61,7 @@ class HistoryEntry:
     """A change of a model in the registry.
 
     `tag` is the tag that proves it, `reason` is the reason given for it. `signature` says of a
-    release whether its run was signed, and by whom.
+    release whether its run was signed, and by whom; `chosen` by what search its values were found.
     """
 
     at_utc: str
@@ -77,6 +77,7 @@ class HistoryEntry:
     reason: str | None = None
     gate: str | None = None
     signature: str | None = None
+    chosen: str | None = None
 
 
 def stage_rows(git: Git, models: Iterable[ModelState]) -> tuple[StageRow, ...]:
@@ -153,6 +154,8 @@ def _history_of(
         # at the registration only: later events of the version have the same manifest
         if event.action == "register" and manifest is not None:
             yield from _overrides(event, manifest)
+            if manifest.chosen is not None:
+                entry = replace(entry, chosen=manifest.chosen.sentence)
             if signature_text is not None:
                 entry = replace(entry, signature=signature_text(manifest))
         yield entry

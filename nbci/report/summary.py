@@ -354,5 +354,7 @@ def _about(record: RunRecord) -> str:
     its_commit = commit_text(record)
     if its_commit:
         parts.append(f"commit {prose(its_commit)}")
+    if record.chosen is not None:
+        parts.append(f"chosen as the {prose(record.chosen.sentence)}")
     parts.append(f"nbci {prose(record.nbci)}")
     return ", ".join(parts)

@@ -7,6 +7,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.records.run_record import ParameterValue
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 _GIVEN = ("-p", "-f", "environment ")
@@ -15,12 +18,15 @@ _GIVEN = ("-p", "-f", "environment ")
 def run_command(sweep: SweepRecord, trial: TrialRecord, target: str | None = None) -> str:
     """The command for a shell; its run reuses all that the trial computed."""
     words = ["nbci", "run", target or sweep.target]
-    values = {}
-    for param in sweep.params:
-        # What the target says by itself need not be said again.
-        if param.source.startswith(_GIVEN):
-            values[param.name] = param.value
+    values = {param.name: param.value for param in given_params(sweep)}
     for name, value in {**values, **trial.params}.items():
         text = value if isinstance(value, str) else json.dumps(value)
         words += ["-p", f"{name}={text}"]
     return shlex.join(words)
+
+
+def given_params(sweep: SweepRecord) -> Iterator[ParameterValue]:
+    """The parameters that the sweep was given: what the target says by itself needs no saying."""
+    for param in sweep.params:
+        if param.source.startswith(_GIVEN):
+            yield param

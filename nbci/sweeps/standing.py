@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.errors import IntegrityError, UsageError
+from nbci.errors import IntegrityError
 from nbci.records.codec import from_json
 from nbci.sweeps.space import identity
 from nbci.sweeps.study_record import TrialRecord, Work
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FEWEST_FAILED = 3
 """So many trials that all failed in one way say that the next ones will, too."""
-_SHOWN = 10
 KILLED = "its process ended before it did"
 
 
@@ -102,45 +101,6 @@ def front_of(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> tuple[TrialRe
         front.append(losses)
         found.append(trial)
     return tuple(found)
-
-
-def choose_trial(
-    sweep: SweepRecord, trials: Sequence[TrialRecord], number: int | None = None
-) -> TrialRecord:
-    """The trial of that number, or the best one; UsageError where none is, or several are."""
-    if number is not None:
-        return _numbered(sweep, trials, number)
-    front = front_of(sweep, trials)
-    if not front:
-        raise UsageError(
-            f"no trial of sweep {sweep.sweep} has a value",
-            hint=f"nbci sweep show {sweep.sweep} says what became of them",
-        )
-    # Which of them is wanted is no question of numbers.
-    if len(sweep.objectives) > 1:
-        listed = ", ".join(str(trial.number) for trial in front[:_SHOWN])
-        raise UsageError(
-            f"sweep {sweep.sweep} has {len(sweep.objectives)} objectives, so no trial is the best",
-            hint=f"name one of the front with --trial N: {listed}",
-        )
-    return front[0]
-
-
-def _numbered(sweep: SweepRecord, trials: Sequence[TrialRecord], number: int) -> TrialRecord:
-    for trial in trials:
-        if trial.number == number:
-            break
-    else:
-        raise UsageError(
-            f"sweep {sweep.sweep} has no trial {number}",
-            hint=f"nbci sweep show {sweep.sweep} lists them",
-        )
-    if trial.state != "complete":
-        raise UsageError(
-            f"trial {number} of sweep {sweep.sweep} is {trial.state}, and has no value",
-            hint=f"nbci sweep show {sweep.sweep} lists those that have one",
-        )
-    return trial
 
 
 def _is_as_good(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
+from nbci.git.process import Git
+from nbci.registry.read import read_manifest
+from tests.e2e.shown import document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +81,111 @@ def test_a_sweep_is_planned_without_a_kernel(nbci: Console, make_notebook: MakeN
     refused = nbci("plan", "p.yaml", "--sweep", "--format", "tree")
     assert (refused.returncode, "--sweep goes with" in refused.stderr) == (2, True)
     assert not (nbci.cwd / ".nbci" / "sweeps").exists()
+
+
+_MODEL = """\
+gates:
+  - {metric: main/fit:loss, at_most: 2}
+models:
+  line: {path: build/model.txt, stage: production, branches: [main], framework: plain}
+"""
+
+
+@pytest.fixture
+def git(nbci: Console, outside: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
+    """The repository of the project, with an origin and a folder as DVC remote beside it."""
+    for name in ("BRANCH_NAME", "GIT_BRANCH", "CHANGE_ID", "CHANGE_TARGET", "BUILD_URL"):
+        # The tests themselves may run on Jenkins.
+        monkeypatch.delenv(name, raising=False)
+    (outside / "remote").mkdir()
+    subprocess.run(["git", "init", "-q", "--bare", outside / "origin.git"], check=True)
+    subprocess.run(["git", "init", "-q", nbci.cwd], check=True)
+    (nbci.cwd / ".dvc").mkdir()
+    (nbci.cwd / ".dvc" / "config").write_text(
+        f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {outside}/remote\n"
+    )
+    (nbci.cwd / ".gitignore").write_text("/build\n/.dvc/tmp\n/.dvc/cache\n")
+    return Git(nbci.cwd)
+
+
+def commit(git: Git, outside: Path) -> None:
+    git("add", ".")
+    git("commit", "-qm", "a project")
+    git("remote", "add", "origin", str(outside / "origin.git"))
+    git("push", "-q", "origin", "main")
+
+
+def make_model_project(root: Path, make_notebook: MakeNotebook, pipeline: str) -> None:
+    (root / "pyproject.toml").write_text("[tool.nbci]\n")
+    (root / "p.yaml").write_text(pipeline)
+    fit = (
+        "import os\nos.makedirs('build', exist_ok=True)\nloss = abs(x - 3) + x / 10\n"
+        "open('build/model.txt', 'w').write(str(x))"
+    )
+    cells = [
+        ("parameters", "x = 1"),
+        ("step:fit out:build/model.txt", fit),
+        ("metrics", "print(loss)"),
+        ("step:after", "twice = 2 * x"),
+    ]
+    make_notebook("n.ipynb", cells)
+
+
+def test_the_best_one_goes_through_the_gates_and_says_of_which_search_it_is(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path, git: Git
+) -> None:
+    make_model_project(nbci.cwd, make_notebook, _PIPELINE + _MODEL)
+    commit(git, outside)
+    searched = nbci("sweep", "p.yaml", "best", "--json")
+    assert searched.returncode == 0, searched.stderr
+    sweep = json.loads(searched.stdout)["sweep"]
+
+    # The worst one, which the gates refuse; it is a run all the same.
+    refused = nbci("sweep", "promote", "--trial", "0")
+    assert refused.returncode == 3, refused.stderr
+    assert "the gates refuse run" in refused.stderr
+
+    done = nbci("sweep", "promote", "--json")
+
+    assert done.returncode == 0, done.stderr
+    promoted = json.loads(done.stdout)
+    chosen = promoted["chosen"]
+    assert (chosen["sweep"], chosen["trial"], chosen["complete"]) == (sweep, 1, 3)
+    (objective,) = chosen["objectives"]
+    assert objective["values"] == pytest.approx([2.1, 1.2, 1.4])
+    assert (objective["minimum"], objective["median"]) == pytest.approx((1.2, 1.4))
+    assert chosen["space"] == {"x": {"type": "choices", "values": [1, 2, 4]}}
+    run = document(nbci("show", promoted["run"], "--json"))
+    assert run["chosen"] == chosen
+    assert {step["name"]: step["result"] for step in run["steps"]} == {
+        "main/fit": "reused",
+        "main/after": "passed",
+    }
+    assert run["params"]["x"] == {"value": 2, "source": "sweep"}
+    (warning,) = run["warnings"]
+    assert "a gate judges main/fit:loss, and by this very metric the run was chosen" in warning
+
+    sentence = f"best of 3 trials of sweep {sweep} by main/fit:loss"
+    manifest = read_manifest(git, promoted["commit"])
+    assert manifest is not None
+    assert manifest.chosen is not None
+    assert manifest.chosen.sentence == sentence
+    assert f"Nbci-Chosen: {sentence}" in git("log", "-1", "--format=%B", promoted["commit"])
+    assert sentence in git("cat-file", "blob", f"{promoted['commit']}:.nbci/release.md")
+    assert sentence in nbci("audit").stdout
+    report = nbci.cwd / ".nbci" / "runs" / promoted["run"] / "report"
+    assert sentence in (report / "index.html").read_text()
+    summary = (report / "summary.md").read_text().replace("\\", "")
+    assert f"chosen as the {sentence}" in summary
+
+    # Again: it is that run and that version, and no other.
+    again = nbci("sweep", "promote")
+    assert again.returncode == 0, again.stderr
+    assert f"line v1.0.0 is in production already, from run {promoted['run']}" in again.stdout
+    # Who gives the same values by hand claims no search.
+    assert nbci("run", "p.yaml", "-p", "x=2", "--quiet").returncode == 0
+    assert "chosen" not in document(nbci("show", "latest", "--json"))
+    (nbci.cwd / "p.yaml").write_text(_PIPELINE)
+    refused = nbci("sweep", "promote")
+    assert refused.returncode == 2
+    assert "have changed since it began" in refused.stderr

@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nbci.errors import IntegrityError, UsageError
+from nbci.errors import IntegrityError
 from nbci.pipeline.search_space import Range
 from nbci.records.codec import to_json_line
 from nbci.sweeps.standing import (
     KILLED,
     best_of,
-    choose_trial,
     common_error,
     front_of,
     interrupted_points,
@@ -129,36 +128,3 @@ def test_what_was_computed_and_reused_is_added_up() -> None:
     one = trial(0, 1.0, computed=Work(steps=2, seconds=3.0))
     two = trial(1, 1.0, computed=Work(steps=1, seconds=0.5), reused=Work(steps=1, seconds=2.0))
     assert work_of([one, two]) == (Work(steps=3, seconds=3.5), Work(steps=1, seconds=2.0))
-
-
-TWO: SweepRecord = sweep(
-    objectives=(
-        Objective(metric="loss", direction="minimize"),
-        Objective(metric="kb", direction="minimize"),
-    )
-)
-
-
-def test_the_best_one_is_chosen_or_the_one_that_is_named() -> None:
-    trials = (trial(0, 2.0), trial(1, 1.0), trial(2), trial(3, 1.5))
-    assert choose_trial(sweep(), trials).number == 1
-    assert choose_trial(sweep(), trials, 3).number == 3
-    assert choose_trial(TWO, (trial(0, state="complete", values=(1.0, 2.0)),), 0).number == 0
-
-
-@pytest.mark.parametrize(
-    ("number", "message"),
-    [(7, "has no trial 7"), (1, "trial 1 of sweep s is failed, and has no value")],
-)
-def test_a_trial_without_a_value_is_none_to_choose(number: int, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        choose_trial(sweep(), (trial(0, 2.0), trial(1)), number)
-
-
-def test_nothing_is_chosen_where_nothing_or_several_are_best() -> None:
-    with pytest.raises(UsageError, match="no trial of sweep s has a value"):
-        choose_trial(sweep(), (trial(0),))
-    both = [trial(number, state="complete", values=(number, -number)) for number in range(3)]
-    with pytest.raises(UsageError, match="no trial is the best") as refused:
-        choose_trial(TWO, both)
-    assert refused.value.hint == "name one of the front with --trial N: 0, 1, 2"

@@ -35,6 +35,7 @@ def about_section(material: Material) -> Markup:
         ("Result", verdict(record.outcome)),
         ("Started", time(record.started_utc)),
         ("Took", duration(record.seconds)),
+        ("Chosen", record.chosen.sentence if record.chosen else None),
         ("Target", element("code", record.target)),
         ("Commit", _commit(record, addresses)),
         ("Change", change_link(record)),
