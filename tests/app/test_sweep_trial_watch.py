@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from nbci.app.sweeps import trial_watch as watching
+from nbci.app.sweeps import value_sources
 from nbci.app.sweeps.trial_watch import TrialWatch
 from nbci.errors import InfrastructureError
 from nbci.pipeline.early_stopping import Pruning
+from nbci.plan.model import Plan, PlannedStep
 from nbci.records.run_record import RunRecord
 from tests.sweeps.test_standing import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from nbci.engine.run import OngoingRun
 
@@ -26,7 +30,7 @@ RECORD = RunRecord(run="r", pipeline="p", target="p", result="passed", nbci="0")
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_BETWEEN_LOOKS_SECONDS", 0.01)
-    monkeypatch.setattr(watching, "_MATCHING_SECONDS", 0.05)
+    monkeypatch.setattr(value_sources, "_MATCHING_SECONDS", 0.05)
 
 
 class FakeJudge:
@@ -131,7 +135,7 @@ def test_a_pattern_that_takes_for_ever_is_given_up() -> None:
     watch, run, _, told = watched([f"{'a' * 60}\n", "more\n"], report=evil)
     assert run.printed == 2
     assert watch.curve == []
-    assert told[0].startswith("`report` took longer than 0.05 s for what step a printed")
+    assert told[0].startswith("`report` took longer than 0.05 s for what a step printed")
     assert len(told) == 2
 
 
@@ -148,3 +152,106 @@ def test_what_a_reused_step_printed_is_read_in_its_notebook() -> None:
     watch.replay("a", {"cells": cells})
     asyncio.run(watch.finish(RECORD, print))
     assert watch.curve == [(1, 3.0), (2, 2.0)]
+
+
+def test_of_two_steps_that_have_the_metric_the_first_counts() -> None:
+    watch = TrialWatch(sweep(report="loss=([0-9.]+)"), Pruning(on="loss"), 3, FakeJudge(), set())
+    for step, text in {"a": "loss=3\n", "b": "loss=4\nloss=5\n"}.items():
+        outputs = watch.listen(step)
+        assert outputs is not None
+        outputs.printed(text, "stdout")
+    told: list[str] = []
+    asyncio.run(watch.finish(RECORD, told.append))
+    assert watch.curve == [(1, 3.0)]
+    assert told == [
+        "loss has values of the steps a and b: only the former count; say which, as in a:loss"
+    ]
+
+
+SCRAP = "application/scrapbook.scrap.json+json"
+
+
+def scrap(name: str, data: object) -> dict[str, Any]:
+    return {
+        "output_type": "display_data",
+        "data": {SCRAP: {"name": name, "data": data, "encoder": "json", "version": 1}},
+        "metadata": {"scrapbook": {"name": name, "data": True, "display": False}},
+    }
+
+
+def planned(root: Path, **fields: Any) -> TrialWatch:
+    """A watch of a trial that runs there; step `a` declares these files."""
+    step = PlannedStep(
+        name="a", notebook="n", kernel="python3", language="python", cells=(), **fields
+    )
+    watch = TrialWatch(sweep(), PRUNING, 3, FakeJudge(), set())
+    watch.look_in(root, Plan(pipeline="p", target="p", steps=(step,)))
+    return watch
+
+
+def test_scraps_are_the_curve_where_no_lines_are_asked_for(tmp_path: Path) -> None:
+    watch = planned(tmp_path)
+    outputs = watch.listen("a")
+    assert outputs is not None
+    outputs.printed("loss=7\n", "stdout")
+    for output in (scrap("other", 1), scrap("loss", 3), scrap("loss", 2.5)):
+        outputs.shown(output)
+    outputs.shown({"output_type": "display_data", "data": {"text/plain": "1"}, "metadata": {}})
+    asyncio.run(watch.finish(RECORD, print))
+    assert watch.curve == [(1, 3.0), (2, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "before", "after"),
+    [
+        ("dvclive/plots/metrics/loss.tsv", {}, "timestamp\tstep\tloss\n1\t0\t3\n", "2\t1\t2\n"),
+        ("m/dvclive/plots/metrics/loss.tsv", {"cwd": "m"}, "step\tloss\n0\t3\n", "1\t2\n"),
+        ("live/plots/metrics/loss.tsv", {"outs": ("live",)}, "step\tloss\n0\t3\n", "1\t2\n"),
+        ("c.csv", {"outs": ("c.csv",)}, "loss,epoch\n3,0\n", "2,1\n9,"),
+        ("c.jsonl", {"outs": ("c.jsonl",)}, '{"loss": 3, "step": 0}\n', 'x\n{"loss":2,"step":1}\n'),
+    ],
+)
+def test_a_file_that_grows_is_read_as_far_as_it_is_whole(
+    tmp_path: Path, path: str, fields: dict[str, Any], before: str, after: str
+) -> None:
+    watch = planned(tmp_path, **fields)
+    file = tmp_path / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Left by another run: it is not of this one.
+    file.write_text("step,loss\n5,5\n")
+    assert watch.listen("a") is not None
+    assert list(watch._new_points(print)) == []
+    file.write_text(before)
+    assert list(watch._new_points(print)) == [(0, 3.0)]
+    with file.open("a") as more:
+        more.write(after)
+    assert list(watch._new_points(print)) == [(0, 3.0), (1, 2.0)]
+    assert list(watch._new_points(print)) == []
+
+
+def test_the_newest_values_in_a_file_are_a_curve(tmp_path: Path) -> None:
+    watch = planned(tmp_path)
+    assert watch.listen("a") is not None
+    file = tmp_path / "dvclive" / "metrics.json"
+    file.parent.mkdir()
+    for text in ('{"loss": 3, "step": 4}', '{"lo', '{"loss": 2.25, "step": 6}'):
+        file.write_text(text)
+        asyncio.run(watch._judge_points(tuple(watch._new_points(print))))
+    assert watch.curve == [(4, 3.0), (6, 2.25)]
+
+
+def test_outs_that_a_reused_step_brought_back_are_read(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("step,loss\n5,5\n")
+    watch = planned(tmp_path, outs=("c.csv",))
+    watch.replay("a", {"cells": []})
+    asyncio.run(watch.finish(RECORD, print))
+    assert watch.curve == [(5, 5.0)]
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.csv")
+    watch = planned(tmp_path, outs=("c.csv",))
+    watch.replay("a", {"cells": []})
+    told: list[str] = []
+    asyncio.run(watch.finish(RECORD, told.append))
+    assert "neither a scrap, nor a file that its step declares" in told[0]

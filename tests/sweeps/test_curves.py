@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.sweeps.curves import LONGEST_LINE, PrintedLines, is_kept, number_in, step_in
+from nbci.sweeps.curves import (
+    LONGEST_LINE,
+    Documents,
+    PrintedLines,
+    curve_of_lines,
+    curve_of_table,
+    is_kept,
+    number_in,
+    step_in,
+)
 
 PLAIN = "loss=([0-9.]+|nan)"
 WITH_STEP = r"(?P<step>\d+)/\d+ .*loss=(\S+)"
@@ -67,5 +76,50 @@ def test_fewer_and_fewer_values_are_kept_and_the_same_ones_of_each_training() ->
 
 
 def test_numbers_and_steps_are_told_from_other_things() -> None:
-    assert [number_in(text) for text in ("1e3", 4, True, "x", None)] == [1000.0, 4.0, *(None,) * 3]
-    assert [step_in(text) for text in ("7", 8.0, "-1", 1.5, "nan", [])] == [7, 8, *(None,) * 4]
+    texts: list[object] = ["1e3", 4, True, "x", None]
+    assert [*map(number_in, texts)] == [1000.0, 4.0, *(None,) * 3]
+    texts = ["7", 8.0, "-1", 1.5, "nan", []]
+    assert [*map(step_in, texts)] == [7, 8, *(None,) * 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "points"),
+    [
+        ("loss", {"loss": [3, 2, 1]}, [(1, 3), (2, 2), (3, 1)]),
+        ("loss", {"loss": [3, "NaN?", 1], "epoch": [0, 1, 2]}, [(0, 3), (2, 1)]),
+        ("loss", {"loss": [3, 2], "step": [10]}, [(10, 3), (2, 2)]),
+        ("loss", {"loss": [{"step": 5, "value": 3}, {"epoch": 6, "loss": 2}]}, [(5, 3), (6, 2)]),
+        ("loss", [{"loss": 3}, {"other": 2}, "x", {"loss": 1}], [(1, 3), (2, 1)]),
+        ("loss", {"loss": 3}, [(1, 3)]),
+        ("loss", {"loss": 3, "Step": 7}, [(7, 3)]),
+        ("loss", {"loss": {"value": 3, "step": 2}}, [(2, 3)]),
+        ("train/loss", {"train": {"loss": 3}, "step": 2}, [(2, 3)]),
+        ("train.loss", {"train": {"loss": [3, 4]}}, [(1, 3), (2, 4)]),
+        ("loss", {"other": 3}, []),
+        ("loss", {"loss": "x"}, []),
+        ("loss", {"loss": True}, []),
+        ("loss", 3, []),
+    ],
+)
+def test_documents_have_the_curve_or_its_newest_value(
+    name: str, document: object, points: list[tuple[int, float]]
+) -> None:
+    assert list(Documents(name).read(document)) == points
+
+
+def test_newest_values_without_a_step_are_counted() -> None:
+    documents = Documents("loss")
+    found = [documents.read({"loss": value}) for value in (3, "x", 2)]
+    assert found == [((1, 3.0),), (), ((2, 2.0),)]
+
+
+def test_tables_and_lines_are_read_up_to_the_last_whole_line() -> None:
+    tsv = "timestamp\tstep\ttrain/loss\n1700\t0\t0.5\n1701\t1\t0.25\n1702\t2\t0."
+    assert curve_of_table(tsv, "train/loss", "\t") == ((0, 0.5), (1, 0.25))
+    assert curve_of_table(tsv.replace("train/", ""), "train/loss", "\t")[0] == (0, 0.5)
+    assert curve_of_table("loss", "loss", ",") == ()
+    lines = '{"loss": 1, "epoch": 1.5}\nlog\n{"loss": NaN}\n{"loss": 2}'
+    (first, second) = curve_of_lines(lines, "loss")
+    assert first == (1, 1.0)
+    assert second[0] == 2
+    assert math.isnan(second[1])

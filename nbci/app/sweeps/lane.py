@@ -156,6 +156,7 @@ class Lane:
         if watch is None:
             await run.execute()
         else:
+            watch.look_in(self._workspace.project.root, plan)
             await watch.attend(run, display.noticed)
         run.conclude()
         if watch is not None:

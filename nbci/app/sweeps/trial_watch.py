@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from nbci.app.sweeps.value_sources import (
+    GrowingFile,
+    Lines,
+    Scraps,
+    StepOutputs,
+    TooSlow,
+    files_of,
+)
 from nbci.formatting.numbers import number
 from nbci.pipeline.early_stopping import pattern_of
-from nbci.pipeline.metric_names import step_of
-from nbci.sweeps.curves import PrintedLines, is_kept
+from nbci.pipeline.metric_names import short_name, step_of
+from nbci.sweeps.curves import is_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from nbci.engine.run import OngoingRun
     from nbci.pipeline.early_stopping import Pruning
+    from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord
     from nbci.sweeps.curves import Point
     from nbci.sweeps.study_record import SweepRecord
 
 _BETWEEN_LOOKS_SECONDS = 0.5
-_MATCHING_SECONDS = 0.5
 
 
 class Judge(Protocol):
@@ -33,10 +41,6 @@ class Judge(Protocol):
 
     def should_stop(self, number: int) -> bool:
         """Whether the trial is to end, by the values so far."""
-
-
-class TooSlow(Exception):
-    """A pattern that was still being matched when its time was over."""
 
 
 class TrialWatch:
@@ -61,22 +65,39 @@ class TrialWatch:
         self._trial = trial
         self._judge = judge
         self._told = told
+        self._root: Path | None = None
+        self._plan: Plan | None = None
         self._listening: list[StepOutputs] = []
+        self._giver: str | None = None
         self._seen: set[int] = set()
         self.curve: list[Point] = []
         self.stopped: str | None = None
         self.trouble: Exception | None = None
 
+    def look_in(self, root: Path, plan: Plan) -> None:
+        """The trial is about to run in this folder, by this plan."""
+        self._root, self._plan = root, plan
+
     def listen(self, step: str) -> StepOutputs | None:
         """Who reads along in an attempt at the step; None where its values are not asked for."""
+        # Another attempt counts its steps from the first again.
+        return self._listen(step, is_new=True)
+
+    def _listen(self, step: str, *, is_new: bool) -> StepOutputs | None:
         wanted = step_of(self._pruning.on)
         if wanted is not None and step != wanted and not step.startswith(f"{wanted}/"):
             return None
-        lines = None
+        lines = scraps = None
+        files: list[GrowingFile] = []
+        name = short_name(self._pruning.on)
         if self._pattern is not None:
-            lines = PrintedLines(self._pattern)
-        # Another attempt counts its steps from the first again.
-        outputs = StepOutputs(step, lines)
+            lines = Lines(self._pattern)
+        else:
+            scraps = Scraps(name)
+            if self._plan is not None and self._root is not None:
+                paths = files_of(self._plan.step(step), self._root, name)
+                files = [GrowingFile(path, name, is_new=is_new) for path in paths]
+        outputs = StepOutputs(step, lines, scraps, files)
         self._listening.append(outputs)
         return outputs
 
@@ -127,7 +148,7 @@ class TrialWatch:
 
     def replay(self, step: str, notebook: Mapping[str, Any]) -> None:
         """Hear what a step showed that did not run here, in its notebook of then."""
-        outputs = self.listen(step)
+        outputs = self._listen(step, is_new=False)
         if outputs is None:
             return
         for cell in notebook["cells"]:
@@ -159,7 +180,12 @@ class TrialWatch:
             )
 
     def _looked_at(self) -> str:
-        return "no line that its step printed matches `report`"
+        if self._pattern is not None:
+            return "no line that its step printed matches `report`"
+        return (
+            "neither a scrap, nor a file that its step declares, nor one of DVCLive's has it; "
+            "`report` would read it out of what is printed"
+        )
 
     def _tell_once(self, text: str, tell: Callable[[str], None]) -> None:
         if text not in self._told:
@@ -169,12 +195,19 @@ class TrialWatch:
     def _new_points(self, tell: Callable[[str], None]) -> Iterator[Point]:
         for outputs in self._listening:
             try:
-                yield from outputs.take_points()
-            except TooSlow:
+                points = outputs.take()
+            except TooSlow as error:
+                self._tell_once(str(error), tell)
+                continue
+            if not points:
+                continue
+            self._giver = self._giver or outputs.step
+            if outputs.step == self._giver:
+                yield from points
+            else:
                 text = (
-                    f"`report` took longer than {_MATCHING_SECONDS:g} s for what step "
-                    f"{outputs.step} printed, and is not asked again there: "
-                    "write it without repeats within repeats"
+                    f"{self._pruning.on} has values of the steps {self._giver} and {outputs.step}: "
+                    f"only the former count; say which, as in {self._giver}:{self._pruning.on}"
                 )
                 self._tell_once(text, tell)
 
@@ -184,53 +217,3 @@ class TrialWatch:
             return False
         self._seen.add(step)
         return is_kept(len(self._seen) - 1)
-
-
-class StepOutputs:
-    """Reads along in the outputs of one attempt at a step."""
-
-    def __init__(self, step: str, lines: PrintedLines | None) -> None:
-        self.step = step
-        self._lines = lines
-        self._texts: list[str] = []
-
-    def printed(self, text: str, stream: Literal["stdout", "stderr"]) -> None:
-        # Read later: a step that prints much is not kept waiting for patterns.
-        if self._lines is not None and stream == "stdout":
-            self._texts.append(text)
-
-    def shown(self, output: Mapping[str, Any]) -> None:
-        pass
-
-    def take_points(self) -> Iterable[Point]:
-        """The values that have come since the last call; TooSlow where a pattern takes for ever."""
-        if self._lines is None:
-            return ()
-        text = "".join(self._texts)
-        self._texts.clear()
-        try:
-            with _time_limit(_MATCHING_SECONDS):
-                return tuple(self._lines.feed(text))
-        except TooSlow:
-            self._lines = None
-            raise
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """TooSlow once the block has taken so much time of the processor; on the main thread.
-
-    Patterns have no time limit of their own, but look for signals while they are matched. The timer
-    is another one than that by which Ctrl-C is seen through.
-    """
-
-    def give_up(*_: object) -> None:
-        raise TooSlow
-
-    before = signal.signal(signal.SIGVTALRM, give_up)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
