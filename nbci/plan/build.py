@@ -14,6 +14,7 @@ from nbci.graph import by_name, edges_of, reachable
 from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.paths import check_out
 from nbci.pipeline.resolve import is_wanted, resolve
+from nbci.plan.asked_metrics import may_have_other_metrics
 from nbci.plan.evaluation import check_evaluations, with_predicting_steps
 from nbci.plan.group import analyse_groups
 from nbci.plan.left_out import left_out
@@ -210,16 +211,8 @@ def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tu
         for probe in step.probes:
             known[f"{step.name}:{probe.name}"] = None
     known |= dict.fromkeys(pipeline.metrics)
-    certain = not any(map(_may_have_other_metrics, planned.values()))
+    certain = not any(map(may_have_other_metrics, planned.values()))
     return check_known(pipeline.gates, pipeline.gate_places, known, certain=certain)
-
-
-def _may_have_other_metrics(step: PlannedStep) -> bool:
-    """Whether files and scraps of the step can hold metrics that nothing in a plan names."""
-    if step.metrics or step.language != "python":
-        return True
-    # scrapbook's `sb.glue(name, value)` records a scrap.
-    return any("glue" in cell.source for cell in step.cells)
 
 
 def _ignored_settings(planned: Mapping[str, PlannedStep]) -> Iterator[str]:

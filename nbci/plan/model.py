@@ -80,7 +80,8 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     `cells` is the program in the order it runs; `params` what the notebook's parameters will be
     (values may still hold `${step:metric}`, resolved when that step has ended, and then made to fit
     `param_types`). `action` is what will happen and `reason` why. `cwd` and paths are relative to
-    the project's root. `withheld` are secrets that a build of a fork does not get.
+    the project's root. `withheld` are secrets that a build of a fork does not get. `asked` are
+    metrics that are no part of its key: a result that lacks them is none for it.
     """
 
     name: str
@@ -102,6 +103,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     optional_gives: tuple[str, ...] = ()
     defined_by_reference: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
+    asked: tuple[Probe, ...] = ()
     deps: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
     # one of `outs`: a table of what a model predicted, which the report compares with earlier ones

@@ -140,6 +140,33 @@ def test_a_result_that_holds_in_one_folder_only_is_made_in_each_and_said(
     assert "it used paths that hold only in " in done.stderr
 
 
+def test_a_notebook_without_tags_is_searched_by_a_variable_of_it(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_notebook("n.ipynb", [("parameters", "x = 1.0"), "loss = x ** 2", "losses = [loss]"])
+    search = ("sweep", "n.ipynb", "-s", "x=1,2", "--method", "grid", "--direction", "minimize")
+    done = nbci(*search, "--objective", "los")
+    assert done.returncode == 2
+    assert "nothing in n.ipynb measures los" in done.stderr
+    assert not (nbci.cwd / ".nbci").exists()
+    # A result that was not asked for it is none for the sweep, and its own are for all.
+    assert nbci("run", "n.ipynb", "-p", "x=2").returncode == 0
+
+    done = nbci(*search, "--objective", "loss", "--json")
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [trial["values"] for trial in found["trials"]] == [[1], [4]]
+    assert found["computed"]["steps"] == 2
+    for x in "12":
+        run = document(nbci("run", "n.ipynb", "-p", f"x={x}", "--json"))
+        assert {step["result"] for step in run["steps"]} == {"reused"}
+    done = nbci(*search, "--objective", "losses")
+    assert done.returncode == 1
+    assert "trial 0: failed: " in done.stdout
+    assert "losses" in json.loads(nbci("sweep", "show", "--json").stdout)["trials"][0]["error"]
+
+
 def values_in_optuna(root: Path, sweep: str) -> list[float | None]:
     from optuna import load_study
     from optuna.storages import JournalStorage

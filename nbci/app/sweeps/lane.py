@@ -18,6 +18,7 @@ from nbci.formatting.durations import now_utc
 from nbci.pipeline.metric_names import step_of
 from nbci.pipeline.paths import is_in
 from nbci.pipeline.rules import declared_for
+from nbci.plan.asked_metrics import with_asked_metrics
 from nbci.plan.select import Selection, select
 from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_trial
@@ -202,6 +203,8 @@ def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
         kernel=sweep.kernel,
         lock=sweep.environment,
     )
+    # A notebook without a metrics cell has the objective in a variable.
+    plan = with_asked_metrics(plan, [objective.metric for objective in sweep.objectives])
     # Nothing judges a trial, but people compare them.
     plan = replace(plan, metrics=_declared(sweep, target.pipeline.metrics))
     metrics = [objective.metric for objective in sweep.objectives]

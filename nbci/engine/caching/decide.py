@@ -146,6 +146,10 @@ def _problem(
     root: Path, step: PlannedStep, record: StepRecord, cache: Cache, index: FileIndex
 ) -> str | None:
     """Why a record cannot be reused, or None."""
+    measured = {metric.name for metric in record.metrics}
+    for probe in step.asked:
+        if probe.name not in measured:
+            return f"it was not asked for {probe.name} then"
     changed = first_change(root, step, record, index)
     if changed is not None:
         return changed

@@ -53,7 +53,7 @@ def kernel_job(
         givers={take.name: "` or `".join(take.givers) for take in step.takes},
         consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
-        probes=tuple(map(_metric_probe, step.probes)),
+        probes=tuple(map(_metric_probe, (*step.probes, *step.asked))),
         secrets=context.secrets,
         shell_errors=context.plan.shell_errors,
         cell_timeout_seconds=step.cell_timeout_seconds,
