@@ -59,7 +59,7 @@ class PlannedTarget(NamedTuple):
 def make_plan(request: PlanRequest) -> PlannedTarget:
     """Plan, refuse what no run may do, poll imported data, and write what was asked for."""
     planned = plan_only(request)
-    _refuse_unfit(planned.project, planned.plan)
+    refuse_unfit(planned.project, planned.plan)
 
     planned = _poll_imports(planned, request.seen)
     if planned.has_no_news:
@@ -129,7 +129,7 @@ def changes_since_last_run(project: Project, plan: Plan, step: PlannedStep) -> l
     return list(changes(known, tuple(now)))
 
 
-def _refuse_unfit(project: Project, plan: Plan) -> None:
+def refuse_unfit(project: Project, plan: Plan) -> None:
     """Raise what `nbci run` would raise before the first cell.
 
     A CI learns it before it has agents.

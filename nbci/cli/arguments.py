@@ -102,6 +102,25 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_lost_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the stages that a CI gave up."""
+    parser.add_argument(
+        "--lost",
+        metavar="STAGE=TRIES",
+        nargs="+",
+        type=_parse_lost_stage,
+        default=[],
+        help="stages whose machine vanished in each of so many tries",
+    )
+
+
+def _parse_lost_stage(text: str) -> tuple[int, int]:
+    stage, separator, tries = text.partition("=")
+    if not (separator and stage.isdecimal() and tries.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not STAGE=TRIES, two numbers")
+    return int(stage), int(tries)
+
+
 def add_json_argument(parser: argparse.ArgumentParser, what: str = "JSON") -> None:
     """Declare `--json`; `what` is printed then."""
     parser.add_argument("--json", action="store_true", help=f"print {what}")

@@ -7,7 +7,6 @@ nothing.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from nbci.cli.arguments import (
     add_build_files_argument,
     add_json_argument,
+    add_lost_argument,
     add_store_arguments,
     optional_path,
     print_error,
@@ -24,6 +24,8 @@ from nbci.cli.arguments import (
 from nbci.records.codec import plain
 
 if TYPE_CHECKING:
+    import argparse
+
     from nbci.app.finish import FinishedRun, FinishRequest
     from nbci.promotion.promote import Promotion
 
@@ -43,14 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-gate", action="store_true", help="judge, but let no gate refuse the run"
     )
-    parser.add_argument(
-        "--lost",
-        metavar="STAGE=TRIES",
-        nargs="+",
-        type=_parse_lost_stage,
-        default=[],
-        help="stages whose machine vanished in each of so many tries",
-    )
+    add_lost_argument(parser)
     # `const` tells --promote without a model from no --promote at all.
     parser.add_argument(
         "--promote",
@@ -82,13 +77,6 @@ def main(arguments: argparse.Namespace) -> int:
         else:
             _print_run(finished, remark)
     return finished.exit_code
-
-
-def _parse_lost_stage(text: str) -> tuple[int, int]:
-    stage, separator, tries = text.partition("=")
-    if not (separator and stage.isdecimal() and tries.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not STAGE=TRIES, two numbers")
-    return int(stage), int(tries)
 
 
 def _request(arguments: argparse.Namespace) -> FinishRequest:

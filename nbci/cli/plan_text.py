@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedCell, PlannedStep, Take
 
 # jenkins-plugin-shim refuses another number: a library and an nbci that do not fit are named.
-_JENKINS_FORMAT = "nbci-plan 1"
+JENKINS_FORMAT = "nbci-plan 1"
 _NO_NEWS = "the imported data is what it was"
 _DEFAULT_KERNEL = "python3"
 _SEPARATORS = re.compile(r"[\t\r\n]")
@@ -37,20 +37,20 @@ def render_nothing(form: str, seen: Mapping[str, str]) -> str:
         return "null\n"
     if form != "jenkins":
         return f"{_NO_NEWS}\n"
-    return f"{_JENKINS_FORMAT}\n{_fields('nothing', _NO_NEWS)}\n{data_line(seen)}"
+    return f"{JENKINS_FORMAT}\n{jenkins_line('nothing', _NO_NEWS)}\n{data_line(seen)}"
 
 
 def render_error(error: NbciError) -> str:
     """An error in the form `jenkins`: the shared library ends the build with its message."""
-    # `_fields` refuses line breaks, and its own error would hide this one.
+    # `jenkins_line` refuses line breaks, and its own error would hide this one.
     message = " ".join(str(error).split())
-    return f"{_JENKINS_FORMAT}\n{_fields('error', message)}\n"
+    return f"{JENKINS_FORMAT}\n{jenkins_line('error', message)}\n"
 
 
 def data_line(seen: Mapping[str, str]) -> str:
     """A line with what a poll saw of imported data, to be passed to the next poll."""
     # JSON writes tabs and line breaks as escapes, so that any path fits into a field.
-    return f"{_fields('data', json.dumps(seen, sort_keys=True))}\n"
+    return f"{jenkins_line('data', json.dumps(seen, sort_keys=True))}\n"
 
 
 def _text(plan: Plan) -> Iterator[str]:
@@ -263,22 +263,27 @@ def _quote(text: str) -> str:
 
 
 def _jenkins(plan: Plan) -> Iterator[str]:
-    """What the shared library reads: format, behaviour after a failure, a line for each stage.
+    """What the shared library reads: format, behaviour after a failure, a line for each stage."""
+    yield JENKINS_FORMAT
+    yield from stage_lines(plan)
+
+
+def stage_lines(plan: Plan, named: str = "") -> Iterator[str]:
+    """The lines behind that of the format; the names of stages begin with `named`.
 
     Fields are separated by tabs, so that Groovy in Jenkins' sandbox needs no parser.
     """
     from nbci.plan.stages import ATTEMPTS, stages
 
-    yield _JENKINS_FORMAT
     after_failure = "fail-fast"
     if plan.keep_going:
         after_failure = "keep-going"
-    yield _fields("run", after_failure, _whole_seconds(plan.run_timeout_seconds))
+    yield jenkins_line("run", after_failure, _whole_seconds(plan.run_timeout_seconds))
     for stage in stages(plan):
-        yield _fields(
+        yield jenkins_line(
             "stage",
             stage.number,
-            stage.name,
+            f"{named}{stage.name}",
             stage.agent,
             _numbers(stage.after),
             _numbers(stage.needs),
@@ -301,7 +306,8 @@ def _whole_seconds(seconds: float | None) -> str:
     return str(math.ceil(seconds))
 
 
-def _fields(*fields: object) -> str:
+def jenkins_line(*fields: object) -> str:
+    """A line of what the shared library reads; UsageError where a field cannot be in one."""
     texts = [*map(str, fields)]
     for text in texts:
         if _SEPARATORS.search(text):

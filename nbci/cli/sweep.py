@@ -34,6 +34,9 @@ ACTIONS = {
     "resume": "sweep_resume",
     "checkout": "sweep_checkout",
     "promote": "sweep_promote",
+    "next": "sweep_next",
+    "tell": "sweep_tell",
+    "end": "sweep_end",
 }
 """What may stand in the place of the target: modules of this package, as those of commands."""
 
@@ -106,15 +109,15 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         from nbci.cli.outlook_text import print_outlook
 
-        print_outlook(_request(arguments), as_json=arguments.json)
+        print_outlook(sweep_request(arguments), as_json=arguments.json)
         return 0
     from nbci.app.sweeps.sweep import sweep
 
-    finished = sweep(_request(arguments), listener(arguments))
+    finished = sweep(sweep_request(arguments), listener(arguments))
     return print_finished(finished, arguments)
 
 
-def _request(arguments: argparse.Namespace) -> SweepRequest:
+def sweep_request(arguments: argparse.Namespace) -> SweepRequest:
     """The arguments as the use case takes them."""
     from nbci.app.sweeps.sweep import SweepRequest
     from nbci.pipeline.early_stopping import parse_pruning

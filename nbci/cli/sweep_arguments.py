@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_json_argument, parse_count
+from nbci.dot_nbci import STORE_FOLDER
 
 if TYPE_CHECKING:
     from nbci.app.sweeps.sweep import Budget
@@ -84,6 +86,29 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how the trials are printed."""
     parser.add_argument("--csv", action="store_true", help="print the trials as CSV")
     add_json_argument(parser, "the trials as JSON; all else to stderr")
+
+
+def add_state_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the folder of a sweep whose trials agents carry out, and the one of results."""
+    parser.add_argument(
+        "--state",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of the sweep, which each call must find as the last one left it",
+    )
+    parser.add_argument(
+        "--store",
+        metavar="FOLDER",
+        help=f"the folder that carries results (default: {STORE_FOLDER} in the project)",
+    )
+
+
+def add_worker_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare who asks."""
+    parser.add_argument(
+        "--worker", required=True, metavar="NAME", help="who asks: each has one trial at a time"
+    )
 
 
 def add_quiet_argument(parser: argparse.ArgumentParser) -> None:

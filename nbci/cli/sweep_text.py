@@ -75,6 +75,20 @@ def best_line(sweep: SweepRecord, trial: TrialRecord, ended: Sequence[TrialRecor
     return "  best so far"
 
 
+def outcome_line(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> str:
+    """What came of a sweep, for the list of builds of a CI."""
+    computed, reused = work_of(trials)
+    work = f"{counted(computed.steps, 'step')} ran, {reused.steps} reused"
+    front = front_of(sweep, trials)
+    if not front:
+        return f"no trial has a value; {counted(len(trials), 'trial')}, {work}"
+    best = front[0]
+    return (
+        f"best: trial {best.number}, {_values(sweep, best)} ({_point(best)}); "
+        f"{counted(len(trials), 'trial')}, {work}"
+    )
+
+
 def _values(sweep: SweepRecord, trial: TrialRecord) -> str:
     found = []
     for objective, value in zip(sweep.objectives, trial.values, strict=True):

@@ -79,6 +79,10 @@ class Work(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __add__(self, other: Work) -> Work:
         return Work(steps=self.steps + other.steps, seconds=self.seconds + other.seconds)
 
+    def __sub__(self, other: Work) -> Work:
+        seconds = round(max(self.seconds - other.seconds, 0.0), 3)
+        return Work(steps=max(self.steps - other.steps, 0), seconds=seconds)
+
 
 class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One trial: `params` are those that were searched, `run` is where it was carried out.

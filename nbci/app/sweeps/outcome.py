@@ -32,8 +32,8 @@ def end_of(
         run=record.run,
         ended_utc=record.ended_utc,
         seconds=record.seconds,
-        computed=_work(record, ("passed", "failed")),
-        reused=_work(record, ("reused",)),
+        computed=work_in(record, ("passed", "failed")),
+        reused=work_in(record, ("reused",)),
     )
     if watch is not None:
         ended = replace(ended, curve=tuple(watch.curve))
@@ -66,7 +66,8 @@ def values_of(
     return tuple(values)
 
 
-def _work(record: RunRecord, results: tuple[str, ...]) -> Work:
+def work_in(record: RunRecord, results: tuple[str, ...]) -> Work:
+    """The work of the steps that came to one of these results."""
     steps = [step for step in record.steps if step.result in results]
     seconds = sum(step.seconds or 0.0 for step in steps)
     return Work(steps=len(steps), seconds=round(seconds, 3))

@@ -51,11 +51,12 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._sweep = sweep
         self._states = optuna.trial.TrialState
+        # Those that this process began: a trial of another one is known to the storage only.
         self._trials: dict[int, Any] = {}
         with self._trouble():
-            storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+            self._storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
             self._study = optuna.create_study(
-                storage=storage,
+                storage=self._storage,
                 study_name=sweep.sweep,
                 sampler=_sampler(optuna.samplers, sweep, so_far),
                 pruner=_pruner(optuna.pruners, sweep),
@@ -87,22 +88,31 @@ class Study:
             return bool(self._trials[number].should_prune())
 
     def tell(self, record: TrialRecord) -> None:
-        """End a trial: with its value, as pruned or as failed."""
-        trial = self._trials.pop(record.number)
+        """End a trial, also of another process: with its value, as pruned or as failed."""
+        self._trials.pop(record.number, None)
         with self._trouble():
-            self._tell_curve(trial, record)
+            self._tell_curve(record)
             # For those who look at the study with Optuna's own tools.
             if record.run is not None:
-                trial.set_user_attr(_RUN, record.run)
+                self._note(record.number, _RUN, record.run)
             if record.state == "complete":
-                self._study.tell(trial, list(record.values))
+                self._study.tell(record.number, list(record.values))
                 return
             if record.state == "pruned":
-                self._study.tell(trial, state=self._states.PRUNED)
+                self._study.tell(record.number, state=self._states.PRUNED)
                 return
-            trial.set_user_attr(_ERROR, record.error)
+            self._note(record.number, _ERROR, record.error)
             # Samplers leave failed trials out: they say nothing of what is good.
-            self._study.tell(trial, state=self._states.FAIL)
+            self._study.tell(record.number, state=self._states.FAIL)
+
+    def _note(self, number: int, name: str, value: str | None) -> None:
+        self._storage.set_trial_user_attr(self._id_of(number), name, value)
+
+    def _id_of(self, number: int) -> int:
+        """What the storage calls a trial."""
+        # Not by a `Trial` of Optuna's: to make one for a known trial asks the sampler again.
+        study = self._storage.get_study_id_from_name(self._sweep.sweep)
+        return self._storage.get_trial_id_from_study_id_trial_number(study, number)
 
     def add_earlier(self, records: Iterable[TrialRecord]) -> None:
         """Tell the samplers of runs from before the sweep, which are its first trials."""
@@ -124,12 +134,13 @@ class Study:
                     )
                     self._study.add_trial(trial)
 
-    def _tell_curve(self, trial: Any, record: TrialRecord) -> None:
+    def _tell_curve(self, record: TrialRecord) -> None:
         """Tell the values of a trial that has them from an equal one."""
         if record.same_as is None:
             return
+        trial, sign = self._id_of(record.number), _sign(self._sweep)
         for step, value in record.curve:
-            trial.report(_sign(self._sweep) * value, int(step))
+            self._storage.set_trial_intermediate_value(trial, int(step), sign * value)
 
     def settle(self, records: Iterable[TrialRecord]) -> None:
         """End the trials that a killed process left running, as the records have them."""

@@ -318,15 +318,21 @@ def _named(pipeline: Pipeline, request: SweepRequest) -> Sweep:
 
 def _check(target: Target, record: SweepRecord) -> Ready:
     """Refuse what this machine cannot carry out."""
-    check_optuna(record)
+    plan = check_plan(target, record)
     project = target.project
     cache = shared_cache(project, os.environ)
+    return make_ready(project, plan, target.pipeline.notebooks, cache=cache, environ=os.environ)
+
+
+def check_plan(target: Target, record: SweepRecord) -> Plan:
+    """The plan with no parameter searched; refuses what no machine is to carry out."""
+    check_optuna(record)
     # With the parameters' own values: what a searched one breaks is that trial's failure.
     plan = plan_trial(record, target, {})
     # It would run a stranger's code many times over, on results that trusted builds reuse.
     if plan.fork is not None:
         raise UsageError("this is a build of a change from a fork, which gets no sweep")
-    return make_ready(project, plan, target.pipeline.notebooks, cache=cache, environ=os.environ)
+    return plan
 
 
 def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:

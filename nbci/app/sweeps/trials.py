@@ -33,7 +33,7 @@ class Trials:
         study: Study,
         earlier: Sequence[TrialRecord],
     ) -> None:
-        self._sweep = sweep
+        self.sweep = sweep
         self._folder = folder
         self._study = study
         self._given = self._points_to_begin_with(earlier)
@@ -49,7 +49,7 @@ class Trials:
     def begin(self, worker: str | None = None) -> TrialRecord | None:
         """The next trial, begun and written down; None where there is no further point."""
         point = next(self._given, None)
-        if point is None and self._sweep.method == "grid":
+        if point is None and self.sweep.method == "grid":
             return None
         # A given point is in the study, too: samplers learn from it.
         number, chosen = self._study.ask(point)
@@ -60,6 +60,11 @@ class Trials:
         # Before it runs: after a kill it is known that it had begun.
         self._folder.add_trial(trial)
         return trial
+
+    def note(self, trial: TrialRecord) -> None:
+        """Write down what is known of a trial that goes on."""
+        self._folder.add_trial(trial)
+        self.known[trial.number] = trial
 
     def end(self, trial: TrialRecord) -> None:
         """Write down what came of a trial."""
@@ -72,9 +77,9 @@ class Trials:
 
     def watch(self, trial: TrialRecord) -> TrialWatch | None:
         """What stops the trial while it runs; None where no trial is to be stopped."""
-        if self._sweep.prune is None:
+        if self.sweep.prune is None:
             return None
-        return TrialWatch(self._sweep, self._sweep.prune, trial.number, self._study, self._told)
+        return TrialWatch(self.sweep, self.sweep.prune, trial.number, self._study, self._told)
 
     def first_like(self, trial: TrialRecord) -> TrialRecord | None:
         """The first trial of the same point that has ended and was not interrupted."""
@@ -92,7 +97,7 @@ class Trials:
         if self._size is not None and len(self._firsts) + making >= self._size:
             return True
         begun = sum(not trial.interrupted and not trial.earlier for trial in self.known.values())
-        return is_over(self._sweep, self.in_order, begun, seconds)
+        return is_over(self.sweep, self.in_order, begun, seconds)
 
     @property
     def in_order(self) -> tuple[TrialRecord, ...]:
@@ -109,9 +114,9 @@ class Trials:
         known = {identity(trial.params) for trial in earlier}
         for trial in interrupted_points(earlier):
             yield dict(trial.params)
-        if self._sweep.method != "grid":
+        if self.sweep.method != "grid":
             return
-        for point in grid(self._sweep.space, self._sweep.own_values):
+        for point in grid(self.sweep.space, self.sweep.own_values):
             if identity(point) not in known:
                 yield point
 

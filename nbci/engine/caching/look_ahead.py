@@ -78,6 +78,20 @@ class LookAhead:
                 self.cache.mark_used(decision.record)
                 found.append(step)
 
+    def next_keys(self) -> dict[str, str]:
+        """The keys of the steps that come next, by their names: what is before them has ended."""
+        settled = Ended(self.plan, ended_records(self.plan, self.store))
+        waiting = []
+        for step in self.plan.steps:
+            if step.action == "run" and step.name not in settled:
+                waiting.append(step)
+        wave, _ = _next_wave(waiting, settled)
+        keys = {}
+        for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
+            if decision is not None:
+                keys[step.name] = decision.key
+        return keys
+
     def _decisions(self, wave: Sequence[PlannedStep], settled: Ended) -> list[Decision | None]:
         """What is known of each; side by side, since a remote takes its time for every answer."""
         # For a few steps, threads would cost more than they save.

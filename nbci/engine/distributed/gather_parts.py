@@ -19,13 +19,14 @@ from nbci.records.metrics import missing_metrics
 from nbci.records.run_record import lets_followers_run
 from nbci.runs.file_names import EVENTS_FILE, STEPS_FOLDER
 from nbci.runs.folder import RunFolder
-from nbci.runs.project_runs import new_run
+from nbci.runs.project_runs import new_run, new_trial
 from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.safe_paths import checked_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from nbci.config import Project
     from nbci.plan.model import Plan
@@ -43,11 +44,12 @@ def gather_parts(
     environ: Mapping[str, str],
     stopped_by: str | None = None,
     lost: Mapping[int, int] | None = None,
+    sweep: Path | None = None,
 ) -> tuple[RunFolder, RunRecord]:
     """Gather what the store has into a run of the project. Repeated, it is the same run.
 
     `stopped_by` is what a CI says of why it stopped the whole; `lost`, how many times the machine
-    of a stage vanished that it then gave up.
+    of a stage vanished that it then gave up. `sweep` is the folder of the sweep whose trial it is.
     """
     for stage in stages(plan):
         if stage.is_beside:
@@ -56,7 +58,7 @@ def gather_parts(
         note_lost_attempts(store, stage.steps[0].name, (lost or {}).get(stage.number, 0))
     records = [store.read_step(step.name) or skipped_record(step) for step in plan.steps]
 
-    folder = _folder_of_run(project, store)
+    folder = _folder_of_run(project, store, sweep)
     with disk_errors(folder.path):
         for record in records:
             if store.step(record.name).exists():
@@ -134,8 +136,10 @@ def keep_outs(
     cache.save()
 
 
-def _folder_of_run(project: Project, store: RunFolder) -> RunFolder:
+def _folder_of_run(project: Project, store: RunFolder, sweep: Path | None) -> RunFolder:
     """The run that this store became before, or a new one."""
+    if sweep is not None:
+        return new_trial(sweep)
     marker = store.path / "finished.json"
     if marker.exists():
         # The store came from other machines: its word is no path until it is checked.

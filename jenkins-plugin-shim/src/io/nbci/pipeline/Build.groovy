@@ -18,6 +18,7 @@ class Build implements Serializable {
   def workspaces
   def results
   def data = ''   // what nbci saw of imported data, for the next build that a timer starts
+  def study = ''  // what the next build goes on with, of a sweep
 
   Build(script, Options options) {
     this.script = script
@@ -27,16 +28,23 @@ class Build implements Serializable {
     this.results = new Results(script, options, stages, plugins, workspaces)
   }
 
-  /** Asks nbci for the stages, and refuses labels that no agent carries. */
+  /**
+   * Asks nbci for the stages, and refuses labels that no agent carries. With a sweep, the stages are
+   * those of its best trial.
+   */
   def plan() {
     def planning = new Planning(this)
     def labels = new Labels(script, options, plugins)
     labels.refuseUnknown([options.label])
-    script.stage('plan') {
-      workspaces.inside(options.label) {
-        planning.askForStages()
-        if (options.lint && !stages.nothingToRun) {
-          planning.lint()
+    if (options.sweep) {
+      new Sweeping(this).search(labels)
+    } else {
+      script.stage('plan') {
+        workspaces.inside(options.label) {
+          planning.askForStages()
+          if (options.lint && !stages.nothingToRun) {
+            planning.lint()
+          }
         }
       }
     }
@@ -44,9 +52,7 @@ class Build implements Serializable {
       stages.keepGoing = options.keepGoing == true
     }
     def wanted = []
-    for (number in stages.numbers) {
-      wanted << options.labelOf(stages.byNumber[number])
-    }
+    wanted.addAll(labels.of(stages))
     if (options.prove) {
       wanted << options.proofLabel()
     }
@@ -63,6 +69,13 @@ class Build implements Serializable {
   /** Gathers and publishes the results, and ends the build; `failure` is what `run` threw. */
   def finish(Throwable failure) {
     new Finishing(this).finish(failure)
+  }
+
+  /** For the next build of the same commit, which goes on with the sweep. */
+  def rememberSweep() {
+    if (study) {
+      new Sweeping(this).remember()
+    }
   }
 
   /** For the next build that a timer starts, which asks whether imported data has changed since. */

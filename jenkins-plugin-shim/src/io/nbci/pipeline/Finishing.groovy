@@ -15,6 +15,15 @@ class Finishing implements Serializable {
   }
 
   def finish(Throwable failure) {
+    try {
+      endBuild(failure)
+    } finally {
+      // last: a large variable is of no use to any process of this build
+      build.rememberSweep()
+    }
+  }
+
+  def endBuild(Throwable failure) {
     def report = new Report(script)
     if (stages.nothingToRun) {
       build.rememberData()
@@ -98,18 +107,11 @@ class Finishing implements Serializable {
       def path = report.pathInBuild(options.reportName, options.folder + '/result')
       address = "${script.env.BUILD_URL}${path}"
     }
-    def lost = []
-    for (number in stages.numbers) {
-      def stage = stages.byNumber[number]
-      if (stage.gaveUp) {
-        lost << "${number}=${stage.tries}".toString()
-      }
-    }
     return [
       "NBCI_PROMOTE=${promote}".toString(),
       "NBCI_REPORT_URL=${address}".toString(),
       "NBCI_STOPPED=${stoppedBy}".toString(),
-      "NBCI_LOST=${lost.join(' ')}".toString(),
+      "NBCI_LOST=${stages.lost()}".toString(),
     ]
   }
 

@@ -12,6 +12,15 @@ class Labels implements Serializable {
     this.plugins = plugins
   }
 
+  /** The labels of the agents that stages run on. */
+  def of(Stages stages) {
+    def found = []
+    for (number in stages.numbers) {
+      found << options.labelOf(stages.byNumber[number])
+    }
+    return found.unique()
+  }
+
   /**
    * Fails where no node carries one of these labels: Jenkins would wait for ever. The plugin
    * pipeline-utility-steps knows; without it nothing is refused.

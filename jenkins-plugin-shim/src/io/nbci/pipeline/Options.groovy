@@ -2,6 +2,7 @@ package io.nbci.pipeline
 
 /** What the caller of `nbciPipeline` asked for; its help lists the options. */
 class Options implements Serializable {
+  def given           // what the caller wrote
   String target
   def parameters
   String command
@@ -15,11 +16,14 @@ class Options implements Serializable {
   def comment         // id of the credential for comments on pull requests
   boolean checkLabels
   def keepGoing       // null: as the pipeline says
+  def sweep           // the name of a sweep of the pipeline file; true: the only one
+  int parallel        // how many trials of it go on at once
   def prepare         // the closure that readies a workspace
   String folder       // in each workspace; relative
   String stash        // the first part of the names of the stashes
 
   Options(Map given, Closure prepare) {
+    this.given = given
     this.target = given.target.toString()
     this.parameters = given.parameters ?: [:]
     this.command = (given.command ?: 'nbci').toString()
@@ -33,9 +37,14 @@ class Options implements Serializable {
     this.comment = given.comment
     this.checkLabels = given.checkLabels != false
     this.keepGoing = given.keepGoing
+    this.sweep = given.sweep
+    this.parallel = given.parallel ? given.parallel.toString().toInteger() : 1
     this.prepare = prepare
     // two pipelines of one build have folders and stashes of their own
     def name = this.target.replaceAll('[^A-Za-z0-9.]+', '-')
+    if (this.sweep) {
+      name = name + '-' + this.sweep.toString().replaceAll('[^A-Za-z0-9.]+', '-')
+    }
     this.folder = ".nbci/build/${name}".toString()
     this.stash = "nbci-${name}".toString()
   }

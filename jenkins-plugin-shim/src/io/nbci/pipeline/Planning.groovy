@@ -7,7 +7,8 @@ class Planning implements Serializable {
   def stages
   def build
 
-  Planning(Build build) {
+  /** `build` is a Build, or a Trial, which has the same parts. */
+  Planning(build) {
     this.script = build.script
     this.options = build.options
     this.stages = build.stages
@@ -23,10 +24,7 @@ class Planning implements Serializable {
       "NBCI_SEEN=${build.data}".toString(),
       "NBCI_POLL=${poll}".toString(),
     ]
-    for (name in options.parameters.keySet()) {
-      values << "NBCI_PARAM_${name}=${options.parameters[name]}".toString()
-    }
-    script.withEnv(values) {
+    script.withEnv(values + parameterValues()) {
       def command = '"$NBCI_COMMAND" plan "$NBCI_TARGET" ${NBCI_POLL:+--poll "$NBCI_SEEN"} ' +
         '--out "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" --leave "$NBCI_BUILD/left/0" ' +
         '--format jenkins > "$NBCI_BUILD/stages.txt"'
@@ -47,6 +45,15 @@ class Planning implements Serializable {
     if (stages.decides) {
       build.results.leave(0)
     }
+  }
+
+  /** The values of the pipeline's parameters, as nbci takes them from its environment. */
+  def parameterValues() {
+    def values = []
+    for (name in options.parameters.keySet()) {
+      values << "NBCI_PARAM_${name}=${options.parameters[name]}".toString()
+    }
+    return values
   }
 
   /** The error that nbci wrote in the place of the stages; empty where it did not get that far. */
@@ -97,6 +104,8 @@ class Planning implements Serializable {
         build.data = fields[1]
       } else if (fields[0] == 'stage') {
         readStage(fields)
+      } else {
+        stages.said[fields[0]] = fields[1]
       }
     }
   }

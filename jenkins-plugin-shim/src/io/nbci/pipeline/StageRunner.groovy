@@ -7,7 +7,8 @@ class StageRunner implements Serializable {
   def stages
   def build
 
-  StageRunner(Build build) {
+  /** `build` is a Build, or a Trial, which has the same parts. */
+  StageRunner(build) {
     this.script = build.script
     this.options = build.options
     this.stages = build.stages

@@ -9,6 +9,10 @@ class Stages implements Serializable {
   def timeout = null        // of all stages together, in seconds
   // whether nbci finds stages that need no agent, which takes a shared remote
   boolean decides = false
+  // what nbci said beside the stages, by the first field of its line
+  def said = [:]
+  // whether what stands of the stages' results travels with the plan
+  boolean haveResults = false
 
   /** Adds a stage that waits for those with these numbers. */
   def add(PlannedStage stage, List after) {
@@ -18,6 +22,18 @@ class Stages implements Serializable {
     for (before in after) {
       byNumber[before].next << stage.number
     }
+  }
+
+  /** The stages that were given up since their agents vanished, as `nbci finish --lost` takes them. */
+  def lost() {
+    def found = []
+    for (number in numbers) {
+      def stage = byNumber[number]
+      if (stage.gaveUp) {
+        found << "${number}=${stage.tries}".toString()
+      }
+    }
+    return found.join(' ')
   }
 
   /** The numbers of the stages that wait for no other. */

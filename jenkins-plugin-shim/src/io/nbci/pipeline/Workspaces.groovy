@@ -26,6 +26,9 @@ class Workspaces implements Serializable {
     script.node(label) {
       if (!contents.containsKey(here()) || mark() != buildTag()) {
         prepare()
+      }
+      if (stages.numbers && !contents[here()].plan) {
+        bringPlan()
       } else if (script.env.CHANGE_FORK && stages.numbers) {
         // the code of a fork has run beside the plan, and the gates are in it
         plugins.hidden { script.unstash options.stash }
@@ -38,7 +41,7 @@ class Workspaces implements Serializable {
     }
   }
 
-  /** Checks out the sources by the caller's closure, and fetches the plan. */
+  /** Checks out the sources by the caller's closure. */
   def prepare() {
     if (script.env.CHANGE_FORK) {
       // what the code of a fork has left here, such as hooks of git, is not for its next build
@@ -51,11 +54,17 @@ class Workspaces implements Serializable {
     plugins.hidden {
       script.dir(options.folder) { script.deleteDir() }
       script.writeFile file: markFile(), text: buildTag()
-      if (stages.numbers) {
-        script.unstash options.stash
-      }
     }
     contents[here()] = [:]
+  }
+
+  /** Fetches the plan, with what stands of its results where these travel with it. */
+  def bringPlan() {
+    plugins.hidden { script.unstash options.stash }
+    contents[here()].plan = true
+    if (stages.haveResults) {
+      contents[here()][0] = true
+    }
   }
 
   /** The name of this workspace: agents may share a path. */

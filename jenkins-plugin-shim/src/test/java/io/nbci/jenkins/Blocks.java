@@ -181,6 +181,30 @@ final class Blocks {
         }
     }
 
+    /** Runs its body again and again, until that gives true. */
+    static final class WaitUntil extends Step {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        void start(Engine engine, Branch branch) {
+            engine.body(branch, arguments.body, branch.context);
+        }
+
+        @Override
+        void wake(Engine engine, Branch branch) {
+            engine.body(branch, arguments.body, branch.context);
+        }
+
+        @Override
+        void bodyEnded(Engine engine, Branch branch, int child, Outcome outcome) {
+            if (outcome.isFailure() || Boolean.TRUE.equals(outcome.getNormal())) {
+                end(engine, branch, outcome);
+            } else {
+                engine.wakeIn(branch, 10);
+            }
+        }
+    }
+
     static final class Timeout extends Step {
         private static final long serialVersionUID = 1;
         private long until;

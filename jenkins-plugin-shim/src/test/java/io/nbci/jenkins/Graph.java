@@ -1,6 +1,7 @@
 package io.nbci.jenkins;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -55,6 +56,15 @@ final class Graph {
     Graph file(String name, String content) throws IOException {
         Files.writeString(files.resolve(name), content);
         return this;
+    }
+
+    /** Lets a stage end that waits. */
+    void release(String stage) {
+        try {
+            Files.delete(files.resolve(stage + ".waits"));
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
     }
 
     State run() throws Exception {

@@ -54,6 +54,7 @@ final class Steps {
         block("retry", Blocks.Retry::new, "count", "conditions");
         block("timeout", Blocks.Timeout::new, "time", "unit", "activity");
         block("node", Blocks.Node::new, "label");
+        block("waitUntil", Blocks.WaitUntil::new, "initialRecurrencePeriod", "quiet");
         block("lock", Blocks.Lock::new, "resource");
         block("hideFromView", Blocks.Hidden::new);
         KINDS.put("parallel", new Kind(Blocks.Parallel::new, Set.of()));

@@ -1,0 +1,109 @@
+"""End a sweep whose trials ran on agents: what came of it, and the plan of its best trial."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nbci.app.sweeps.hand_out import commit_here
+from nbci.app.sweeps.known_results import KnownResults
+from nbci.app.sweeps.parts_folder import PartsFolder, missing_sweep
+from nbci.config import find_project
+from nbci.engine.prepare import plan_target
+from nbci.project.sources import read_target
+from nbci.records.codec import to_json
+from nbci.store.files import write_atomic
+from nbci.sweeps.carried import MOST_CHARACTERS, Carried, pack
+from nbci.sweeps.run_command import given_pairs
+from nbci.sweeps.standing import front_of, without_dead
+
+if TYPE_CHECKING:
+    from nbci.config import Project
+    from nbci.plan.model import Plan
+    from nbci.sweeps.study_record import SweepRecord, TrialRecord
+
+
+class EndRequest(Struct, frozen=True, kw_only=True):
+    """One call of `nbci sweep end`, for the sweep in the folder `state`.
+
+    `out` gets the plan of the best trial, `leave` the results that stand for its steps, `carry`
+    what the next build goes on with. `store` carries results. A build that was stopped has no plan.
+    """
+
+    state: Path
+    out: Path
+    leave: Path
+    store: str | None
+    carry: Path | None
+    is_stopped: bool
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """What came of a sweep; `plan` is that of the best trial, with all steps and gates.
+
+    `is_too_large`: the next build cannot go on with it.
+    """
+
+    project: Project
+    folder: PartsFolder
+    sweep: SweepRecord
+    trials: tuple[TrialRecord, ...]
+    plan: Plan | None
+    is_too_large: bool
+
+
+def end_parts(request: EndRequest) -> Ended:
+    """What came of the sweep so far; the best trial is planned, and what stands of it left."""
+    folder = PartsFolder(request.state)
+    if not folder.has_begun:
+        raise missing_sweep(folder)
+    folder.open()
+    try:
+        sweep, project = folder.read_record(), find_project(Path.cwd())
+        # Nobody is at work any more: what seems to run was cut short.
+        trials = without_dead(folder.read_trials())
+        plan = None
+        front = front_of(sweep, trials)
+        if front and not request.is_stopped:
+            plan = _plan_best(project, sweep, front[0])
+            known = KnownResults(project, folder, request.store)
+            known.hand_over(known.settle(plan), request.leave)
+            known.save()
+            write_atomic(request.out, to_json(plan))
+        is_carried = request.carry is None or _carry(folder, project, request.carry)
+    finally:
+        folder.release()
+    return Ended(
+        project=project,
+        folder=folder,
+        sweep=sweep,
+        trials=trials,
+        plan=plan,
+        is_too_large=not is_carried,
+    )
+
+
+def _plan_best(project: Project, sweep: SweepRecord, best: TrialRecord) -> Plan:
+    """The plan of the whole target with the values of a trial, judged by its gates."""
+    target = read_target(str(project.root / sweep.target))
+    return plan_target(
+        target,
+        environ=os.environ,
+        files=(),
+        pairs=given_pairs(sweep, best),
+        kernel=sweep.kernel,
+        lock=sweep.environment,
+    )
+
+
+def _carry(folder: PartsFolder, project: Project, place: Path) -> bool:
+    """Write what the next build goes on with; False where it is too large for that."""
+    # Results are left out: without a remote, the next build computes what its trials share.
+    text = pack(Carried(files=folder.files(), commit=commit_here(project)))
+    if len(text) > MOST_CHARACTERS:
+        return False
+    write_atomic(place, text)
+    return True
