@@ -83,7 +83,7 @@ def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRe
     work = _resumed_work(request) if request.resume else _planned_work(request)
     checked = _check(work, request)
     check_readers(work.plan)
-    check_seeds(work.plan)
+    check_seeds(work.plan, work.chosen)
     display = presentation.open_display(work.project)
     folder = work.folder or new_run(work.project, request.run)
     judging = _judging(work, request, checked, folder, display)
@@ -235,7 +235,13 @@ def _judging(
         tell=display.noticed,
     )
     return Judging(
-        work.project, work.plan, os.environ, mask_for, remeasure=beside.remeasure, seeding=beside
+        work.project,
+        work.plan,
+        os.environ,
+        mask_for,
+        remeasure=beside.remeasure,
+        seeding=beside,
+        confirm=beside.confirm,
     )
 
 

@@ -67,6 +67,7 @@ def _facts(record: RunRecord, proofs: Sequence[Proof]) -> list[tuple[str, str]]:
         ("nbci", record.nbci),
         ("proof", latest_proof(proofs)),
         ("chosen", record.chosen.sentence if record.chosen else ""),
+        ("confirmed", record.confirmed.sentence if record.confirmed else ""),
     ]
     return [(name, one_line(value)) for name, value in facts if value]
 
@@ -188,6 +189,8 @@ def show_document(
         document["seeds"] = plain(record.seeds)
     if record.chosen:
         document["chosen"] = plain(record.chosen)
+    if record.confirmed:
+        document["confirmed"] = plain(record.confirmed)
     return document | {
         "run": record.run,
         "pipeline": record.pipeline,

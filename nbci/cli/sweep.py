@@ -33,6 +33,7 @@ ACTIONS = {
     "show": "sweep_show",
     "resume": "sweep_resume",
     "checkout": "sweep_checkout",
+    "confirm": "sweep_confirm",
     "promote": "sweep_promote",
     "next": "sweep_next",
     "tell": "sweep_tell",
@@ -46,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="a pipeline or a notebook; or `show`, `resume`, `checkout` or `promote`, and then a "
-        "sweep's id",
+        help="a pipeline or a notebook; or `show`, `resume`, `checkout`, `confirm` or `promote`, "
+        "and then a sweep's id",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="a sweep of the pipeline file")
     parser.add_argument(

@@ -12,6 +12,7 @@ from nbci.dot_nbci import STORE_FOLDER
 
 if TYPE_CHECKING:
     from nbci.app.sweeps.sweep import Budget
+    from nbci.pipeline.confirmation import Confirmation
 
 _LARGEST_SEED = 2**32 - 1
 
@@ -35,6 +36,26 @@ def add_trial_argument(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="this trial (default: the best; of several objectives, one has to be named)",
     )
+
+
+def add_confirm_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where the best one is measured that no trial saw."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--step", metavar="STEP", help="confirm it with this step, which trials do not run"
+    )
+    how.add_argument(
+        "--seeds", type=parse_count, metavar="N", help="confirm it with N further seeds"
+    )
+
+
+def confirmation_of(arguments: argparse.Namespace) -> Confirmation | None:
+    """How the command line asks for a confirmation; None where the sweep is to say it."""
+    from nbci.pipeline.confirmation import Confirmation
+
+    if arguments.step is None and arguments.seeds is None:
+        return None
+    return Confirmation(step=arguments.step, seeds=arguments.seeds)
 
 
 def add_checkout_argument(parser: argparse.ArgumentParser) -> None:

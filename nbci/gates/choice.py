@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from nbci.formatting.numbers import counted, number
-from nbci.pipeline.metric_names import meant_by
+from nbci.pipeline.metric_names import meant_by, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.records.chosen import Chosen
+    from nbci.records.chosen import Chosen, ConfirmedValue
     from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult
+
+
+def find_confirmed(name: str, record: RunRecord) -> tuple[str, float] | str:
+    """The metric's full name and value where no trial had looked; in words why there is none.
+
+    A step that confirms measures the metric under its own name: what is before the colon may
+    differ.
+    """
+    confirmed = record.confirmed
+    if confirmed is None:
+        return "nothing was confirmed: the sweep that chose this run has no `confirm`"
+    if confirmed.reason is not None:
+        return f"nothing was confirmed: {confirmed.reason}"
+    known = confirmed.metrics or {}
+    # Seeds measure what the trial did, a step of its own another metric of that name.
+    meant = meant_by(name, known) or meant_by(short_name(name), known)
+    if not meant:
+        return f"{short_name(name)} was not measured {confirmed.how}"
+    if len(meant) > 1:
+        return f"several are confirmed: {', '.join(meant)}"
+    value = known[meant[0]]
+    if math.isnan(value):
+        return f"{meant[0]} is NaN {confirmed.how}"
+    return meant[0], value
+
+
+def how_confirmed(record: RunRecord) -> str:
+    """How the value came about that a gate over a confirmed one has judged, in brackets."""
+    # No trial was looked at to choose this run: its own value is as good as a confirmed one.
+    if record.chosen is None or record.confirmed is None:
+        return "(no sweep chose this run: its own value)"
+    return f"(confirmed {record.confirmed.how})"
 
 
 def with_choice_warnings(record: RunRecord) -> RunRecord:
@@ -40,6 +73,7 @@ def _differences(record: RunRecord, chosen: Chosen) -> Iterator[str]:
 
 def _flattered(record: RunRecord, chosen: Chosen) -> Iterator[str]:
     """Gates over the very metric that the trial was chosen by."""
+    # A sweep may name its objective in short.
     objectives = {
         name for each in chosen.objectives for name in meant_by(each.metric, record.metrics)
     }
@@ -47,12 +81,18 @@ def _flattered(record: RunRecord, chosen: Chosen) -> Iterator[str]:
     flattered: dict[str, None] = {}
     for result in results:
         flattered |= dict.fromkeys(name for name in _judged(result, record) if name in objectives)
-    for name in flattered:
+    confirmed = record.confirmed.values if record.confirmed is not None else ()
+    # Where there is a value that nobody chose by, people see both.
+    for name in flattered.keys() - {name for each in confirmed for name in _full(each, record)}:
         yield (
             f"a gate judges {name}, and by this very metric the run was chosen from "
             f"{counted(chosen.of, 'trial')}: that flatters it; confirm it on data or with seeds "
             "that no trial saw: `confirm` in `sweeps:`"
         )
+
+
+def _full(value: ConfirmedValue, record: RunRecord) -> tuple[str, ...]:
+    return meant_by(value.objective, record.metrics)
 
 
 def _judged(result: GateResult, record: RunRecord) -> Iterator[str]:

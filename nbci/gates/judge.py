@@ -13,6 +13,7 @@ from nbci.formatting.numbers import rough
 from nbci.gates.baseline import Baseline
 from nbci.gates.bounds import bounds_of, margin
 from nbci.gates.case import known_baseline, with_answer
+from nbci.gates.choice import find_confirmed, how_confirmed
 from nbci.gates.judge_cases import (
     judge_compared,
     judge_flips,
@@ -124,6 +125,9 @@ def _judge_expression(gate: Gate, case: Case, result: GateResult) -> GateResult:
 
 def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
     metric = _find_metric(str(gate.metric), case)
+    # Where a search chose the run, its own value is not what is asked for.
+    if gate.of is not None and case.record.chosen is not None:
+        metric = find_confirmed(str(gate.metric), case.record)
     if isinstance(metric, str):
         return with_answer(result, gate, gate.missing, metric)
     full, value = metric
@@ -149,10 +153,16 @@ def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
     if result.noise is not None:
         return with_answer(result, gate, *answer_beyond_noise(gate, result, result.noise))
     if room is not None and (room < 0 or math.isnan(room)):
-        return with_answer(result, gate, "fail", f"misses by {rough(-room)}")
+        reason = f"misses by {rough(-room)}"
+        if gate.of is not None:
+            reason = f"{reason} {how_confirmed(case.record)}"
+        return with_answer(result, gate, "fail", reason)
     if gate.better is not None and value == result.baseline:
         return with_answer(result, gate, "fail", "no better than the baseline")
-    return with_answer(result, gate, rule, reason or f"{rough(room or 0.0)} to spare")
+    reason = reason or f"{rough(room or 0.0)} to spare"
+    if gate.of is not None:
+        reason = f"{reason} {how_confirmed(case.record)}"
+    return with_answer(result, gate, rule, reason)
 
 
 def _may_be_chance(gate: Gate, result: GateResult) -> bool:

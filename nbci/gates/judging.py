@@ -54,10 +54,12 @@ class Judging:
         others: tuple[Objects, ...] = (),
         remeasure: Remeasurer | None = None,
         seeding: SeedRunner | None = None,
+        confirm: Callable[[RunRecord], RunRecord] | None = None,
     ) -> None:
         """`remeasure` carries out the steps that measure models of baselines again.
 
-        `seeding` carries the run and its baselines out with other seeds.
+        `seeding` carries the run and its baselines out with other seeds. `confirm` says what a
+        chosen trial gives where no trial has looked; without it, what a record has of that stays.
         """
         self.project = project
         self.plan = plan
@@ -66,6 +68,7 @@ class Judging:
         self.others = others
         self._remeasure = remeasure
         self._seeding = seeding
+        self._confirm = confirm
         self.found: tuple[FoundBaseline, ...] = ()
         self._files_of_cases: tuple[str, ...] | None = ()
 
@@ -81,6 +84,8 @@ class Judging:
             from nbci.gates.noise import with_seeds
 
             record = with_seeds(record, self.plan, self._seeding)
+        if record.chosen is not None and self._confirm is not None:
+            record = self._confirm(record)
         if self.plan.gates:
             record = self._judged(record, overrides)
         if record.chosen is not None:

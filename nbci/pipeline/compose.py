@@ -13,6 +13,7 @@ from nbci.graph import by_name
 from nbci.params import Parameter, bind
 from nbci.params.types import MismatchError, conform, type_named, type_of
 from nbci.pipeline.conditions import check_condition
+from nbci.pipeline.confirmation import check_confirmations
 from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs
 from nbci.pipeline.expressions import references, unknown
 from nbci.pipeline.gates_document import check_gates, gate_places, read_gates, read_metrics
@@ -79,6 +80,7 @@ def _check(document: Document, pipeline: Pipeline) -> None:
         step_names[step.node] = None
     check_gates(document, pipeline.gates, parameters, step_names)
     check_objectives(document, pipeline.sweeps, step_names)
+    check_confirmations(document, pipeline)
     _check_parameters(document, pipeline)
 
 

@@ -72,6 +72,12 @@ class GateFields:
         # msgspec leaves out a default only if it is the same object, and a plan has one JSON.
         return intern(self.fields.get(key, default))
 
+    def confirmed(self) -> Any:
+        """What the value that is judged is of; the schema knows one word."""
+        text = self.fields.get("of")
+        # As with other words: the default is None, which is always the same object.
+        return text and intern(text)
+
     def baseline(self, default: str | None = None) -> str | None:
         """What the gate compares with."""
         text = self.fields.get("baseline", default)

@@ -138,7 +138,7 @@ def refuse_contradictions(
 
 def _same_metric(gate: Gate, other: Gate, full: Mapping[str, str]) -> bool:
     # An `expr` has no bounds that could be compared.
-    if gate.metric is None or other.metric is None:
+    if gate.metric is None or other.metric is None or gate.of != other.of:
         return False
     return full.get(gate.metric, gate.metric) == full.get(other.metric, other.metric)
 

@@ -24,7 +24,7 @@ GOOD_DIRECTION = {"max_drop": "up", "max_rise": "down"}
 _BETTER = {"up": "higher", "down": "lower"}
 _NOT_BESIDE_EXPR = (
     *("metric", *BOUNDS, "baseline", "remeasure", "first_run"),
-    *("flips", "slices", "significant", "beyond_noise", "step"),
+    *("flips", "slices", "significant", "beyond_noise", "of", "step"),
 )
 
 _OF_A_MOVE = ("baseline", "remeasure", "first_run", "significant", "beyond_noise")
@@ -64,6 +64,7 @@ def read_metric_gate(fields: GateFields) -> Gate:
         better=_better_direction(fields),
         significant=fields.significance(),
         beyond_noise=bool(given.get("beyond_noise")),
+        of=fields.confirmed(),
         step=given.get("step"),
     )
     _check_bounds(fields, gate)
@@ -71,6 +72,7 @@ def read_metric_gate(fields: GateFields) -> Gate:
     _check_direction(fields, gate)
     _check_significance(fields, gate)
     _check_noise(fields, gate)
+    _check_confirmed(fields, gate)
     return gate
 
 
@@ -164,6 +166,17 @@ def _check_noise(fields: GateFields, gate: Gate) -> None:
             "beyond_noise",
             hint="compare with champion, run:ID or rev:GIT_REVISION",
         )
+
+
+def _check_confirmed(fields: GateFields, gate: Gate) -> None:
+    """A value over other seeds, or of another step, is no match for a baseline's single value."""
+    for key in fields.given(("baseline", "significant", "beyond_noise")):
+        if gate.of is not None:
+            raise fields.error(
+                f"`{key}` does not go with `of: confirmed`",
+                key,
+                hint="give a confirmed value fixed bounds, and write a second gate for the other",
+            )
 
 
 def _better_direction(fields: GateFields) -> Direction | None:

@@ -17,7 +17,9 @@ _SCORE_OF = "score_"
 
 def read_flips(fields: GateFields) -> Gate:
     """A gate over the share of broken cases; UsageError for what makes no sense."""
-    fields.refuse(("metric", "expr", "slices", *BOUNDS, "significant", "beyond_noise"), "flips")
+    fields.refuse(
+        ("metric", "expr", "slices", *BOUNDS, "significant", "beyond_noise", "of"), "flips"
+    )
     fields.refuse_files("flips")
     # In per cent, as the verdict says what was found.
     return Gate(
@@ -47,7 +49,7 @@ def _percent(fields: GateFields, *path: str) -> float:
 
 def read_slices(fields: GateFields) -> Gate:
     """A gate over a metric in parts of the cases; UsageError for what makes no sense."""
-    fields.refuse(("metric", "expr", "flips", *BOUNDS, "beyond_noise"), "slices")
+    fields.refuse(("metric", "expr", "flips", *BOUNDS, "beyond_noise", "of"), "slices")
     fields.refuse_files("slices")
     asked = fields.fields["slices"]
     rule = SliceRule(

@@ -71,8 +71,9 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     the share of broken cases in per cent; for `slices` of the metric in each slice. `better` is the
     direction in which the metric must have moved from the baseline, if only a little. With
     `significant`, a move is refused only where its p-value is below; with `beyond_noise` the means
-    over several seeds are judged, and a move that may be chance is none. `step` is the one whose
-    predictions are judged. `missing` is the verdict where what is judged is missing or NaN,
+    over several seeds are judged, and a move that may be chance is none. `of` asks for the value
+    that no trial of a sweep saw, where one chose the run. `step` is the one whose predictions are
+    judged. `missing` is the verdict where what is judged is missing or NaN,
     `first_run` the one where there is no baseline yet.
     """
 
@@ -91,6 +92,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     better: Direction | None = None
     significant: float | None = None
     beyond_noise: bool = False
+    of: Literal["confirmed"] | None = None
     step: str | None = None
     severity: Literal["fail", "warn"] = "fail"
     when: str | None = None
@@ -146,6 +148,8 @@ def _asked_of_metric(gate: Gate) -> str:
         words.append(_asked_of_chance(gate, gate.significant))
     if gate.beyond_noise:
         words.append("beyond noise")
+    if gate.of is not None:
+        words.append(gate.of)
     return ", ".join(words)
 
 

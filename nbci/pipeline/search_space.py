@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nbci.errors import Location
     from nbci.params import Parameter
+    from nbci.pipeline.confirmation import Confirmation
     from nbci.pipeline.early_stopping import Pruning
 
 Method = Literal["grid", "random", "sobol", "tpe", "cmaes"]
@@ -99,6 +100,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
     parallel: int = 1
     no_better_in: int | None = None
     seed: int | None = None
+    confirm: Confirmation | None = None
     prune: Pruning | None = None
     report: str | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError, nearest
+from nbci.pipeline.confirmation import read_confirmation
 from nbci.pipeline.early_stopping import check_report, read_pruning
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.pipeline.search_space import (
@@ -71,6 +72,7 @@ def _read(
         parallel=budget.get("parallel", 1),
         no_better_in=budget.get("stop", {}).get("no_better_in"),
         seed=fields.get("seed"),
+        confirm=read_confirmation(fields.get("confirm")),
         prune=_pruning(fields, in_sweep("prune")),
         report=fields.get("report"),
     )

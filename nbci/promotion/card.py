@@ -67,6 +67,8 @@ def _facts(manifest: Manifest, model: Packaged) -> Iterator[tuple[str, str]]:
         facts["proof"] = f"{manifest.proof.sentence} (run {manifest.proof.run})"
     if manifest.chosen is not None:
         facts["chosen"] = manifest.chosen.sentence
+    if manifest.confirmed is not None:
+        facts["confirmed"] = manifest.confirmed.sentence
     for name, value in facts.items():
         # a promotion by hand has no build, and a model may have no stage
         if value:

@@ -208,4 +208,5 @@ def _manifest(candidate: Candidate, version: str, tried: Packaged) -> Manifest:
         steps=evidence_steps(candidate.plan, record),
         proof=candidate.proof,
         chosen=record.chosen,
+        confirmed=record.confirmed,
     )

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from nbci.formatting.numbers import counted
+from nbci.formatting.numbers import counted, number
+from nbci.records.seeds import Band, SeedRun
 
 
 class Distribution(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -32,7 +33,9 @@ class Chosen(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     `run` is the one that the trial was, `name` the sweep's in its file. `space` has the dimensions
     by parameter. Trials of equal points count once, interrupted ones not at all. `is_best` says
-    that no other trial is better, of several objectives not in all of them.
+    that no other trial is better, of several objectives not in all of them. It is to be confirmed
+    by `confirm_step`, or with `confirm_seeds` further values of the seed `confirm_parameter`, where
+    one of these is given.
     """
 
     sweep: str
@@ -48,6 +51,9 @@ class Chosen(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     complete: int = 0
     pruned: int = 0
     failed: int = 0
+    confirm_step: str | None = None
+    confirm_seeds: int | None = None
+    confirm_parameter: str | None = None
 
     @property
     def of(self) -> int:
@@ -68,3 +74,53 @@ class Chosen(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         if len(self.objectives) > 1:
             return f"one {of} to which none was better in all of {self.metrics}"
         return f"best {of} by {self.metrics}"
+
+
+class ConfirmedValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An objective where no trial had looked: `metric` is its full name there.
+
+    `chosen` is what the trial had. `band` is where it lies over several seeds.
+    """
+
+    objective: str
+    metric: str
+    chosen: float
+    value: float
+    band: Band | None = None
+
+    def __str__(self) -> str:
+        text = str(self.band) if self.band is not None else number(self.value)
+        return f"{self.metric} {text} ({number(self.chosen)} when it was chosen)"
+
+
+class Confirmed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a chosen trial gave where no trial had looked: in a `step`, or with other `seeds`.
+
+    `metrics` are by full names: those of the step, or the means over the seeds of the `parameter`,
+    of which `bands` has the intervals. `reason` says why there are none.
+    """
+
+    step: str | None = None
+    parameter: str | None = None
+    seeds: tuple[SeedRun, ...] = ()
+    metrics: Mapping[str, float] | None = None
+    bands: Mapping[str, Band] | None = None
+    values: tuple[ConfirmedValue, ...] = ()
+    reason: str | None = None
+
+    @property
+    def how(self) -> str:
+        """How it was confirmed, in words."""
+        if self.step is not None:
+            return f"by step {self.step}"
+        number_of = sum(run.metrics is not None for run in self.seeds)
+        return f"as the mean of {counted(number_of, 'seed')} that no trial saw"
+
+    @property
+    def sentence(self) -> str:
+        """What came of it, for people."""
+        if self.reason is not None:
+            return f"not confirmed: {self.reason}"
+        if not self.values:
+            return f"{self.how}, where none of the objectives was measured"
+        return f"{', '.join(map(str, self.values))}, {self.how}"

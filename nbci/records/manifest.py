@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.handoff.values import ValueRef
-from nbci.records.chosen import Chosen
+from nbci.records.chosen import Chosen, Confirmed
 from nbci.records.proof import Agreement
 from nbci.records.run_record import FileRef, Metric, ParameterValue
 from nbci.records.verdict import Verdict
@@ -84,7 +84,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     `metrics` are those of the run by full name, `declared` their units and directions as the
     pipeline has them, `verdict` what the gates answered. `details` is what was found when the
     model was tried: its framework, signature, how it answered. `proof` is that of the run, where it
-    was carried out again; `chosen` is the search that its values are from, where it is of one.
+    was carried out again; `chosen` is the search that its values are from, where it is of one,
+    and `confirmed` what they gave where no trial had looked.
     """
 
     model: str
@@ -114,6 +115,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     details: Mapping[str, Any] | None = None
     proof: ReleaseProof | None = None
     chosen: Chosen | None = None
+    confirmed: Confirmed | None = None
 
     def step(self, name: str) -> EvidenceStep | None:
         """The step of that name."""

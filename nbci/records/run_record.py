@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from nbci.handoff.values import ValueRef
-from nbci.records.chosen import Chosen
+from nbci.records.chosen import Chosen, Confirmed
 from nbci.records.git_state import GitState
 from nbci.records.output_check import OutputCheck
 from nbci.records.seeds import SeedRuns
@@ -261,7 +261,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     what the gates made of it; None where there are none, or where it was not judged. `remeasured`
     are the models of the baselines that it was judged by, on the data of this run. `seeds` is what
     it gives with other values of its seed. `chosen` says of which trial of a sweep it has the
-    values, where it was asked for as that.
+    values, where it was asked for as that, and `confirmed` what it gave where no trial looked.
     """
 
     run: str
@@ -293,6 +293,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     remeasured: tuple[Remeasured, ...] = ()
     seeds: SeedRuns | None = None
     chosen: Chosen | None = None
+    confirmed: Confirmed | None = None
     warnings: tuple[str, ...] = ()
 
     def step(self, name: str) -> StepRecord | None:

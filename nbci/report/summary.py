@@ -356,5 +356,7 @@ def _about(record: RunRecord) -> str:
         parts.append(f"commit {prose(its_commit)}")
     if record.chosen is not None:
         parts.append(f"chosen as the {prose(record.chosen.sentence)}")
+    if record.confirmed is not None:
+        parts.append(f"confirmed: {prose(record.confirmed.sentence)}")
     parts.append(f"nbci {prose(record.nbci)}")
     return ", ".join(parts)

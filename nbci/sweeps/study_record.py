@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
 
+from nbci.pipeline.confirmation import Confirmation
 from nbci.pipeline.early_stopping import Pruning
 from nbci.pipeline.search_space import Choices, Direction, Method, Range
 from nbci.records.codec import from_json, refuse_other_format
@@ -56,6 +57,7 @@ class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     minutes: float | None = None
     no_better_in: int | None = None
     prune: Pruning | None = None
+    confirm: Confirmation | None = None
     report: str | None = None
     parallel: int = 1
     params: tuple[ParameterValue, ...] = ()

@@ -189,3 +189,68 @@ def test_the_best_one_goes_through_the_gates_and_says_of_which_search_it_is(
     refused = nbci("sweep", "promote")
     assert refused.returncode == 2
     assert "have changed since it began" in refused.stderr
+
+
+_CONFIRMED = """\
+params: {x: 1, seed: 0}
+steps:
+  main: {notebook: n.ipynb, params: {x: "${x}", seed: "${seed}"}}
+  check: {notebook: check.ipynb, after: [main], deps: [build/model.txt, held_out.txt], cwd: project}
+metrics: {loss: {direction: down}}
+gates:
+  - {metric: main/fit:loss, of: confirmed, at_most: 2}
+sweeps:
+  best: {params: {x: [1, 2, 4]}, objective: main/fit:loss, method: grid, confirm: check}
+"""
+
+
+def test_a_gate_asks_for_a_value_that_no_trial_saw(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
+    (nbci.cwd / "p.yaml").write_text(_CONFIRMED)
+    (nbci.cwd / "held_out.txt").write_text("0.5")
+    fit = (
+        "import os\nos.makedirs('build', exist_ok=True)\nloss = abs(x - 3) + x / 10 + seed\n"
+        "open('build/model.txt', 'w').write(str(loss))"
+    )
+    cells = [("parameters", "x = 1\nseed = 0"), ("step:fit out:build/model.txt", fit)]
+    make_notebook("n.ipynb", [*cells, ("metrics", "print(loss)")])
+    read = "loss = float(open('build/model.txt').read()) + float(open('held_out.txt').read())"
+    make_notebook("check.ipynb", [("step:see", read), ("metrics", "print(loss)")])
+
+    # Of a run that no sweep chose, its own value is judged, and that is said.
+    own = document(nbci("run", "p.yaml", "-p", "x=2", "--json"))
+    (gate,) = own["verdict"]["gates"]
+    assert (gate["asked"], gate["found"]) == ("at most 2, confirmed", pytest.approx(1.2))
+    assert gate["reason"] == "0.8 to spare (no sweep chose this run: its own value)"
+
+    done = nbci("sweep", "p.yaml", "best", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {trial["computed"]["steps"] for trial in json.loads(done.stdout)["trials"]} <= {0, 1}
+
+    done = nbci("sweep", "confirm", "--json")
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["chosen"]["confirm_step"] == "check"
+    assert found["confirmed"]["metrics"] == {"check/see:loss": pytest.approx(1.7)}
+    run = document(nbci("show", found["run"], "--json"))
+    (gate,) = run["verdict"]["gates"]
+    assert (gate["metric"], gate["found"]) == ("check/see:loss", pytest.approx(1.7))
+    assert gate["reason"] == "0.3 to spare (confirmed by step check)"
+    assert run["warnings"] == []
+
+    # With seeds it is their mean, without the one that the trial had.
+    done = nbci("sweep", "confirm", "--seeds", "3")
+    assert done.returncode == 3, done.stderr
+    assert (
+        "main/fit:loss 3.2 ± 1 (1.2 when it was chosen), as the mean of 3 seeds that no trial saw"
+        in done.stdout
+    )
+    assert "misses by 1.2 (confirmed as the mean of 3 seeds that no trial saw)" in done.stdout
+    refused = nbci("sweep", "confirm", "--step", "main/fit")
+    assert (refused.returncode, "trials run the step main/fit" in refused.stderr) == (2, True)
+    short = ("--objective", "loss", "--direction", "minimize")
+    refused = nbci("sweep", "p.yaml", "best", *short)
+    assert (refused.returncode, "trials run the step check" in refused.stderr) == (2, True)

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
 from nbci.errors import UsageError
+from nbci.gates.case import Case
 from nbci.gates.choice import with_choice_warnings
+from nbci.gates.judge import judge
+from nbci.pipeline.rules import Gate
+from nbci.records.chosen import Confirmed, ConfirmedValue
 from nbci.records.codec import from_json, to_json
 from nbci.records.run_record import Metric, RunRecord, StepRecord
+from nbci.records.seeds import Band, SeedRun
 from nbci.records.verdict import GateResult, Verdict
 from nbci.sweeps.choice import choose_trial, evidence_of
 from nbci.sweeps.study_record import Objective, SweepRecord, TrialRecord
@@ -132,3 +138,58 @@ def test_nothing_is_chosen_where_nothing_or_several_are_best() -> None:
     with pytest.raises(UsageError, match="no trial is the best") as refused:
         choose_trial(TWO, both)
     assert refused.value.hint == "name one of the front with --trial N: 0, 1, 2"
+
+
+def confirmed_run(confirmed: Confirmed | None, at_most: float) -> RunRecord:
+    asked = Gate(name="g", metric="fit:loss", of="confirmed", at_most=at_most)
+    chosen = evidence_of(sweep(), TRIALS, TRIALS[1])
+    record = replace(run(chosen, gate()), confirmed=confirmed)
+    return replace(record, verdict=judge(Case(gates=(asked,), record=record), "now"))
+
+
+def answer(record: RunRecord) -> tuple[str, str | None, str]:
+    assert record.verdict is not None
+    (result,) = record.verdict.gates
+    return result.result, result.metric, result.reason
+
+
+def test_a_gate_judges_what_a_step_measured_where_no_trial_had_looked() -> None:
+    found = Confirmed(step="check", metrics={"check:loss": 2.5})
+    record = confirmed_run(found, at_most=2)
+    assert answer(record) == (
+        "failed",
+        "check:loss",
+        "misses by 0.5 (confirmed by step check)",
+    )
+    assert with_choice_warnings(record).warnings == ()
+
+
+def test_a_gate_judges_the_mean_over_seeds_and_no_warning_is_left() -> None:
+    seeds = tuple(SeedRun(value=at, metrics={"fit:loss": 1.0 + at}) for at in (1, 2))
+    band = Band(mean=2.5, low=2.0, high=3.0, seeds=2)
+    value = ConfirmedValue(objective="loss", metric="fit:loss", chosen=1.0, value=2.5, band=band)
+    found = Confirmed(parameter="seed", seeds=seeds, metrics={"fit:loss": 2.5}, values=(value,))
+    record = confirmed_run(found, at_most=3)
+    how = "as the mean of 2 seeds that no trial saw"
+    assert answer(record) == ("passed", "fit:loss", f"0.5 to spare (confirmed {how})")
+    assert with_choice_warnings(record).warnings == ()
+    assert found.sentence == f"fit:loss 2.5 ± 0.5 (1 when it was chosen), {how}"
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "reason"),
+    [
+        (None, "nothing was confirmed: the sweep that chose this run has no `confirm`"),
+        (Confirmed(step="c", reason="it broke"), "nothing was confirmed: it broke"),
+        (Confirmed(step="c", metrics={"c:kb": 1.0}), "loss was not measured by step c"),
+        (
+            Confirmed(step="c", metrics={"c/a:loss": 1.0, "c/b:loss": 1.0}),
+            "several are confirmed: c/a:loss, c/b:loss",
+        ),
+        (Confirmed(step="c", metrics={"c:loss": math.nan}), "c:loss is NaN by step c"),
+    ],
+)
+def test_a_chosen_run_without_a_confirmed_value_is_refused(
+    confirmed: Confirmed | None, reason: str
+) -> None:
+    assert answer(confirmed_run(confirmed, at_most=2)) == ("failed", None, reason)

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from nbci.gates.baseline import Baseline
     from nbci.gates.remeasuring import Wanted
     from nbci.plan.model import Plan
+    from nbci.records.chosen import Chosen
     from nbci.records.run_record import Remeasured, RunRecord
     from nbci.records.seeds import BaselineSeeds, SeedRuns
     from nbci.runs.folder import RunFolder
     from nbci.store.cache import Cache
 
 
-def check_seeds(plan: Plan) -> None:
-    """UsageError where the plan has several seeds, and what compares them is not installed."""
-    if plan.seeds is not None and not plan.leaves_out:
+def check_seeds(plan: Plan, chosen: Chosen | None) -> None:
+    """UsageError where there will be several seeds, and what compares them is not installed."""
+    is_confirmed = chosen is not None and chosen.confirm_seeds is not None
+    if is_confirmed or (plan.seeds is not None and not plan.leaves_out):
         from nbci.behaviour.seed_noise import check_statistics
 
         check_statistics()
@@ -73,6 +75,12 @@ class BesideRun:
     def baseline_seeds(self, record: RunRecord, baseline: Baseline) -> BaselineSeeds:
         """The baseline with the seeds of the run, on its data, or why that cannot be."""
         return self._seeding(record).baseline_seeds(baseline)
+
+    def confirm(self, record: RunRecord) -> RunRecord:
+        """The record of a chosen trial with what it gives where no trial has looked."""
+        from nbci.app.reruns.confirm import confirm
+
+        return confirm(self._run(record), self._seeding(record))
 
     def _seeding(self, record: RunRecord) -> Seeding:
         from nbci.app.reruns.reseed import Seeding

@@ -349,6 +349,11 @@ def _seen_data(record: RunRecord) -> dict[str, str]:
     return found
 
 
+def data_read(record: RunRecord) -> dict[str, str]:
+    """The data that the steps of a record read, declared or not, and that none of them made."""
+    return {**_data_of(record), **_seen_data(record)}
+
+
 def _had_the_same_data(before: RunRecord, now: RunRecord) -> bool:
     """Whether no data that both read is another; what only one of them reads is its own choice."""
     for data_of in (_data_of, _seen_data):

@@ -7,12 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.app.request import RunRequest
 from nbci.app.run_target import run
+from nbci.app.sweeps.lane import plan_trial, steps_of_trials
 from nbci.errors import NbciError, UsageError
 from nbci.git.checkout import read_checkout
 from nbci.params.merge import Assignment, assigned_values
+from nbci.pipeline.confirmation import check_confirmation, refuse_seen, seed_parameter
 from nbci.project.sources import read_target
 from nbci.runs.project_runs import all_runs
 from nbci.runs.run_file import new_run_id
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from nbci.app.request import Presentation
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.config import Project
+    from nbci.pipeline.confirmation import Confirmation
+    from nbci.pipeline.model import Pipeline
     from nbci.records.chosen import Chosen
     from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
@@ -39,12 +44,19 @@ class BestRun(Struct, frozen=True, kw_only=True):
     is_earlier: bool
 
 
+class BestRequest(Struct, frozen=True, kw_only=True):
+    """Which trial is asked for, the best one by default, and how it is to be confirmed.
+
+    Without `confirm`, as the sweep says.
+    """
+
+    trial: int | None
+    confirm: Confirmation | None
+    command: tuple[str, ...]
+
+
 def run_best(
-    project: Project,
-    folder: SweepFolder,
-    number: int | None,
-    command: tuple[str, ...],
-    presentation: Presentation,
+    project: Project, folder: SweepFolder, request: BestRequest, presentation: Presentation
 ) -> BestRun:
     """Carry that trial out, or the best one, with all steps of the target.
 
@@ -58,7 +70,7 @@ def run_best(
             hint=f"wait for its end, or stop it; nbci sweep show {folder.sweep} says how far it is",
         )
     sweep, trials = folder.read_record(), folder.read_trials()
-    trial = choose_trial(sweep, trials, number)
+    trial = choose_trial(sweep, trials, request.trial)
     target = read_target(str(project.root / sweep.target))
     if target.sources != sweep.sources:
         raise UsageError(
@@ -67,24 +79,38 @@ def run_best(
             "reused",
         )
     chosen = evidence_of(sweep, trials, trial)
+    confirm = request.confirm or sweep.confirm
+    # The file was checked when the search began; the command line names another way now.
+    if confirm is not None:
+        check_confirmation(confirm, target.pipeline, sweep.space, None)
+        refuse_seen(confirm, steps_of_trials(plan_trial(sweep, target, dict(trial.params))))
+        chosen = _with_confirmation(chosen, confirm, target.pipeline)
     earlier = _earlier_run(project, target.sources, chosen)
     if earlier is not None:
         return BestRun(record=earlier.read(), is_earlier=True)
-    request = RunRequest(
+    asked = RunRequest(
         target=str(project.root / sweep.target),
         resume=None,
-        command=command,
+        command=request.command,
         kernel=sweep.kernel,
         environment=sweep.environment and str(project.root / sweep.environment),
         run=new_run_id(time.time()),
         assigned=_values(sweep, trial),
         chosen=chosen,
     )
-    return BestRun(record=run(request, presentation)[1], is_earlier=False)
+    return BestRun(record=run(asked, presentation)[1], is_earlier=False)
+
+
+def _with_confirmation(chosen: Chosen, confirm: Confirmation, pipeline: Pipeline) -> Chosen:
+    if confirm.step is not None:
+        return replace(chosen, confirm_step=confirm.step)
+    seed = seed_parameter(confirm, pipeline)
+    return replace(chosen, confirm_seeds=confirm.seeds, confirm_parameter=seed)
 
 
 def _values(sweep: SweepRecord, trial: TrialRecord) -> tuple[Assignment, ...]:
     """The values that make a run that trial, and where they come from."""
+    # Each keeps where it came from: people see which values were searched.
     given = [
         Assignment(name=param.name, value=param.value, source=param.source)
         for param in given_params(sweep)
@@ -108,7 +134,13 @@ def _earlier_run(project: Project, sources: Mapping[str, str], chosen: Chosen) -
             made = before.chosen
             if made is None or before.result != "passed" or before.git is None:
                 continue
-            is_same = (made.sweep, made.trial, made.of) == (chosen.sweep, chosen.trial, chosen.of)
-            if is_same and before.git.commit == here.commit and not before.git.dirty:
+            is_of_here = before.git.commit == here.commit and not before.git.dirty
+            if is_of_here and _identity(made) == _identity(chosen):
                 return folder
     return None
+
+
+def _identity(chosen: Chosen) -> tuple[object, ...]:
+    """What makes a choice another one: with more trials, the same one is another."""
+    how = (chosen.confirm_step, chosen.confirm_seeds, chosen.confirm_parameter)
+    return (chosen.sweep, chosen.trial, chosen.of, *how)

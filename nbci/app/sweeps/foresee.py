@@ -9,7 +9,7 @@ from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING
 
-from nbci.app.sweeps.lane import plan_trial
+from nbci.app.sweeps.lane import plan_trial, steps_of_trials
 from nbci.app.sweeps.sweep import sweep_record
 from nbci.data.sharing import shared_cache
 from nbci.engine.caching.forecast import foresee
@@ -17,7 +17,7 @@ from nbci.engine.caching.reuse import last_records
 from nbci.engine.prepare import lock_file, plan_target
 from nbci.errors import InfrastructureError, NbciError
 from nbci.graph import by_name, followers_of, reachable
-from nbci.plan.model import NOT_ASKED_FOR
+from nbci.pipeline.confirmation import refuse_seen
 from nbci.project.sources import read_target
 from nbci.runs.project_runs import trial_runs
 from nbci.store.file_index import project_index
@@ -60,6 +60,7 @@ def foresee_sweep(request: SweepRequest) -> Outlook:
         lock=lock_file(target.project, request.environment),
     )
     sweep = sweep_record(target, plan, request)
+    refuse_seen(sweep.confirm, steps_of_trials(plan_trial(sweep, target, {})))
     points = count_points(sweep.space, sweep.own_values)
     # Where all points are known, a sweep ends before its number of trials.
     known = [number for number in (points, sweep.trials) if number is not None]
@@ -97,7 +98,7 @@ def _params_of_steps(
     """
     reached: defaultdict[str, dict[str, None]] = defaultdict(dict)
     # First: steps that nothing searched reaches are in no comparison.
-    for step in _wanted(plan_trial(sweep, target, {})):
+    for step in steps_of_trials(plan_trial(sweep, target, {})):
         reached[step] = {}
     searched = set()
     for name, one, other in differing_points(sweep.space, sweep.own_values):
@@ -106,7 +107,7 @@ def _params_of_steps(
         # A condition may leave a step out at one of them: both count.
         changed = _changed_steps(*plans)
         for plan in plans:
-            wanted = _wanted(plan)
+            wanted = steps_of_trials(plan)
             starts = changed & plan.edges().keys()
             for step in reachable(starts, followers_of(plan.edges())):
                 if step in wanted:
@@ -118,13 +119,6 @@ def _params_of_steps(
     for step, names in reached.items():
         found[step] = tuple(sorted(names, key=order.index))
     return found, tuple(never)
-
-
-def _wanted(plan: Plan) -> dict[str, None]:
-    """The steps that trials carry out."""
-    # A condition leaves a step out at some points only.
-    steps = [step.name for step in plan.steps if step.reason != NOT_ASKED_FOR]
-    return dict.fromkeys(steps)
 
 
 def _changed_steps(one: Plan, other: Plan) -> set[str]:

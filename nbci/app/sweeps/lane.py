@@ -19,6 +19,7 @@ from nbci.pipeline.metric_names import step_of
 from nbci.pipeline.paths import is_in
 from nbci.pipeline.rules import declared_for
 from nbci.plan.asked_metrics import with_asked_metrics
+from nbci.plan.model import NOT_ASKED_FOR
 from nbci.plan.select import Selection, select
 from nbci.runs.file_names import EVENTS_FILE
 from nbci.runs.project_runs import new_trial
@@ -219,6 +220,12 @@ def plan_trial(sweep: SweepRecord, target: Target, point: Point) -> Plan:
         steps.append(step)
     # What comes behind the objectives would run in every trial and decide nothing.
     return select(plan, Selection(until=tuple(dict.fromkeys(steps))))
+
+
+def steps_of_trials(plan: Plan) -> dict[str, str]:
+    """The steps that a trial of that plan carries out, each with its node."""
+    # A condition leaves a step out at some points only.
+    return {step.name: step.node for step in plan.steps if step.reason != NOT_ASKED_FOR}
 
 
 def _declared(

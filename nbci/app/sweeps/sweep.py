@@ -15,7 +15,7 @@ from msgspec.structs import asdict, replace
 
 import nbci
 from nbci.app.sweeps.earlier import earlier_trials
-from nbci.app.sweeps.lane import plan_trial
+from nbci.app.sweeps.lane import plan_trial, steps_of_trials
 from nbci.app.sweeps.lanes import Prepared, open_lanes
 from nbci.app.sweeps.search import Search
 from nbci.app.sweeps.study import Study, check_optuna
@@ -28,6 +28,7 @@ from nbci.engine.ready import make_ready
 from nbci.errors import UsageError
 from nbci.formatting.durations import now_utc
 from nbci.formatting.numbers import counted
+from nbci.pipeline.confirmation import refuse_seen
 from nbci.pipeline.early_stopping import check_report
 from nbci.pipeline.search_space import (
     Sweep,
@@ -214,6 +215,7 @@ def sweep_record(target: Target, plan: Plan, request: SweepRequest) -> SweepReco
         seed=seed,
         prune=_pruning(target.pipeline, asked, objectives[0]),
         report=asked.report,
+        confirm=asked.confirm,
         nbci=nbci.__version__,
         started_utc=now_utc(),
         params=plan.params,
@@ -332,6 +334,7 @@ def check_plan(target: Target, record: SweepRecord) -> Plan:
     # It would run a stranger's code many times over, on results that trusted builds reuse.
     if plan.fork is not None:
         raise UsageError("this is a build of a change from a fork, which gets no sweep")
+    refuse_seen(record.confirm, steps_of_trials(plan))
     return plan
 
 

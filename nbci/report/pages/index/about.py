@@ -36,6 +36,7 @@ def about_section(material: Material) -> Markup:
         ("Started", time(record.started_utc)),
         ("Took", duration(record.seconds)),
         ("Chosen", record.chosen.sentence if record.chosen else None),
+        ("Confirmed", record.confirmed.sentence if record.confirmed else None),
         ("Target", element("code", record.target)),
         ("Commit", _commit(record, addresses)),
         ("Change", change_link(record)),
