@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STORE_REMOTE = "NBCI_STORE_REMOTE"
+SWEEP_STORAGE = "NBCI_SWEEP_STORAGE"
 _KEYS = {
     "secrets": list,
     "names": list,
@@ -26,7 +28,9 @@ _KEYS = {
     "jenkins": dict,
     "signers": str,
     "audit": str,
+    "sweep_storage": str,
 }
+_PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@|[?&]password=", re.IGNORECASE)
 
 
 class JenkinsSettings(Struct, frozen=True, kw_only=True):
@@ -52,7 +56,8 @@ class Project(Struct, frozen=True, kw_only=True):
     leaves. `remote`: the DVC remote, by name or URL, that the file names to share results through.
     `prefix` is set in builds of forks: what they keep and share goes under it. `signers` is the
     file, relative to the root, that says whose signatures of runs count. `audit` is the share, from
-    0 to 1, of the steps to be reused that run again all the same.
+    0 to 1, of the steps to be reused that run again all the same. `sweep_storage` is the URL of the
+    database in which studies of sweeps are shared.
     """
 
     root: Path
@@ -66,6 +71,14 @@ class Project(Struct, frozen=True, kw_only=True):
     prefix: str | None = None
     signers: str | None = None
     audit: float | None = None
+    sweep_storage: str | None = None
+
+    def shared_sweeps(self, environ: Mapping[str, str]) -> str | None:
+        """The database through which sweeps are shared here: the environment's, else the file's.
+
+        Only the environment's may have a password.
+        """
+        return environ.get(SWEEP_STORAGE) or self.sweep_storage
 
     def shared_remote(self, environ: Mapping[str, str]) -> str | None:
         """The remote through which results are shared here: the environment's, else `remote`.
@@ -197,7 +210,28 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
         jenkins=_jenkins(table.get("jenkins", {}), where),
         signers=table.get("signers"),
         audit=_audit(table.get("audit"), where),
+        sweep_storage=_sweep_storage(table.get("sweep_storage"), where),
     )
+
+
+def _sweep_storage(url: str | None, where: Location) -> str | None:
+    """The URL of a database; UsageError where it is none, or has a password."""
+    if url is None:
+        return None
+    # The file is in git, where no credential may be.
+    if _PASSWORD_IN_URL.search(url):
+        raise UsageError(
+            "[tool.nbci] sweep_storage has a password, which must not be in git",
+            hint=f"set {SWEEP_STORAGE} to the whole URL instead, and change the password",
+            where=where,
+        )
+    if "://" not in url:
+        raise UsageError(
+            f"[tool.nbci] sweep_storage: {url!r} is no URL of a database",
+            hint="write postgresql://USER@HOST/DATABASE, mysql://... or sqlite:///PATH",
+            where=where,
+        )
+    return url
 
 
 def _audit(text: str | None, where: Location) -> float | None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # Modules that hold assertions and are no test modules themselves.
-pytest.register_assert_rewrite("tests.data.remote_contract", "tests.forge.forge_contract")
+pytest.register_assert_rewrite(
+    "tests.app.study_contract", "tests.data.remote_contract", "tests.forge.forge_contract"
+)
 
 pytest_plugins = [
     "tests.support.browser",

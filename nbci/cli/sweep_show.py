@@ -22,15 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--open", action="store_true", help="the same, and show them in the browser"
     )
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="first ask the shared study what became of the trials of other processes",
+    )
     add_output_arguments(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print a sweep; imports neither Optuna nor what carries steps out."""
+    """Print a sweep; without `--refresh` it imports neither Optuna nor what carries steps out."""
     from nbci.app.sweeps.sweep_folder import find_sweep
     from nbci.config import find_project
 
-    folder = find_sweep(find_project(Path.cwd()), arguments.sweep)
+    project = find_project(Path.cwd())
+    folder = find_sweep(project, arguments.sweep)
+    if arguments.refresh:
+        from nbci.app.sweeps.study_backs import refresh
+
+        refresh(project, folder)
     if arguments.html or arguments.open:
         from nbci.app.sweeps.pages import write_sweep_pages
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
+from nbci.config import SWEEP_STORAGE
 from nbci.data.dvc_scm import fetch_tracked
 from nbci.engine.interruption import run_in_abandonable_thread
 from nbci.engine.steps import declared_files, deps
@@ -245,4 +246,6 @@ class RunContext(Struct, kw_only=True, frozen=True):
             hidden |= set(credentials(self.environ)) - set(step.secrets)
         # A cell that could read the key could sign a run of its own making.
         hidden.add(KEY)
+        # Nor should it be able to write to a study.
+        hidden.add(SWEEP_STORAGE)
         return hidden

@@ -43,15 +43,25 @@ def read_trials(text: bytes, path: str) -> tuple[TrialRecord, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def without_dead(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """The trials of a sweep at which nobody is at work: none of them is running any more."""
+def without_dead(
+    trials: Iterable[TrialRecord], sweep: str | None = None
+) -> tuple[TrialRecord, ...]:
+    """The trials of a sweep at which nobody is at work: none of them is running any more.
+
+    Those of other sweeps, which share its study, are as they were when it last heard of them.
+    """
     settled = []
     for trial in trials:
-        if trial.state == "running":
-            settled.append(replace(trial, state="failed", error=KILLED, interrupted=True))
+        if trial.state == "running" and trial.sweep in (None, sweep):
+            settled.append(killed(trial))
         else:
             settled.append(trial)
     return tuple(settled)
+
+
+def killed(trial: TrialRecord) -> TrialRecord:
+    """The trial as failed, since whoever carried it out is gone."""
+    return replace(trial, state="failed", error=KILLED, interrupted=True)
 
 
 def ranked(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from nbci.pipeline.confirmation import Confirmation
 from nbci.pipeline.early_stopping import Pruning
 from nbci.pipeline.search_space import Choices, Direction, Method, Range
+from nbci.plan.parts import digest_of
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.run_record import ParameterValue
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 2
+_DIGEST_LENGTH = 12
 FROM_SWEEP = "sweep"
 """The source of a parameter that a sweep varies."""
 
@@ -39,7 +41,9 @@ class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `name` is that in the pipeline file; None where the command line gave the space. `params` are
     the parameters as they are where they are not searched, `sources` the digests of the files that
     the pipeline was read from. `prune` has its direction. `seed` is drawn where
-    none was asked for. `kernel` and `environment` are those of the command line.
+    none was asked for. `kernel` and `environment` are those of the command line. Where other
+    processes may work at the same study, `study` is its name and `storage` the database, without a
+    password.
     """
 
     sweep: str
@@ -65,6 +69,8 @@ class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kernel: str | None = None
     environment: str | None = None
     command: tuple[str, ...] = ()
+    study: str | None = None
+    storage: str | None = None
 
     @property
     def own_values(self) -> dict[str, Any]:
@@ -94,7 +100,8 @@ class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     what steps took whose results were there already, when they ran. `worker` is who carried it
     out: a lane of the process, or a branch of a build. `curve` are values that were seen while it
     ran, each with the step of training at which it was, in their order. An `earlier` one is a run
-    from before the sweep, which only tells what its point gave.
+    from before the sweep, which only tells what its point gave. `sweep` is the one that carries it
+    out, where several share a study.
     """
 
     number: int
@@ -113,6 +120,29 @@ class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str | None = None
     curve: tuple[tuple[float, float], ...] = ()
     earlier: bool = False
+    sweep: str | None = None
+
+
+def search_digest(sweep: SweepRecord) -> str:
+    """The same for two sweeps that search for the same in the same, whatever their budgets."""
+    searched = {
+        "pipeline": sweep.pipeline,
+        "target": sweep.target,
+        "space": to_builtins(sweep.space),
+        "objectives": to_builtins(sweep.objectives),
+        "method": sweep.method,
+        "prune": to_builtins(sweep.prune),
+        "params": sweep.own_values,
+        "sources": dict(sweep.sources or {}),
+        "kernel": sweep.kernel,
+        "environment": sweep.environment,
+    }
+    return digest_of(searched)[:_DIGEST_LENGTH]
+
+
+def shared_name(sweep: SweepRecord) -> str:
+    """The name of the study that all processes share which search for the same."""
+    return f"{sweep.pipeline}/{sweep.name or 'search'}@{search_digest(sweep)}"
 
 
 def read_sweep(text: bytes, path: Path) -> SweepRecord:

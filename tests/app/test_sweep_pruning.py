@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbci.app.sweeps.study import Study
+from nbci.app.sweeps.study_backs import JournalBack
 from nbci.pipeline.early_stopping import Pruning
 from nbci.sweeps.study_record import Objective
 from tests.sweeps.test_standing import sweep, trial
@@ -24,7 +25,7 @@ CURVES = ([5, 4, 3], [5, 4, 3], [9, 8, 7], [6, 2, 1])
 
 def stopped_at(path: Path, record: SweepRecord, curves: Any = CURVES) -> list[int | None]:
     """The step at which each of the trials was stopped, one after another."""
-    study = Study(path / "study.log", record, 0)
+    study = Study(JournalBack(path / "study.log"), record, 0)
     stopped = []
     for curve in curves:
         number, params = study.ask()
@@ -73,7 +74,7 @@ def test_pruned_trials_are_pruned_in_the_study_and_have_their_values(tmp_path: P
     pruning = Pruning(on="score", warmup_trials=1, direction="maximize")
     record = sweep(prune=pruning)
     assert stopped_at(tmp_path, record, ([5, 6], [4, 9])) == [None, 1]
-    study = Study(tmp_path / "study.log", record, 2)
+    study = Study(JournalBack(tmp_path / "study.log"), record, 2)
     # An equal trial has the curve of the first one of its point.
     number, params = study.ask()
     study.tell(trial(number, params=params, state="pruned", same_as=1, curve=((1, 4.0),)))
@@ -81,7 +82,7 @@ def test_pruned_trials_are_pruned_in_the_study_and_have_their_values(tmp_path: P
     number, params = study.ask()
     study.report(number, 1, 3.0)
 
-    again = Study(tmp_path / "study.log", record, 4)
+    again = Study(JournalBack(tmp_path / "study.log"), record, 4)
     again.settle([trial(number, params=params, state="pruned", curve=((1, 3.0),))])
 
     from optuna.trial import TrialState

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class FakeStudy:
     """Asks for these values of `x`, one after another."""
 
+    is_shared = False
+    beat_seconds = None
+
     def __init__(self, values: Sequence[int], begin: int = 0) -> None:
         self._values = iter(values)
         self._number = begin
@@ -36,8 +39,12 @@ class FakeStudy:
         number, self._number = self._number, self._number + 1
         return number, point or {"x": next(self._values)}
 
-    def tell(self, record: TrialRecord) -> None:
+    def note(self, record: TrialRecord) -> None:
+        pass
+
+    def tell(self, record: TrialRecord) -> bool:
         self.told.append(record)
+        return True
 
 
 class FakeLane:

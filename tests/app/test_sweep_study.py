@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from nbci.app.sweeps.study import Study
+from nbci.app.sweeps.study_backs import JournalBack
 from nbci.pipeline.search_space import Choices, Range
 from nbci.sweeps.study_record import TrialRecord
 from tests.sweeps.test_space import lies_in
@@ -37,7 +38,7 @@ def carried_out(number: int, point: dict[str, Any]) -> TrialRecord:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_asked_point_lies_in_the_space(tmp_path: Path, method: Method) -> None:
     record = sweep(space=SPACE, method=method)
-    study = Study(tmp_path / "study.log", record, 0)
+    study = Study(JournalBack(tmp_path / "study.log"), record, 0)
     points = []
     for number in range(12):
         asked, point = study.ask()
@@ -46,7 +47,7 @@ def test_every_asked_point_lies_in_the_space(tmp_path: Path, method: Method) -> 
         points.append(point)
 
     # Resumed, it goes on: it neither begins anew nor asks for the same again.
-    again = Study(tmp_path / "study.log", record, 12)
+    again = Study(JournalBack(tmp_path / "study.log"), record, 12)
     number, point = again.ask()
     assert number == 12
     assert point != points[0]
@@ -58,7 +59,7 @@ def test_a_given_point_is_taken_and_the_same_seed_asks_for_the_same(tmp_path: Pa
     given = {"a": 8, "b": 0.3, "c": "y"}
     asked = []
     for name in ("one.log", "two.log"):
-        study = Study(tmp_path / name, record, 0)
+        study = Study(JournalBack(tmp_path / name), record, 0)
         assert study.ask(given) == (0, given)
         asked.append([study.ask() for _ in range(5)])
     assert asked[0] == asked[1]
@@ -67,11 +68,11 @@ def test_a_given_point_is_taken_and_the_same_seed_asks_for_the_same(tmp_path: Pa
 @pytest.mark.slow
 def test_trials_that_a_killed_process_left_are_settled(tmp_path: Path) -> None:
     record = sweep(space=SPACE, method="random")
-    study = Study(tmp_path / "study.log", record, 0)
+    study = Study(JournalBack(tmp_path / "study.log"), record, 0)
     points = [study.ask()[1] for _ in range(2)]
     known = carried_out(0, points[0])
 
-    again = Study(tmp_path / "study.log", record, 2)
+    again = Study(JournalBack(tmp_path / "study.log"), record, 2)
     again.settle([known, replace(known, number=1, state="failed", error="e", values=())])
 
     from optuna.trial import TrialState
@@ -89,7 +90,7 @@ def test_samplers_know_of_earlier_runs_once(tmp_path: Path) -> None:
         replace(carried_out(number, point), earlier=True) for number, point in enumerate(points)
     ]
     for _ in range(2):
-        study = Study(tmp_path / "study.log", record, 2)
+        study = Study(JournalBack(tmp_path / "study.log"), record, 2)
         study.add_earlier(earlier)
 
     trials = study._study.get_trials()

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests.support.postgres import has_postgres
+
 LEAVE_NOTHING_OUT: Final = "NBCI_TESTS_LEAVE_NOTHING_OUT"
 JENKINS: Final = {
     name: os.environ[name]
@@ -33,9 +35,9 @@ def reason_to_leave_out(tool: str) -> str | None:
     """Why a test that needs `tool` cannot run here, or None when it can.
 
     `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`, or
-    `jenkins-plugin` for the compiled plugin, or `jenkins` for a controller that NBCI_JENKINS_URL
-    names; of that one, `jenkins-reader` is a user who only reads, and `jenkins-restart` the leave
-    to restart it.
+    `postgresql` for the programs of its server, or `jenkins-plugin` for the compiled plugin, or
+    `jenkins` for a controller that NBCI_JENKINS_URL names; of that one, `jenkins-reader` is a user
+    who only reads, and `jenkins-restart` the leave to restart it.
     """
     if tool.startswith("kernel:"):
         return (
@@ -57,6 +59,8 @@ def reason_to_leave_out(tool: str) -> str | None:
         return None if all(JENKINS_READER.values()) else "NBCI_JENKINS_READER is not set"
     if tool == "jenkins-restart":
         return None if MAY_RESTART else "NBCI_JENKINS_RESTART is not set"
+    if tool == "postgresql":
+        return None if has_postgres() else "no PostgreSQL server"
     if tool == "ordinary-user":
         return "running as root, whom file modes do not stop" if os.geteuid() == 0 else None
     return None if shutil.which(tool) else f"no command {tool!r}"

@@ -15,6 +15,7 @@ from nbci.app.sweeps.known_results import KnownResults, other_value
 from nbci.app.sweeps.lane import plan_trial
 from nbci.app.sweeps.parts_folder import Build, Job, PartsFolder, checked_worker
 from nbci.app.sweeps.study import Study
+from nbci.app.sweeps.study_backs import JournalBack
 from nbci.app.sweeps.sweep import check_plan, sweep_record
 from nbci.app.sweeps.take_back import Taking
 from nbci.app.sweeps.trials import Trials, like
@@ -90,6 +91,8 @@ def hand_out(request: NextRequest) -> Part:
         lock=lock_file(target.project, request.sweep.environment),
     )
     wanted = sweep_record(target, plan, request.sweep)
+    # Its trials have no process that could say of them that they go on.
+    wanted = replace(wanted, study=None, storage=None)
     refuse_unfit(target.project, check_plan(target, wanted))
     folder = PartsFolder(request.state)
     folder.open()
@@ -123,6 +126,8 @@ def _begin_or_go_on(
     if request.before is not None:
         sweep = _taken_up(folder, target, wanted, request) or wanted
     folder.write_record(sweep)
+    if target.project.shared_sweeps(os.environ) is not None:
+        request.tell("sweep_storage does not count here: the folder has the study of this build")
     if sweep.prune is not None:
         request.tell("`prune` does not count here: trials on agents are carried out to their end")
     return sweep
@@ -155,7 +160,7 @@ def _taken_up(
         if settled is not trial:
             folder.add_trial(settled)
     earlier = folder.read_trials()
-    Study(folder.study, found, len(earlier)).settle(earlier)
+    Study(JournalBack(folder.study), found, len(earlier)).settle(earlier)
     request.tell(f"goes on with sweep {found.sweep} of an earlier build: {len(earlier)} trials")
     return found
 
@@ -199,7 +204,7 @@ class _Handing:
     @cached_property
     def _trials(self) -> Trials:
         earlier = self._folder.read_trials()
-        study = Study(self._folder.study, self._sweep, len(earlier))
+        study = Study(JournalBack(self._folder.study), self._sweep, len(earlier))
         return Trials(self._sweep, self._folder, study, earlier)
 
     def next(self) -> Part:

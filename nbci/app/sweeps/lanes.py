@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from nbci.app.reruns.earlier_run import EarlierRun
 from nbci.app.sweeps.lane import Lane, Shared
+from nbci.config import SWEEP_STORAGE
 from nbci.engine.kernel_source import KernelSource
 from nbci.engine.prepare import header
 from nbci.engine.steps.gpu import GpuPool
@@ -54,7 +55,8 @@ def open_lanes(
     project, plan, ready = work.target.project, work.ready.plan, work.ready
     at_once = kernels_at_once(jobs or project.jobs or os.cpu_count() or 1)
     # A zygote serves all steps, so it gets no secret; each kernel is given its own ones.
-    environ = {name: value for name, value in os.environ.items() if name not in ready.secrets}
+    hidden = {*ready.secrets, SWEEP_STORAGE}
+    environ = {name: value for name, value in os.environ.items() if name not in hidden}
     kernels = KernelSource(project.root, environ, tell)
     shared = Shared(
         sweep=work.sweep,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from nbci.app.sweeps.outcome import end_of
 from nbci.app.sweeps.trials import like
 from nbci.engine.interruption import interruptible
-from nbci.errors import UsageError
+from nbci.errors import InfrastructureError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.sweeps.space import identity
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from nbci.app.sweeps.lane import Lane
     from nbci.app.sweeps.trials import Trials
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
+
+_POLL_SECONDS = 1.0
 
 
 class Search:
@@ -47,16 +50,35 @@ class Search:
         # What came before, such as copies of the project, takes nothing from the first trials.
         self._began = time.monotonic()
         with interruptible(self._interrupt):
-            await asyncio.gather(*map(self._work, lanes))
+            beating = asyncio.create_task(self._beat())
+            try:
+                await asyncio.gather(*map(self._work, lanes))
+            finally:
+                beating.cancel()
+
+    async def _beat(self) -> None:
+        """Tell other processes now and then that the trials here go on."""
+        while self._trials.beat_seconds is not None:
+            await asyncio.sleep(self._trials.beat_seconds)
+            # A server that is away for a moment costs nothing before a trial ends.
+            with contextlib.suppress(InfrastructureError):
+                self._trials.beat()
 
     async def _work(self, lane: Lane) -> None:
         """Carry out one trial after another."""
         try:
-            while not self._is_over():
-                trial = self._trials.begin(lane.name)
-                if trial is None:
+            while not self._is_stopping:
+                trial = None
+                if not self._is_over():
+                    trial = self._trials.begin(lane.name)
+                if trial is not None:
+                    await self._try(lane, trial)
+                elif self._trials.others_go_on and not self._is_out_of_time:
+                    # Some of them may die, and leave their points to be tried again.
+                    await asyncio.sleep(_POLL_SECONDS)
+                    self._trials.look_around()
+                else:
                     return
-                await self._try(lane, trial)
         except asyncio.CancelledError:
             # Raised by the watchdog of signals, in whatever kept the loop from running.
             self._interrupt()
@@ -67,6 +89,13 @@ class Search:
     @property
     def _is_stopping(self) -> bool:
         return self.is_interrupted or self.trouble is not None
+
+    @property
+    def _is_out_of_time(self) -> bool:
+        if self._trials.common_error is not None:
+            return True
+        minutes = self._sweep.minutes
+        return minutes is not None and time.monotonic() - self._began >= minutes * 60
 
     def _is_over(self) -> bool:
         if self._is_stopping:

@@ -1,31 +1,39 @@
-"""What chooses the trials: a study of Optuna, kept in its journal beside the sweep's own record.
+"""What chooses the trials: a study of Optuna, in its journal beside our record or in a database.
 
-The only module that imports Optuna, which takes most of a second: while a sweep runs, and never to
-show one.
+Optuna is imported here and where its storages are opened (`study_backs`), while a sweep runs: that
+takes most of a second, which nobody should wait for to see one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
+import zlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from nbci.errors import InfrastructureError, UsageError
+from nbci.errors import UsageError
 from nbci.pipeline.search_space import Range
+from nbci.records.codec import from_json, to_json_line
 from nbci.sweeps.space import point_of
+from nbci.sweeps.standing import killed
+from nbci.sweeps.study_record import TrialRecord, search_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
+    from nbci.app.sweeps.study_backs import Back
     from nbci.pipeline.search_space import Dimension
     from nbci.sweeps.space import Point
-    from nbci.sweeps.study_record import SweepRecord, TrialRecord
+    from nbci.sweeps.study_record import SweepRecord
 
 _MISSING = "pip install 'nbci[sweep]'"
 _RUN, _ERROR = "run", "error"
 """Attributes of a trial that Optuna's own tools show."""
+_RECORD = "nbci"
+"""The attribute of a trial with our own record of it, and of a study with what it is."""
+_FORMAT = 1
+"""Of that attribute of a study, and of how it is worked at."""
 
 
 def check_optuna(sweep: SweepRecord) -> None:
@@ -41,36 +49,121 @@ def check_optuna(sweep: SweepRecord) -> None:
 
 
 class Study:
-    """The study of one sweep; `so_far` is how many trials it has had before this process."""
+    """The study of one sweep; `so_far` is how many trials it has had before this process.
 
-    def __init__(self, path: Path, sweep: SweepRecord, so_far: int) -> None:
+    UsageError where it is that of another search, or of another version of nbci.
+    """
+
+    def __init__(self, back: Back, sweep: SweepRecord, so_far: int) -> None:
         import optuna
-        from optuna.storages.journal import JournalFileBackend
 
         # It would print a line of its own for each trial.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._sweep = sweep
+        self._back = back
+        self._name = sweep.study or sweep.sweep
         self._states = optuna.trial.TrialState
         # Those that this process began: a trial of another one is known to the storage only.
         self._trials: dict[int, Any] = {}
+        self._ended: dict[int, TrialRecord] = {}
         with self._trouble():
-            self._storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+            self._storage = back.open()
             self._study = optuna.create_study(
                 storage=self._storage,
-                study_name=sweep.sweep,
+                study_name=self._name,
                 sampler=_sampler(optuna.samplers, sweep, so_far),
                 pruner=_pruner(optuna.pruners, sweep),
                 directions=[objective.direction for objective in sweep.objectives],
                 load_if_exists=True,
             )
+            self._check_search()
+
+    def _check_search(self) -> None:
+        """Refuse a study of this name that is another one."""
+        known = self._study.user_attrs.get(_RECORD)
+        search = search_digest(self._sweep)
+        if known is None and (not self.is_shared or not self._study.get_trials(deepcopy=False)):
+            self._study.set_user_attr(_RECORD, {"format": _FORMAT, "search": search})
+            return
+        if not isinstance(known, dict) or known.get("format") != _FORMAT:
+            raise UsageError(
+                f"the study {self._name} was not made by this version of nbci",
+                hint="go on with the version that made it, or name another storage",
+            )
+        if known.get("search") != search:
+            raise UsageError(
+                f"the study {self._name} is that of another search",
+                hint="its trials would not be comparable; begin a new sweep",
+            )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may be at work at it."""
+        return self._back.is_shared
+
+    @property
+    def beat_seconds(self) -> float | None:
+        """How often a trial that goes on has to say so; None where nobody asks."""
+        return self._back.beat_seconds
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other process begin a trial meanwhile; trials of dead ones are ended first."""
+        with self._trouble(), self._back.alone(self._name):
+            self._end_dead()
+            yield
+
+    def _end_dead(self) -> None:
+        """End the trials of processes that are gone."""
+        from optuna.storages import fail_stale_trials
+
+        if not self.is_shared:
+            return
+        fail_stale_trials(self._study)
+        for trial in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
+            # Between its number and its record, nobody else can be: it was killed there.
+            if _RECORD not in trial.user_attrs and trial.number not in self._trials:
+                self._study.tell(trial.number, state=self._states.FAIL)
+
+    def records(self) -> tuple[TrialRecord, ...]:
+        """The trials of all processes that share the study, as these last told of them."""
+        found = []
+        for trial in self._study.get_trials(deepcopy=False):
+            record = self._ended.get(trial.number) or _record_of(trial)
+            if record is None:
+                continue
+            if trial.state.is_finished():
+                self._ended[trial.number] = record
+            found.append(record)
+        return tuple(found)
+
+    def note(self, record: TrialRecord) -> None:
+        """Tell the other processes what becomes of a trial that goes on here."""
+        if self.is_shared:
+            with self._trouble():
+                self._note(record.number, _RECORD, to_json_line(record).decode())
+
+    def beat(self) -> None:
+        """Tell the other processes that the trials here go on."""
+        with self._trouble():
+            for number in self._trials:
+                self._beat(number)
+
+    def _beat(self, number: int) -> None:
+        # Optuna itself does so where it calls an objective, which is not how it is used here.
+        self._storage.record_heartbeat(self._id_of(number))
 
     def ask(self, point: Mapping[str, Any] | None = None) -> tuple[int, Point]:
         """Begin a trial: its number, and the point that was chosen, or that is given."""
         with self._trouble():
             if point is not None:
+                self._drop_waiting()
                 # What is enqueued is what the next question is answered with.
                 self._study.enqueue_trial(dict(point))
             trial = self._study.ask()
+            # First of all: one that was never heard of would never count as dead.
+            if self.is_shared:
+                self._beat(trial.number)
             chosen = point_of(
                 self._sweep.space, self._sweep.own_values, lambda each: _suggest(trial, each)
             )
@@ -79,31 +172,46 @@ class Study:
 
     def report(self, number: int, step: int, value: float) -> None:
         """Tell a value that the trial had at a step, while it goes on; from any thread."""
-        with _disk_trouble():
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        # Of one that others took for dead, it is said when it ends.
+        with self._explained(), contextlib.suppress(UpdateFinishedTrialError):
             self._trials[number].report(_sign(self._sweep) * value, step)
 
     def should_stop(self, number: int) -> bool:
         """Whether the trial's values so far are such that it is to end; from any thread."""
-        with _disk_trouble():
+        with self._explained():
             return bool(self._trials[number].should_prune())
 
-    def tell(self, record: TrialRecord) -> None:
-        """End a trial, also of another process: with its value, as pruned or as failed."""
+    def tell(self, record: TrialRecord) -> bool:
+        """End a trial, also of another process: with its value, as pruned or as failed.
+
+        False where others took it for a dead one, and it has ended already.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+
         self._trials.pop(record.number, None)
-        with self._trouble():
-            self._tell_curve(record)
-            # For those who look at the study with Optuna's own tools.
-            if record.run is not None:
-                self._note(record.number, _RUN, record.run)
-            if record.state == "complete":
-                self._study.tell(record.number, list(record.values))
-                return
-            if record.state == "pruned":
-                self._study.tell(record.number, state=self._states.PRUNED)
-                return
-            self._note(record.number, _ERROR, record.error)
-            # Samplers leave failed trials out: they say nothing of what is good.
-            self._study.tell(record.number, state=self._states.FAIL)
+        with contextlib.suppress(UpdateFinishedTrialError), self._trouble():
+            if self.is_shared:
+                self._note(record.number, _RECORD, to_json_line(record).decode())
+            self._tell(record)
+            return True
+        return False
+
+    def _tell(self, record: TrialRecord) -> None:
+        self._tell_curve(record)
+        # For those who look at the study with Optuna's own tools.
+        if record.run is not None:
+            self._note(record.number, _RUN, record.run)
+        if record.state == "complete":
+            self._study.tell(record.number, list(record.values))
+            return
+        if record.state == "pruned":
+            self._study.tell(record.number, state=self._states.PRUNED)
+            return
+        self._note(record.number, _ERROR, record.error)
+        # Samplers leave failed trials out: they say nothing of what is good.
+        self._study.tell(record.number, state=self._states.FAIL)
 
     def _note(self, number: int, name: str, value: str | None) -> None:
         self._storage.set_trial_user_attr(self._id_of(number), name, value)
@@ -111,8 +219,15 @@ class Study:
     def _id_of(self, number: int) -> int:
         """What the storage calls a trial."""
         # Not by a `Trial` of Optuna's: to make one for a known trial asks the sampler again.
-        study = self._storage.get_study_id_from_name(self._sweep.sweep)
-        return self._storage.get_trial_id_from_study_id_trial_number(study, number)
+        study = self._storage.get_study_id_from_name(self._name)
+        found: int = self._storage.get_trial_id_from_study_id_trial_number(study, number)
+        return found
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no trial yet."""
+        with self._trouble():
+            return not self._study.get_trials(deepcopy=False)
 
     def add_earlier(self, records: Iterable[TrialRecord]) -> None:
         """Tell the samplers of runs from before the sweep, which are its first trials."""
@@ -130,7 +245,7 @@ class Study:
                         values=list(record.values),
                         params=dict(record.params),
                         distributions={name: spaces[name] for name in record.params},
-                        user_attrs={_RUN: record.run},
+                        user_attrs={_RUN: record.run, _RECORD: to_json_line(record).decode()},
                     )
                     self._study.add_trial(trial)
 
@@ -144,33 +259,52 @@ class Study:
 
     def settle(self, records: Iterable[TrialRecord]) -> None:
         """End the trials that a killed process left running, as the records have them."""
-        known = {record.number: record for record in records}
+        known = {record.number: record for record in records if record.sweep in self._own}
         with self._trouble():
             for trial in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
-                record = known.get(trial.number)
-                if record is not None and record.state == "complete":
-                    self._study.tell(trial.number, list(record.values))
-                elif record is not None and record.state == "pruned":
-                    self._study.tell(trial.number, state=self._states.PRUNED)
-                else:
+                if trial.number in known:
+                    self.tell(known[trial.number])
+                # Of a study that nobody shares, it is one that this sweep was about to begin.
+                elif not self.is_shared:
                     self._study.tell(trial.number, state=self._states.FAIL)
+
+    @property
+    def _own(self) -> tuple[str | None, ...]:
+        """What the records of its own trials say of who carries them out."""
+        return (self._sweep.sweep,) if self.is_shared else (None, self._sweep.sweep)
+
+    def _drop_waiting(self) -> None:
+        """End what a killed process had given and not begun: the next one would wait behind it."""
+        while self._study.get_trials(deepcopy=False, states=(self._states.WAITING,)):
+            self._study.tell(self._study.ask(), state=self._states.FAIL)
 
     @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:
         # What it calls experimental is its own business. Filters of warnings are all threads'.
-        with _disk_trouble(), warnings.catch_warnings(action="ignore"):
+        with self._explained(), warnings.catch_warnings(action="ignore"):
             yield
 
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            explained = self._back.explain(error)
+            if explained is None:
+                raise
+            raise explained from error
 
-@contextlib.contextmanager
-def _disk_trouble() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InfrastructureError(
-            f"the study cannot be read or written: {error}",
-            hint="free space or make the folder writable, then go on: nbci sweep resume",
-        ) from error
+
+def _record_of(trial: Any) -> TrialRecord | None:
+    """Our record of a trial of Optuna's; None where it has none."""
+    text = trial.user_attrs.get(_RECORD)
+    if text is None:
+        return None
+    record = from_json(str(text).encode(), TrialRecord, f"trial {trial.number} of the study")
+    # Whoever carried it out could not say any more that it ended.
+    if record.state == "running" and trial.state.is_finished():
+        return killed(record)
+    return record
 
 
 def _suggest(trial: Any, dimension: Dimension) -> Any:
@@ -204,7 +338,11 @@ def _scale(dimension: Range) -> dict[str, Any]:
 
 def _sampler(samplers: Any, sweep: SweepRecord, so_far: int) -> Any:
     # Sobol's sequence goes on where the study has it; the others would begin with the same again.
-    seed = (sweep.seed + so_far) % 2**32
+    seed = sweep.seed + so_far
+    if sweep.study is not None:
+        # So would processes that share a study and its seed.
+        seed += zlib.crc32(sweep.sweep.encode())
+    seed %= 2**32
     with warnings.catch_warnings(action="ignore"):
         match sweep.method:
             case "tpe":

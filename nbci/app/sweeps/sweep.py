@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import time
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from nbci.app.sweeps.earlier import earlier_trials
 from nbci.app.sweeps.lane import plan_trial, steps_of_trials
 from nbci.app.sweeps.lanes import Prepared, open_lanes
 from nbci.app.sweeps.search import Search
-from nbci.app.sweeps.study import Study, check_optuna
+from nbci.app.sweeps.study import check_optuna
+from nbci.app.sweeps.study_backs import database_of, open_study
 from nbci.app.sweeps.sweep_folder import find_sweep, new_sweep
 from nbci.app.sweeps.trials import Trials
 from nbci.config import find_project
@@ -43,11 +45,12 @@ from nbci.runs.project_runs import ignore_own_files
 from nbci.runs.run_file import new_run_id
 from nbci.sweeps.space_text import nowhere, read_space
 from nbci.sweeps.standing import without_dead
-from nbci.sweeps.study_record import Objective, SweepRecord
+from nbci.sweeps.study_record import Objective, SweepRecord, shared_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from nbci.app.sweeps.study import Study
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.config import Project
     from nbci.engine.ready import Ready
@@ -133,18 +136,26 @@ def sweep(request: SweepRequest, listener: Listener) -> Finished:
     folder = new_sweep(target.project, record.sweep)
     folder.write_record(record)
     work = Prepared(target=target, sweep=record, ready=ready, folder=folder)
-    if not request.fresh:
-        _begin_with_earlier(work, listener)
-    return _search(work, request.jobs, listener)
+    before = () if request.fresh else earlier_trials(work)
+    return _search(work, request.jobs, listener, before)
 
 
-def _begin_with_earlier(work: Prepared, listener: Listener) -> None:
-    earlier = earlier_trials(work)
-    for trial in earlier:
-        work.folder.add_trial(trial)
-    if earlier:
-        runs = counted(len(earlier), "earlier run")
-        listener.noticed(f"the search begins with {runs} of {work.sweep.target}")
+def _begin_with(
+    runs: Sequence[TrialRecord], work: Prepared, study: Study, listener: Listener
+) -> None:
+    """Make runs from before the sweep the first trials of a study that has none."""
+    if not runs:
+        return
+    with study.alone():
+        # Whoever began the study has told it of those that are known there.
+        if not study.is_empty:
+            return
+        for trial in runs:
+            work.folder.add_trial(trial)
+        study.add_earlier(runs)
+    listener.noticed(
+        f"the search begins with {counted(len(runs), 'earlier run')} of {work.sweep.target}"
+    )
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -200,7 +211,7 @@ def sweep_record(target: Target, plan: Plan, request: SweepRequest) -> SweepReco
     # Drawn here and written down, so that this search can be repeated, too.
     if seed is None:
         seed = secrets.randbits(32)
-    return SweepRecord(
+    record = SweepRecord(
         sweep=new_run_id(time.time()),
         pipeline=plan.pipeline,
         target=plan.target,
@@ -224,6 +235,13 @@ def sweep_record(target: Target, plan: Plan, request: SweepRequest) -> SweepReco
         environment=plan.environment,
         command=request.command,
     )
+    database = database_of(target.project, os.environ)
+    if database is None:
+        return record
+    # Not drawn by each process for itself: Sobol's sequence is that of a seed.
+    if asked.seed is None:
+        seed = zlib.crc32(shared_name(record).encode())
+    return replace(record, study=shared_name(record), storage=database.shown, seed=seed)
 
 
 def _objectives(
@@ -338,17 +356,21 @@ def check_plan(target: Target, record: SweepRecord) -> Plan:
     return plan
 
 
-def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:
-    """Carry out trials until the sweep is over or is stopped; its folder is held, and let go."""
+def _search(
+    work: Prepared, jobs: int | None, listener: Listener, before: Sequence[TrialRecord] = ()
+) -> Finished:
+    """Carry out trials until the sweep is over or is stopped; its folder is held, and let go.
+
+    `before` are runs from before the sweep that it begins with.
+    """
     record, folder = work.sweep, work.folder
     listener.begun(record)
     try:
         earlier = _settled(folder)
-        study = Study(folder.study, record, len(earlier))
-        study.add_earlier(earlier)
-        # Samplers take a trial that seems to run for one whose value is still to come.
-        study.settle(earlier)
-        trials = Trials(record, folder, study, earlier)
+        study = open_study(work.target.project, folder, record, earlier)
+        _begin_with(before, work, study, listener)
+        trials = Trials(record, folder, study, folder.read_trials())
+        trials.look_around()
         search = Search(record, trials, partial(listener.ended, record))
         with open_lanes(work, jobs, listener.noticed) as lanes:
             asyncio.run(search.go_on(lanes))
@@ -371,7 +393,7 @@ def _search(work: Prepared, jobs: int | None, listener: Listener) -> Finished:
 def _settled(folder: SweepFolder) -> tuple[TrialRecord, ...]:
     """The earlier trials, none of them running: this process holds the sweep."""
     before = folder.read_trials()
-    settled = without_dead(before)
+    settled = without_dead(before, folder.sweep)
     for trial, was in zip(settled, before, strict=True):
         if trial is not was:
             folder.add_trial(trial)

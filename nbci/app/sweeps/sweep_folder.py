@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,9 @@ class SweepFolder:
         self._lock = try_lock(self.path / _LOCK_FILE)
         if self._lock is None:
             return False
+        # Optuna's own lock, which a killed process left behind, would be waited for for 30 s.
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self.study}.lock")
         # A process that was killed while it wrote a line left half of it.
         for file in (self.path / TRIALS_FILE, self.study):
             _cut_half_line(file)
@@ -104,7 +108,7 @@ class SweepFolder:
         trials = read_trials(text, str(path))
         if is_going_on:
             return trials
-        return without_dead(trials)
+        return without_dead(trials, self.sweep)
 
 
 def new_sweep(project: Project, sweep: str) -> SweepFolder:

@@ -14,6 +14,7 @@ from nbci.app.sweeps.known_results import KnownResults, steps_for_others
 from nbci.app.sweeps.outcome import end_of, work_in
 from nbci.app.sweeps.parts_folder import PartsFolder, checked_worker, missing_sweep
 from nbci.app.sweeps.study import Study
+from nbci.app.sweeps.study_backs import JournalBack
 from nbci.app.sweeps.trials import Trials
 from nbci.config import find_project
 from nbci.engine.distributed.gather_parts import gather_parts
@@ -84,7 +85,8 @@ def take_back(request: TellRequest) -> Told:
         if request.bring is not None:
             take_handovers(request.bring, store)
         earlier = folder.read_trials()
-        trials = Trials(sweep, folder, Study(folder.study, sweep, len(earlier)), earlier)
+        study = Study(JournalBack(folder.study), sweep, len(earlier))
+        trials = Trials(sweep, folder, study, earlier)
         results = KnownResults(target.project, folder, request.store)
         taking = Taking(target, folder, trials, results)
         trial = taking.end(job, plan, store, stopped_by=request.stopped_by, lost=request.lost)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from collections import deque
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nbci.app.sweeps.trial_watch import TrialWatch
 from nbci.formatting.durations import now_utc
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.sweeps.space import Point
     from nbci.sweeps.study_record import SweepRecord
+
+
+SILENT = "it was silent for so long that others took it for dead"
 
 
 class Trials:
@@ -36,9 +44,13 @@ class Trials:
         self.sweep = sweep
         self._folder = folder
         self._study = study
-        self._given = self._points_to_begin_with(earlier)
+        self._again = deque(dict(trial.params) for trial in interrupted_points(earlier))
+        self._grid: Iterator[Point] = iter(())
+        if sweep.method == "grid":
+            self._grid = grid(sweep.space, sweep.own_values)
+        self._taken: dict[str, int] = {}
         self._firsts: dict[str, TrialRecord] = {}
-        self.known = {trial.number: trial for trial in earlier}
+        self.known: dict[int, TrialRecord] = {}
         for trial in earlier:
             self._remember(trial)
         # A very large space is not searched through to its end.
@@ -48,7 +60,17 @@ class Trials:
 
     def begin(self, worker: str | None = None) -> TrialRecord | None:
         """The next trial, begun and written down; None where there is no further point."""
-        point = next(self._given, None)
+        if not self._study.is_shared:
+            return self._begin(worker)
+        with self._study.alone():
+            self._learn()
+            # Others may have used up the budget since it was looked at.
+            if self.is_over(0.0):
+                return None
+            return self._begin(f"{platform.node()}:{os.getpid()}/{worker}")
+
+    def _begin(self, worker: str | None) -> TrialRecord | None:
+        point = self._next_given()
         if point is None and self.sweep.method == "grid":
             return None
         # A given point is in the study, too: samplers learn from it.
@@ -56,23 +78,29 @@ class Trials:
         trial = TrialRecord(
             number=number, state="running", params=chosen, started_utc=now_utc(), worker=worker
         )
-        self.known[number] = trial
+        if self._study.is_shared:
+            trial = replace(trial, sweep=self.sweep.sweep)
         # Before it runs: after a kill it is known that it had begun.
         self._folder.add_trial(trial)
+        self._study.note(trial)
+        self._remember(trial)
         return trial
 
     def note(self, trial: TrialRecord) -> None:
         """Write down what is known of a trial that goes on."""
         self._folder.add_trial(trial)
-        self.known[trial.number] = trial
+        self._remember(trial)
 
     def end(self, trial: TrialRecord) -> None:
         """Write down what came of a trial."""
         # First in our own record: the study is mended by it where this process is killed now.
         self._folder.add_trial(trial)
-        self.known[trial.number] = trial
         self._remember(trial)
-        self._study.tell(trial)
+        if not self._study.tell(trial):
+            trial = replace(trial, state="failed", values=(), error=SILENT, interrupted=True)
+            self._folder.add_trial(trial)
+            self._remember(trial)
+            self._again.append(dict(trial.params))
         self.common_error = self.common_error or common_error(self.known.values())
 
     def watch(self, trial: TrialRecord) -> TrialWatch | None:
@@ -80,6 +108,40 @@ class Trials:
         if self.sweep.prune is None:
             return None
         return TrialWatch(self.sweep, self.sweep.prune, trial.number, self._study, self._told)
+
+    def look_around(self) -> None:
+        """Learn what became of the trials of other processes."""
+        if self._study.is_shared:
+            with self._study.alone():
+                self._learn()
+
+    def _learn(self) -> None:
+        for trial in self._study.records():
+            # Of its own trials, this process knows more than it told.
+            if trial.sweep == self.sweep.sweep or self.known.get(trial.number) == trial:
+                continue
+            # Written down here, too: it is shown without asking the database.
+            self._folder.add_trial(trial)
+            self._remember(trial)
+            if trial.interrupted:
+                self._again.append(dict(trial.params))
+
+    @property
+    def others_go_on(self) -> bool:
+        """Whether other processes have trials that have not ended, as far as is known."""
+        mine = (None, self.sweep.sweep)
+        return any(
+            trial.state == "running" and trial.sweep not in mine for trial in self.known.values()
+        )
+
+    @property
+    def beat_seconds(self) -> float | None:
+        """How often `beat` is to be called while trials go on; None where nobody asks."""
+        return self._study.beat_seconds
+
+    def beat(self) -> None:
+        """Tell other processes that the trials here go on."""
+        self._study.beat()
 
     def first_like(self, trial: TrialRecord) -> TrialRecord | None:
         """The first trial of the same point that has ended and was not interrupted."""
@@ -105,20 +167,29 @@ class Trials:
         return tuple(self.known[number] for number in sorted(self.known))
 
     def _remember(self, trial: TrialRecord) -> None:
-        # What was interrupted has no outcome that an equal one could take.
+        self.known[trial.number] = trial
+        point = identity(trial.params)
+        if not trial.interrupted:
+            self._taken[point] = trial.number
+        # What was interrupted has no outcome that an equal one could take, and is free again.
+        elif self._taken.get(point) == trial.number:
+            del self._taken[point]
         if trial.state != "running" and not trial.interrupted:
-            self._firsts.setdefault(identity(trial.params), trial)
+            self._firsts.setdefault(point, trial)
 
-    def _points_to_begin_with(self, earlier: Sequence[TrialRecord]) -> Iterator[Point]:
-        """The points that are not for the method to choose: interrupted ones, those of a grid."""
-        known = {identity(trial.params) for trial in earlier}
-        for trial in interrupted_points(earlier):
-            yield dict(trial.params)
-        if self.sweep.method != "grid":
-            return
-        for point in grid(self.sweep.space, self.sweep.own_values):
-            if identity(point) not in known:
-                yield point
+    def _next_given(self) -> Point | None:
+        """The next point that is not for the method to choose: an interrupted one, one of a grid.
+
+        One that another process has begun meanwhile is left out.
+        """
+        while self._again:
+            point = self._again.popleft()
+            if identity(point) not in self._taken:
+                return point
+        for point in self._grid:
+            if identity(point) not in self._taken:
+                return point
+        return None
 
 
 def like(trial: TrialRecord, first: TrialRecord) -> TrialRecord:
@@ -136,4 +207,5 @@ def like(trial: TrialRecord, first: TrialRecord) -> TrialRecord:
         seconds=0.0,
         worker=trial.worker,
         curve=first.curve,
+        sweep=trial.sweep,
     )

@@ -1,0 +1,103 @@
+"""Who of several processes does what only one of them may do, in a table of their database.
+
+No clocks are compared, which differ between machines: whoever holds a claim counts it up, and one
+that was seen to stand still for long enough is another's to take.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Claims:
+    """The table `nbci_claims`: what is claimed, by whom, and how often that was said.
+
+    `patience_seconds` is for how long a claim must stand still to be that of a dead process.
+    """
+
+    def __init__(self, engine: Any, patience_seconds: float) -> None:
+        import sqlalchemy as sql
+
+        self.engine = engine
+        self.patience_seconds = patience_seconds
+        self.table = sql.Table(
+            "nbci_claims",
+            sql.MetaData(),
+            sql.Column("name", sql.String(200), primary_key=True),
+            sql.Column("owner", sql.String(32), nullable=False),
+            sql.Column("beats", sql.Integer, nullable=False),
+        )
+        self.table.create(engine, checkfirst=True)
+
+
+class Claim:
+    """One claim as one process makes it."""
+
+    def __init__(self, claims: Claims, name: str) -> None:
+        self._claims = claims
+        self._name = name
+        self._owner = secrets.token_hex(16)
+        self._seen: tuple[str, int] | None = None
+        self._seen_at = 0.0
+
+    def take(self, clock: Callable[[], float] = time.monotonic) -> bool:
+        """Claim it, if nobody else does who is alive."""
+        import sqlalchemy as sql
+
+        table = self._claims.table
+        try:
+            with self._claims.engine.begin() as connection:
+                row = connection.execute(
+                    sql.select(table.c.owner, table.c.beats).where(table.c.name == self._name)
+                ).first()
+                if row is None:
+                    values = {"name": self._name, "owner": self._owner, "beats": 0}
+                    connection.execute(table.insert().values(values))
+                    return True
+                if self._stands_still((row.owner, row.beats), clock()):
+                    return self._count_up(connection, row.owner, row.beats)
+        # Another process was quicker by a moment.
+        except sql.exc.IntegrityError:
+            pass
+        return False
+
+    def _stands_still(self, now: tuple[str, int], seconds: float) -> bool:
+        if now != self._seen:
+            self._seen, self._seen_at = now, seconds
+        return seconds - self._seen_at > self._claims.patience_seconds
+
+    def renew(self) -> bool:
+        """Say that it still holds; False where another process has taken it for a dead one's."""
+        import sqlalchemy as sql
+
+        table = self._claims.table
+        with self._claims.engine.begin() as connection:
+            beats = connection.execute(
+                sql.select(table.c.beats).where(
+                    table.c.name == self._name, table.c.owner == self._owner
+                )
+            ).scalar()
+            return beats is not None and self._count_up(connection, self._owner, beats)
+
+    def release(self) -> None:
+        """Let others claim it."""
+        table = self._claims.table
+        with self._claims.engine.begin() as connection:
+            connection.execute(
+                table.delete().where(table.c.name == self._name, table.c.owner == self._owner)
+            )
+
+    def _count_up(self, connection: Any, owner: str, beats: int) -> bool:
+        """Write it down as ours, if it still is as it was read."""
+        table = self._claims.table
+        done = connection.execute(
+            table.update()
+            .where(table.c.name == self._name, table.c.owner == owner, table.c.beats == beats)
+            .values(owner=self._owner, beats=beats + 1)
+        )
+        return bool(done.rowcount == 1)
