@@ -7,6 +7,7 @@ import time
 from itertools import filterfalse
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbci.app.sweeps.clean_trials import remove_trials, unneeded_trials
 from nbci.data.repository import project_cache
 from nbci.registry.evidence import promoted_runs
 from nbci.runs.clean_results import Removable, remove_results, unneeded_results
@@ -17,6 +18,7 @@ from nbci.runs.clean_runs import (
     remove_runs,
     unneeded_runs,
 )
+from nbci.runs.file_names import BELONGING
 from nbci.runs.old_files import YOUNGEST_SECONDS, freed_bytes
 from nbci.workspaces.workspace import remove_abandoned
 
@@ -42,10 +44,12 @@ class Cleaned(NamedTuple):
     """What was removed, or with `dry_run` would be.
 
     `displaced` maps each run that holds files of a person, which it moved out of a step's way, to
-    those files. `results` are of the cache in `cache_folder`.
+    those files. `trials` are runs of trials, by the folder of their sweep. `results` are of the
+    cache in `cache_folder`.
     """
 
     runs: Sequence[str]
+    trials: Mapping[Path, Sequence[str]]
     results: Removable
     freed_bytes: int
     displaced: Mapping[str, Sequence[str]]
@@ -54,7 +58,8 @@ class Cleaned(NamedTuple):
 
 def clean_up(project: Project, request: CleanRequest) -> Cleaned:
     """Remove what no kept or promoted run needs; with `dry_run` only say what that is."""
-    known = known_runs(project, promoted_runs(project.root))
+    promoted = promoted_runs(project.root)
+    known = known_runs(project, promoted)
     unneeded = _unneeded_runs(project, known, request)
     displaced = _displaced_files(project, unneeded)
     if not request.displaced_too:
@@ -64,22 +69,28 @@ def clean_up(project: Project, request: CleanRequest) -> Cleaned:
     cache = project_cache(project, os.environ)
     going = set(unneeded)
     kept = [each.run for each in known if each.run not in going]
+    trials = unneeded_trials(project, request.keep or project.keep, promoted, kept)
     # Whatever is younger may belong to a run that goes on.
     before = time.time() - max(request.older_seconds, YOUNGEST_SECONDS)
     results = Removable()
     if request.with_cache:
-        results = unneeded_results(cache, project, kept, before)
+        going_trials = {run for runs in trials.values() for run in runs}
+        results = unneeded_results(cache, project, kept, before, going_trials)
 
     # Asked while the files are still there.
     folders = [project.runs_folder / run for run in unneeded]
+    for sweep, runs in trials.items():
+        folders += [sweep / BELONGING / run for run in runs]
     freed = freed_bytes([*folders, *results.paths])
     removed: Sequence[str] = unneeded
+    removed_trials: Mapping[Path, Sequence[str]] = trials
     if not request.dry_run:
         remove_abandoned(project, resumable_too=True)
         removed = remove_runs(project, tuple(unneeded), displaced_too=request.displaced_too)
+        removed_trials = remove_trials(project, trials)
     if not request.dry_run and request.with_cache:
         remove_results(cache, project, kept, before)
-    return Cleaned(removed, results, freed, displaced, cache.root)
+    return Cleaned(removed, removed_trials, results, freed, displaced, cache.root)
 
 
 def _unneeded_runs(

@@ -1,5 +1,7 @@
 """Remove old runs, and with --cache old results: what the newest and promoted runs need stays.
 
+Of old sweeps, what stays is the record, and the run of the best trial.
+
 What was made or used lately, by whatever project of this user, stays in the cache, too.
 """
 
@@ -9,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import parse_count, parse_seconds, shown_path
+from nbci.dot_nbci import SWEEPS_FOLDER
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.app.clean_up import Cleaned
     from nbci.config import Project
@@ -27,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep",
         type=parse_count,
         metavar="N",
-        help="how many runs stay, the newest (default: `keep` in [tool.nbci], else 20)",
+        help="how many runs stay, and how many sweeps with all their trials, the newest (default: "
+        "`keep` in [tool.nbci], else 20)",
     )
     parser.add_argument(
         "--cache",
@@ -95,6 +99,8 @@ def _lines(project: Project, cleaned: Cleaned, arguments: argparse.Namespace) ->
         else:
             yield f"run {run} stays: it holds {files} (--displaced removes it)"
     yield f"{removed} {_runs(cleaned.runs)} in {shown_path(project.runs_folder)}"
+    if cleaned.trials:
+        yield f"{removed} {_trials(cleaned.trials)} in {shown_path(project.root / SWEEPS_FOLDER)}"
     if arguments.cache:
         yield f"{removed} {_results(cleaned.results)} in {cleaned.cache_folder}"
     yield f"{freed} {size(cleaned.freed_bytes)}"
@@ -117,6 +123,14 @@ def _runs(runs: Sequence[str]) -> str:
     if len(runs) == 1:
         return f"1 run ({runs[0]})"
     return f"{len(runs)} runs ({runs[-1]} to {runs[0]})"
+
+
+def _trials(trials: Mapping[Path, Sequence[str]]) -> str:
+    """The number of trials' runs, and of their sweeps."""
+    from nbci.formatting.numbers import counted
+
+    runs = counted(sum(map(len, trials.values())), "run")
+    return f"{runs} of trials, of {counted(len(trials), 'sweep')}; the best one's stays"
 
 
 def _results(removable: Removable) -> str:

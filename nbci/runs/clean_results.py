@@ -21,7 +21,7 @@ from nbci.store.files import remove
 from nbci.store.in_the_making import IN_THE_MAKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from nbci.config import Project
@@ -55,15 +55,20 @@ class Removable:
 
 
 def unneeded_results(
-    cache: Cache, project: Project, kept_runs: Sequence[str], before: float
+    cache: Cache,
+    project: Project,
+    kept_runs: Sequence[str],
+    before: float,
+    removed_trials: Container[str] = (),
 ) -> Removable:
     """What was last used before that time, and is no part of a kept run or of a kept result.
 
-    Builds of forks have caches of their own in the cache, which count, too.
+    `removed_trials` are runs of trials that are not kept. Builds of forks have caches of their own
+    in the cache, which count, too.
     """
     unneeded = Removable()
     for each in _with_caches_of_forks(cache):
-        unneeded += _unneeded_in(each, project, kept_runs, before)
+        unneeded += _unneeded_in(each, project, _kept(project, kept_runs, removed_trials), before)
     return unneeded
 
 
@@ -93,15 +98,25 @@ def _environments(cache: Cache) -> Environments:
     return Environments(cache.root / "environments")
 
 
+def _kept(
+    project: Project, kept_runs: Sequence[str], removed_trials: Container[str]
+) -> Iterator[RunFolder]:
+    """The runs that stay, those of trials too."""
+    for run in kept_runs:
+        yield RunFolder(project.runs_folder / run)
+    for trial in trial_runs(project):
+        if trial.run not in removed_trials:
+            yield trial
+
+
 def _unneeded_in(
-    cache: Cache, project: Project, kept_runs: Sequence[str], before: float
+    cache: Cache, project: Project, kept: Iterable[RunFolder], before: float
 ) -> Removable:
     """What is unneeded in one cache, without those of forks."""
     # What kept runs took or made stays: their report shows it, and a resumed run goes on from it.
     results_of_runs: set[Path] = set()
     needed: set[str] = set()
-    folders = [RunFolder(project.runs_folder / run) for run in kept_runs]
-    for folder in (*folders, *trial_runs(project)):
+    for folder in kept:
         for record in folder.step_records():
             needed.update(_digests(record))
             if record.key is not None:

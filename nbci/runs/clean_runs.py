@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from nbci.runs.project_runs import all_runs
 from nbci.store.files import disk_errors, lock_path, remove, try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from nbci.config import Project
@@ -109,20 +110,30 @@ def remove_runs(
     files, unless those are asked for. Each is renamed first, so that no other process can take half
     of it for a run.
     """
+    with hold_aside(project) as aside:
+        allowed = [run for run in runs if displaced_too or not displaced_files(project, run)]
+        return _remove_runs(project, allowed, aside)
+
+
+@contextlib.contextmanager
+def hold_aside(project: Project) -> Iterator[Path]:
+    """The folder for what is going to be removed, for this process alone.
+
+    UsageError while another process has it.
+    """
     lock = try_lock(lock_path(project.locks_folder, "clean"))
     if lock is None:
         raise UsageError(
             "another `nbci clean` is at work in this project", hint="wait until it has ended"
         )
     try:
-        allowed = [run for run in runs if displaced_too or not displaced_files(project, run)]
-        return _remove_runs(project, allowed, project.root / REMOVED_FOLDER)
+        yield project.root / REMOVED_FOLDER
     finally:
         os.close(lock)
 
 
 def _remove_runs(project: Project, runs: Sequence[str], aside: Path) -> tuple[str, ...]:
-    removed = [run for run in runs if _put_aside(RunFolder(project.runs_folder / run), aside)]
+    removed = [run for run in runs if put_aside(RunFolder(project.runs_folder / run), aside)]
 
     # A run that began meanwhile may stand on one that is aside now: that one comes back.
     for known in known_runs(project):
@@ -133,7 +144,7 @@ def _remove_runs(project: Project, runs: Sequence[str], aside: Path) -> tuple[st
     return tuple(removed)
 
 
-def _put_aside(folder: RunFolder, aside: Path) -> bool:
+def put_aside(folder: RunFolder, aside: Path) -> bool:
     """Move the folder of a run into `aside`; False when somebody resumes the run."""
     # Held while it is renamed: nobody resumes it in this moment.
     if not folder.hold():
