@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.app.sweeps.importances import find_importances
 from nbci.report.data.sweep_material import SweepMaterial
 from nbci.report.pages.sweep.sweep_page import render_sweep
 from nbci.report.write import write_report
@@ -22,11 +23,13 @@ def write_sweep_pages(folder: SweepFolder, target: str) -> Path:
 
     `target` is what it searched, as it is called here.
     """
+    sweep, trials = folder.read_record(), folder.read_trials()
     material = SweepMaterial(
-        sweep=folder.read_record(),
-        trials=folder.read_trials(),
+        sweep=sweep,
+        trials=trials,
         target=target,
         is_going_on=folder.is_going_on,
+        importances=find_importances(sweep, trials),
         pages=_pages_of_runs(folder),
     )
     place = folder.path / _REPORT

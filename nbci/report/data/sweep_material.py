@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.pipeline.search_space import Dimension
+    from nbci.sweeps.importance import Importances
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 _LONGEST_VALUE = 60
@@ -32,6 +33,7 @@ class SweepMaterial:
     trials: Sequence[TrialRecord]
     target: str
     is_going_on: bool = False
+    importances: Sequence[Importances] = ()
     pages: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -65,6 +67,22 @@ def value_of(trial: TrialRecord, objective: int) -> float | None:
     if not math.isfinite(value):
         return None
     return value
+
+
+def by_importance(material: SweepMaterial) -> Sequence[Dimension]:
+    """The parameters that trials have, those first that matter most for some objective."""
+    greatest: dict[str, float] = {}
+    for importances in material.importances:
+        for each in importances.shares:
+            greatest[each.parameter] = max(each.share, greatest.get(each.parameter, 0.0))
+    searched = {name for trial in material.trials for name in trial.params}
+    known = [dimension for dimension in material.sweep.space if dimension.name in searched]
+    return sorted(known, key=lambda dimension: -greatest.get(dimension.name, 0.0))
+
+
+def name_text(name: str) -> str:
+    """A name as headings and tables show it, without what would spoil them."""
+    return short_line(name, _LONGEST_VALUE)
 
 
 def value_text(value: Any) -> str:

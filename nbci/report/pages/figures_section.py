@@ -63,19 +63,23 @@ def charts_section(
 
 
 def figure_grid(
-    figures: Iterable[Figure], *, root: str, pages: Mapping[str, ShownStep] | None = None
+    figures: Iterable[Figure],
+    *,
+    root: str,
+    pages: Mapping[str, ShownStep] | None = None,
+    class_: str = "figures",
 ) -> Markup:
     """The figures side by side; `root` leads from the page to the report's folder.
 
     `pages`: steps to be named.
     """
     shown = [_figure(figure, root, pages or {}) for figure in figures]
-    return element("div", *shown, class_="figures")
+    return element("div", *shown, class_=class_)
 
 
 def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup:
     class_ = None
-    if figure.width > _COLUMN:
+    if figure.is_scrolled or figure.width > _COLUMN:
         class_ = "wide"
     return element(
         "figure",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nbci.formatting.numbers import MINUS
 from nbci.pipeline.search_space import Choices, Range
 from nbci.report.charts.sweeps.scale import (
-    Categories,
+    CategoryScale,
     numbers_of,
     scale_of,
     scale_of_objective,
@@ -82,7 +82,7 @@ def test_categories_stand_in_columns_and_numbers_among_them_in_order() -> None:
     scale = scale_of(Choices(name="n", values=(10, 1, 3)), [])
     assert [tick.text for tick in scale.ticks] == ["1", "3", "10"]
     assert scale.share(3) == 0.5
-    mixed = Categories([True, 1, 1.0, None, "a"])
+    mixed = CategoryScale([True, 1, 1.0, None, "a"])
     assert len({mixed.share(value) for value in (True, 1, 1.0, None, "a")}) == 5
     assert mixed.share("b") is None
 

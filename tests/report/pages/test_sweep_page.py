@@ -105,12 +105,11 @@ def test_saved_time_counts_what_was_reused_and_what_an_equal_trial_had() -> None
     # Each needs 4.9 s, of which the first computed 0.9 s.
     assert "Of 9.8 s that the trials' steps take, 0.90 s were computed (1 step)" in text
     assert "8.9 s saved: 91%" in text
-    assert "4.9 s" in text
 
 
 def test_the_table_has_the_best_first_and_why_others_have_no_value() -> None:
     page = render_sweep(samples.ordinary())["index.html"].decode()
-    table = page[page.index('<table class="trials"') :]
+    table = page[page.index('<table class="trials"') :].partition("</table>")[0]
     first = re.findall(r'<tr><th scope="row">(\d+)', table)
     assert first == ["4", "7", "1", "6", "3", "0", "2", "5", "8", "9"]
     assert "no &lt;convergence&gt;" in table

@@ -19,14 +19,14 @@ from nbci.report.charts.sweeps.panel import (
     picture,
 )
 from nbci.report.charts.sweeps.scale import beyond_note, numbers_of, scale_of_objective
-from nbci.report.data.sweep_material import state_of, value_of
+from nbci.report.data.sweep_material import name_text, state_of, value_of
 from nbci.report.html.markup import Markup, element, fragment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nbci.report.charts.sweeps.panel import Kind
-    from nbci.report.charts.sweeps.scale import Numbers as NumberScale
+    from nbci.report.charts.sweeps.scale import NumberScale
     from nbci.report.data.sweep_material import SweepMaterial
     from nbci.sweeps.study_record import TrialRecord
 
@@ -52,7 +52,7 @@ def history_figures(material: SweepMaterial) -> Iterator[Figure]:
         content, height = _picture(material, objective.metric, known, best, upwards)
         yield Figure(
             name=objective.metric,
-            title=f"{objective.metric}, best so far",
+            title=f"{name_text(objective.metric)}, best so far",
             alt=alt,
             path=f"images/history-{at + 1}.svg",
             content=picture(content, width=WIDE, height=height, title=alt),

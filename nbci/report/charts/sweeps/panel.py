@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from nbci.formatting.text import short_line
 from nbci.report.charts import palette
 from nbci.report.charts.palette import LEVELS
 from nbci.report.charts.svg import FONT, cut_middle, pixels, svg_file, text_width, widest
@@ -20,12 +21,15 @@ LETTERS = 11
 WIDE = 1000
 """Pixels of a picture that has the page's whole width."""
 SMALL = 304
-Kind = Literal["complete", "beyond", "best", "front", "pruned", "failed", "running"]
+_LONGEST_LABEL = 200
+Kind = Literal["complete", "beyond", "dot", "shade", "best", "front", "pruned", "failed", "running"]
 
 # Colours alone do not tell marks apart for every reader (WCAG 2.2, success criterion 1.4.1).
 _SHAPES: dict[Kind, str] = {
     "complete": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
     "beyond": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
+    "dot": "M-1.7 0a1.7 1.7 0 1 0 3.4 0a1.7 1.7 0 1 0-3.4 0",
+    "shade": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0",
     "best": "M0-7L2 -2.2L7 -2.2L3 .9L4.5 6L0 3L-4.5 6L-3 .9L-7 -2.2L-2 -2.2Z",
     "front": "M0-5.5L5.5 0L0 5.5L-5.5 0Z",
     "pruned": "M-4-3L4-3L0 4Z",
@@ -39,6 +43,9 @@ _COLOURS: _Rules = (
     (".grid", "stroke", palette.LINE),
     (".axis,.pause", "stroke", palette.QUIET),
     (".complete", "fill", palette.LINK),
+    (".dot", "fill", palette.TEXT),
+    (".dot", "stroke", palette.PAGE),
+    (".shade", "stroke", palette.QUIET),
     (".best,.front", "fill", palette.KEYWORD),
     (".best,.front", "stroke", palette.PAGE),
     (".pruned", "stroke", palette.QUIET),
@@ -61,6 +68,8 @@ _FORMS = (
     f"text{{font:{LETTERS}px {FONT}}}.strong{{font-weight:600}}.grid,.axis{{stroke-width:1}}"
     ".complete{fill-opacity:.75}.pruned,.running,.beyond{stroke-width:1.3}"
     ".failed{stroke-width:1.8;fill:none}.line{fill:none;stroke-width:2}"
+    ".trial{fill:none;stroke-width:1.2;stroke-opacity:.7}.thin{stroke-width:1.2}"
+    ".dot,.shade{stroke-width:.7}"
     ".reused,.equal{fill-opacity:.8}"
     ".curve,.curve-pruned{fill:none;stroke-width:1;stroke-opacity:.6}"
     ".curve-pruned{stroke-dasharray:4 2}"
@@ -276,9 +285,11 @@ def path_of(points: Iterable[tuple[float, float] | None]) -> str:
 
 def cut_to(text: str, width: float) -> str:
     """The text, cut in its middle where it is wider than that."""
-    if text_width(text, LETTERS) <= width:
-        return text
-    return cut_middle(text, max(int(width / (0.57 * LETTERS)), 2))
+    # Marks of writing direction would turn what follows.
+    line = short_line(text, _LONGEST_LABEL)
+    if text_width(line, LETTERS) <= width:
+        return line
+    return cut_middle(line, max(int(width / (0.57 * LETTERS)), 2))
 
 
 def rule(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:

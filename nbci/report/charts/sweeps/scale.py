@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import sys
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Scale(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
+class NumberScale:
     """Numbers from `low` to `high`, both as they stand on the axis: logarithms where `is_log`.
 
     Where all of them are whole, so are the ticks.
@@ -106,7 +107,7 @@ class Numbers:
                 yield Tick(share, tick_text(value, 3))
 
 
-class Categories:
+class CategoryScale:
     """Values beside each other, in their order, each in the middle of its column."""
 
     def __init__(self, values: Sequence[Any]) -> None:
@@ -131,7 +132,7 @@ class Categories:
 
 def numbers_of(
     values: Iterable[float], *, is_log: bool = False, is_whole: bool = False, room: float = 0.0
-) -> Numbers:
+) -> NumberScale:
     """The axis that has all of the finite values, with `room` as a share of it at each end."""
     places = []
     for value in values:
@@ -145,7 +146,7 @@ def numbers_of(
         span = max(abs(high), abs(low)) * 0.05 or 0.5
     if is_whole and high == low:
         span = 0.5
-    return Numbers(
+    return NumberScale(
         low=max(low - span, -_LARGEST),
         high=min(high + span, _LARGEST),
         is_log=is_log,
@@ -153,17 +154,24 @@ def numbers_of(
     )
 
 
-def scale_of_objective(values: Sequence[float], direction: Direction) -> Numbers:
+def scale_of_objective(values: Sequence[float], direction: Direction) -> NumberScale:
     """The axis of a metric; by orders of magnitude where its values span many of them.
 
     Few values far beyond the others in the worse direction lie beyond its end, where they would
     press the others flat.
     """
-    known = sorted(value for value in values if math.isfinite(value))
+    whole = scale_of_metric(values)
+    if whole.is_log:
+        return whole
+    return scale_of_metric(_near_ones(sorted(filter(math.isfinite, values)), direction))
+
+
+def scale_of_metric(values: Sequence[float]) -> NumberScale:
+    """The same with all of the values."""
+    known = list(filter(math.isfinite, values))
+    low, high = min(known, default=0.0), max(known, default=1.0)
     # A loss falls by orders of magnitude, and a plain axis would show its beginning only.
-    if known and known[0] > 0 and known[-1] / known[0] >= _LOG_SPAN:
-        return numbers_of(known, is_log=True, room=0.05)
-    return numbers_of(_near_ones(known, direction), room=0.05)
+    return numbers_of(known, is_log=low > 0 and high / low >= _LOG_SPAN, room=0.05)
 
 
 def _near_ones(ordered: Sequence[float], direction: Direction) -> Sequence[float]:
@@ -186,7 +194,7 @@ def _near_ones(ordered: Sequence[float], direction: Direction) -> Sequence[float
     return near
 
 
-def beyond_note(scale: Numbers, values: Iterable[float]) -> str | None:
+def beyond_note(scale: NumberScale, values: Iterable[float]) -> str | None:
     """Which values an axis does not reach; None where it has all."""
     far = []
     for value in values:
@@ -210,10 +218,10 @@ def scale_of(dimension: Dimension, values: Iterable[Any]) -> Scale:
         return numbers_of([*ends, *inside], is_log=dimension.log, is_whole=is_whole, room=0.03)
     known = {_key(value): value for value in (*dimension.values, *tried)}
     ordered = list(known.values())
-    # Numbers have an order of their own, and a file may list them in any.
+    # NumberScale have an order of their own, and a file may list them in any.
     if all(_is_number(value) for value in ordered):
         ordered.sort()
-    return Categories(ordered)
+    return CategoryScale(ordered)
 
 
 def shown(value: Any) -> str:
@@ -222,7 +230,8 @@ def shown(value: Any) -> str:
         return value
     if _is_number(value):
         return tick_text(float(value), 6)
-    return str(value).lower()
+    # As a pipeline file has it.
+    return json.dumps(value)
 
 
 def tick_text(value: float, digits: int) -> str:

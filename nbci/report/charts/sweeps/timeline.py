@@ -39,8 +39,8 @@ _CLASSES = {
     "complete": "computed",
     "pruned": "bar-pruned",
     "failed": "bar-failed",
-    "interrupted": "bar-failed",
-    "running": "equal",
+    "interrupted": "equal",
+    "running": "running",
 }
 
 
@@ -95,7 +95,7 @@ def timeline_figures(material: SweepMaterial) -> Iterator[Figure]:
         note = f"The first {len(shown)} of {len(rows)} workers."
     yield Figure(
         name="timeline",
-        title="Timeline of the workers",
+        title="A bar for each trial",
         alt=alt,
         path="images/timeline.svg",
         content=picture(content, width=WIDE, height=bottom + 26, title=alt),
@@ -178,11 +178,13 @@ def _worker_bars(
             if (class_, round(left)) in seen:
                 continue
             seen.add((class_, round(left)))
-        width = max(right - left - 1, 1.0)
+        # A gap between bars, where there is room for one.
+        width = right - left - 1 if right - left > 4 else max(right - left, 1.0)
         yield box(left, y + 2, width, _ROW - 4, class_)
         words = str(trial.number)
         if text_width(words, LETTERS) + 6 < width:
-            yield text_at(words, left + 4, y + 15, kind="on-bar small")
+            kind = "strong" if class_ == "running" else "on-bar small"
+            yield text_at(words, left + 4, y + 15, kind=kind)
 
 
 def _legend(trials: Sequence[TrialRecord], left: float) -> Markup:

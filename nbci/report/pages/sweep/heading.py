@@ -8,7 +8,7 @@ from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted, listed, number
 from nbci.formatting.text import short_line
 from nbci.report.charts.sweeps.worker_times import sittings
-from nbci.report.data.sweep_material import point_text, state_of, value_text, values_text
+from nbci.report.data.sweep_material import name_text, point_text, state_of, value_text, values_text
 from nbci.report.html.markup import element, fragment, item_list, optional, table
 from nbci.report.html.page import facts, section, time, verdict
 from nbci.sweeps.run_command import run_command
@@ -154,7 +154,7 @@ def _space_rows(material: SweepMaterial) -> Iterator[Sequence[str]]:
         if dimension.when is not None:
             condition = element("code", short_line(dimension.when, _LONGEST_POINT))
         yield (
-            element("code", name),
+            element("code", name_text(name)),
             values_text(dimension),
             condition,
             value_text(own[name]) if name in own else "",

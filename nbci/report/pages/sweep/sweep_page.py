@@ -5,20 +5,29 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from nbci.formatting.numbers import counted
 from nbci.report.charts.figure import figure_files
 from nbci.report.charts.sweeps.best_history import history_figures
+from nbci.report.charts.sweeps.importance_bars import importance_figures
+from nbci.report.charts.sweeps.learning_curves import curve_figures
+from nbci.report.charts.sweeps.pair import pair_figures
+from nbci.report.charts.sweeps.parallel import parallel_figures
+from nbci.report.charts.sweeps.pareto import pareto_figures
 from nbci.report.charts.sweeps.saved_time import (
     saved_figures,
     saved_sentence,
     times_of,
     total_of,
 )
+from nbci.report.charts.sweeps.slices import slice_figures
 from nbci.report.charts.sweeps.timeline import timeline_figures
-from nbci.report.html.markup import element, fragment, item_list, optional
+from nbci.report.html.markup import element, fold, fragment, item_list, optional
 from nbci.report.html.page import page, section
 from nbci.report.pages.figures_section import figure_grid
 from nbci.report.pages.sweep.heading import best_section, header, search_section
 from nbci.report.pages.sweep.trials_table import trials_section
+
+_UNFOLDED = 9
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,16 +40,26 @@ if TYPE_CHECKING:
 def render_sweep(material: SweepMaterial) -> Mapping[str, bytes]:
     """The files of the sweep's pages by their paths; they keep to the policy of the report's."""
     figures: list[Figure] = []
+
+    def pictures(title: str, anchor: str, found: Iterator[Figure]) -> Markup | None:
+        return _figures_section(title, anchor, found, figures)
+
     # What a reader came for first, then what it cost, then how the trials lie.
     parts = {
         "The best": best_section(material),
         "Search": search_section(material),
         "Saved time": _saved_section(material, figures),
-        "History": _figures_section(
-            "History of the best", "history", history_figures(material), figures
-        ),
+        "History": pictures("History of the best", "history", history_figures(material)),
         "Trials": trials_section(material),
-        "Timeline": _figures_section("Timeline", "timeline", timeline_figures(material), figures),
+        "Pareto front": pictures("Pareto front", "pareto", pareto_figures(material)),
+        "Parallel coordinates": pictures(
+            "Parallel coordinates", "parallel", parallel_figures(material)
+        ),
+        "Slices": _slices_section(material, figures),
+        "Two parameters": pictures("The two that matter most", "pairs", pair_figures(material)),
+        "Importances": _importances_section(material, figures),
+        "Timeline": pictures("Timeline of the workers", "timeline", timeline_figures(material)),
+        "Curves": pictures("Curves", "curves", curve_figures(material)),
     }
     shown = {title: part for title, part in parts.items() if part}
     content = page(
@@ -83,6 +102,36 @@ def _figures_section(
         return None
     figures += drawn
     return section(title, figure_grid(drawn, root=""), anchor=anchor)
+
+
+def _slices_section(material: SweepMaterial, figures: list[Figure]) -> Markup | None:
+    """The slices, the first of them unfolded."""
+    drawn = list(slice_figures(material))
+    if not drawn:
+        return None
+    figures += drawn
+    parts: list[Markup] = [figure_grid(drawn[:_UNFOLDED], root="", class_="figures small")]
+    others = drawn[_UNFOLDED:]
+    if others:
+        grid = figure_grid(others, root="", class_="figures small")
+        parts.append(fold(counted(len(others), "more slice"), grid))
+    return section("Slices", *parts, anchor="slices")
+
+
+def _importances_section(material: SweepMaterial, figures: list[Figure]) -> Markup | None:
+    """How much each parameter mattered, or why nobody knows."""
+    parts: list[Markup] = []
+    drawn = list(importance_figures(material))
+    figures += drawn
+    if drawn:
+        parts.append(figure_grid(drawn, root=""))
+    for importances in material.importances:
+        if importances.problem is not None:
+            words = f"There are none for {importances.objective}: {importances.problem}."
+            parts.append(element("p", words, class_="note"))
+    if not parts:
+        return None
+    return section("Importances", *parts, anchor="importances")
 
 
 def _contents(parts: Mapping[str, Markup]) -> Markup:

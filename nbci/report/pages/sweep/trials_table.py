@@ -8,7 +8,7 @@ from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted, number
 from nbci.formatting.text import short_line
 from nbci.report.charts.sweeps.saved_time import times_of
-from nbci.report.data.sweep_material import state_of, value_text
+from nbci.report.data.sweep_material import name_text, state_of, value_text
 from nbci.report.html.markup import element, fold, fragment, table
 from nbci.report.html.page import left_out_note, section, verdict
 
@@ -42,9 +42,9 @@ def trials_section(material: SweepMaterial) -> Markup | None:
 
 
 def _heads(material: SweepMaterial) -> Sequence[str]:
-    objectives = [objective.metric for objective in material.sweep.objectives]
-    names = [dimension.name for dimension in material.sweep.space]
-    return ("Trial", *objectives, *names, "State", "Took", "Computed", "Saved", "Run", "Why")
+    objectives = [name_text(objective.metric) for objective in material.sweep.objectives]
+    names = [name_text(dimension.name) for dimension in material.sweep.space]
+    return ("Trial", *objectives, *names, "State", "Why", "Took", "Computed", "Saved", "Run")
 
 
 def _rows(material: SweepMaterial) -> Iterator[Sequence[str]]:
@@ -61,11 +61,11 @@ def _rows(material: SweepMaterial) -> Iterator[Sequence[str]]:
             *_values(material, trial),
             *[_param(trial, name) for name in names],
             verdict(state_of(trial)),
+            _reason(trial),
             duration(trial.seconds),
-            _seconds(time.computed, trial.computed.steps),
+            _seconds(time.computed, time.steps[0]),
             _seconds(time.reused + time.equal, time.steps[1] + time.steps[2]),
             _run(material, trial),
-            _reason(trial),
         )
 
 
@@ -87,7 +87,7 @@ def _param(trial: TrialRecord, name: str) -> str:
 def _seconds(seconds: float, steps: int) -> str:
     if not steps:
         return ""
-    return f"{duration(seconds)}, {counted(steps, 'step')}"
+    return duration(seconds)
 
 
 def _run(material: SweepMaterial, trial: TrialRecord) -> str:
@@ -104,4 +104,6 @@ def _run(material: SweepMaterial, trial: TrialRecord) -> str:
 def _reason(trial: TrialRecord) -> str:
     if trial.same_as is not None:
         return f"equal to trial {trial.same_as}"
-    return short_line(trial.error or "", _LONGEST_ERROR)
+    if trial.error is None:
+        return ""
+    return element("span", short_line(trial.error, _LONGEST_ERROR), class_="why")
