@@ -167,15 +167,17 @@ def test_commands_to_copy_are_understood(name: str) -> None:
         while words and _SETTING.match(words[0]):
             del words[0]
         if words and words[0].rpartition("/")[2] == "nbci" and not words[1].startswith("-"):
-            parser_of(words[1]).parse_args(words[2:])
+            parser, rest = parser_of(*words[1:])
+            parser.parse_args(rest)
     prose = _FENCE.sub("", (ROOT / name).read_text(encoding="utf-8"))
     for text in re.findall(r"`nbci ([^`]+)`", prose):
         command, *words = text.split()
         if not command.startswith("-") and command.islower():
-            known = parser_of(command)._option_string_actions
+            parser, rest = parser_of(command, *words)
+            known = parser._option_string_actions
             named = (
                 word
-                for before, word in zip(("", *words), words, strict=False)
+                for before, word in zip(("", *rest), rest, strict=False)
                 if before not in _WITH_A_SIGN
             )
             assert [word for word in named if word.startswith("-") and word not in known] == [], (
@@ -183,11 +185,16 @@ def test_commands_to_copy_are_understood(name: str) -> None:
             )
 
 
-def parser_of(command: str) -> argparse.ArgumentParser:
+def parser_of(command: str, *words: str) -> tuple[argparse.ArgumentParser, tuple[str, ...]]:
+    """The parser of a command, or of its action, and the words that it parses."""
     assert command in COMMANDS
+    module = importlib.import_module(f"nbci.cli.{command}")
+    action = getattr(module, "ACTIONS", {}).get(words[0] if words else "")
+    if action is not None:
+        module, words = importlib.import_module(f"nbci.cli.{action}"), words[1:]
     parser = argparse.ArgumentParser(prog=f"nbci {command}")
-    importlib.import_module(f"nbci.cli.{command}").add_arguments(parser)
-    return parser
+    module.add_arguments(parser)
+    return parser, words
 
 
 @pytest.mark.needs("make")

@@ -125,6 +125,7 @@ def _groups(
     trials: Sequence[TrialRecord], varied: Sequence[Dimension]
 ) -> Iterator[tuple[Sequence[str], Sequence[TrialRecord]]]:
     """Which parameters are asked of which trials: each of those that have it."""
+    # Parameters of one condition are asked together: they share what varies.
     groups: dict[tuple[int, ...], list[str]] = {}
     for dimension in varied:
         places = tuple(at for at, trial in enumerate(trials) if dimension.name in trial.params)

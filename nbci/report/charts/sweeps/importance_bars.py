@@ -65,6 +65,7 @@ def _bars(importances: Importances) -> Iterator[Markup]:
     longest = max(each.share for each in shown) or 1.0
     for at, each in enumerate(shown):
         y = _TOP + _ROW * at
+        # Relative to the greatest: shares of a few percent would be slivers.
         width = room * each.share / longest
         yield text_at(cut_to(each.parameter, left - 8), left - 7, y + 16, anchor="end")
         yield box(left, y + 4, width, _ROW - 8, "computed")

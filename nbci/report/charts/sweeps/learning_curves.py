@@ -38,8 +38,10 @@ def curve_figures(material: SweepMaterial) -> Iterator[Figure]:
     if not trials:
         return
     every = [point for trial in trials for point in _points(trial)]
+    # Without fences: where curves begin is far from where they end.
     upwards = scale_of_metric([value for _, value in every])
     steps = [step for step, _ in every]
+    # Epochs are whole; what a callback counts may be none.
     is_whole = all(step == round(step) for step in steps)
     left = left_of(upwards)
     panel = Panel(

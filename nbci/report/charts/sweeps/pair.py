@@ -171,6 +171,7 @@ def _contours(pair: _Pair, panel: Panel) -> Iterator[Markup]:
                 found = _shade_at(
                     ranks, (column + 0.5) / columns, (row + 0.5) * _FINE / panel.height
                 )
+            # One box for a run of squares: a tenth of the file.
             if found == shade:
                 continue
             if shade is not None:
@@ -223,6 +224,7 @@ def _shade_at(ranks: Mapping[_Cell, float], x: float, y: float) -> int | None:
         if cell not in ranks:
             return None
         corners.append(ranks[cell])
+    # At the edges there are two cells, not four: the outer half goes on as it is.
     across, upwards = min(max(column - left, 0), 1), min(max(row - low, 0), 1)
     lower = corners[0] * (1 - across) + corners[1] * across
     upper = corners[2] * (1 - across) + corners[3] * across

@@ -60,6 +60,7 @@ def parallel_figures(material: SweepMaterial) -> Iterator[Figure]:
     """The one picture; none where fewer than two trials have values to compare."""
     trials = [trial for trial in material.complete if value_of(trial, 0) is not None]
     dimensions = by_importance(material)
+    # One line has nothing to run beside.
     if len(trials) < 2 or not dimensions:
         return
     axes = []
@@ -124,6 +125,7 @@ def _lines(
         for x, y in zip(places, heights, strict=True):
             points.append(None if y is None else (x, y))
             key.append(-1 if y is None else round(y / grain))
+        # A better trial has a shade of its own, and stays visible.
         level = shades.level(trial.values[0])
         seen[level, *key] = (level, path_of(points))
     for level, path in seen.values():

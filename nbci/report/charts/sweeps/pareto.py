@@ -64,6 +64,7 @@ def _figure(
         across=across,
         upwards=upwards,
     )
+    # The front is that of all objectives, also where two of them are shown.
     front = [trial for trial in material.front if trial in trials]
     line = None
     # Of three objectives, the front of all is no line in the plane of two.
@@ -113,6 +114,7 @@ def _marks(
             kind = "front"
         elif panel.is_beyond(y_value):
             kind = "beyond"
+        # Both axes may leave out what is far off.
         yield Mark(x=min(max(place[0], panel.left), panel.right), y=place[1], kind=kind)
 
 

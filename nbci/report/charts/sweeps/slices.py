@@ -143,6 +143,7 @@ def _numbers(
     rows = []
     for words, members in _parts(dimension, scale, trials):
         known = [value for trial in members if (value := value_of(trial, at)) is not None]
+        # Of parts in which all trials failed there is no best.
         cells = ("", "") if not known else (number(best(known)), number(median(known)))
         without = len(members) - len(known)
         rows.append((words, str(len(members)), *cells, str(without) if without else ""))
@@ -166,6 +167,7 @@ def _parts(
             by_value[value_text(trial.params[name])].append(trial)
         yield from ((words, members) for words, members in by_value.items() if members)
         return
+    # By count, not by width: there is something to say of each part.
     ordered = sorted(trials, key=lambda trial: _sortable(trial.params[name]))
     count = len(ordered)
     for part in range(_PARTS):

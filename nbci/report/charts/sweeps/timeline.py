@@ -79,6 +79,7 @@ def timeline_figures(material: SweepMaterial) -> Iterator[Figure]:
     rows = _rows([trial for trial in material.trials if spans[trial.number] is not None])
     if not rows:
         return
+    # A night between two sittings would leave the trials no width.
     parts = sittings(material.trials)
     left = min(120.0, widest([_name(worker) for worker in rows], LETTERS)) + 14
     clock = _Clock(sittings=parts, left=left, width=WIDE - left - 8)
@@ -147,6 +148,7 @@ def _elapsed(clock: _Clock, bottom: float) -> Iterator[Markup]:
     for share, _ in numbers_of([0.0, end - start]).ticks:
         x = clock.left + share * clock.width
         seconds = float(rough(share * (end - start)))
+        # The last label would be cut at the picture's edge.
         anchor = "end" if share > 0.96 else "middle"
         yield rule(x, _TOP - 6, x, bottom, "grid")
         yield text_at(duration(seconds) if seconds else "0 s", x, bottom + 17, anchor=anchor)
