@@ -22,7 +22,7 @@ from nbci.config import Project
 from nbci.errors import UsageError
 from nbci.pipeline.search_space import Choices, Range
 from nbci.sweeps.study_record import shared_name
-from tests.sweeps.test_standing import sweep
+from tests.sweeps.test_standing import sweep, trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +89,24 @@ class StudyContract:
         assert study.trials[0].params == dict(passed.params)
         assert study.trials[0].user_attrs["run"] == passed.run
         assert study.trials[1].user_attrs["error"] == "it broke"
+
+    def test_a_study_that_was_lost_is_made_anew_of_our_record(
+        self, open_back: Callable[[], Back], tmp_path: Path
+    ) -> None:
+        known = (
+            trial(0, 3.0, params={"x": 3}, run="r0", curve=((1, 4.0), (2, 3.0))),
+            trial(1, params={"x": 4}, error="it broke"),
+            # Of trial 2 nothing was written down.
+            trial(3, params={"x": 5}, error="interrupted", interrupted=True),
+        )
+        record = record_of("s", open_back(), trials=9)
+        for _ in range(2):
+            study = Study(open_back(), record, 0)
+            study.restore(known)
+        found = study._study.get_trials()
+        assert [each.state.name for each in found] == ["COMPLETE", "FAIL", "FAIL", "FAIL"]
+        assert (found[0].values, found[0].intermediate_values) == ([3.0], {1: 4.0, 2: 3.0})
+        assert study.ask()[0] == 4
 
     def test_another_search_of_that_name_is_refused(
         self, open_back: Callable[[], Back], tmp_path: Path

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from nbci.app.sweeps.claims import Claim, Claims
 from nbci.app.sweeps.study_backs import DatabaseBack, JournalBack, database_of
 from nbci.config import Project, project_of
-from nbci.errors import InfrastructureError, UsageError
+from nbci.errors import InfrastructureError, IntegrityError, UsageError
 from tests.app.study_contract import SharedContract, StudyContract, begin, carry_out
 from tests.support.postgres import Server, postgres_server
 
@@ -85,6 +87,34 @@ def test_what_is_wrong_with_a_database_is_said_without_its_password(tmp_path: Pa
         told = f"{raised.value} {raised.value.hint}"  # type: ignore[attr-defined]
         assert text in told
         assert "geheim" not in told
+
+
+def test_a_journal_that_was_damaged_is_refused_by_its_name(tmp_path: Path) -> None:
+    journal = tmp_path / "study.log"
+    carry_out(begin(JournalBack(journal), tmp_path, "s", trials=9))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for damage in (b"garbage\n", b"{}\n", b'{"op_code": 77}\n', b"\0\0\0\n"):
+        journal.write_bytes(b"".join([*lines[:2], damage, *lines[2:]]))
+        with pytest.raises(IntegrityError, match="no journal of Optuna's") as raised:
+            begin(JournalBack(journal), tmp_path, "s", trials=9)
+        assert str(journal) in str(raised.value)
+
+
+def test_a_locked_database_and_one_of_another_optuna_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "studies.db"
+    back = DatabaseBack(f"sqlite:///{path}", _GRACE_SECONDS)
+    trials = begin(back, tmp_path, "s", trials=9)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InfrastructureError, match="database is locked"):
+            trials.begin()
+        other.rollback()
+        assert trials.begin() is not None
+        other.execute("UPDATE version_info SET schema_version = 99")
+        other.execute("UPDATE alembic_version SET version_num = 'v99.0.0'")
+        other.commit()
+    with pytest.raises(UsageError, match="another version of Optuna"):
+        begin(back, tmp_path, "s", trials=9)
 
 
 def test_the_environment_names_the_database_and_the_file_no_password(tmp_path: Path) -> None:

@@ -91,11 +91,14 @@ def search(
     lanes: int = 1,
     earlier: Sequence[TrialRecord] = (),
     values: Sequence[int] = tuple(range(1000)),
+    is_disk_full: bool = False,
     **fields: Any,
 ) -> tuple[Search, Trials, FakeStudy, list[FakeLane]]:
     record = sweep(space=(Choices(name="x", values=tuple(values)),), **fields)
     study = FakeStudy(asked, begin=len(earlier))
     folder = new_sweep(Project(root=root), "s")
+    if is_disk_full:
+        (folder.path / "trials.jsonl").symlink_to("/dev/full")
     trials = Trials(record, folder, cast("Study", study), earlier)
     found = Search(record, trials, lambda _: None)
     fakes = [FakeLane() for _ in range(lanes)]
@@ -144,6 +147,12 @@ def test_trouble_of_the_machine_ends_all_trials(tmp_path: Path) -> None:
     assert lanes[1].interrupted
     assert carried_out(lanes) == [7, 200]
     assert [record.interrupted for record in study.told] == [True]
+
+
+def test_a_full_disk_ends_the_sweep_as_trouble_of_the_machine(tmp_path: Path) -> None:
+    found, _, _, _ = search(tmp_path, [1, 2], is_disk_full=True, trials=2)
+    assert isinstance(found.trouble, InfrastructureError)
+    assert "No space left" in str(found.trouble)
 
 
 def test_no_more_trials_begin_than_were_asked_for(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_samplers_know_of_earlier_runs_once(tmp_path: Path) -> None:
     ]
     for _ in range(2):
         study = Study(JournalBack(tmp_path / "study.log"), record, 2)
-        study.add_earlier(earlier)
+        study.restore(earlier)
 
     trials = study._study.get_trials()
     assert [trial.params for trial in trials] == points

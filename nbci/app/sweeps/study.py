@@ -12,8 +12,8 @@ import zlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from nbci.app.sweeps.optuna_trials import ERROR, RECORD, RUN, frozen_trial, suggest
 from nbci.errors import UsageError
-from nbci.pipeline.search_space import Range
 from nbci.records.codec import from_json, to_json_line
 from nbci.sweeps.space import point_of
 from nbci.sweeps.standing import killed
@@ -23,17 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.app.sweeps.study_backs import Back
-    from nbci.pipeline.search_space import Dimension
     from nbci.sweeps.space import Point
     from nbci.sweeps.study_record import SweepRecord
 
 _MISSING = "pip install 'nbci[sweep]'"
-_RUN, _ERROR = "run", "error"
-"""Attributes of a trial that Optuna's own tools show."""
-_RECORD = "nbci"
-"""The attribute of a trial with our own record of it, and of a study with what it is."""
 _FORMAT = 1
-"""Of that attribute of a study, and of how it is worked at."""
+"""Of what a study says of itself, and of how it is worked at."""
 
 
 def check_optuna(sweep: SweepRecord) -> None:
@@ -80,10 +75,10 @@ class Study:
 
     def _check_search(self) -> None:
         """Refuse a study of this name that is another one."""
-        known = self._study.user_attrs.get(_RECORD)
+        known = self._study.user_attrs.get(RECORD)
         search = search_digest(self._sweep)
         if known is None and (not self.is_shared or not self._study.get_trials(deepcopy=False)):
-            self._study.set_user_attr(_RECORD, {"format": _FORMAT, "search": search})
+            self._study.set_user_attr(RECORD, {"format": _FORMAT, "search": search})
             return
         if not isinstance(known, dict) or known.get("format") != _FORMAT:
             raise UsageError(
@@ -122,7 +117,7 @@ class Study:
         fail_stale_trials(self._study)
         for trial in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
             # Between its number and its record, nobody else can be: it was killed there.
-            if _RECORD not in trial.user_attrs and trial.number not in self._trials:
+            if RECORD not in trial.user_attrs and trial.number not in self._trials:
                 self._study.tell(trial.number, state=self._states.FAIL)
 
     def records(self) -> tuple[TrialRecord, ...]:
@@ -141,7 +136,7 @@ class Study:
         """Tell the other processes what becomes of a trial that goes on here."""
         if self.is_shared:
             with self._trouble():
-                self._note(record.number, _RECORD, to_json_line(record).decode())
+                self._note(record.number, RECORD, to_json_line(record).decode())
 
     def beat(self) -> None:
         """Tell the other processes that the trials here go on."""
@@ -165,7 +160,7 @@ class Study:
             if self.is_shared:
                 self._beat(trial.number)
             chosen = point_of(
-                self._sweep.space, self._sweep.own_values, lambda each: _suggest(trial, each)
+                self._sweep.space, self._sweep.own_values, lambda each: suggest(trial, each)
             )
         self._trials[trial.number] = trial
         return trial.number, chosen
@@ -193,7 +188,7 @@ class Study:
         self._trials.pop(record.number, None)
         with contextlib.suppress(UpdateFinishedTrialError), self._trouble():
             if self.is_shared:
-                self._note(record.number, _RECORD, to_json_line(record).decode())
+                self._note(record.number, RECORD, to_json_line(record).decode())
             self._tell(record)
             return True
         return False
@@ -202,14 +197,14 @@ class Study:
         self._tell_curve(record)
         # For those who look at the study with Optuna's own tools.
         if record.run is not None:
-            self._note(record.number, _RUN, record.run)
+            self._note(record.number, RUN, record.run)
         if record.state == "complete":
             self._study.tell(record.number, list(record.values))
             return
         if record.state == "pruned":
             self._study.tell(record.number, state=self._states.PRUNED)
             return
-        self._note(record.number, _ERROR, record.error)
+        self._note(record.number, ERROR, record.error)
         # Samplers leave failed trials out: they say nothing of what is good.
         self._study.tell(record.number, state=self._states.FAIL)
 
@@ -229,25 +224,18 @@ class Study:
         with self._trouble():
             return not self._study.get_trials(deepcopy=False)
 
-    def add_earlier(self, records: Iterable[TrialRecord]) -> None:
-        """Tell the samplers of runs from before the sweep, which are its first trials."""
-        from optuna import distributions
-        from optuna.trial import create_trial
+    def restore(self, records: Iterable[TrialRecord]) -> None:
+        """Add the trials that the study does not have.
 
-        # With other distributions, samplers would take them for trials of another space.
-        spaces = {each.name: _distribution(distributions, each) for each in self._sweep.space}
+        These are runs from before the sweep, which are its first trials; or all trials of a study
+        that was lost.
+        """
+        known = {record.number: record for record in records}
         with self._trouble():
             begun = len(self._study.get_trials(deepcopy=False))
-            for record in records:
-                # A killed process may have told some of them.
-                if record.earlier and record.number >= begun:
-                    trial = create_trial(
-                        values=list(record.values),
-                        params=dict(record.params),
-                        distributions={name: spaces[name] for name in record.params},
-                        user_attrs={_RUN: record.run, _RECORD: to_json_line(record).decode()},
-                    )
-                    self._study.add_trial(trial)
+            for number in range(begun, max(known, default=-1) + 1):
+                trial = frozen_trial(self._sweep, known.get(number), _sign(self._sweep))
+                self._study.add_trial(trial)
 
     def _tell_curve(self, record: TrialRecord) -> None:
         """Tell the values of a trial that has them from an equal one."""
@@ -297,7 +285,7 @@ class Study:
 
 def _record_of(trial: Any) -> TrialRecord | None:
     """Our record of a trial of Optuna's; None where it has none."""
-    text = trial.user_attrs.get(_RECORD)
+    text = trial.user_attrs.get(RECORD)
     if text is None:
         return None
     record = from_json(str(text).encode(), TrialRecord, f"trial {trial.number} of the study")
@@ -305,35 +293,6 @@ def _record_of(trial: Any) -> TrialRecord | None:
     if record.state == "running" and trial.state.is_finished():
         return killed(record)
     return record
-
-
-def _suggest(trial: Any, dimension: Dimension) -> Any:
-    if not isinstance(dimension, Range):
-        return trial.suggest_categorical(dimension.name, dimension.values)
-    suggest = trial.suggest_int if dimension.is_whole else trial.suggest_float
-    return suggest(dimension.name, dimension.low, _high(dimension), **_scale(dimension))
-
-
-def _distribution(kinds: Any, dimension: Dimension) -> Any:
-    """What Optuna notes of a dimension that `_suggest` has asked for."""
-    if not isinstance(dimension, Range):
-        return kinds.CategoricalDistribution(dimension.values)
-    kind = kinds.IntDistribution if dimension.is_whole else kinds.FloatDistribution
-    return kind(dimension.low, _high(dimension), **_scale(dimension))
-
-
-def _high(dimension: Range) -> Any:
-    # Optuna warns of a range that its steps do not fill.
-    if dimension.step is not None and dimension.values:
-        return dimension.values[-1]
-    return dimension.high
-
-
-def _scale(dimension: Range) -> dict[str, Any]:
-    step = dimension.step
-    if dimension.is_whole:
-        step = step or 1
-    return {"log": dimension.log, "step": step}
 
 
 def _sampler(samplers: Any, sweep: SweepRecord, so_far: int) -> Any:

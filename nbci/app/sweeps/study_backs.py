@@ -13,7 +13,7 @@ from nbci.app.sweeps.claims import Claim, Claims
 from nbci.app.sweeps.study import Study, check_optuna
 from nbci.app.sweeps.trials import Trials
 from nbci.config import SWEEP_STORAGE
-from nbci.errors import InfrastructureError, Location, UsageError
+from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError
 from nbci.secrets import Mask
 
 if TYPE_CHECKING:
@@ -74,7 +74,15 @@ class JournalBack:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        return JournalStorage(JournalFileBackend(str(self._path)))
+        try:
+            return JournalStorage(JournalFileBackend(str(self._path)))
+        # What a journal of operations is, Optuna takes for granted.
+        except (ValueError, LookupError, TypeError, AssertionError) as error:
+            raise IntegrityError(
+                f"this is no journal of Optuna's, or one that was damaged: {error!r}",
+                where=Location(str(self._path)),
+                hint="remove it: `nbci sweep resume` makes it anew of trials.jsonl",
+            ) from error
 
     def alone(self, study: str) -> AbstractContextManager[None]:
         """Nothing to wait for: the folder is held."""
@@ -131,7 +139,7 @@ class DatabaseBack:
 
     def _engine_settings(self) -> dict[str, Any]:
         if self._url.startswith("sqlite"):
-            return {"connect_args": {"timeout": 30}}
+            return {"connect_args": {"timeout": min(30, self._grace_seconds)}}
         # A server that does not answer must not keep the sweep waiting for minutes.
         return {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
 
@@ -206,7 +214,9 @@ def open_study(
     `known` are the trials as this process found them.
     """
     study = Study(_back_of(project, folder, sweep), sweep, len(known))
-    study.add_earlier(known)
+    # Beside the record, the study may have been lost: a disk that was full, a database made anew.
+    with study.alone():
+        study.restore(known)
     # Samplers take a trial that seems to run for one whose value is still to come.
     study.settle(known)
     return study

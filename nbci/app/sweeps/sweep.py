@@ -152,7 +152,7 @@ def _begin_with(
             return
         for trial in runs:
             work.folder.add_trial(trial)
-        study.add_earlier(runs)
+        study.restore(runs)
     listener.noticed(
         f"the search begins with {counted(len(runs), 'earlier run')} of {work.sweep.target}"
     )
