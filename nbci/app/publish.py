@@ -136,10 +136,16 @@ def render_files(project: Project, material: Material) -> Mapping[str, bytes]:
     from nbci.report.render import render_report
 
     mask = mask_for(project, material.run.plan, os.environ)
+    if mask.longest:
+        behaviours = mask_behaviours(material.behaviours, mask)
+        material = replace(material, behaviours=behaviours)
+    return mask_files(render_report(material), mask)
+
+
+def mask_files(files: Mapping[str, bytes], mask: Mask) -> Mapping[str, bytes]:
+    """The files of pages with secrets masked."""
     if not mask.longest:
-        return render_report(material)
-    material = replace(material, behaviours=mask_behaviours(material.behaviours, mask))
-    files = render_report(material)
+        return files
     masked = {}
     for path, content in files.items():
         # Pixels are compressed: what looks like a secret in them is none, and masking breaks them.

@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _read(project: Project, run: str) -> Compared:
     from nbci.plan.compare import Compared
-    from nbci.runs.project_runs import find_run
+    from nbci.runs.named_runs import find_any_run
 
-    folder = find_run(project, run)
+    folder = find_any_run(project, run)
     return Compared(record=folder.read(), plan=folder.read_plan())

@@ -24,7 +24,7 @@ COMMANDS = {
     "blame": "say why a metric moved between two runs: the share of each part that differs",
     "sweep": "search over parameters for the best run; nothing is computed twice",
     "diff": "say what differs between two runs",
-    "compare": "the same; with --html as pages",
+    "compare": "the same, or many runs in a table; with --html as pages",
     "checkout": "put files that a run made back into the workspace",
     "gate": "judge a run by its gates; let it pass one, with a name and a reason",
     "promote": "release a model of a run that its gates let pass",

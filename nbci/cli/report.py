@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.sweeps.pages import write_sweep_pages
     from nbci.cli.sweep_display import shown_target
     from nbci.config import find_project
-    from nbci.runs.project_runs import find_any_run
+    from nbci.runs.named_runs import find_any_run
 
     project = find_project(Path.cwd())
     try:

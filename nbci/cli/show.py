@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the run; the exit code does not depend on its result."""
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
-    from nbci.runs.project_runs import find_any_run
+    from nbci.runs.named_runs import find_any_run
     from nbci.runs.proofs import read_proofs
 
     project = find_project(Path.cwd())

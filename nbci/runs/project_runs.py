@@ -111,19 +111,7 @@ def find_run(project: Project, run: str) -> RunFolder:
 
     Runs that belong to others are not found.
     """
-    return _find(project, {folder.run: folder for folder in all_runs(project)}, run)
-
-
-def find_any_run(project: Project, run: str) -> RunFolder:
-    """The same, or a run that belongs to another or to a sweep, where no other run is meant."""
-    folders = {folder.run: folder for folder in all_runs(project)}
-    if run != "latest" and not any(known.startswith(run) for known in folders):
-        for folder in [*folders.values()]:
-            for belonging in belonging_runs(folder):
-                folders[belonging.run] = belonging
-        for trial in trial_runs(project):
-            folders[trial.run] = trial
-    return _find(project, folders, run)
+    return find_among(project, {folder.run: folder for folder in all_runs(project)}, run)
 
 
 def belonging_runs(parent: RunFolder) -> Iterator[RunFolder]:
@@ -135,7 +123,8 @@ def belonging_runs(parent: RunFolder) -> Iterator[RunFolder]:
     yield from _runs_in(parent.path / BELONGING)
 
 
-def _find(project: Project, folders: Mapping[str, RunFolder], run: str) -> RunFolder:
+def find_among(project: Project, folders: Mapping[str, RunFolder], run: str) -> RunFolder:
+    """The run of that id, or unique beginning of one, among some; `latest` is the first."""
     if run == "latest" and folders:
         return next(iter(folders.values()))
     # A whole id wins over a longer one that begins with it.

@@ -95,6 +95,14 @@ def test_trials_side_by_side_compute_nothing_twice_and_leave_the_users_files(
     first, *_ = json.loads(nbci(*search, "--json").stdout)
     assert first["run"] == best["run"]
     assert first["params"].items() >= best["params"].items()
+    compared = json.loads(nbci("compare", found["sweep"], "--json").stdout)
+    assert compared["runs"][0]["run"] == best["run"]
+    assert {row["run"] for row in compared["runs"]} == {trial["run"] for trial in trials}
+    assert {"name": "main/fit:loss", "direction": "down", "best": [best["run"]]} in compared[
+        "metrics"
+    ]
+    page = nbci("compare", found["sweep"], "--html").stdout.strip()
+    assert best["run"] in (nbci.cwd / page).read_text()
     run = document(nbci("show", best["run"], "--json"))
     assert run["metrics"]["main/fit:loss"] == best["values"][0]
     (line,) = (line for line in nbci("sweep", "show").stdout.splitlines() if "run it with:" in line)

@@ -7,8 +7,11 @@ from urllib.parse import quote
 
 import pytest
 
-from nbci.records.run_record import ParameterValue, StepRecord
+from nbci.pipeline.rules import DeclaredMetric
+from nbci.records.run_record import Metric, ParameterValue, Scrap, StepRecord
+from nbci.report.data.many_runs import compare_runs
 from nbci.report.data.material import Material, ShownRun
+from nbci.report.pages.many_page import render_many_runs
 from nbci.report.render import render_report
 from nbci.report.write import write_report
 from tests.report import report_samples as samples
@@ -59,6 +62,41 @@ def report(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / str(request.param)
     write_report(folder, render_report(SHOWN[request.param]))
     return folder
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """The page of 30 runs, with texts as long as they may be."""
+    shown = []
+    for at in range(30):
+        roc = {"fpr": [0, 0.2, 1], "tpr": [0, 0.3 + at / 50, 1]}
+        step = StepRecord(
+            name="fit",
+            result="passed",
+            metrics=(Metric(name="auc", value=at / 30, source=""),),
+            scraps=(Scrap(name="roc", data=roc),),
+        )
+        params = (
+            ParameterValue(name="C", value=at, source="-p"),
+            ParameterValue(name="of_a_long_name" * 4, value=f"{at} {'long ' * 9}", source="-p"),
+            ParameterValue(name="alike", value="long " * 40, source="-p"),
+        )
+        record = samples.run(step, run=f"20260101-{at:06}-aaaaaaa", params=params)
+        shown.append(ShownRun(record=record, plan=samples.plan(), notebooks={}))
+    declared = {"digits": {"auc": DeclaredMetric(direction="up")}}
+    runs = compare_runs([one.record for one in shown], declared, {"R": "it is damaged"})
+    folder = tmp_path / "many"
+    write_report(folder, render_many_runs(runs, shown, {}))
+    return folder
+
+
+def test_the_page_of_many_runs_is_read_by_everybody(many: Path, reader: Reader) -> None:
+    for dark in (False, True):
+        reading = reader.read(many, dark=dark)
+        for width in WIDTHS:
+            reading.page.set_viewport_size({"width": width, "height": 900})
+            assert faults(reading) == [], f"{width} pixels"
+        assert reader.serious_faults(reader.read_plain(many, dark=dark)) == []
 
 
 def pages_of(folder: Path) -> list[str]:

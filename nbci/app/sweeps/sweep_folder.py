@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from nbci.dot_nbci import SWEEPS_FOLDER
 from nbci.errors import InfrastructureError, UsageError, nearest
 from nbci.records.codec import to_json, to_json_line
-from nbci.runs.project_runs import find_any_run, sweep_folders
+from nbci.runs.named_runs import find_any_run
+from nbci.runs.project_runs import sweep_folders
 from nbci.store.files import disk_errors, try_lock, write_atomic, write_whole
 from nbci.sweeps.standing import read_trials, without_dead
 from nbci.sweeps.study_record import read_sweep

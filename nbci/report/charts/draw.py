@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,14 @@ from nbci.report.charts.canvas import (
 )
 from nbci.report.charts.chart import Confusion, Curves, Importance, matching_baseline
 from nbci.report.charts.draw_confusion import draw_confusion
-from nbci.report.charts.draw_curves import draw_curves
+from nbci.report.charts.draw_curves import draw_curves, draw_overlay
 from nbci.report.charts.svg import cut_middle, widest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.report.charts.canvas import Drawing
-    from nbci.report.charts.chart import Chart
+    from nbci.report.charts.chart import Chart, Line
 
 _SHOWN_BARS = 15
 
@@ -32,10 +33,7 @@ def draw_chart(chart: Chart, baseline: Chart | None) -> Drawing:
 
     What matplotlib raises comes through.
     """
-    with warnings.catch_warnings(), drawing_settings():
-        # matplotlib warns of glyphs that its fonts lack, but the letters stay text in the file,
-        # and the reader's browser finds a font for them.
-        warnings.simplefilter("ignore")
+    with _drawing():
         match chart:
             case Curves():
                 return draw_curves(chart, matching_baseline(chart, baseline))
@@ -43,6 +41,21 @@ def draw_chart(chart: Chart, baseline: Chart | None) -> Drawing:
                 return draw_confusion(chart, matching_baseline(chart, baseline))
             case Importance():
                 return _draw_importance(chart, matching_baseline(chart, baseline))
+
+
+def draw_over_each_other(chart: Curves, named: Sequence[Line]) -> Drawing:
+    """Draw a line for each of many runs: those that are named in colours, the best first."""
+    with _drawing():
+        return draw_overlay(chart, named)
+
+
+@contextlib.contextmanager
+def _drawing() -> Iterator[None]:
+    with warnings.catch_warnings(), drawing_settings():
+        # matplotlib warns of glyphs that its fonts lack, but the letters stay text in the file,
+        # and the reader's browser finds a font for them.
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _draw_importance(chart: Importance, baseline: Importance | None) -> Drawing:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from nbci.report.charts.canvas import Drawing
     from nbci.report.charts.chart import Curves, Line
 
+_IN_FRONT = 10
 _SQUARE_KINDS = ("roc", "precision_recall", "calibration")
 # Colours alone do not tell lines apart for every reader (WCAG 2.2, success criterion 1.4.1).
-_LOOKS = tuple(zip(COLOURS, ("o", "s", "^", "D"), strict=True))
+LOOKS = tuple(zip(COLOURS, ("o", "s", "^", "D"), strict=True))
+"""Colour and marker of each line that has some of its own."""
 _MEASURES = {
     "roc": "AUC",
     "precision_recall": "average precision",
@@ -31,14 +33,14 @@ def highlighted_lines(chart: Curves) -> tuple[Line, ...]:
 
     The worst are taken from those that an area tells apart.
     """
-    if len(chart.lines) <= len(_LOOKS):
+    if len(chart.lines) <= len(LOOKS):
         return chart.lines
     if chart.kind not in ("roc", "precision_recall"):
-        return chart.lines[: len(_LOOKS)]
+        return chart.lines[: len(LOOKS)]
 
     by_area = sorted(chart.lines, key=lambda line: measure(chart, line) or 0.0)
     # The grey lines have one entry of the legend, which gets no longer by that.
-    worst = by_area[: len(_LOOKS) - 1]
+    worst = by_area[: len(LOOKS) - 1]
     return tuple(line for line in chart.lines if line in worst)
 
 
@@ -73,7 +75,24 @@ class _StyledLine:
 
 def draw_curves(chart: Curves, baseline: Curves | None) -> Drawing:
     """Draw the lines, with a legend below the picture."""
-    lines = list(_styled_lines(chart, baseline))
+    return _draw_lines(chart, baseline, list(_styled_lines(chart, baseline)))
+
+
+def draw_overlay(chart: Curves, named: Sequence[Line]) -> Drawing:
+    """Draw lines of many runs: those that are named, the best first, in front of the others."""
+    others = [line for line in chart.lines if line not in named]
+    lines = list(_grey_lines(others))
+    for at, (line, (colour, marker)) in enumerate(zip(named, LOOKS, strict=False)):
+        style: dict[str, Any] = {"color": colour, "linewidth": 2, "marker": marker}
+        style["markersize"] = 4.5
+        # The best lies in front, so that no other one covers it, and stands first in the legend.
+        style["zorder"] = _IN_FRONT - at
+        legend = _legend(chart, line, "this run", is_single=False)
+        lines.append(_StyledLine(line=line, style=style, legend=legend))
+    return _draw_lines(chart, None, lines)
+
+
+def _draw_lines(chart: Curves, baseline: Curves | None, lines: Sequence[_StyledLine]) -> Drawing:
     legend = [line.legend for line in lines if line.legend]
 
     left = 64
@@ -137,7 +156,7 @@ def _styled_lines(chart: Curves, baseline: Curves | None) -> Iterator[_StyledLin
     coloured = highlighted_lines(chart)
     is_single = len(chart.lines) == 1
     looks: dict[str, tuple[str, str]] = {}
-    for line, look in zip(coloured, _LOOKS, strict=False):
+    for line, look in zip(coloured, LOOKS, strict=False):
         # Lines of one name share a colour, the last one's.
         looks[line.name] = look
 

@@ -19,9 +19,10 @@ from nbci.report.charts.figure import Figure
 from nbci.report.data.view import step_stems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbci.records.run_record import StepRecord
+    from nbci.report.charts.canvas import Drawing
     from nbci.report.charts.chart import Chart
     from nbci.report.charts.chart_records import ChartRecord
     from nbci.report.data.material import Material
@@ -92,11 +93,16 @@ def _figure(step: StepRecord, one: ChartRecord, earlier: Chart | None, path: str
 
 
 def _with_picture(figure: Figure, chart: Chart, before: Chart | None, path: str) -> Figure:
+    return drawn(figure, path, lambda: draw_chart(chart, before))
+
+
+def drawn(figure: Figure, path: str, draw: Callable[[], Drawing]) -> Figure:
+    """The figure with its picture, or with a note why there is none."""
     # matplotlib is an extra of nbci: a report without pictures has all numbers as tables.
     if find_spec("matplotlib") is None:
         return replace(figure, note=_NO_MATPLOTLIB)
     try:
-        drawing = draw_chart(chart, before)
+        drawing = draw()
     # Numbers come from users' code, and matplotlib raises many things on odd ones.
     except (ValueError, ArithmeticError, RuntimeError, IndexError, TypeError, MemoryError) as error:
         problem = short_line(f"{type(error).__name__}: {error}", 200)

@@ -50,7 +50,7 @@ def gather(
     `notebooks` are its executed ones, `against` is the run to compare with.
     """
     problems = list(_lost_notebooks(record, notebooks))
-    store = _result_store(project, environ, problems)
+    store = result_store(project, environ, problems)
     files = StoredFiles(store, record.outs)
     run = ShownRun(
         record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within
@@ -105,7 +105,8 @@ def _wrote_notebook(step: StepRecord) -> bool:
     return bool(step.attempts[-1].notebook)
 
 
-def _result_store(project: Project, environ: Mapping[str, str], problems: list[str]) -> ResultStore:
+def result_store(project: Project, environ: Mapping[str, str], problems: list[str]) -> ResultStore:
+    """Where the results of the project's runs lie; a cache that cannot be used is a problem."""
     from nbci.data.repository import project_cache
     from nbci.store.file_index import project_index
 
