@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        choices=("grid", "random", "sobol", "tpe", "cmaes"),
+        choices=("grid", "random", "sobol", "tpe", "cmaes", "hyperband"),
         help="how the next trial is chosen (default: tpe)",
     )
     parser.add_argument(
@@ -88,6 +88,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report",
         metavar="REGEX",
         help="read its values from lines that steps print: 'val_loss=([0-9.]+)'",
+    )
+    parser.add_argument(
+        "--fidelity",
+        metavar="NAME=LOW..HIGH[:ETA]",
+        help="of hyperband: begin trials with little of a parameter: epochs=1..27:3",
+    )
+    parser.add_argument(
+        "--resume-from",
+        metavar="OUT",
+        help="of hyperband: the declared out from which a step goes on where it has more of it",
     )
     add_budget_arguments(parser)
     parser.add_argument("--seed", type=parse_seed, metavar="N", help="seeds the choice of trials")
@@ -122,10 +132,15 @@ def sweep_request(arguments: argparse.Namespace) -> SweepRequest:
     """The arguments as the use case takes them."""
     from nbci.app.sweeps.sweep import SweepRequest
     from nbci.pipeline.early_stopping import parse_pruning
+    from nbci.pipeline.fidelity import parse_fidelity
 
-    prune = None
+    prune = fidelity = None
     if arguments.prune is not None:
         prune = parse_pruning(arguments.prune)
+    if arguments.fidelity is not None:
+        fidelity = parse_fidelity(arguments.fidelity)
+    if arguments.resume_from is not None:
+        fidelity = {**(fidelity or {}), "resume_from": arguments.resume_from}
     return SweepRequest(
         target=arguments.target,
         name=arguments.name,
@@ -145,6 +160,7 @@ def sweep_request(arguments: argparse.Namespace) -> SweepRequest:
         seed=arguments.seed,
         prune=prune,
         report=arguments.report,
+        fidelity=fidelity,
         jobs=arguments.jobs,
         needs_best=arguments.checkout is not None,
         fresh=arguments.fresh,

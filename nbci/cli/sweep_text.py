@@ -36,6 +36,9 @@ def heading(sweep: SweepRecord) -> str:
     if sweep.no_better_in is not None:
         budget.append(f"none better in {sweep.no_better_in}")
     names = ", ".join(dimension.name for dimension in sweep.space)
+    if sweep.fidelity is not None:
+        rungs = ", ".join(map(number, sweep.fidelity.rungs))
+        budget.append(f"{sweep.fidelity.param} {rungs}")
     until = f", at most {', '.join(budget)}" if budget else ""
     goals = []
     for objective in sweep.objectives:
@@ -60,9 +63,14 @@ def trial_line(sweep: SweepRecord, trial: TrialRecord) -> str:
 
 def _reached(sweep: SweepRecord, trial: TrialRecord) -> str:
     """Where a trial was stopped, and by which value."""
-    if sweep.prune is None or not trial.curve:
+    if not trial.curve:
         return ""
     step, value = trial.curve[-1]
+    if sweep.fidelity is not None:
+        objective = sweep.objectives[0].metric
+        return f" at {sweep.fidelity.param}={number(step)}, {objective} {number(value)}"
+    if sweep.prune is None:
+        return ""
     return f" at step {number(step)}, {sweep.prune.on} {number(value)}"
 
 
@@ -168,6 +176,9 @@ def _closing_lines(
     )
     for trial in front[:_SHOWN_COMMANDS]:
         which = f"run trial {trial.number}" if len(front) > 1 else "run it"
+        # It has another key than what went on from less, and is computed.
+        if sweep.fidelity is not None and sweep.fidelity.resume_from is not None:
+            which += " from the beginning"
         yield f"  {which} with: {run_command(sweep, trial, target)}"
 
 
@@ -213,6 +224,8 @@ def _trial_document(trial: TrialRecord) -> dict[str, Any]:
         "interrupted": trial.interrupted,
         "earlier": trial.earlier,
         "worker": trial.worker,
+        "rung": trial.rung,
+        "resource": trial.resource,
         "curve": [[step, value] for step, value in trial.curve],
         "started_utc": trial.started_utc,
         "ended_utc": trial.ended_utc,

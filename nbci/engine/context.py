@@ -83,7 +83,8 @@ class RunContext(Struct, kw_only=True, frozen=True):
     paths outside the project where it may open files unseen, beside those that its code names.
     `held` is what is the same in each run of a step that is tried for the cause of a difference.
     `others` is what it shares with runs that go on beside it in this process. `watch` is asked at
-    each attempt at a step for who reads along in its outputs.
+    each attempt at a step for who reads along in its outputs. `continued` is an out of an earlier
+    run, that the step which writes it finds in its place.
     `rerun_lock` is held while steps run again whose values were lost.
     """
 
@@ -110,6 +111,7 @@ class RunContext(Struct, kw_only=True, frozen=True):
     held: Held = NOTHING_HELD
     others: SideBySide | None = None
     watch: Callable[[str], OutputWatch | None] | None = None
+    continued: FileRef | None = None
     stop: StopRequest = field(default_factory=StopRequest)
     rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -144,8 +146,14 @@ class RunContext(Struct, kw_only=True, frozen=True):
             elsewhere.trouble = error
             self.listener.noticed(f"going on without the remote: {error}")
 
+    def continued_by(self, step: PlannedStep) -> FileRef | None:
+        """The out of an earlier run from which the step goes on, if it does."""
+        if self.continued is None or self.continued.path not in step.outs:
+            return None
+        return self.continued
+
     def clear_outs(self, step: PlannedStep) -> None:
-        """Clear the places of what a step is about to write."""
+        """Clear the places of what a step is about to write, but for what it goes on from."""
         paths = step.writes
         declared_files.make_folders(self.project.root, paths)
         files = declared_files.Files(self.cache.artifacts, self.index)
@@ -153,6 +161,9 @@ class RunContext(Struct, kw_only=True, frozen=True):
             self.project.root, paths, _KnownOuts(self), self._displaced_folder, files
         )
         self._report_displaced(displaced)
+        continued = self.continued_by(step)
+        if continued is not None:
+            self.put_back([continued], self.cache.artifacts)
 
     def put_back(self, refs: Iterable[FileRef], kept: Artifacts) -> None:
         """Put artifacts back in the workspace.

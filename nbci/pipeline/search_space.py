@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from nbci.params import Parameter
     from nbci.pipeline.confirmation import Confirmation
     from nbci.pipeline.early_stopping import Pruning
+    from nbci.pipeline.fidelity import Fidelity
 
-Method = Literal["grid", "random", "sobol", "tpe", "cmaes"]
+Method = Literal["grid", "random", "sobol", "tpe", "cmaes", "hyperband"]
 Direction = Literal["minimize", "maximize"]
 Scalar = bool | int | float | str | None
 
-_FOR_ONE_OBJECTIVE = ("cmaes",)
+_FOR_ONE_OBJECTIVE = ("cmaes", "hyperband")
 
 _TOLERANCE = 1e-9
 """Of a range's length in steps: 0.1 + 0.2 is not 0.3."""
@@ -88,7 +89,8 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
     Several `objectives` are weighed against each other: no single trial need be the best in all.
     `no_better_in`: it also ends after so many trials none of which was better. `prune` stops trials
-    by values that the lines of their steps have where they match `report`.
+    by values that the lines of their steps have where they match `report`. With `fidelity` they
+    begin with little of a parameter, and the better ones get more.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
     confirm: Confirmation | None = None
     prune: Pruning | None = None
     report: str | None = None
+    fidelity: Fidelity | None = None
 
 
 def read_dimension(
@@ -146,7 +149,7 @@ def _choices(parameter: Parameter, values: list[Any], when: str | None, at: Wher
 def _range(parameter: Parameter, fields: Mapping[str, Any], at: Where) -> Range:
     numbers = {}
     for key in ("low", "high"):
-        numbers[key] = _number(parameter, fields[key], at(key))
+        numbers[key] = read_number(parameter, fields[key], at(key))
     # A parameter without a type takes what the bounds are.
     if parameter.type.kind == "any" and not all(isinstance(n, int) for n in numbers.values()):
         numbers = {key: float(number) for key, number in numbers.items()}
@@ -176,7 +179,7 @@ def _range(parameter: Parameter, fields: Mapping[str, Any], at: Where) -> Range:
 
 
 def _step(parameter: Parameter, step: float, length: float, where: Location | None) -> int | float:
-    fitting = _number(parameter, step, where)
+    fitting = read_number(parameter, step, where)
     if not 0 < fitting <= length:
         raise UsageError(
             f"the step {step} of {parameter.name} does not lead from `low` to `high`",
@@ -186,7 +189,8 @@ def _step(parameter: Parameter, step: float, length: float, where: Location | No
     return fitting
 
 
-def _number(parameter: Parameter, value: Any, where: Location | None) -> int | float:
+def read_number(parameter: Parameter, value: Any, where: Location | None) -> int | float:
+    """A bound of the parameter, as it has numbers; UsageError where it has none."""
     kind = parameter.type.kind
     if kind not in ("int", "float", "any"):
         raise UsageError(

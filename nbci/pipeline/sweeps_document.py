@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from nbci.errors import Location, UsageError, nearest
 from nbci.pipeline.confirmation import read_confirmation
 from nbci.pipeline.early_stopping import check_report, read_pruning
+from nbci.pipeline.fidelity import check_hyperband, read_fidelity
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.pipeline.search_space import (
     Sweep,
@@ -76,6 +79,14 @@ def _read(
         prune=_pruning(fields, in_sweep("prune")),
         report=fields.get("report"),
     )
+    if "fidelity" in fields:
+
+        def in_fidelity(*path: str, key: bool = False) -> Location:
+            return document.where("sweeps", name, "fidelity", *path, key=key)
+
+        budget = read_fidelity(fields["fidelity"], parameters, ordered, in_fidelity)
+        sweep = replace(sweep, fidelity=budget)
+    check_hyperband(sweep, in_sweep())
     if sweep.method == "grid":
         # A finite grid ends by itself, so it needs no budget.
         refuse_infinite(ordered, in_space)

@@ -40,6 +40,7 @@ _WORDS_OF_KIND = {
     "import": "import of",
     "gives": "what later steps need of it",
     "along": "handing on",
+    "continued": "what it went on from,",
     "outputs": "committed outputs of",
 }
 

@@ -6,13 +6,15 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
+from nbci.sweeps.study_record import FROM_FIDELITY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbci.records.run_record import ParameterValue
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
-_GIVEN = ("-p", "-f", "environment ")
+_GIVEN = ("-p", "-f", "environment ", FROM_FIDELITY)
 
 
 def run_command(sweep: SweepRecord, trial: TrialRecord, target: str | None = None) -> str:

@@ -10,6 +10,7 @@ from msgspec import Struct, field, to_builtins
 
 from nbci.pipeline.confirmation import Confirmation
 from nbci.pipeline.early_stopping import Pruning
+from nbci.pipeline.fidelity import Fidelity
 from nbci.pipeline.search_space import Choices, Direction, Method, Range
 from nbci.plan.parts import digest_of
 from nbci.records.codec import from_json, refuse_other_format
@@ -22,6 +23,8 @@ FORMAT = 2
 _DIGEST_LENGTH = 12
 FROM_SWEEP = "sweep"
 """The source of a parameter that a sweep varies."""
+FROM_FIDELITY = "fidelity"
+"""The source of the parameter of which trials get more and more: all of it, where nobody says."""
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
 
@@ -63,6 +66,7 @@ class SweepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     prune: Pruning | None = None
     confirm: Confirmation | None = None
     report: str | None = None
+    fidelity: Fidelity | None = None
     parallel: int = 1
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
@@ -101,7 +105,9 @@ class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     out: a lane of the process, or a branch of a build. `curve` are values that were seen while it
     ran, each with the step of training at which it was, in their order. An `earlier` one is a run
     from before the sweep, which only tells what its point gave. `sweep` is the one that carries it
-    out, where several share a study.
+    out, where several share a study. With a `fidelity`, `rung` is the last one that it got to, from
+    0, and `resource` what it had of the parameter there; the curve has the objective at each rung,
+    and `run` is the last of its runs.
     """
 
     number: int
@@ -119,6 +125,8 @@ class TrialRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reused: Work = Work()
     worker: str | None = None
     curve: tuple[tuple[float, float], ...] = ()
+    rung: int | None = None
+    resource: int | float | None = None
     earlier: bool = False
     sweep: str | None = None
 
@@ -132,6 +140,7 @@ def search_digest(sweep: SweepRecord) -> str:
         "objectives": to_builtins(sweep.objectives),
         "method": sweep.method,
         "prune": to_builtins(sweep.prune),
+        "fidelity": to_builtins(sweep.fidelity),
         "params": sweep.own_values,
         "sources": dict(sweep.sources or {}),
         "kernel": sweep.kernel,

@@ -9,6 +9,7 @@ import pytest
 from nbci.app.sweeps.study import Study
 from nbci.app.sweeps.study_backs import JournalBack
 from nbci.pipeline.early_stopping import Pruning
+from nbci.pipeline.fidelity import Fidelity
 from nbci.sweeps.study_record import Objective
 from tests.sweeps.test_standing import sweep, trial
 
@@ -92,3 +93,40 @@ def test_pruned_trials_are_pruned_in_the_study_and_have_their_values(tmp_path: P
     # In the study's direction, which is that of its objective: a loss.
     values = [each.intermediate_values for each in trials]
     assert values == [{1: -5, 2: -6}, {1: -4}, {1: -4}, {1: -3}]
+
+
+def rungs_reached(path: Path, name: str, seed: int, maximize: bool) -> list[int]:
+    """How far each of the trials got whose value is `x`, of which less is better."""
+    goal: Any = "maximize" if maximize else "minimize"
+    record = sweep(
+        sweep=name,
+        seed=seed,
+        method="hyperband",
+        objectives=(Objective(metric="m", direction=goal),),
+        fidelity=Fidelity(param="n", low=2, high=18),
+    )
+    study = Study(JournalBack(path / f"{name}.log"), record, 0)
+    reached = []
+    for _ in range(16):
+        number, params = study.ask()
+        value = -params["x"] if maximize else params["x"]
+        state: Any = "complete"
+        for step in (2, 6, 18):
+            study.report(number, step, value)
+            if step < 18 and study.should_stop(number):
+                state = "pruned"
+                break
+        values = (value,) if state == "complete" else ()
+        study.tell(trial(number, params=params, state=state, values=values))
+        reached.append(step)
+    return reached
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_hyperband_lets_the_better_trials_go_on_and_does_so_again(
+    tmp_path: Path, maximize: bool
+) -> None:
+    first = rungs_reached(tmp_path, "one", 5, maximize)
+    assert set(first) == {2, 6, 18}
+    assert rungs_reached(tmp_path, "two", 5, maximize) == first
+    assert rungs_reached(tmp_path, "three", 6, maximize) != first

@@ -27,7 +27,7 @@ def test_a_budget_and_a_seed_are_numbers_that_make_sense() -> None:
         (("--seed", "4294967296"), "not a number from 0 to 4294967295"),
         (("--seed", "x"), "not a number from 0"),
         (("--trials", "0"), "not a number of at least 1"),
-        (("--method", "hyperband"), "hyperband"),
+        (("--method", "bayes"), "bayes"),
     ],
 )
 def test_what_is_no_budget_is_refused(words: tuple[str, ...], message: str) -> None:

@@ -106,8 +106,8 @@ def test_a_space_that_makes_no_sense_is_refused_with_its_place(
             "a grid over C is infinite",
         ),
         ("params: {C: [1]}, objective: accuracy, prune: {}", "'on' is missing in sweep best"),
-        ("params: {C: [1]}, objective: accuracy, fidelity: {}", "unknown key 'fidelity' in sweep"),
-        ("params: {C: [1]}, objective: accuracy, method: hyperband", 'found "hyperband"'),
+        ("params: {C: [1]}, objective: accuracy, fidelity: {}", "'param' is missing in sweep"),
+        ("params: {C: [1]}, objective: accuracy, method: bayes", 'found "bayes"'),
         ("params: {}, objective: accuracy", "params"),
         (
             "params: {C: [1]}, objective: [accuracy, accuracy], budget: {trials: 1}",

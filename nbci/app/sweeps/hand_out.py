@@ -130,6 +130,10 @@ def _begin_or_go_on(
         request.tell("sweep_storage does not count here: the folder has the study of this build")
     if sweep.prune is not None:
         request.tell("`prune` does not count here: trials on agents are carried out to their end")
+    if sweep.fidelity is not None:
+        request.tell(
+            f"`fidelity` does not count here: trials on agents have all of {sweep.fidelity.param}"
+        )
     return sweep
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.rules import Direction as BetterWay
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
-    from nbci.records.run_record import RunRecord
+    from nbci.records.run_record import FileRef, RunRecord
     from nbci.runs.folder import RunFolder
     from nbci.store.cache import Cache
     from nbci.sweeps.space import Point
@@ -99,9 +99,15 @@ class Lane:
         self._kernels.close()
 
     async def carry_out(
-        self, number: int, point: Point, watch: TrialWatch | None = None
+        self,
+        number: int,
+        point: Point,
+        watch: TrialWatch | None = None,
+        continued: FileRef | None = None,
     ) -> RunRecord:
         """The record of the trial's run, which `watch` may stop.
+
+        The step that writes the out `continued` finds it there as it was then, and may go on.
 
         UsageError where it cannot be planned with these values.
         """
@@ -115,7 +121,7 @@ class Lane:
         )
         folder = new_trial(self._shared.folder)
         try:
-            record = await self._run(number, plan, ready, folder, watch)
+            record = await self._run(number, plan, ready, folder, watch=watch, continued=continued)
         finally:
             self._ongoing = None
             folder.release()
@@ -128,7 +134,14 @@ class Lane:
         return record
 
     async def _run(
-        self, number: int, plan: Plan, ready: Ready, folder: RunFolder, watch: TrialWatch | None
+        self,
+        number: int,
+        plan: Plan,
+        ready: Ready,
+        folder: RunFolder,
+        *,
+        watch: TrialWatch | None,
+        continued: FileRef | None,
     ) -> RunRecord:
         shared = self._shared
         display = Aside(shared.tell, f"trial {number}")
@@ -142,6 +155,7 @@ class Lane:
             gpus=shared.gpus,
             others=shared.others,
             watch=watch and watch.listen,
+            continued=continued,
         )
         folder.write_plan(plan)
         # What differs from trial to trial; the rest was asked of git once.

@@ -25,11 +25,8 @@ def suggest(trial: Any, dimension: Dimension) -> Any:
     return ask(dimension.name, dimension.low, _high(dimension), **_scale(dimension))
 
 
-def frozen_trial(sweep: SweepRecord, record: TrialRecord | None, sign: int) -> Any:
-    """A trial that has ended, as if Optuna had asked for it; None: one of which nothing is known.
-
-    `sign` is what intermediate values are multiplied with.
-    """
+def frozen_trial(sweep: SweepRecord, record: TrialRecord | None) -> Any:
+    """A trial that has ended, as if Optuna had asked for it; None: nothing is known of it."""
     from optuna import distributions
     from optuna.trial import TrialState, create_trial
 
@@ -45,8 +42,30 @@ def frozen_trial(sweep: SweepRecord, record: TrialRecord | None, sign: int) -> A
         params=dict(record.params),
         distributions={name: spaces[name] for name in record.params},
         user_attrs={name: note for name, note in notes.items() if note is not None},
-        intermediate_values={int(step): sign * value for step, value in record.curve},
+        intermediate_values=told_curve(sweep, record),
     )
+
+
+def sign(sweep: SweepRecord) -> int:
+    """What intermediate values are multiplied with for the study.
+
+    A study has one direction, that of its objective: of a loss that is watched for the sake of an
+    accuracy, pruners would keep the highest.
+    """
+    # Without `prune` it is the objective itself that is told.
+    if sweep.prune is None or sweep.prune.direction == sweep.objectives[0].direction:
+        return 1
+    return -1
+
+
+def told_curve(sweep: SweepRecord, record: TrialRecord) -> dict[int, float]:
+    """The values of a trial's curve as the study has them, by their steps."""
+    steps = [int(step) for step, _ in record.curve]
+    # What pruners know of a budget are whole numbers in its place.
+    if sweep.fidelity is not None:
+        steps = [*sweep.fidelity.steps[: len(steps)]]
+    values = [sign(sweep) * value for _, value in record.curve]
+    return dict(zip(steps, values, strict=True))
 
 
 def _distribution(kinds: Any, dimension: Dimension) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nbci.app.sweeps.outcome import end_of
+from nbci.app.sweeps.rungs import climb
 from nbci.app.sweeps.trials import like
 from nbci.engine.interruption import interruptible
 from nbci.errors import InfrastructureError, UsageError
@@ -128,6 +129,10 @@ class Search:
 
     async def _carry_out(self, lane: Lane, trial: TrialRecord) -> TrialRecord:
         try:
+            if self._sweep.fidelity is not None:
+                return await climb(
+                    lane, trial, self._sweep, self._trials.judge, lambda: self._is_stopping
+                )
             watch = self._trials.watch(trial)
             record = await lane.carry_out(trial.number, dict(trial.params), watch)
         except UsageError as error:

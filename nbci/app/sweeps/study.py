@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-import zlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from nbci.app.sweeps.optuna_trials import ERROR, RECORD, RUN, frozen_trial, suggest
+from nbci.app.sweeps.choosers import make_pruner, make_sampler
+from nbci.app.sweeps.optuna_trials import (
+    ERROR,
+    RECORD,
+    RUN,
+    frozen_trial,
+    sign,
+    suggest,
+    told_curve,
+)
 from nbci.errors import UsageError
 from nbci.records.codec import from_json, to_json_line
 from nbci.sweeps.space import point_of
@@ -66,8 +74,8 @@ class Study:
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=self._name,
-                sampler=_sampler(optuna.samplers, sweep, so_far),
-                pruner=_pruner(optuna.pruners, sweep),
+                sampler=make_sampler(optuna.samplers, sweep, so_far),
+                pruner=make_pruner(optuna.pruners, sweep),
                 directions=[objective.direction for objective in sweep.objectives],
                 load_if_exists=True,
             )
@@ -171,12 +179,16 @@ class Study:
 
         # Of one that others took for dead, it is said when it ends.
         with self._explained(), contextlib.suppress(UpdateFinishedTrialError):
-            self._trials[number].report(_sign(self._sweep) * value, step)
+            self._trials[number].report(sign(self._sweep) * value, step)
 
     def should_stop(self, number: int) -> bool:
         """Whether the trial's values so far are such that it is to end; from any thread."""
-        with self._explained():
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        # Of one that others took for dead, as above: pruners write down what they saw of it.
+        with self._explained(), contextlib.suppress(UpdateFinishedTrialError):
             return bool(self._trials[number].should_prune())
+        return False
 
     def tell(self, record: TrialRecord) -> bool:
         """End a trial, also of another process: with its value, as pruned or as failed.
@@ -234,16 +246,16 @@ class Study:
         with self._trouble():
             begun = len(self._study.get_trials(deepcopy=False))
             for number in range(begun, max(known, default=-1) + 1):
-                trial = frozen_trial(self._sweep, known.get(number), _sign(self._sweep))
+                trial = frozen_trial(self._sweep, known.get(number))
                 self._study.add_trial(trial)
 
     def _tell_curve(self, record: TrialRecord) -> None:
         """Tell the values of a trial that has them from an equal one."""
         if record.same_as is None:
             return
-        trial, sign = self._id_of(record.number), _sign(self._sweep)
-        for step, value in record.curve:
-            self._storage.set_trial_intermediate_value(trial, int(step), sign * value)
+        trial = self._id_of(record.number)
+        for step, value in told_curve(self._sweep, record).items():
+            self._storage.set_trial_intermediate_value(trial, step, value)
 
     def settle(self, records: Iterable[TrialRecord]) -> None:
         """End the trials that a killed process left running, as the records have them."""
@@ -293,65 +305,3 @@ def _record_of(trial: Any) -> TrialRecord | None:
     if record.state == "running" and trial.state.is_finished():
         return killed(record)
     return record
-
-
-def _sampler(samplers: Any, sweep: SweepRecord, so_far: int) -> Any:
-    # Sobol's sequence goes on where the study has it; the others would begin with the same again.
-    seed = sweep.seed + so_far
-    if sweep.study is not None:
-        # So would processes that share a study and its seed.
-        seed += zlib.crc32(sweep.sweep.encode())
-    seed %= 2**32
-    with warnings.catch_warnings(action="ignore"):
-        match sweep.method:
-            case "tpe":
-                return samplers.TPESampler(seed=seed)
-            case "cmaes":
-                return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-            case "sobol":
-                return samplers.QMCSampler(
-                    qmc_type="sobol",
-                    scramble=True,
-                    seed=sweep.seed,
-                    warn_asynchronous_seeding=False,
-                    warn_independent_sampling=False,
-                )
-            case _:
-                return samplers.RandomSampler(seed=seed)
-
-
-def _pruner(pruners: Any, sweep: SweepRecord) -> Any:
-    asked = sweep.prune
-    if asked is None:
-        return pruners.NopPruner()
-    match asked.by:
-        case "median":
-            return pruners.MedianPruner(
-                n_startup_trials=asked.warmup_trials, n_warmup_steps=asked.warmup_steps
-            )
-        case "percentile":
-            return pruners.PercentilePruner(
-                asked.percentile,
-                n_startup_trials=asked.warmup_trials,
-                n_warmup_steps=asked.warmup_steps,
-            )
-        case "successive_halving":
-            return pruners.SuccessiveHalvingPruner(
-                # A first rung at step 0 would be one of values before any training.
-                min_resource=max(asked.warmup_steps, 1),
-                reduction_factor=asked.eta,
-            )
-        case "patient":
-            # Without another pruner inside: a trial is compared with itself only.
-            return pruners.PatientPruner(None, patience=asked.patience)
-
-
-def _sign(sweep: SweepRecord) -> int:
-    """What intermediate values are multiplied with for the study.
-
-    A study has one direction, that of its objective: of a loss that is watched for the sake of an
-    accuracy, pruners would keep the highest.
-    """
-    if sweep.prune is None or sweep.prune.direction == sweep.objectives[0].direction:
-        return 1
-    return -1

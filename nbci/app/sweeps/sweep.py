@@ -9,7 +9,7 @@ import time
 import zlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -18,6 +18,7 @@ import nbci
 from nbci.app.sweeps.earlier import earlier_trials
 from nbci.app.sweeps.lane import plan_trial, steps_of_trials
 from nbci.app.sweeps.lanes import Prepared, open_lanes
+from nbci.app.sweeps.rungs import budget_of, check_resumed_out, with_all_of_it
 from nbci.app.sweeps.search import Search
 from nbci.app.sweeps.study import check_optuna
 from nbci.app.sweeps.study_backs import database_of, open_study
@@ -32,6 +33,7 @@ from nbci.formatting.durations import now_utc
 from nbci.formatting.numbers import counted
 from nbci.pipeline.confirmation import refuse_seen
 from nbci.pipeline.early_stopping import check_report
+from nbci.pipeline.fidelity import check_hyperband
 from nbci.pipeline.search_space import (
     Sweep,
     direction_of,
@@ -48,7 +50,7 @@ from nbci.sweeps.standing import without_dead
 from nbci.sweeps.study_record import Objective, SweepRecord, shared_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nbci.app.sweeps.study import Study
     from nbci.app.sweeps.sweep_folder import SweepFolder
@@ -94,6 +96,7 @@ class SweepRequest(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     prune: Pruning | None = None
     report: str | None = None
+    fidelity: Mapping[str, Any] | None = None
     jobs: int | None = None
     needs_best: bool = False
     fresh: bool = False
@@ -202,6 +205,8 @@ def sweep_record(target: Target, plan: Plan, request: SweepRequest) -> SweepReco
             hint="leave out --checkout; then `nbci sweep checkout --trial N` brings one's files",
         )
     searched = {dimension.name for dimension in asked.space}
+    if asked.fidelity is not None:
+        searched.add(asked.fidelity.param)
     # Which of the two counts is for the user to say.
     for pair in request.pairs:
         name = pair.partition("=")[0].strip()
@@ -227,9 +232,10 @@ def sweep_record(target: Target, plan: Plan, request: SweepRequest) -> SweepReco
         prune=_pruning(target.pipeline, asked, objectives[0]),
         report=asked.report,
         confirm=asked.confirm,
+        fidelity=asked.fidelity,
         nbci=nbci.__version__,
         started_utc=now_utc(),
-        params=plan.params,
+        params=with_all_of_it(plan.params, asked.fidelity),
         sources=target.sources,
         kernel=request.kernel,
         environment=plan.environment,
@@ -302,6 +308,9 @@ def _asked(pipeline: Pipeline, request: SweepRequest) -> Sweep:
         if value not in (None, ()):
             changed[field] = value
     found = replace(found, **changed)
+    if request.fidelity is not None:
+        found = replace(found, fidelity=budget_of(request.fidelity, found, pipeline.params))
+    check_hyperband(found, None)
     refuse_several(found, None)
     check_report(found.prune, found.report, None)
     if found.method == "grid":
@@ -349,6 +358,7 @@ def check_plan(target: Target, record: SweepRecord) -> Plan:
     check_optuna(record)
     # With the parameters' own values: what a searched one breaks is that trial's failure.
     plan = plan_trial(record, target, {})
+    check_resumed_out(record, target, plan)
     # It would run a stranger's code many times over, on results that trusted builds reuse.
     if plan.fork is not None:
         raise UsageError("this is a build of a change from a fork, which gets no sweep")

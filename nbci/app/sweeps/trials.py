@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nbci.app.sweeps.study import Study
     from nbci.app.sweeps.sweep_folder import SweepFolder
+    from nbci.app.sweeps.trial_watch import Judge
     from nbci.sweeps.space import Point
     from nbci.sweeps.study_record import SweepRecord
 
@@ -143,6 +144,11 @@ class Trials:
         """Tell other processes that the trials here go on."""
         self._study.beat()
 
+    @property
+    def judge(self) -> Judge:
+        """What decides by intermediate values which trials go on."""
+        return self._study
+
     def first_like(self, trial: TrialRecord) -> TrialRecord | None:
         """The first trial of the same point that has ended and was not interrupted."""
         return self._firsts.get(identity(trial.params))
@@ -208,4 +214,6 @@ def like(trial: TrialRecord, first: TrialRecord) -> TrialRecord:
         worker=trial.worker,
         curve=first.curve,
         sweep=trial.sweep,
+        rung=first.rung,
+        resource=first.resource,
     )

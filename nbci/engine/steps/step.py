@@ -19,7 +19,7 @@ from nbci.engine.steps.side_by_side import OneMaker
 from nbci.errors import IntegrityError, StepError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.pipeline.paths import overlaps_any
-from nbci.records.run_record import Attempt, Failure, StepRecord
+from nbci.records.run_record import Attempt, Failure, Part, StepRecord
 from nbci.records.step_audit import StepAudit
 from nbci.runs.file_names import NOTEBOOK
 
@@ -218,7 +218,13 @@ def _look(context: RunContext, step: PlannedStep) -> Looked:
 def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
     if context.artifacts_through_cache:
         _put_back_outs_before(context, step)
-    return inputs_for(step, context.plan, context.records)
+    inputs = inputs_for(step, context.plan, context.records)
+    continued = context.continued_by(step)
+    if continued is None:
+        return inputs
+    # A result that went on from another is not one that was made from the beginning.
+    part = Part(kind="continued", label=continued.path, digest=continued.digest)
+    return replace(inputs, reached=(*inputs.reached, part))
 
 
 def _put_back_outs_before(context: RunContext, step: PlannedStep) -> None:
