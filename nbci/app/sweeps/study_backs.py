@@ -72,10 +72,11 @@ class JournalBack:
     def open(self) -> Any:
         """Optuna's storage."""
         from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+
+        from nbci.app.sweeps.journal import Journal
 
         try:
-            return JournalStorage(JournalFileBackend(str(self._path)))
+            return JournalStorage(Journal(self._path))
         # What a journal of operations is, Optuna takes for granted.
         except (ValueError, LookupError, TypeError, AssertionError) as error:
             raise IntegrityError(
