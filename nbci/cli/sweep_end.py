@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FOLDER",
-        help="put sweep.txt, trials.csv and trials.json there",
+        help="put sweep.txt, trials.csv and trials.json there; its pages are in `report` "
+        "of the sweep's folder",
     )
     parser.add_argument(
         "--carry", metavar="FILE", help="write what `nbci sweep next --before` goes on with"
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Write and print what came of the sweep."""
     from nbci.app.sweeps.end_parts import EndRequest, end_parts
+    from nbci.app.sweeps.pages import write_sweep_pages
     from nbci.cli.plan_text import JENKINS_FORMAT, render_error
     from nbci.errors import NbciError
 
@@ -71,14 +73,15 @@ def main(arguments: argparse.Namespace) -> int:
         raise
     # To the log of the build: stdout is for the library.
     print_error(_write_results(ended, arguments.results))
+    write_sweep_pages(ended.folder, ended.sweep.target)
     if ended.is_too_large:
         print_error(
             "nbci: this sweep is too large to be handed to the next build, which begins a new one"
         )
     print(JENKINS_FORMAT, *_lines(ended), sep="\n")
-    if ended.plan is None and not arguments.stopped:
-        return ExitCode.STEP_FAILED
-    return ExitCode.SUCCESS
+    if any(trial.state == "complete" for trial in ended.trials) or arguments.stopped:
+        return ExitCode.SUCCESS
+    return ExitCode.STEP_FAILED
 
 
 def _write_results(ended: Ended, place: Path) -> str:
@@ -105,6 +108,7 @@ def _lines(ended: Ended) -> Iterator[str]:
     yield jenkins_line("description", outcome)
     if ended.plan is not None:
         yield from stage_lines(ended.plan)
+    if any(trial.state == "complete" for trial in ended.trials):
         return
     error = common_error(ended.trials)
     if error is not None:

@@ -91,6 +91,9 @@ def outcome_line(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> str:
     if not front:
         return f"no trial has a value; {counted(len(trials), 'trial')}, {work}"
     best = front[0]
+    if len(front) > 1:
+        numbers = ", ".join(str(trial.number) for trial in front[:_SHOWN])
+        return f"none better in all than trials {numbers}; {counted(len(trials), 'trial')}, {work}"
     return (
         f"best: trial {best.number}, {_values(sweep, best)} ({_point(best)}); "
         f"{counted(len(trials), 'trial')}, {work}"

@@ -20,19 +20,11 @@ _GIVEN = ("-p", "-f", "environment ", FROM_FIDELITY)
 def run_command(sweep: SweepRecord, trial: TrialRecord, target: str | None = None) -> str:
     """The command for a shell; its run reuses all that the trial computed."""
     words = ["nbci", "run", target or sweep.target]
-    for pair in given_pairs(sweep, trial):
-        words += ["-p", pair]
-    return shlex.join(words)
-
-
-def given_pairs(sweep: SweepRecord, trial: TrialRecord) -> list[str]:
-    """What `-p` is given for a trial: NAME=VALUE."""
     values = {param.name: param.value for param in given_params(sweep)}
-    pairs = []
     for name, value in {**values, **trial.params}.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        pairs.append(f"{name}={text}")
-    return pairs
+        words += ["-p", f"{name}={text}"]
+    return shlex.join(words)
 
 
 def given_params(sweep: SweepRecord) -> Iterator[ParameterValue]:

@@ -95,7 +95,7 @@ def run_best(
         kernel=sweep.kernel,
         environment=sweep.environment and str(project.root / sweep.environment),
         run=new_run_id(time.time()),
-        assigned=_values(sweep, trial),
+        assigned=values_assigned(sweep, trial),
         chosen=chosen,
     )
     return BestRun(record=run(asked, presentation)[1], is_earlier=False)
@@ -108,7 +108,7 @@ def _with_confirmation(chosen: Chosen, confirm: Confirmation, pipeline: Pipeline
     return replace(chosen, confirm_seeds=confirm.seeds, confirm_parameter=seed)
 
 
-def _values(sweep: SweepRecord, trial: TrialRecord) -> tuple[Assignment, ...]:
+def values_assigned(sweep: SweepRecord, trial: TrialRecord) -> tuple[Assignment, ...]:
     """The values that make a run that trial, and where they come from."""
     # Each keeps where it came from: people see which values were searched.
     given = [

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from nbci.app.sweeps.best_run import values_assigned
 from nbci.app.sweeps.hand_out import commit_here
 from nbci.app.sweeps.known_results import KnownResults
 from nbci.app.sweeps.parts_folder import PartsFolder, missing_sweep
@@ -17,8 +19,8 @@ from nbci.project.sources import read_target
 from nbci.records.codec import to_json
 from nbci.store.files import write_atomic
 from nbci.sweeps.carried import MOST_CHARACTERS, Carried, pack
-from nbci.sweeps.run_command import given_pairs
-from nbci.sweeps.standing import front_of, without_dead
+from nbci.sweeps.choice import evidence_of
+from nbci.sweeps.standing import best_of, without_dead
 
 if TYPE_CHECKING:
     from nbci.config import Project
@@ -44,6 +46,8 @@ class EndRequest(Struct, frozen=True, kw_only=True):
 class Ended(Struct, frozen=True, kw_only=True):
     """What came of a sweep; `plan` is that of the best trial, with all steps and gates.
 
+    Of several objectives no trial is the best, and none is planned.
+
     `is_too_large`: the next build cannot go on with it.
     """
 
@@ -66,9 +70,10 @@ def end_parts(request: EndRequest) -> Ended:
         # Nobody is at work any more: what seems to run was cut short.
         trials = without_dead(folder.read_trials())
         plan = None
-        front = front_of(sweep, trials)
-        if front and not request.is_stopped:
-            plan = _plan_best(project, sweep, front[0])
+        best = best_of(sweep, trials)
+        if best is not None and not request.is_stopped:
+            chosen = evidence_of(sweep, trials, best)
+            plan = replace(_plan_best(project, sweep, best), chosen=chosen)
             known = KnownResults(project, folder, request.store)
             known.hand_over(known.settle(plan), request.leave)
             known.save()
@@ -92,8 +97,7 @@ def _plan_best(project: Project, sweep: SweepRecord, best: TrialRecord) -> Plan:
     return plan_target(
         target,
         environ=os.environ,
-        files=(),
-        pairs=given_pairs(sweep, best),
+        exported=values_assigned(sweep, best),
         kernel=sweep.kernel,
         lock=sweep.environment,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,12 +142,16 @@ class Taking:
         run = replace(run, parent=sweep.sweep, role="trial")
         with disk_errors(run_folder.path):
             run_folder.write_run(run)
+        run_folder.free_reserve()
         run_folder.release()
         self._folder.add_unkept(self._results.unkept(run, plan))
         if job.shared and run.result == "passed":
             self._results.keep(run, plan, plan.names, self._folder.known)
             # Part of a trial is no run that anybody looks for.
             run_folder.discard()
+            # A CI that looks there for files finds it strange to find none.
+            with suppress(OSError):
+                run_folder.path.parent.rmdir()
             self._trials.note(_with_shared(self._trials.known[job.trial], run))
             self._folder.take_back(job)
             return None

@@ -74,6 +74,7 @@ def gather_parts(
 
     mask = mask_for(project, plan, environ)
     begun = header(folder.run, plan, project.root, command, mask)
+    begun = replace(begun, chosen=plan.chosen)
     return folder, _record(begun, plan, records, was_stopped=stopped_by is not None)
 
 

@@ -16,7 +16,12 @@ class Finishing implements Serializable {
 
   def finish(Throwable failure) {
     try {
-      endBuild(failure)
+      // of several objectives no trial is the best: what came of the sweep is all there is
+      if (!options.sweep || stages.numbers) {
+        endBuild(failure)
+      } else if (failure != null) {
+        throw failure
+      }
     } finally {
       // last: a large variable is of no use to any process of this build
       build.rememberSweep()

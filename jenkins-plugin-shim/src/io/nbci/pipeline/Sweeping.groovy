@@ -109,7 +109,7 @@ class Sweeping implements Serializable {
       }
       next(trial)
       if (script.fileExists(state() + '/runs')) {
-        script.archiveArtifacts artifacts: state() + '/runs/**', allowEmptyArchive: true
+        script.archiveArtifacts artifacts: state() + '/runs/**', excludes: '**/.lock'
       }
       // last: where the agent vanishes before, all of this is done once more
       leaveState()
@@ -173,9 +173,7 @@ class Sweeping implements Serializable {
         '--leave "$NBCI_BUILD/left/0" --results "$NBCI_BUILD/sweep" ' +
         '--carry "$NBCI_BUILD/study.txt" ${NBCI_STOPPED:+--stopped} > "$NBCI_BUILD/stages.txt"'
       def status = script.sh(script: command, returnStatus: true, label: 'nbci sweep end')
-      script.archiveArtifacts(
-        artifacts: state() + '/*', excludes: '**/.lock,**/build.json,**/unkept.txt',
-        allowEmptyArchive: true)
+      publish()
       if (script.fileExists(options.folder + '/study.txt')) {
         build.study = script.readFile(options.folder + '/study.txt')
       }
@@ -199,6 +197,24 @@ class Sweeping implements Serializable {
         }
       }
     }
+  }
+
+  /** Publishes what came of the sweep: its files, and its pages where the plugin is there. */
+  def publish() {
+    script.archiveArtifacts(
+      artifacts: "${state()}/*,${state()}/report/**".toString(),
+      excludes: '**/.lock,**/build.json,**/unkept.txt', allowEmptyArchive: true)
+    if (script.fileExists(state() + '/report')) {
+      build.plugins.whenInstalled(['publishHTML']) {
+        script.publishHTML(
+          reportDir: state() + '/report', reportFiles: 'index.html', reportName: pageName(),
+          keepAll: true, allowMissing: true, alwaysLinkToLastBuild: true)
+      }
+    }
+  }
+
+  def pageName() {
+    return (options.sweep instanceof CharSequence ? "Sweep ${options.sweep}" : 'Sweep').toString()
   }
 
   /** Stashes a plan with what stands of its results, and notes what needs no agent for that. */

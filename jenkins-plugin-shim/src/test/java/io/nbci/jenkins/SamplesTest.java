@@ -106,6 +106,42 @@ class SamplesTest {
     }
 
     @Test
+    void aSweepOnAgentsThatShareNothing() throws Exception {
+        Path ran = folder.resolve("ran");
+        Files.writeString(jenkins.project.resolve("pyproject.toml"), "[tool.nbci]\n");
+        Files.writeString(jenkins.project.resolve("search.py"), """
+            # %%%% tags=["parameters"]
+            x = 1
+            # %%%% tags=["functions"]
+            def note(line):
+                open('%1$s', 'a').write(line + '\\n')
+            # %%%% tags=["step:load", "cache:enabled"]
+            data = 10
+            note('load')
+            # %%%% tags=["step:fit", "cache:enabled"]
+            loss = data / x
+            note(f'fit {x}')
+            # %%%% tags=["pipeline-metrics"]
+            print(loss)
+            """.formatted(ran));
+        Files.writeString(jenkins.project.resolve("search.yaml"), """
+            params: {x: 1}
+            steps: {main: {notebook: search.py, params: {x: "${x}"}}}
+            metrics: {loss: {direction: down}}
+            gates: [{metric: loss, at_most: 5}]
+            sweeps: {best: {params: {x: [1, 0, 2]}, objective: "main/fit:loss", method: grid}}
+            """);
+        State build = jenkins.run(
+                "nbciPipeline(target: 'search.yaml', sweep: 'best', parallel: 2, label: 'linux', command: '" + COMMAND + "') { checkout scm }");
+        assertEquals("SUCCESS", build.result, () -> String.join("\n", jenkins.log()));
+        assertTrue(build.description.startsWith("best: trial 2, main/fit:loss 5 (x=2); 3 trials, "), build.description);
+        assertTrue(build.description.contains("✅ search: passed, loss 5"), build.description);
+        assertEquals(List.of("fit 1", "fit 2", "load"), Files.readAllLines(ran).stream().sorted().toList());
+        assertTrue(jenkins.logged("no agent is needed: its results stand"));
+        assertTrue(build.env.containsKey("NBCI_STUDY_nbci_search_yaml_best"));
+    }
+
+    @Test
     void aForkThatLowersItsGateAndAsksForASecret() throws Exception {
         Path origin = Files.createDirectories(folder.resolve("origin.git"));
         String notebook = """

@@ -150,6 +150,17 @@ class SweepTest {
     }
 
     @Test
+    void withoutABestTrialTheBuildEndsWithTheSweep() throws Exception {
+        Graph graph = new Graph(folder).file("trials", "2");
+        graph.options += ", sweep: true";
+        State build = graph.endsWith("SUCCESS");
+        assertEquals(2, beginning(graph, "tell ").size());
+        assertEquals(0, graph.count("finish"));
+        assertEquals("best: trial 1", build.description);
+        assertTrue(build.env.containsKey("NBCI_STUDY_nbci_p_yaml_true"));
+    }
+
+    @Test
     void whereNoTrialHasAValueTheBuildFails() throws Exception {
         Graph graph = sweep(2, 1).file("end.code", "1");
         State build = graph.endsWith("FAILURE");
