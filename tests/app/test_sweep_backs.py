@@ -31,6 +31,15 @@ def server() -> Iterator[Server]:
         yield found
 
 
+@pytest.fixture
+def opened() -> Iterator[list[DatabaseBack]]:
+    """The databases that a test opens, which are closed after it."""
+    backs: list[DatabaseBack] = []
+    yield backs
+    for back in backs:
+        back.close()
+
+
 class TestJournal(StudyContract):
     @pytest.fixture
     def open_back(self, tmp_path: Path) -> Callable[[], Back]:
@@ -39,24 +48,29 @@ class TestJournal(StudyContract):
 
 class TestSqlite(SharedContract):
     @pytest.fixture
-    def open_back(self, tmp_path: Path) -> Callable[[], Back]:
-        return lambda: DatabaseBack(f"sqlite:///{tmp_path / 'studies.db'}", _GRACE_SECONDS)
+    def open_back(self, tmp_path: Path, opened: list[DatabaseBack]) -> Callable[[], Back]:
+        return lambda: noted(opened, f"sqlite:///{tmp_path / 'studies.db'}")
 
 
 @pytest.mark.needs("postgresql")
 class TestPostgresql(SharedContract):
     @pytest.fixture
-    def open_back(self, server: Server) -> Callable[[], Back]:
+    def open_back(self, server: Server, opened: list[DatabaseBack]) -> Callable[[], Back]:
         url = server.url(f"d{secrets.token_hex(4)}")
-        return lambda: DatabaseBack(url, _GRACE_SECONDS)
+        return lambda: noted(opened, url)
+
+
+def noted(opened: list[DatabaseBack], url: str) -> DatabaseBack:
+    opened.append(DatabaseBack(url, _GRACE_SECONDS))
+    return opened[-1]
 
 
 @pytest.mark.needs("postgresql")
 def test_a_server_that_went_away_is_trouble_of_the_machine_and_nothing_is_lost(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, opened: list[DatabaseBack]
 ) -> None:
     url = server.url(f"d{secrets.token_hex(4)}")
-    trials = begin(DatabaseBack(url), tmp_path, "s", trials=9)
+    trials = begin(noted(opened, url), tmp_path, "s", trials=9)
     going_on = trials.begin()
     assert going_on is not None
 
@@ -68,7 +82,7 @@ def test_a_server_that_went_away_is_trouble_of_the_machine_and_nothing_is_lost(
     assert "the database of the study does not do its work" in raised.value.message
     assert "nbci sweep resume" in str(raised.value.hint)
     assert "quagga" not in f"{raised.value.message} {raised.value.where} {raised.value.hint}"
-    again = begin(DatabaseBack(url), tmp_path, "s", trials=9)
+    again = begin(noted(opened, url), tmp_path, "s", trials=9)
     assert carry_out(again).params == going_on.params
 
 
@@ -100,9 +114,11 @@ def test_a_journal_that_was_damaged_is_refused_by_its_name(tmp_path: Path) -> No
         assert str(journal) in str(raised.value)
 
 
-def test_a_locked_database_and_one_of_another_optuna_are_refused(tmp_path: Path) -> None:
+def test_a_locked_database_and_one_of_another_optuna_are_refused(
+    tmp_path: Path, opened: list[DatabaseBack]
+) -> None:
     path = tmp_path / "studies.db"
-    back = DatabaseBack(f"sqlite:///{path}", _GRACE_SECONDS)
+    back = noted(opened, f"sqlite:///{path}")
     trials = begin(back, tmp_path, "s", trials=9)
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -55,6 +55,7 @@ class Claim:
                 row = connection.execute(
                     sql.select(table.c.owner, table.c.beats).where(table.c.name == self._name)
                 ).first()
+                # Of two that insert it at once, the key of the table lets one through.
                 if row is None:
                     values = {"name": self._name, "owner": self._owner, "beats": 0}
                     connection.execute(table.insert().values(values))
@@ -67,6 +68,7 @@ class Claim:
         return False
 
     def _stands_still(self, now: tuple[str, int], seconds: float) -> bool:
+        # It has been counted up, or is another one's: the wait begins anew.
         if now != self._seen:
             self._seen, self._seen_at = now, seconds
         return seconds - self._seen_at > self._claims.patience_seconds

@@ -116,6 +116,10 @@ class Study:
             self._end_dead()
             yield
 
+    def close(self) -> None:
+        """End what is open of the place where it lies."""
+        self._back.close()
+
     def _end_dead(self) -> None:
         """End the trials of processes that are gone."""
         from optuna.storages import fail_stale_trials

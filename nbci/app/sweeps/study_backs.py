@@ -56,6 +56,9 @@ class Back(Protocol):
     def alone(self, study: str) -> AbstractContextManager[None]:
         """Let no other process begin a trial of the study meanwhile."""
 
+    def close(self) -> None:
+        """End what is open of it."""
+
     def explain(self, error: Exception) -> NbciError | None:
         """An error of the storage as people understand it; None for others."""
 
@@ -88,6 +91,9 @@ class JournalBack:
     def alone(self, study: str) -> AbstractContextManager[None]:
         """Nothing to wait for: the folder is held."""
         return contextlib.nullcontext()
+
+    def close(self) -> None:
+        """Nothing is open: Optuna opens the file for each line."""
 
     def explain(self, error: Exception) -> NbciError | None:
         """Errors of the disk, and of a file that is no journal."""
@@ -132,6 +138,7 @@ class DatabaseBack:
                 self._claims = Claims(storage.engine, _TURN_SECONDS)
                 return storage
             except (NotUniqueError, ProgrammingError, OperationalError) as error:
+                # What they say depends on the database; others mean that it does not work.
                 is_last = trial == _OPENED_AT_ONCE - 1
                 if is_last or ("exist" not in str(error) and "unique" not in str(error).lower()):
                     raise
@@ -150,11 +157,17 @@ class DatabaseBack:
         assert self._claims is not None
         claim = Claim(self._claims, f"study {study}"[-200:])
         while not claim.take():
+            # A trial is begun in some milliseconds, so the event loop does not wait for long.
             time.sleep(_POLL_SECONDS)
         try:
             yield
         finally:
             claim.release()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._claims is not None:
+            self._claims.engine.dispose()
 
     def explain(self, error: Exception) -> NbciError | None:
         """Errors of the server, of its driver, and of tables that another version made."""
@@ -234,7 +247,9 @@ def refresh(project: Project, folder: SweepFolder) -> None:
     check_optuna(sweep)
     known = folder.read_trials()
     study = Study(_back_of(project, folder, sweep), sweep, len(known))
+    # Written down as by a sweep that goes on: its own trials are what it knows of them.
     Trials(sweep, folder, study, known).look_around()
+    study.close()
 
 
 def _back_of(project: Project, folder: SweepFolder, sweep: SweepRecord) -> Back:

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 import zlib
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -377,13 +378,13 @@ def _search(
     listener.begun(record)
     try:
         earlier = _settled(folder)
-        study = open_study(work.target.project, folder, record, earlier)
-        _begin_with(before, work, study, listener)
-        trials = Trials(record, folder, study, folder.read_trials())
-        trials.look_around()
-        search = Search(record, trials, partial(listener.ended, record))
-        with open_lanes(work, jobs, listener.noticed) as lanes:
-            asyncio.run(search.go_on(lanes))
+        with closing(open_study(work.target.project, folder, record, earlier)) as study:
+            _begin_with(before, work, study, listener)
+            trials = Trials(record, folder, study, folder.read_trials())
+            trials.look_around()
+            search = Search(record, trials, partial(listener.ended, record))
+            with open_lanes(work, jobs, listener.noticed) as lanes:
+                asyncio.run(search.go_on(lanes))
     finally:
         folder.release()
         work.ready.save()
