@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import checked_out_lines, print_error, print_json, shown_path
@@ -13,20 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nbci.app.sweeps.sweep import Finished, Listener
+    from nbci.app.sweeps.sweep import Finished
     from nbci.app.sweeps.sweep_folder import SweepFolder
+    from nbci.app.sweeps.sweep_listener import Listener
     from nbci.config import Project
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 
 def listener(arguments: argparse.Namespace) -> Listener:
-    """What shows a sweep while it goes on: a line for each trial."""
-    from nbci.app.sweeps.sweep import Listener
+    """What shows a sweep while it goes on: a line for each trial, a table where it can be drawn."""
+    from nbci.app.sweeps.sweep_listener import Listener
     from nbci.cli.sweep_text import best_line, heading, trial_line
     from nbci.formatting.terminal import one_line
 
     # What programs read has stdout to itself.
     is_quiet = arguments.quiet or arguments.json or arguments.csv
+    if not is_quiet and _can_draw_table():
+        return _table_listener()
     ended: list[TrialRecord] = []
 
     def show_begin(sweep: SweepRecord) -> None:
@@ -43,6 +47,32 @@ def listener(arguments: argparse.Namespace) -> Listener:
             print_error(f"nbci: {one_line(text)}")
 
     return Listener(begun=show_begin, ended=show_trial, noticed=show_notice)
+
+
+def _can_draw_table() -> bool:
+    from nbci.cli.live import can_draw
+
+    # Logs of a CI keep what is drawn over; who wants no colours mostly wants no codes at all.
+    if os.environ.get("CI") or os.environ.get("NO_COLOR"):
+        return False
+    return can_draw(sys.stdout)
+
+
+def _table_listener() -> Listener:
+    from nbci.app.sweeps.sweep_listener import Listener
+    from nbci.cli.live.sweep_table import SweepTable
+
+    table = SweepTable(sys.stdout)
+    return Listener(
+        begun=table.begun,
+        known=table.known,
+        trial_begun=table.trial_begun,
+        step_begun=table.step_begun,
+        ended=table.ended,
+        noticed=table.noticed,
+        ticked=table.ticked,
+        over=table.over,
+    )
 
 
 def print_finished(finished: Finished, arguments: argparse.Namespace) -> int:

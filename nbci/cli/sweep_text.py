@@ -53,12 +53,12 @@ def trial_line(sweep: SweepRecord, trial: TrialRecord) -> str:
     """What one trial gave, and with which values."""
     result: str = trial.state
     if trial.state == "complete":
-        result = _values(sweep, trial)
+        result = values_text(sweep, trial)
     elif trial.state == "pruned":
         result = f"pruned{_reached(sweep, trial)}"
     elif trial.error is not None:
         result = f"{trial.state}: {short_line(one_line(trial.error))}"
-    return f"trial {trial.number}: {result}  ({_point(trial)}; {_work(trial)})"
+    return f"trial {trial.number}: {result}  ({point_text(trial)}; {_work(trial)})"
 
 
 def _reached(sweep: SweepRecord, trial: TrialRecord) -> str:
@@ -95,19 +95,21 @@ def outcome_line(sweep: SweepRecord, trials: Sequence[TrialRecord]) -> str:
         numbers = ", ".join(str(trial.number) for trial in front[:_SHOWN])
         return f"none better in all than trials {numbers}; {counted(len(trials), 'trial')}, {work}"
     return (
-        f"best: trial {best.number}, {_values(sweep, best)} ({_point(best)}); "
+        f"best: trial {best.number}, {values_text(sweep, best)} ({point_text(best)}); "
         f"{counted(len(trials), 'trial')}, {work}"
     )
 
 
-def _values(sweep: SweepRecord, trial: TrialRecord) -> str:
+def values_text(sweep: SweepRecord, trial: TrialRecord) -> str:
+    """The values of the objectives, by their names."""
     found = []
     for objective, value in zip(sweep.objectives, trial.values, strict=True):
         found.append(f"{objective.metric} {number(value)}")
     return ", ".join(found)
 
 
-def _point(trial: TrialRecord) -> str:
+def point_text(trial: TrialRecord) -> str:
+    """The parameters that were searched, with their values."""
     return ", ".join(f"{name}={_value(value)}" for name, value in trial.params.items())
 
 
@@ -171,7 +173,7 @@ def _closing_lines(
         numbers = ", ".join(str(trial.number) for trial in front)
         yield f"no trial is better in all than one of these: {numbers}"
     elif front:
-        yield f"best: trial {front[0].number}, {_values(sweep, front[0])}"
+        yield f"best: trial {front[0].number}, {values_text(sweep, front[0])}"
     computed, reused = work_of(trials)
     yield (
         f"  {counted(len(trials), 'trial')}: {counted(computed.steps, 'step')} ran in "

@@ -119,21 +119,31 @@ class Listeners:
 class Aside:
     """Listens to a run that is carried out beside the shown one, and has a log of its own.
 
-    What is noticed there is told under a title, and nothing else.
+    What is noticed there is told under a title, which step begins to who wants to know, and nothing
+    else.
     """
 
-    def __init__(self, tell: Callable[[str], None], title: str) -> None:
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        title: str,
+        step_begun: Callable[[str], None] | None = None,
+    ) -> None:
         self._tell = tell
         self._title = title
+        self._step_begun = step_begun
 
     def noticed(self, text: str) -> None:
         self._tell(f"{self._title}: {text}")
+
+    def step_started(self, step: str, attempt: int) -> None:
+        if self._step_begun is not None:
+            self._step_begun(step)
 
     def _ignore(self, *told: object) -> None:
         pass
 
     run_started = _ignore
-    step_started = _ignore
     cell_started = _ignore
     text_printed = _ignore
     cell_ended = _ignore

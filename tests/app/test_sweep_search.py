@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nbci.app.sweeps.search import Search
 from nbci.app.sweeps.sweep_folder import new_sweep
+from nbci.app.sweeps.sweep_listener import Listener
 from nbci.app.sweeps.trials import Trials
 from nbci.config import Project
 from nbci.errors import InfrastructureError, UsageError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from nbci.app.sweeps.study import Study
     from nbci.app.sweeps.trial_watch import TrialWatch
     from nbci.sweeps.study_record import TrialRecord
+
+LISTENER = Listener(begun=lambda _: None, ended=lambda *_: None, noticed=lambda _: None)
 
 
 class FakeStudy:
@@ -100,7 +103,7 @@ def search(
     if is_disk_full:
         (folder.path / "trials.jsonl").symlink_to("/dev/full")
     trials = Trials(record, folder, cast("Study", study), earlier)
-    found = Search(record, trials, lambda _: None)
+    found = Search(record, trials, LISTENER)
     fakes = [FakeLane() for _ in range(lanes)]
     asyncio.run(found.go_on(cast("list[Lane]", fakes)))
     return found, trials, study, fakes

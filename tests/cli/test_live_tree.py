@@ -208,7 +208,7 @@ def test_a_terminal_that_became_narrower_is_wiped_of_the_broken_rows_too() -> No
     display.step_started("load", 1)
     display.cell_started("load", 1, "x" * 100, 0, 1)
     display.tick()
-    display._console.width = 40
+    display._area.console.width = 40
     stream.seek(0)
     stream.truncate()
     display.tick()

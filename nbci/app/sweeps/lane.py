@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -65,6 +66,7 @@ class Shared(Struct, frozen=True, kw_only=True):
     others: SideBySide
     jobs: int
     tell: Callable[[str], None]
+    step_begun: Callable[[int, str], None]
 
 
 class Lane:
@@ -144,7 +146,8 @@ class Lane:
         continued: FileRef | None,
     ) -> RunRecord:
         shared = self._shared
-        display = Aside(shared.tell, f"trial {number}")
+        begun = partial(shared.step_begun, number)
+        display = Aside(shared.tell, f"trial {number}", begun)
         context = ready.begin(
             folder, display, log=folder.path / EVENTS_FILE, checkout=self._workspace.checkout
         )

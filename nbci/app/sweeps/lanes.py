@@ -24,10 +24,11 @@ from nbci.runs.project_runs import all_runs
 from nbci.workspaces.workspace import Contents, open_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from nbci.app.sweeps.sweep_folder import SweepFolder
+    from nbci.app.sweeps.sweep_listener import Listener
     from nbci.config import Project
     from nbci.engine.ready import Ready
     from nbci.plan.model import Plan
@@ -48,11 +49,10 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def open_lanes(
-    work: Prepared, jobs: int | None, tell: Callable[[str], None]
-) -> Iterator[Sequence[Lane]]:
+def open_lanes(work: Prepared, jobs: int | None, listener: Listener) -> Iterator[Sequence[Lane]]:
     """A workspace for each trial that goes on at once, and the kernels of all of them."""
     project, plan, ready = work.target.project, work.ready.plan, work.ready
+    tell = listener.noticed
     at_once = kernels_at_once(jobs or project.jobs or os.cpu_count() or 1)
     # A zygote serves all steps, so it gets no secret; each kernel is given its own ones.
     hidden = {*ready.secrets, SWEEP_STORAGE}
@@ -70,6 +70,7 @@ def open_lanes(
         others=SideBySide(at_once),
         jobs=at_once,
         tell=tell,
+        step_begun=listener.step_begun,
     )
     contents = _contents(project, plan)
     with contextlib.ExitStack() as stack:

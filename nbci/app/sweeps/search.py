@@ -18,27 +18,27 @@ from nbci.formatting.durations import now_utc
 from nbci.sweeps.space import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from nbci.app.sweeps.lane import Lane
+    from nbci.app.sweeps.sweep_listener import Listener
     from nbci.app.sweeps.trials import Trials
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
 _POLL_SECONDS = 1.0
+_TICK_SECONDS = 1.0
 
 
 class Search:
-    """One sweep while it goes on here; `ended` is called with each trial that has ended.
+    """One sweep while it goes on here; `listener` is told of its trials.
 
     Of equal points, the first is carried out, and the others have its values.
     """
 
-    def __init__(
-        self, sweep: SweepRecord, trials: Trials, ended: Callable[[TrialRecord], None]
-    ) -> None:
+    def __init__(self, sweep: SweepRecord, trials: Trials, listener: Listener) -> None:
         self._sweep = sweep
         self._trials = trials
-        self._ended = ended
+        self._listener = listener
         self._began = time.monotonic()
         self._lanes: Sequence[Lane] = ()
         self._making: dict[str, asyncio.Event] = {}
@@ -51,11 +51,18 @@ class Search:
         # What came before, such as copies of the project, takes nothing from the first trials.
         self._began = time.monotonic()
         with interruptible(self._interrupt):
-            beating = asyncio.create_task(self._beat())
+            beside = [asyncio.create_task(self._beat()), asyncio.create_task(self._tick())]
             try:
                 await asyncio.gather(*map(self._work, lanes))
             finally:
-                beating.cancel()
+                for task in beside:
+                    task.cancel()
+
+    async def _tick(self) -> None:
+        """Tell who listens that time passes."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._listener.ticked()
 
     async def _beat(self) -> None:
         """Tell other processes now and then that the trials here go on."""
@@ -73,6 +80,7 @@ class Search:
                 if not self._is_over():
                     trial = self._trials.begin(lane.name)
                 if trial is not None:
+                    self._listener.trial_begun(trial)
                     await self._try(lane, trial)
                 elif self._trials.others_go_on and not self._is_out_of_time:
                     # Some of them may die, and leave their points to be tried again.
@@ -142,7 +150,7 @@ class Search:
 
     def _end(self, trial: TrialRecord) -> None:
         self._trials.end(trial)
-        self._ended(trial)
+        self._listener.ended(self._sweep, trial)
 
     def _interrupt(self) -> None:
         self.is_interrupted = True

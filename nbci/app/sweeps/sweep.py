@@ -8,7 +8,6 @@ import secrets
 import time
 import zlib
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +50,11 @@ from nbci.sweeps.standing import without_dead
 from nbci.sweeps.study_record import Objective, SweepRecord, shared_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbci.app.sweeps.study import Study
     from nbci.app.sweeps.sweep_folder import SweepFolder
+    from nbci.app.sweeps.sweep_listener import Listener
     from nbci.config import Project
     from nbci.engine.ready import Ready
     from nbci.pipeline.early_stopping import Pruning
@@ -101,14 +101,6 @@ class SweepRequest(Struct, frozen=True, kw_only=True):
     jobs: int | None = None
     needs_best: bool = False
     fresh: bool = False
-
-
-class Listener(Struct, frozen=True, kw_only=True):
-    """Whom a sweep tells what: `begun` and `ended` of the sweep and its trials, `noticed` texts."""
-
-    begun: Callable[[SweepRecord], None]
-    ended: Callable[[SweepRecord, TrialRecord], None]
-    noticed: Callable[[str], None]
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -382,10 +374,12 @@ def _search(
             _begin_with(before, work, study, listener)
             trials = Trials(record, folder, study, folder.read_trials())
             trials.look_around()
-            search = Search(record, trials, partial(listener.ended, record))
-            with open_lanes(work, jobs, listener.noticed) as lanes:
+            listener.known(trials.in_order)
+            search = Search(record, trials, listener)
+            with open_lanes(work, jobs, listener) as lanes:
                 asyncio.run(search.go_on(lanes))
     finally:
+        listener.over()
         folder.release()
         work.ready.save()
     # What stopped all trials, such as a full disk, is no trial's own failure.

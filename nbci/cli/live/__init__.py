@@ -15,7 +15,15 @@ from nbci.engine.listener import Display
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["Display", "LineDisplay", "NullDisplay", "QuietDisplay", "TreeDisplay", "choose_display"]
+__all__ = [
+    "Display",
+    "LineDisplay",
+    "NullDisplay",
+    "QuietDisplay",
+    "TreeDisplay",
+    "can_draw",
+    "choose_display",
+]
 
 _RUNS = Path(RUNS_FOLDER)
 
@@ -32,12 +40,12 @@ def choose_display(
         stream = stderr
     if quiet:
         return QuietDisplay(stream, runs_folder=runs_folder, summary=not json)
-    if _can_draw(stream):
+    if can_draw(stream):
         return TreeDisplay(stream, runs_folder=runs_folder, summary=not json)
     return LineDisplay(stream, runs_folder=runs_folder, summary=not json)
 
 
-def _can_draw(stream: TextIO) -> bool:
+def can_draw(stream: TextIO) -> bool:
     """Whether the stream is a terminal on which rows can be drawn in place."""
     # Another encoding lacks the signs: escapes would be written, and make the rows longer than
     # they were measured.

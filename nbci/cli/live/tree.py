@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from time import monotonic
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-from nbci.cli.live.human import HumanStream
+from nbci.cli.live.area import Area
 from nbci.cli.live.progress import RunProgress
 from nbci.cli.live.summary import (
     ended_words,
@@ -36,11 +36,7 @@ _BAD = re.compile("(?:^| )(?:FAILED|REFUSED|INTERRUPTED)")
 
 
 class TreeDisplay:
-    """Draws the tree with rich's texts, and moves the cursor itself.
-
-    `rich.live` would draw in a thread of its own, and leave broken rows behind where a terminal
-    becomes narrower.
-    """
+    """Draws the steps of a run as a tree in place."""
 
     def __init__(
         self,
@@ -52,22 +48,12 @@ class TreeDisplay:
         console: Console | None = None,
     ) -> None:
         """Tests pass a `console` of another size than the stream's own."""
-        from rich.console import Console
-
-        self._stream = HumanStream(stream)
-        self._console = console or Console(
-            file=cast("TextIO", self._stream),
-            highlight=False,
-            markup=False,
-            emoji=False,
-            soft_wrap=False,
-        )
+        self._area = Area(stream, console)
         self._runs_folder = runs_folder
         self._summary = summary
         self._now = now
         self._progress = RunProgress(now)
         self._depths: dict[str, int] = {}
-        self._drawn: list[int] = []
         self._drawn_at = float("-inf")
         self._closed = False
         self._noticed: set[str] = set()
@@ -78,7 +64,7 @@ class TreeDisplay:
 
         self._progress.begin(run, plan)
         self._depths = depths(plan)
-        self._above([self._text(f"run {run}: {one_line(plan.pipeline)}", "bold")])
+        self._above([self._area.text(f"run {run}: {one_line(plan.pipeline)}", "bold")])
         for warning in plan.warnings:
             self.noticed(f"warning: {warning}")
 
@@ -108,7 +94,7 @@ class TreeDisplay:
         attempt = self._progress.step(step).attempt
         line = f"{step}: attempt {attempt} failed: {failure_headline(failure)}"
         line += f"; next in {duration(delay_seconds)}"
-        self._above([self._text(line, "yellow")])
+        self._above([self._area.text(line, "yellow")])
 
     def step_ended(self, record: StepRecord) -> None:
         """Show how the step ended; a failure with its traceback is written above the tree."""
@@ -117,7 +103,7 @@ class TreeDisplay:
         if record.failure is not None:
             lines += self._failure_texts(record.name, record.failure)
         elif record.result == "failed":
-            lines.append(self._text(f"{record.name} {ended_words(record)}", "bold red"))
+            lines.append(self._area.text(f"{record.name} {ended_words(record)}", "bold red"))
         self._add(lines)
 
     def steps_reused(self, records: Sequence[StepRecord]) -> None:
@@ -131,7 +117,7 @@ class TreeDisplay:
         """Note how the step ended; returns its warnings, for which a row has no room."""
         self._progress.end(record)
         warnings = indented(map(one_line, record.warnings), f"{record.name}: warning: ")
-        return [self._text(warning, "yellow") for warning in warnings]
+        return [self._area.text(warning, "yellow") for warning in warnings]
 
     def _add(self, lines: list[Text]) -> None:
         """Write the lines above the tree, if there are any, and redraw it."""
@@ -144,7 +130,7 @@ class TreeDisplay:
         """Write a notice above the tree, once a run."""
         if text not in self._noticed:
             self._noticed.add(text)
-            self._above([self._text(one_line(text), "yellow")])
+            self._above([self._area.text(one_line(text), "yellow")])
 
     def run_ended(self, record: RunRecord) -> None:
         """Draw the tree for the last time, and write the summary below it."""
@@ -155,8 +141,8 @@ class TreeDisplay:
         if self._summary:
             texts = []
             for line in summary_lines(record, self._progress, self._runs_folder):
-                texts.append(self._text(line, _summary_style(line)))
-            self._stream.write(self._render(texts))
+                texts.append(self._area.text(line, _summary_style(line)))
+            self._area.draw(texts, [])
 
     def tick(self) -> None:
         """Redraw the tree with new times; called every second."""
@@ -165,23 +151,17 @@ class TreeDisplay:
 
     def close(self) -> None:
         """Draw no more; later text is written below the tree."""
-        self._drawn = []
+        self._area.leave()
         self._closed = True
 
     def _failure_texts(self, step: str, failure: Failure) -> list[Text]:
         headline = f"{step} {failed_word(failure)}: {failure_headline(failure)}"
-        texts = [self._text(headline, "bold red")]
+        texts = [self._area.text(headline, "bold red")]
         for line in indented(traceback_lines(failure)):
-            texts.append(self._text(line, "dim"))
+            texts.append(self._area.text(line, "dim"))
         if failure.hint:
-            texts.append(self._text(f"  hint: {one_line(failure.hint)}", "yellow"))
+            texts.append(self._area.text(f"  hint: {one_line(failure.hint)}", "yellow"))
         return texts
-
-    def _text(self, text: str, style: str) -> Text:
-        from rich.text import Text
-
-        # A terminal draws a tab wider than rich counts it, and a row would be broken in two.
-        return Text(text.expandtabs(4), style=style)
 
     def _redraw(self, *, now: bool = False) -> None:
         if not self._closed and (now or self._now() - self._drawn_at >= REDRAW_SECONDS):
@@ -193,37 +173,9 @@ class TreeDisplay:
 
         rows: list[Text] = []
         if not self._closed:
-            rows = tree_rows(self._progress, self._depths, self._console)
-        # One write: between two of them a terminal would show no tree, and flicker.
-        self._stream.write(self._wipe() + self._render([*lines, *rows]))
-        self._drawn = [row.cell_len for row in rows]
+            rows = tree_rows(self._progress, self._depths, self._area.console)
+        self._area.draw(lines, rows)
         self._drawn_at = self._now()
-
-    def _wipe(self) -> str:
-        """The codes that move up to the first row of the tree and clear what is below.
-
-        Rows take more than one line each in a terminal that became narrower.
-        """
-        if not self._drawn:
-            return ""
-        columns = max(self._console.width, 1)
-        # Upside down division rounds up.
-        lines = sum(max(1, -(-length // columns)) for length in self._drawn)
-        # What has scrolled out of the window cannot be reached any more.
-        lines = min(lines, max(self._console.height - 1, 1))
-        # The first line goes by itself: some terminals keep a copy of all they show when it is
-        # cleared from the top.
-        return f"\r\x1b[{lines}A\x1b[K\n\x1b[J\x1b[A"
-
-    def _render(self, texts: Sequence[Text]) -> str:
-        """The texts as terminal codes, each on one line.
-
-        Breaking long lines is left to the terminal, so that paths can be copied whole.
-        """
-        with self._console.capture() as capture:
-            for text in texts:
-                self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
-        return capture.get()
 
 
 def _summary_style(line: str) -> str:

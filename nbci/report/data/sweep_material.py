@@ -64,6 +64,7 @@ def value_of(trial: TrialRecord, objective: int) -> float | None:
     if trial.state != "complete" or objective >= len(trial.values):
         return None
     value = trial.values[objective]
+    # Records of earlier versions, or of other tools, may hold such values.
     if not math.isfinite(value):
         return None
     return value
@@ -75,6 +76,7 @@ def by_importance(material: SweepMaterial) -> Sequence[Dimension]:
     for importances in material.importances:
         for each in importances.shares:
             greatest[each.parameter] = max(each.share, greatest.get(each.parameter, 0.0))
+    # A condition may never have held; of such a parameter there is nothing to see.
     searched = {name for trial in material.trials for name in trial.params}
     known = [dimension for dimension in material.sweep.space if dimension.name in searched]
     return sorted(known, key=lambda dimension: -greatest.get(dimension.name, 0.0))

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nbci.report.pages.sweep.sweep_page import render_sweep
+from nbci.sweeps.study_record import Work
 from tests.report import sweep_samples as samples
 from tests.report.report_pages import pages
 from tests.report.test_render import GOLDEN, normalised
@@ -100,7 +101,7 @@ def test_the_page_leads_with_the_best_and_says_how_to_run_it() -> None:
 
 
 def test_saved_time_counts_what_was_reused_and_what_an_equal_trial_had() -> None:
-    trials = [samples.trial(0, 0.5), samples.trial(1, 0.5, same_as=0, computed=samples.Work())]
+    trials = [samples.trial(0, 0.5), samples.trial(1, 0.5, same_as=0, computed=Work())]
     text = shown(samples.material(trials))
     # Each needs 4.9 s, of which the first computed 0.9 s.
     assert "Of 9.8 s that the trials' steps take, 0.90 s were computed (1 step)" in text

@@ -95,6 +95,7 @@ def _picture(
     objective = material.sweep.objectives[0]
     known = [trial.values[0] for trial in trials]
     shades = Shades(known, objective.direction)
+    # The last axis has its labels at its right, too.
     gap = (WIDE - _LEFT - _RIGHT) / max(len(axes) - 1, 1)
     places = [_LEFT + at * gap for at in range(len(axes))]
     legend = level_legend(shades.ends, _LEFT, 12)
@@ -159,6 +160,7 @@ def _absent_words(
     trials: Sequence[TrialRecord], axes: Sequence[_Upright], places: Sequence[float]
 ) -> Iterator[Markup]:
     """What it means that a line passes below an axis, where some do."""
+    # Only where some do: elsewhere the words would be a riddle.
     for axis, x in zip(axes, places, strict=True):
         if axis.objective is None and any(axis.name not in trial.params for trial in trials):
             yield text_at("not searched", x + 6, _TOP + _HEIGHT + _ABSENT + 4, kind="halo")

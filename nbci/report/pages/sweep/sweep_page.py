@@ -13,12 +13,7 @@ from nbci.report.charts.sweeps.learning_curves import curve_figures
 from nbci.report.charts.sweeps.pair import pair_figures
 from nbci.report.charts.sweeps.parallel import parallel_figures
 from nbci.report.charts.sweeps.pareto import pareto_figures
-from nbci.report.charts.sweeps.saved_time import (
-    saved_figures,
-    saved_sentence,
-    times_of,
-    total_of,
-)
+from nbci.report.charts.sweeps.saved_time import saved_figures, saved_sentence
 from nbci.report.charts.sweeps.slices import slice_figures
 from nbci.report.charts.sweeps.timeline import timeline_figures
 from nbci.report.html.markup import element, fold, fragment, item_list, optional
@@ -26,6 +21,7 @@ from nbci.report.html.page import page, section
 from nbci.report.pages.figures_section import figure_grid
 from nbci.report.pages.sweep.heading import best_section, header, search_section
 from nbci.report.pages.sweep.trials_table import trials_section
+from nbci.sweeps.saved_time import times_of, total_of
 
 _UNFOLDED = 9
 
@@ -106,6 +102,7 @@ def _figures_section(
 
 def _slices_section(material: SweepMaterial, figures: list[Figure]) -> Markup | None:
     """The slices, the first of them unfolded."""
+    # With thirty parameters and two objectives there are sixty of them.
     drawn = list(slice_figures(material))
     if not drawn:
         return None
@@ -126,6 +123,7 @@ def _importances_section(material: SweepMaterial, figures: list[Figure]) -> Mark
     if drawn:
         parts.append(figure_grid(drawn, root=""))
     for importances in material.importances:
+        # An empty place would look like a mistake of the page.
         if importances.problem is not None:
             words = f"There are none for {importances.objective}: {importances.problem}."
             parts.append(element("p", words, class_="note"))

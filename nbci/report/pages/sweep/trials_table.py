@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted, number
 from nbci.formatting.text import short_line
-from nbci.report.charts.sweeps.saved_time import times_of
 from nbci.report.data.sweep_material import name_text, state_of, value_text
 from nbci.report.html.markup import element, fold, fragment, table
 from nbci.report.html.page import left_out_note, section, verdict
+from nbci.sweeps.saved_time import times_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
