@@ -53,6 +53,7 @@ class Fidelity(Struct, frozen=True, kw_only=True, omit_defaults=True):
         The values themselves, where these are whole.
         """
         unit = 1
+        # Whoever looks at the study with Optuna's tools sees epochs, then.
         if isinstance(self.low, int):
             unit = self.low
         return tuple(unit * self.eta**rung for rung in range(len(self.rungs)))
@@ -103,6 +104,7 @@ def parse_fidelity(text: str) -> dict[str, Any]:
     high, colon, eta = rest.partition(":")
     fields: dict[str, Any] = {"param": name.strip()}
     try:
+        # One message for all that is wrong with the form.
         if not dots or not fields["param"]:
             raise ValueError
         fields |= {"low": _number(low), "high": _number(high)}

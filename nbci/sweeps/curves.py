@@ -50,6 +50,7 @@ class PrintedLines:
 
     def _points(self, line: str) -> Iterator[Point]:
         for found in self._pattern.finditer(line[:LONGEST_LINE]):
+            # A group may take in what is no number, such as 1.2.3.
             value = number_in(found.group(self._value_group))
             if value is None:
                 continue
@@ -80,6 +81,7 @@ class Documents:
         value = _at(document, self._name)
         if isinstance(value, list):
             return _curve_of_list(value, document, self._name)
+        # As `{"loss": {"step": 3, "value": 0.5}}`.
         if isinstance(value, Mapping):
             document, value = value, _at(value, "value")
         number = number_in(value)
@@ -121,6 +123,7 @@ def curve_of_records(records: Iterable[Any], name: str) -> tuple[Point, ...]:
         if not isinstance(record, Mapping):
             continue
         value = number_in(_at(record, name))
+        # A list under the metric's name need not repeat it in each row.
         if value is None:
             value = number_in(record.get("value"))
         if value is None:
@@ -163,6 +166,7 @@ def _at(record: Mapping[str, Any], name: str) -> Any:
 
 
 def _step_of(record: Mapping[str, Any]) -> int | None:
+    # Tables that people read, too, have a `Step`.
     named = {str(key).lower(): value for key, value in record.items()}
     for key in STEP_KEYS:
         step = step_in(named.get(key))

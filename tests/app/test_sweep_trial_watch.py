@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from nbci.app.sweeps import trial_watch as watching
 from nbci.app.sweeps import value_sources
@@ -14,7 +15,7 @@ from nbci.app.sweeps.trial_watch import TrialWatch
 from nbci.errors import InfrastructureError
 from nbci.pipeline.early_stopping import Pruning
 from nbci.plan.model import Plan, PlannedStep
-from nbci.records.run_record import RunRecord
+from nbci.records.run_record import RunRecord, StepRecord
 from tests.sweeps.test_standing import sweep
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def test_the_step_of_the_metric_is_listened_to(step: str, is_heard: bool) -> Non
 def test_where_no_value_is_seen_it_is_said_once() -> None:
     *_, told = watched(["nothing\n"])
     (text,) = told
-    assert text.startswith("no value of a:loss was seen, so nothing can be stopped by it")
-    assert text.endswith("no line that its step printed matches `report`")
+    expected = "nothing can be stopped by a:loss: no value was seen; no line that its step printed"
+    assert text == f"{expected} matches `report`"
 
 
 def test_a_pattern_that_takes_for_ever_is_given_up() -> None:
@@ -255,3 +256,21 @@ def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
     told: list[str] = []
     asyncio.run(watch.finish(RECORD, told.append))
     assert "neither a scrap, nor a file that its step declares" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("result", "seconds", "is_told"),
+    [("passed", 60.0, True), ("passed", 1.0, False), ("reused", 60.0, False)],
+)
+def test_values_that_come_when_all_is_over_are_of_no_use(
+    result: Any, seconds: float, is_told: bool
+) -> None:
+    watch = TrialWatch(sweep(report="loss=([0-9.]+)"), PRUNING, 3, FakeJudge(), set())
+    outputs = watch.listen("a")
+    assert outputs is not None
+    outputs.printed("loss=3\n", "stdout")
+    step = StepRecord(name="a", result=result, seconds=seconds)
+    told: list[str] = []
+    asyncio.run(watch.finish(replace(RECORD, steps=(step,)), told.append))
+    assert bool(told) == is_told
+    assert watch.curve == [(1, 3.0)]

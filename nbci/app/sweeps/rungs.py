@@ -123,6 +123,7 @@ def check_resumed_out(sweep: SweepRecord, target: Target, whole: Plan) -> None:
     fidelity = sweep.fidelity
     if fidelity is None:
         return
+    # By what its steps' keys are made of, whatever they call the parameter.
     little = plan_trial(sweep, target, {fidelity.param: fidelity.low})
     if [step.parts for step in little.steps] == [step.parts for step in whole.steps]:
         raise UsageError(
@@ -135,6 +136,7 @@ def check_resumed_out(sweep: SweepRecord, target: Target, whole: Plan) -> None:
     for step, other in zip(whole.steps, little.steps, strict=False):
         if path not in step.outs:
             continue
+        # An out that is kept nowhere is gone before the next rung begins.
         if step.cache is False:
             raise UsageError(
                 f"{step.name} cannot go on from {path}: its cache is disabled, so nothing of it is "

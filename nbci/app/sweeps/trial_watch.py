@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from nbci.sweeps.study_record import SweepRecord
 
 _BETWEEN_LOOKS_SECONDS = 0.5
+_LONG_SECONDS = 10.0
+"""In which a step would have shown a value, had it had one to show."""
 
 
 class Judge(Protocol):
@@ -70,6 +72,7 @@ class TrialWatch:
         self._listening: list[StepOutputs] = []
         self._giver: str | None = None
         self._seen: set[int] = set()
+        self._has_judged = False
         self.curve: list[Point] = []
         self.stopped: str | None = None
         self.trouble: Exception | None = None
@@ -133,6 +136,7 @@ class TrialWatch:
             if not self._counts(step):
                 continue
             self.curve.append((step, value))
+            self._has_judged = True
             # In a thread: a study on disk takes some milliseconds for each value, in which other
             # trials' kernels would have to wait.
             if await asyncio.to_thread(self._judge_point, step, value):
@@ -172,12 +176,21 @@ class TrialWatch:
             if self._counts(step):
                 self.curve.append((step, value))
                 await asyncio.to_thread(self._judge.report, self._trial, step, value)
-        if not self.curve and record.result == "passed":
-            self._tell_once(
-                f"no value of {self._pruning.on} was seen, so nothing can be stopped by it: "
-                f"{self._looked_at()}",
-                tell,
-            )
+        problem = self._why_of_no_use(record)
+        if problem is not None:
+            self._tell_once(f"nothing can be stopped by {self._pruning.on}: {problem}", tell)
+
+    def _why_of_no_use(self, record: RunRecord) -> str | None:
+        """Why the values of a trial that passed are none by which it could have been stopped."""
+        if record.result != "passed" or self._has_judged:
+            return None
+        if not self.curve:
+            return f"no value was seen; {self._looked_at()}"
+        # What was reused, or took no time, shows all of its values at once.
+        was_long = [step for step in record.steps if (step.seconds or 0.0) > _LONG_SECONDS]
+        if any(step.result == "passed" for step in was_long):
+            return "its values are there only when its step has ended"
+        return None
 
     def _looked_at(self) -> str:
         if self._pattern is not None:
@@ -205,9 +218,10 @@ class TrialWatch:
             if outputs.step == self._giver:
                 yield from points
             else:
+                on = self._pruning.on
                 text = (
-                    f"{self._pruning.on} has values of the steps {self._giver} and {outputs.step}: "
-                    f"only the former count; say which, as in {self._giver}:{self._pruning.on}"
+                    f"{on} has values of the steps {self._giver} and {outputs.step}: only the "
+                    f"former count; say which, as in {self._giver}:{short_name(on)}"
                 )
                 self._tell_once(text, tell)
 

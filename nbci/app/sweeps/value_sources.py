@@ -83,6 +83,7 @@ class Scraps:
 
     def take(self) -> Sequence[Point]:
         points: list[Point] = []
+        # Several may have come between two looks, each with the next value.
         for data in self._waiting:
             points += self._documents.read({self._name: data})
         self._waiting.clear()
@@ -157,6 +158,7 @@ class StepOutputs:
         """The values that have come since the last call; some of them may have come before."""
         for source in self._sources:
             points = source.take()
+            # From now on the others are not asked any more.
             if points:
                 self._sources = (source,)
                 return points
