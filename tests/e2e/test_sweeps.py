@@ -245,6 +245,25 @@ def test_a_search_begins_with_what_earlier_runs_gave(
     assert len(json.loads(nbci("sweep", "p.yaml", *search).stdout)["trials"]) == 1
 
 
+def test_a_file_by_which_trials_reach_each_other_is_named(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    shared = repr(str(outside / "best.txt"))
+    fit = (
+        f"import os\nbefore = float(open({shared}).read()) if os.path.exists({shared}) else 0\n"
+        f"loss = x - before\nopen({shared}, 'w').write(str(loss))\n"
+        "open('model.txt', 'w').write('x')"
+    )
+    make_project(nbci.cwd, make_notebook, outside, fit=fit)
+
+    done = nbci("sweep", "p.yaml", "-s", "x=1,2,3", "--method", "grid", "--objective", "loss")
+
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "connects runs" in line)
+    assert "main/fit of trial 0 wrote it and main/fit of trial 1 read it" in line
+    assert str(outside / "best.txt") in line
+
+
 def test_trials_that_all_fail_alike_stop_the_sweep(
     nbci: Console, make_notebook: MakeNotebook, outside: Path
 ) -> None:

@@ -160,6 +160,7 @@ class Lane:
             watch=watch and watch.listen,
             continued=continued,
         )
+        shared.others.files.name(folder.run, f"trial {number}")
         folder.write_plan(plan)
         # What differs from trial to trial; the rest was asked of git once.
         header = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import time
@@ -76,10 +77,10 @@ class JournalBack:
         """Optuna's storage."""
         from optuna.storages import JournalStorage
 
-        from nbci.app.sweeps.journal import Journal
-
         try:
-            return JournalStorage(Journal(self._path))
+            # Not derived from Optuna's class, which would have to be imported to show a sweep.
+            journal: Any = Journal(self._path)
+            return JournalStorage(journal)
         # What a journal of operations is, Optuna takes for granted.
         except (ValueError, LookupError, TypeError, AssertionError) as error:
             raise IntegrityError(
@@ -103,6 +104,52 @@ class JournalBack:
                 hint=f"free space or make the folder writable, {_GO_ON}",
             )
         return None
+
+
+class Journal:
+    """Optuna's journal of a study, without a wait for the disk at each line.
+
+    A trial has a line for its beginning, for each parameter and for its end, and Optuna's own
+    backend waits for the disk at each. Nothing else of a run does. What the disk loses when a
+    machine stops is in the sweep's own record, by which the study is mended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+        self._path = path
+        self._turn = JournalFileSymlinkLock(str(path))
+        if path.exists():
+            _drop_half_line(path)
+        self._file = JournalFileBackend(str(path), self._turn)
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """The lines from that one on, as Optuna reads them."""
+        yield from self._file.read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add the lines, while no other process does."""
+        lines = [json.dumps(log, separators=(",", ":")) for log in logs]
+        text = "".join(f"{line}\n" for line in lines).encode()
+        self._turn.acquire()
+        try:
+            with open(self._path, "ab") as file:
+                file.write(text)
+        except OSError:
+            # A full disk takes the beginning of a line.
+            _drop_half_line(self._path)
+            raise
+        finally:
+            self._turn.release()
+
+
+def _drop_half_line(path: Path) -> None:
+    """Remove a last line without an end: Optuna takes it for damage once another one follows."""
+    with open(path, "r+b") as file:
+        text = file.read()
+        whole = text.rfind(b"\n") + 1
+        if whole < len(text):
+            file.truncate(whole)
 
 
 class DatabaseBack:

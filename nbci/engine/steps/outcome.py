@@ -56,6 +56,7 @@ def add_outcome(
         warnings += tuple(random_warnings(outcome.random, inputs.random, step.name))
         warnings += tuple(_unordered_draws(context, step, inputs, outcome))
         warnings += tuple(_what_is_left_behind(context, step, seen, outcome))
+        _tell_what_connects_runs(context, step, seen, observed)
     return replace(
         record,
         observed=observed,
@@ -180,6 +181,18 @@ def _what_is_left_behind(
         )
     for path in undeclared(context.project.root, step, seen.written):
         yield f"the step wrote {path}, which it does not declare"
+
+
+def _tell_what_connects_runs(
+    context: RunContext, step: PlannedStep, seen: Seen, observed: tuple[Part, ...]
+) -> None:
+    if context.others is None:
+        return
+    inside = f"{context.project.root}/"
+    written = [path for path in seen.written if not path.startswith(inside)]
+    read = [(part.kind, part.label) for part in observed]
+    for text in context.others.files.note(context.folder.run, step.name, written, read):
+        context.listener.noticed(text)
 
 
 def _keep_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from typing import TYPE_CHECKING
 
 from nbci.store.in_the_making import InTheMaking
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
 _POLL_SECONDS = 0.05
 _TOLD_AFTER_SECONDS = 2.0
+_READ = ("file", "module", "folder")
+_NO_RESULTS = ("/dev/", "/proc/", "/sys/")
+_Who = tuple[str, str]
+"""A run and its step."""
 
 
 class SideBySide:
-    """Lets at most so many kernels run at once, and each key be computed by one run at a time."""
+    """Lets at most so many kernels run at once, and each key be computed by one run at a time.
+
+    `files` are those by which runs reach each other.
+    """
 
     def __init__(self, kernels: int) -> None:
         self._slots = asyncio.Semaphore(kernels)
         self._being_made: dict[str, asyncio.Event] = {}
+        self.files = BetweenRuns()
 
     @property
     def slot(self) -> asyncio.Semaphore:
@@ -97,3 +106,63 @@ class OneMaker:
         """Let the next one take its turn."""
         if self._making is not None:
             self._making.close()
+
+
+class BetweenRuns:
+    """Files by which runs that go on side by side reach each other; paths are absolute.
+
+    Each has a workspace of its own. Outside of these, what one wrote is there for the next: then
+    what a run gives depends on which others there were, and when.
+    """
+
+    def __init__(self) -> None:
+        self._titles: dict[str, str] = {}
+        self._writers: dict[str, _Who] = {}
+        self._readers: dict[str, _Who] = {}
+        self._told: set[str] = set()
+
+    def name(self, run: str, title: str) -> None:
+        """Say what people call a run."""
+        self._titles[run] = title
+
+    def note(
+        self, run: str, step: str, written: Iterable[str], read: Iterable[tuple[str, str]]
+    ) -> Iterator[str]:
+        """Take what a step wrote and read outside; a text for each file that connects two runs.
+
+        `read` are kinds of observations with their labels.
+        """
+        me = (run, step)
+        for kind, path in read:
+            # What lies in the workspace is named relative to it.
+            if kind not in _READ or not path.startswith("/"):
+                continue
+            writer = self._writers.get(path)
+            # Of its own making, whatever others do with it before or later.
+            if writer is not None and writer[0] == run:
+                continue
+            self._readers.setdefault(path, me)
+            if writer is not None:
+                yield from self._tell(path, writer, me)
+        for path in written:
+            # One that was removed again leaves nothing for others.
+            if path.startswith(_NO_RESULTS) or not os.path.isfile(path):
+                continue
+            self._writers[path] = me
+            reader = self._readers.get(path)
+            if reader is not None and reader[0] != run:
+                yield from self._tell(path, me, reader)
+
+    def _tell(self, path: str, writer: _Who, reader: _Who) -> Iterator[str]:
+        # Once: it would be the same in each run that follows.
+        if path not in self._told:
+            self._told.add(path)
+            yield (
+                f"{path} connects runs: {self._named(writer)} wrote it and {self._named(reader)} "
+                "read it, so what one gives depends on the others; write it into the step's own "
+                "folder, and declare it as an out"
+            )
+
+    def _named(self, who: _Who) -> str:
+        run, step = who
+        return f"{step} of {self._titles.get(run, f'run {run}')}"

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-from nbci.engine.steps.side_by_side import SideBySide
+from nbci.engine.steps.side_by_side import BetweenRuns, SideBySide
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_result_is_made_once_while_others_wait_for_it() -> None:
@@ -63,3 +67,34 @@ def test_a_turn_ends_however_it_was_left() -> None:
             await asyncio.sleep(60)
 
     assert asyncio.run(leave_and_return()) is False
+
+
+def test_a_file_that_one_run_wrote_and_another_read_is_told_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "shared.txt")
+    (tmp_path / "shared.txt").touch()
+    files = BetweenRuns()
+    files.name("a", "trial 0")
+    assert [*files.note("a", "fit", [path], [])] == []
+    (told,) = files.note("b", "eval", [], [("file", path)])
+    assert f"{path} connects runs: fit of trial 0 wrote it and eval of run b read it" in told
+    assert [*files.note("c", "eval", [], [("file", path)])] == []
+
+
+def test_the_order_of_the_two_makes_no_difference(tmp_path: Path) -> None:
+    path = str(tmp_path / "shared.txt")
+    (tmp_path / "shared.txt").touch()
+    files = BetweenRuns()
+    assert [*files.note("a", "fit", [], [("file", path)])] == []
+    (told,) = files.note("b", "fit", [path], [])
+    assert "fit of run b wrote it and fit of run a read it" in told
+
+
+def test_what_a_run_writes_for_itself_or_removes_is_its_own(tmp_path: Path) -> None:
+    path = str(tmp_path / "own.txt")
+    (tmp_path / "own.txt").touch()
+    gone = str(tmp_path / "gone.txt")
+    files = BetweenRuns()
+    for run in "ab":
+        assert [*files.note(run, "fit", [path, gone], [])] == []
+        assert [*files.note(run, "eval", [], [("file", path), ("file", "data.csv")])] == []
+    assert [*files.note("c", "eval", [], [("file", gone), ("stat", path)])] == []
