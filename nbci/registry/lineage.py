@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from nbci.graph import reachable
@@ -20,18 +20,22 @@ if TYPE_CHECKING:
     from nbci.records.run_record import FileRef
 
 Kind = Literal["model", "step", "file", "code", "parameter"]
+SHOWN_DIGITS = 10
+"""Of a file's digest in a node's note: enough to tell one state of it from another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A node of the graph.
 
-    `name` is unique within its `kind`; `note` says which state is meant: a run, a digest.
+    `name` is unique within its `kind`; `note` says which state is meant: a run, a digest. Nodes of
+    one `family` do the same for other values: the steps of a matrix, what each of them writes.
     """
 
     kind: Kind
     name: str
     note: str = ""
+    family: str = ""
 
     @property
     def id(self) -> str:
@@ -151,21 +155,33 @@ def _around_step(
     note = ""
     if step.run:
         note = f"run {step.run}"
-    here = Node(kind="step", name=step.name, note=note)
+    family = _family(step)
+    here = Node(kind="step", name=step.name, note=note, family=family)
     yield here, None
     code = Node(kind="code", name=step.notebook)
     yield code, Edge(source=code.id, target=here.id)
     for name, value in (step.params or {}).items():
-        parameter = Node(kind="parameter", name=f"{name} = {value!r}")
+        parameter = Node(kind="parameter", name=f"{name} = {value!r}", family=name)
         yield parameter, Edge(source=parameter.id, target=here.id)
     for ref in step.deps:
         yield _file(ref), Edge(source=f"file:{ref.path}", target=here.id)
         for out in outs.around(ref.path):
             yield _file(out), Edge(source=f"file:{out.path}", target=f"file:{ref.path}")
-    for ref in step.outs:
-        yield _file(ref), Edge(source=here.id, target=f"file:{ref.path}")
+    for at, ref in enumerate(step.outs):
+        written = replace(_file(ref), family=f"{family}, out {at}")
+        yield written, Edge(source=here.id, target=written.id)
     for giver, names in _values(step, gave).items():
         yield here, Edge(source=f"step:{giver}", target=here.id, values=names)
+
+
+def _family(step: EvidenceStep) -> str:
+    """A text that the steps of one matrix have in common, and others do not."""
+    node, _, _ = step.name.partition("/")
+    taken = sorted(value.name for value in step.takes)
+    given = sorted(value.name for value in step.gives)
+    files = (len(step.deps), len(step.outs))
+    # The record has no matrix, and steps of one node that pass the same names on are of one.
+    return repr((node, step.notebook, list(step.params or ()), taken, given, files))
 
 
 def _values(step: EvidenceStep, gave: Mapping[tuple[str, str], str]) -> dict[str, tuple[str, ...]]:
@@ -193,7 +209,7 @@ def _files_around(path: str, nodes: Mapping[str, Node]) -> list[Node]:
 
 
 def _file(ref: FileRef) -> Node:
-    return Node(kind="file", name=ref.path, note=ref.digest[:10])
+    return Node(kind="file", name=ref.path, note=ref.digest[:SHOWN_DIGITS])
 
 
 def _lies_in(path: str, folder: str) -> bool:

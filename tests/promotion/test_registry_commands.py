@@ -81,8 +81,12 @@ def test_who_did_what(history: Released) -> None:
 
 
 def test_lineage_up_and_down(history: Released) -> None:
-    up = output(history, "lineage", "digits@1.1.0").splitlines()
+    tree, _, shared = output(history, "lineage", "digits@1.1.0").partition("\n\n")
+    up = tree.splitlines()
     assert up[0] == "model digits@v1.1.0"
+    first, second = history.runs[:2]
+    # The second run reuses what prepare made in the first one.
+    assert shared == f"data/rows.json: reused by run {second}; made by run {first}\n"
     assert [line.strip().split("  ")[0] for line in up[1:]] == [
         f"← file {MODEL}",
         "← step train/svm",

@@ -80,3 +80,25 @@ def test_around_a_thing_are_its_causes_and_effects_alone() -> None:
     assert {"step:aside", "model:digits", "file:plot.png"} <= set(
         found.around(["file:raw.csv"]).nodes
     )
+
+
+def test_steps_of_a_matrix_and_their_outs_are_of_one_family() -> None:
+    steps = [
+        EvidenceStep(
+            name=name,
+            notebook="n.ipynb",
+            result="passed",
+            params={"C": name},
+            gives=(value(given, name),),
+            outs=(file(f"{name}.bin"),),
+        )
+        for name, given in (("fit/1", "x"), ("fit/2", "x"), ("fit/other", "y"), ("else/1", "x"))
+    ]
+    nodes = lineage_of(steps, {}).nodes
+    for kind in ("step:{}", "file:{}.bin"):
+        one, two, other, elsewhere = (
+            nodes[kind.format(name)].family for name in ("fit/1", "fit/2", "fit/other", "else/1")
+        )
+        assert one == two
+        assert len({one, other, elsewhere}) == 3
+    assert nodes["parameter:C = 'fit/1'"].family == "C"

@@ -81,8 +81,7 @@ def compare_runs(
     # Both are put together anew whenever a record is asked for them.
     runs = []
     for record in records:
-        params = {param.name: param.value for param in record.params}
-        runs.append(ComparedRun(record=record, params=params, metrics=record.metrics))
+        runs.append(ComparedRun(record=record, params=record.param_values, metrics=record.metrics))
     differing, alike = _split_parameters(runs)
     metrics = tuple(_compared_metrics(runs, declared))
     ranking = _ranking(metrics)
