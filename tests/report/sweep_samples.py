@@ -91,6 +91,13 @@ def ordinary() -> SweepMaterial:
         trial(7, 0.96, curve=((1.0, 0.6), (2.0, 0.9), (3.0, 0.96))),
         trial(8, error="interrupted", interrupted=True, ended_utc=None, seconds=None),
         trial(9, state="running", run=None, ended_utc=None, seconds=None, computed=Work()),
+        TrialRecord(
+            number=10,
+            state="complete",
+            params={"C": 0.5, "kernel": "rbf"},
+            values=(0.94,),
+            earlier=True,
+        ),
     ]
     pages = {trials[4].run or "": "../runs/of-trial-4/report/index.html"}
     return material(trials, is_going_on=True, pages=pages)

@@ -74,7 +74,12 @@ class SweepProgress:
         """How many trials are in which state; those that were interrupted are tried again."""
         found: dict[str, int] = {}
         for trial in self._trials.values():
-            state = "interrupted" if trial.interrupted else trial.state
+            state: str = trial.state
+            if trial.interrupted:
+                state = "interrupted"
+            # A run from before the sweep tells what its point gave, and is no trial.
+            if trial.earlier:
+                state = "earlier"
             found[state] = found.get(state, 0) + 1
         return found
 

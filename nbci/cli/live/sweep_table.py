@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _REDRAW_SECONDS = 0.1
 # Columns of the terminal below which there is no room for who carries a trial out.
 _NARROW = 72
-_STATES = ("running", "complete", "pruned", "failed", "interrupted")
+_STATES = ("running", "complete", "pruned", "failed", "interrupted", "earlier")
 _STYLES = {"failed": "red", "pruned": "yellow"}
 
 

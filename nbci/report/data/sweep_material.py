@@ -53,7 +53,9 @@ class SweepMaterial:
 
 
 def state_of(trial: TrialRecord) -> str:
-    """The state as a word; one that was interrupted has not failed."""
+    """The state as a word; what was interrupted has not failed, an earlier run is no trial."""
+    if trial.earlier:
+        return "earlier"
     if trial.interrupted:
         return "interrupted"
     return trial.state

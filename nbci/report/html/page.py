@@ -21,6 +21,7 @@ _LONGEST_PARAGRAPH = 2_000
 SIGNS = {
     "passed": "✓",
     "complete": "✓",
+    "earlier": "↺",
     "pruned": "▽",
     "failed": "✗",
     "reused": "↺",

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from nbci.pipeline.early_stopping import Pruning
+from nbci.pipeline.fidelity import Fidelity
 from nbci.report.pages.sweep.sweep_page import render_sweep
 from nbci.sweeps.study_record import Work
 from tests.report import sweep_samples as samples
@@ -91,8 +93,8 @@ def test_the_page_leads_with_the_best_and_says_how_to_run_it() -> None:
     text = shown(samples.ordinary())
     order = [
         "Sweep of digits, best",
-        "Trial 4 is the best of 10: fit/predict:accuracy 0.97 with C=20, kernel=null.",
-        "10 trials: 6 complete, 1 pruned, 1 failed, 1 interrupted, 1 running",
+        "Trial 4 is the best of 11: fit/predict:accuracy 0.97 with C=20, kernel=null.",
+        "11 trials: 6 complete, 1 earlier, 1 pruned, 1 failed, 1 interrupted, 1 running",
         "nbci run pipelines/digits.yaml -p C=20.0 -p kernel=null",
         "0.01 to 1000, by orders of magnitude",
         "kernel == 'poly'",
@@ -112,9 +114,10 @@ def test_the_table_has_the_best_first_and_why_others_have_no_value() -> None:
     page = render_sweep(samples.ordinary())["index.html"].decode()
     table = page[page.index('<table class="trials"') :].partition("</table>")[0]
     first = re.findall(r'<tr><th scope="row">(\d+)', table)
-    assert first == ["4", "7", "1", "6", "3", "0", "5", "2", "8", "9"]
+    assert first == ["4", "7", "1", "6", "10", "3", "0", "5", "2", "8", "9"]
     assert "no &lt;convergence&gt;" in table
     assert "equal to trial 1" in table
+    assert "a run from before the sweep" in table
     assert 'href="../runs/of-trial-4/report/index.html"' in table
 
 
@@ -137,3 +140,20 @@ def test_values_far_beyond_the_others_do_not_press_them_flat() -> None:
     history = files["images/history-1.svg"].decode()
     assert history.count('class="beyond"') == 1
     assert "1 value far beyond it, 0.1." in shown(samples.hard_ones()["far off"])
+
+
+def test_what_stops_trials_early_is_said_and_their_curves_are_named() -> None:
+    record = samples.sweep(
+        prune=Pruning(on="fit:val_loss", by="successive_halving"),
+        fidelity=Fidelity(param="epochs", low=1, high=9),
+    )
+    trials = [
+        samples.trial(0, 0.9, curve=((1.0, 0.5), (9.0, 0.9)), resource=9),
+        samples.trial(1, state="pruned", curve=((1.0, 0.1),), resource=1),
+    ]
+    text = shown(samples.material(trials, record))
+    assert "by fit:val_loss, successive halving" in text
+    assert "epochs 1, 3, 9" in text
+    curves = render_sweep(samples.material(trials, record))["images/curves.svg"].decode()
+    assert curves.count('class="pruned"') == 2  # one of them in the legend
+    assert ">epochs</text>" in curves

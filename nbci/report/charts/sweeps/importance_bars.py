@@ -29,6 +29,15 @@ def importance_figures(material: SweepMaterial) -> Iterator[Figure]:
             yield _figure(importances, f"images/importances-{at + 1}.svg")
 
 
+def problem_sentences(material: SweepMaterial) -> Iterator[str]:
+    """Why there is no picture, for each objective without one."""
+    for importances in material.importances:
+        # An empty place would look like a mistake of the page.
+        if importances.problem is not None:
+            name = name_text(importances.objective)
+            yield f"There are none for {name}: {importances.problem}."
+
+
 def _figure(importances: Importances, path: str) -> Figure:
     shares = importances.shares
     height = _TOP + _ROW * min(len(shares), _SHOWN) + 8

@@ -54,7 +54,7 @@ def curve_figures(material: SweepMaterial) -> Iterator[Figure]:
     )
     content = fragment(
         _legend(trials, left),
-        draw_axes(panel, "step of training", "value while it ran"),
+        draw_axes(panel, *_axis_names(material)),
         *_lines(material, trials, panel),
     )
     height = _TOP + _HEIGHT + 46
@@ -71,6 +71,16 @@ def curve_figures(material: SweepMaterial) -> Iterator[Figure]:
         numbers=_numbers(trials),
         is_scrolled=True,
     )
+
+
+def _axis_names(material: SweepMaterial) -> tuple[str, str]:
+    sweep = material.sweep
+    # With rungs, the curve has the objective at each of them.
+    if sweep.fidelity is not None:
+        return sweep.fidelity.param, sweep.objectives[0].metric
+    if sweep.prune is not None:
+        return "step of training", sweep.prune.on
+    return "step of training", "value while it ran"
 
 
 def _points(trial: TrialRecord) -> Sequence[tuple[float, float]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbci.report.html.markup import Markup
     from nbci.sweeps.study_record import Objective, SweepRecord, TrialRecord
 
-_STATES = ("complete", "pruned", "failed", "interrupted", "running")
+_STATES = ("complete", "earlier", "pruned", "failed", "interrupted", "running")
 _SHOWN = 5
 _LONGEST_POINT = 300
 _WAYS = {"maximize": "as high as can be", "minimize": "as low as can be"}
@@ -111,7 +111,7 @@ def _best(material: SweepMaterial, trial: TrialRecord) -> Markup:
     )
     command = run_command(material.sweep, trial, material.target)
     note = element("p", "This command carries it out; all is there already.", class_="note")
-    return fragment(about, note, element("pre", element("code", command)))
+    return fragment(about, note, element("pre", element("code", command), tabindex=0))
 
 
 def _values(sweep: SweepRecord, trial: TrialRecord) -> str:
@@ -129,6 +129,8 @@ def search_section(material: SweepMaterial) -> Markup:
             ("Objective", "; ".join(map(_objective, sweep.objectives))),
             ("Method", f"{sweep.method}, seed {sweep.seed}"),
             ("Until", _budget(sweep)),
+            ("Stopped early", _pruning(sweep)),
+            ("Budget of a trial", _fidelity(sweep)),
             ("At once", counted(sweep.parallel, "trial")),
             ("Took", _span(material)),
             ("nbci", sweep.nbci),
@@ -175,6 +177,18 @@ def _budget(sweep: SweepRecord) -> str:
     if sweep.no_better_in is not None:
         parts.append(f"none better in {counted(sweep.no_better_in, 'trial')}")
     return " or ".join(parts) or "all points are known"
+
+
+def _pruning(sweep: SweepRecord) -> str | None:
+    if sweep.prune is None:
+        return None
+    return f"by {sweep.prune.on}, {sweep.prune.by.replace('_', ' ')}"
+
+
+def _fidelity(sweep: SweepRecord) -> str | None:
+    if sweep.fidelity is None:
+        return None
+    return f"{sweep.fidelity.param} {', '.join(map(number, sweep.fidelity.rungs))}"
 
 
 def _span(material: SweepMaterial) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.numbers import counted
 from nbci.report.charts.figure import figure_files
 from nbci.report.charts.sweeps.best_history import history_figures
-from nbci.report.charts.sweeps.importance_bars import importance_figures
+from nbci.report.charts.sweeps.importance_bars import importance_figures, problem_sentences
 from nbci.report.charts.sweeps.learning_curves import curve_figures
 from nbci.report.charts.sweeps.pair import pair_figures
 from nbci.report.charts.sweeps.parallel import parallel_figures
@@ -122,11 +122,8 @@ def _importances_section(material: SweepMaterial, figures: list[Figure]) -> Mark
     figures += drawn
     if drawn:
         parts.append(figure_grid(drawn, root=""))
-    for importances in material.importances:
-        # An empty place would look like a mistake of the page.
-        if importances.problem is not None:
-            words = f"There are none for {importances.objective}: {importances.problem}."
-            parts.append(element("p", words, class_="note"))
+    for sentence in problem_sentences(material):
+        parts.append(element("p", sentence, class_="note"))
     if not parts:
         return None
     return section("Importances", *parts, anchor="importances")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
-from nbci.formatting.numbers import counted, number
+from nbci.formatting.numbers import counted, number, number_or_blank
 from nbci.formatting.text import short_line
 from nbci.report.data.sweep_material import name_text, state_of, value_text
 from nbci.report.html.markup import element, fold, fragment, table
@@ -44,7 +44,21 @@ def trials_section(material: SweepMaterial) -> Markup | None:
 def _heads(material: SweepMaterial) -> Sequence[str]:
     objectives = [name_text(objective.metric) for objective in material.sweep.objectives]
     names = [name_text(dimension.name) for dimension in material.sweep.space]
-    return ("Trial", *objectives, *names, "State", "Why", "Took", "Computed", "Saved", "Run")
+    resource = ""
+    if material.sweep.fidelity is not None:
+        resource = name_text(material.sweep.fidelity.param)
+    return (
+        "Trial",
+        *objectives,
+        *names,
+        resource,
+        "State",
+        "Why",
+        "Took",
+        "Computed",
+        "Saved",
+        "Run",
+    )
 
 
 def _rows(material: SweepMaterial) -> Iterator[Sequence[str]]:
@@ -60,6 +74,7 @@ def _rows(material: SweepMaterial) -> Iterator[Sequence[str]]:
             title,
             *_values(material, trial),
             *[_param(trial, name) for name in names],
+            number_or_blank(trial.resource),
             verdict(state_of(trial)),
             _reason(trial),
             duration(trial.seconds),
@@ -104,6 +119,8 @@ def _run(material: SweepMaterial, trial: TrialRecord) -> str:
 def _reason(trial: TrialRecord) -> str:
     if trial.same_as is not None:
         return f"equal to trial {trial.same_as}"
+    if trial.earlier:
+        return "a run from before the sweep"
     if trial.error is None:
         return ""
     return element("span", short_line(trial.error, _LONGEST_ERROR), class_="why")
