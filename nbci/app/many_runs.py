@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.app.sweeps.sweep_folder import SweepFolder
 from nbci.errors import IntegrityError, UsageError
-from nbci.report.data.many_runs import compare_runs
+from nbci.report.data.many_runs import compare_runs, left_out_lines
+from nbci.runs.file_names import BELONGING
+from nbci.runs.folder import RunFolder
 from nbci.runs.named_runs import NamedRuns
 
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord
     from nbci.report.data.many_runs import ManyRuns
     from nbci.report.data.material import ShownRun
-    from nbci.runs.folder import RunFolder
 
 MOST_RUNS = 200
 _UNREADABLE = (IntegrityError, UsageError, OSError)
@@ -49,8 +51,14 @@ def find_runs(project: Project, names: Sequence[str]) -> FoundRuns:
     known = NamedRuns(project)
     # By id: a trial may be named by itself and with its sweep.
     folders: dict[str, RunFolder] = {}
+    left_out: dict[str, str] = {}
     for name in names:
-        folders.update({folder.run: folder for folder in known.find(name)})
+        sweep = known.sweep(name)
+        if sweep is None:
+            folder = known.find_one(name)
+            folders[folder.run] = folder
+        else:
+            folders |= _trials(known, sweep, left_out)
     if len(folders) > MOST_RUNS:
         raise UsageError(
             f"these are {len(folders):,} runs, and at most {MOST_RUNS} can be compared",
@@ -58,24 +66,38 @@ def find_runs(project: Project, names: Sequence[str]) -> FoundRuns:
             f"--limit {MOST_RUNS} lists the best of a sweep",
         )
     records = []
-    left_out = {}
     for run, folder in folders.items():
         try:
             records.append(folder.read())
         except _UNREADABLE as error:
             left_out[run] = str(error)
     if len(records) < 2:
+        readable = f"of these runs, {len(records) or 'none'} can be read"
         raise UsageError(
-            "there is nothing to compare: of these runs, "
-            f"{len(records) or 'none'} can be read{_reasons(left_out)}",
+            f"there is nothing to compare: {'; '.join([readable, *left_out_lines(left_out)])}",
             hint="name at least two runs, or a sweep: `nbci runs` lists runs",
         )
     declared = _declared(records, folders)
     return FoundRuns(compare_runs(records, declared, left_out), folders)
 
 
-def _reasons(left_out: Mapping[str, str]) -> str:
-    return "".join(f"; {run}: {problem}" for run, problem in left_out.items())
+def _trials(known: NamedRuns, sweep: Path, left_out: dict[str, str]) -> dict[str, RunFolder]:
+    """The run of each trial of the sweep, the last of those that tried its point."""
+    folders = {}
+    for trial in SweepFolder(sweep).read_trials():
+        # A trial whose point another one had has that one's run.
+        if trial.run is None:
+            continue
+        folder = RunFolder(sweep / BELONGING / trial.run)
+        try:
+            # A run from before the sweep may be the first to know a point.
+            if not folder.path.is_dir():
+                folder = known.find_one(trial.run)
+        except UsageError:
+            left_out[trial.run] = "it was removed, or is on the machine that carried it out"
+            continue
+        folders[folder.run] = folder
+    return folders
 
 
 def _declared(

@@ -68,11 +68,12 @@ def _compare_many(project: Project, arguments: argparse.Namespace) -> int:
     from nbci.app.many_runs import find_runs, write_page
     from nbci.cli.compare_text import many_document, render_many
     from nbci.cli.terminal_columns import terminal_columns
+    from nbci.report.data.many_runs import left_out_lines
 
     found = find_runs(project, arguments.runs)
     # One damaged record must not hide all other runs.
-    for run, problem in found.many.left_out.items():
-        print_error(f"nbci: run {run} is left out: {problem}")
+    for line in left_out_lines(found.many.left_out):
+        print_error(f"nbci: {line}")
     if arguments.html:
         page = write_page(project, found)
         show_page(page, {"runs": f"{len(found.many.runs)}"}, arguments)

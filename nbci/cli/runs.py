@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 from nbci.cli.arguments import add_json_argument, parse_count, print_error, print_json
 from nbci.cli.terminal_columns import terminal_columns
 from nbci.errors import IntegrityError, UsageError
+from nbci.formatting.numbers import counted, listed
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.config import Project
     from nbci.pipeline.formulas import Formula
     from nbci.runs.folder import RunFolder
     from nbci.runs.index import RunRow
+
+_NAMED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +90,20 @@ def _found(arguments: argparse.Namespace) -> list[RunRow]:
         if named is not None:
             from nbci.app.sweeps.sweep_folder import find_sweep
 
-            sweep = find_sweep(project, named).path
+            folder = find_sweep(project, named)
+            sweep = folder.path
+            _tell_of_earlier(folder)
     return find_runs(project, where=where, sort=arguments.sort, limit=arguments.limit, sweep=sweep)
+
+
+def _tell_of_earlier(sweep: SweepFolder) -> None:
+    """Say that some trials are runs from before the sweep, which lie elsewhere."""
+    earlier = [trial.run or "" for trial in sweep.read_trials() if trial.earlier]
+    if earlier:
+        print_error(
+            f"nbci: {counted(len(earlier), 'trial')} of this sweep had run before it, "
+            f"and will be found where they ran: {listed(earlier, _NAMED)}"
+        )
 
 
 def _print_belonging(arguments: argparse.Namespace) -> int:

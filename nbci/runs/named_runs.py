@@ -11,7 +11,6 @@ from nbci.runs.project_runs import (
     belonging_runs,
     find_among,
     sweep_folders,
-    sweep_trials,
     trial_runs,
 )
 
@@ -62,13 +61,6 @@ class NamedRuns:
                 hint=f"write more of it: {sweeps[0]} or {trials[0]}",
             )
         return self._sweeps[sweeps[0]]
-
-    def find(self, name: str) -> list[RunFolder]:
-        """The run of that name, or all trials of the sweep, the oldest first."""
-        sweep = self.sweep(name)
-        if sweep is not None:
-            return list(reversed(list(sweep_trials(sweep))))
-        return [self.find_one(name)]
 
     def find_one(self, name: str) -> RunFolder:
         """The run of that name; one that belongs to another where no other run is meant."""

@@ -86,4 +86,4 @@ def test_where_nothing_can_be_read_it_says_why(
     assert call("compare", made_runs(tmp_path, 3)) == 2
     error = capsys.readouterr().err
     assert "of these runs, none can be read" in error
-    assert "20260101-000000-aaaaaaa: " in error
+    assert "20260101-000000-aaaaaaa is left out: " in error

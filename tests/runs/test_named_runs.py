@@ -30,23 +30,30 @@ def known(tmp_path: Path) -> NamedRuns:
 
 
 @pytest.mark.parametrize(
-    ("name", "runs"),
+    ("name", "run"),
     [
-        ("latest", (RUNS[1],)),
-        (RUNS[0], (RUNS[0],)),
-        ("20260101", (RUNS[0],)),
-        (TRIALS[1], (TRIALS[1],)),
-        ("20260103-100009", (TRIALS[1],)),
-        ("20260105", ("20260105-100000-0000000",)),
-        (SWEEPS[0], TRIALS),
-        ("20260103-100000-c", TRIALS),
-        ("20260104", ()),
+        ("latest", RUNS[1]),
+        (RUNS[0], RUNS[0]),
+        ("20260101", RUNS[0]),
+        (TRIALS[1], TRIALS[1]),
+        ("20260103-100009", TRIALS[1]),
+        ("20260105", "20260105-100000-0000000"),
     ],
 )
-def test_a_name_is_a_run_a_trial_or_all_trials_of_a_sweep(
-    known: NamedRuns, name: str, runs: tuple[str, ...]
+def test_a_name_is_that_of_a_run_or_of_one_that_belongs_to_another(
+    known: NamedRuns, name: str, run: str
 ) -> None:
-    assert tuple(folder.run for folder in known.find(name)) == runs
+    assert known.sweep(name) is None
+    assert known.find_one(name).run == run
+
+
+@pytest.mark.parametrize(
+    ("name", "sweep"), [(SWEEPS[0], 0), ("20260103-100000-c", 0), ("20260104", 1)]
+)
+def test_a_name_may_be_that_of_a_sweep(known: NamedRuns, name: str, sweep: int) -> None:
+    found = known.sweep(name)
+    assert found is not None
+    assert found.name == SWEEPS[sweep]
 
 
 @pytest.mark.parametrize(
@@ -59,4 +66,4 @@ def test_a_name_is_a_run_a_trial_or_all_trials_of_a_sweep(
 )
 def test_a_name_that_tells_nothing_is_refused(known: NamedRuns, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        known.find(name)
+        known.sweep(name) or known.find_one(name)

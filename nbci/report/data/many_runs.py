@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.formatting.numbers import number
+from nbci.formatting.numbers import listed, number
 from nbci.formatting.terminal import one_line
 from nbci.pipeline.metric_names import short_name
 from nbci.pipeline.rules import declared_for
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord
 
 _LONGEST_VALUE = 24
+_NAMED = 3
 
 
 class ComparedRun(Struct, frozen=True, kw_only=True):
@@ -156,6 +157,18 @@ def _best_runs(
         return ()
     best = max(known) if direction == "up" else min(known)
     return tuple(run for run, value in values.items() if value == best)
+
+
+def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
+    """Which runs are left out and why: a line for all that have one reason."""
+    runs: dict[str, list[str]] = {}
+    for run, problem in left_out.items():
+        runs.setdefault(problem, []).append(run)
+    lines = []
+    for problem, names in runs.items():
+        verb = "is" if len(names) == 1 else "are"
+        lines.append(f"{listed(names, _NAMED)} {verb} left out: {problem}")
+    return lines
 
 
 def value_text(value: Any) -> str:

@@ -10,19 +10,20 @@ from nbci.formatting.numbers import ABSENT, and_more, counted, listed, number
 from nbci.formatting.text import short_line
 from nbci.report.charts.figure import figure_files
 from nbci.report.charts.overlays import overlays_of
-from nbci.report.data.many_runs import value_text
+from nbci.report.data.many_runs import left_out_lines, value_text
 from nbci.report.html.markup import Markup, element, fragment, item_list, table
 from nbci.report.html.page import facts, page, section, verdict
 from nbci.report.pages.figures_section import charts_section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbci.report.charts.figure import Figure
     from nbci.report.data.many_runs import ComparedMetric, ComparedRun, ManyRuns
     from nbci.report.data.material import ShownRun
 
 _NAMED = 3
+_LONGEST_PROBLEM = 300
 _BETTER = {"up": "higher", "down": "lower"}
 
 
@@ -167,9 +168,5 @@ def _alike_section(many: ManyRuns) -> Markup | None:
 def _left_out_section(many: ManyRuns) -> Markup | None:
     if not many.left_out:
         return None
-    return section("Left out", item_list(_problems(many)), anchor="left-out")
-
-
-def _problems(many: ManyRuns) -> Iterator[str]:
-    for run, problem in many.left_out.items():
-        yield f"{run}: {short_line(problem, 300)}"
+    shown = [short_line(line, _LONGEST_PROBLEM) for line in left_out_lines(many.left_out)]
+    return section("Left out", item_list(shown), anchor="left-out")

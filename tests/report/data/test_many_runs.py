@@ -5,7 +5,7 @@ from typing import Any
 
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.records.run_record import Metric, ParameterValue, RunRecord, StepRecord
-from nbci.report.data.many_runs import compare_runs, point_of, value_text
+from nbci.report.data.many_runs import compare_runs, left_out_lines, point_of, value_text
 
 DECLARED = {"p": {"auc": DeclaredMetric(direction="up"), "loss": DeclaredMetric(direction="down")}}
 
@@ -92,4 +92,12 @@ def test_long_values_are_cut() -> None:
     assert value_text("x" * 30) == "x" * 24 + "…"
     assert [value_text(value) for value in (True, 3, 0.10000000001, "a\nb")] == [
         *("true", "3", "0.1", "a b"),
+    ]
+
+
+def test_what_is_left_out_for_one_reason_is_said_once() -> None:
+    left_out = {**{f"R{at}": "it is gone" for at in range(5)}, "S": "it is damaged"}
+    assert left_out_lines(left_out) == [
+        "R0, R1, R2 and 2 more are left out: it is gone",
+        "S is left out: it is damaged",
     ]

@@ -27,7 +27,7 @@ def test_the_table_has_what_differs_and_marks_the_best() -> None:
     assert '<a href="../../report/index.html">R2</a>' in text
     assert "<td>R1</td>" in text
     assert "<dt>seed</dt><dd><code>7</code></dd>" in text
-    assert "R3: it is damaged" in text
+    assert "R3 is left out: it is damaged" in text
     assert "2 runs side by side" in text
     assert "sorted by auc, the best first" in text
 
