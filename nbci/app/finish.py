@@ -143,6 +143,7 @@ def _conclude(
         others=(Cache(store.path).own,),
         remeasure=beside.remeasure,
         seeding=beside,
+        confirm=beside.confirm,
     )
     record = conclude(project, folder, record, judge=judging.with_verdict, publish=publish_run)
     return record, published[0]
@@ -171,6 +172,13 @@ class _BesideParts(NamedTuple):
     def baseline_seeds(self, record: RunRecord, baseline: Baseline) -> BaselineSeeds:
         """The baseline with the seeds of the run, on its data, or why that cannot be."""
         return self._seeds().baseline_seeds(record, baseline)
+
+    def confirm(self, record: RunRecord) -> RunRecord:
+        """The record of a chosen trial with what it gives where no trial has looked."""
+        from nbci.app.reruns.confirm import confirm_finished
+
+        parts = self._parts()
+        return confirm_finished(parts, parts.run_in(self.folder, record))
 
     def _seeds(self) -> FinishedSeeds:
         from nbci.app.reruns.seed_part import FinishedSeeds

@@ -139,7 +139,9 @@ def _search(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "method", f"{chosen.method}, seed {chosen.seed}"
     yield "trials", f"{chosen.complete} complete, {chosen.pruned} pruned, {chosen.failed} failed"
     for name, dimension in chosen.space.items():
-        yield name, ", ".join(f"{key} {value}" for key, value in dimension.items())
+        # which kind of dimension it is shows in the rest
+        known = {key: value for key, value in dimension.items() if key != "type"}
+        yield name, ", ".join(f"{key} {value}" for key, value in known.items())
     for each in chosen.objectives:
         quartiles = (each.lower_quartile, each.median, each.upper_quartile)
         quartiles_text = ", ".join(map(number, quartiles))

@@ -89,7 +89,10 @@ class ConfirmedValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     band: Band | None = None
 
     def __str__(self) -> str:
-        text = str(self.band) if self.band is not None else number(self.value)
+        text = number(self.value)
+        # Where no seed moves it, there is no interval to show.
+        if self.band is not None and self.band.reach:
+            text = str(self.band)
         return f"{self.metric} {text} ({number(self.chosen)} when it was chosen)"
 
 

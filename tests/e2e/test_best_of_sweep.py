@@ -204,12 +204,10 @@ sweeps:
 """
 
 
-def test_a_gate_asks_for_a_value_that_no_trial_saw(
-    nbci: Console, make_notebook: MakeNotebook
-) -> None:
-    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
-    (nbci.cwd / "p.yaml").write_text(_CONFIRMED)
-    (nbci.cwd / "held_out.txt").write_text("0.5")
+def make_confirmed_project(root: Path, make_notebook: MakeNotebook) -> None:
+    (root / "pyproject.toml").write_text("[tool.nbci]\n")
+    (root / "p.yaml").write_text(_CONFIRMED)
+    (root / "held_out.txt").write_text("0.5")
     fit = (
         "import os\nos.makedirs('build', exist_ok=True)\nloss = abs(x - 3) + x / 10 + seed\n"
         "open('build/model.txt', 'w').write(str(loss))"
@@ -218,6 +216,12 @@ def test_a_gate_asks_for_a_value_that_no_trial_saw(
     make_notebook("n.ipynb", [*cells, ("metrics", "print(loss)")])
     read = "loss = float(open('build/model.txt').read()) + float(open('held_out.txt').read())"
     make_notebook("check.ipynb", [("step:see", read), ("metrics", "print(loss)")])
+
+
+def test_a_gate_asks_for_a_value_that_no_trial_saw(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_confirmed_project(nbci.cwd, make_notebook)
 
     # Of a run that no sweep chose, its own value is judged, and that is said.
     own = document(nbci("run", "p.yaml", "-p", "x=2", "--json"))
@@ -254,3 +258,31 @@ def test_a_gate_asks_for_a_value_that_no_trial_saw(
     short = ("--objective", "loss", "--direction", "minimize")
     refused = nbci("sweep", "p.yaml", "best", *short)
     assert (refused.returncode, "trials run the step check" in refused.stderr) == (2, True)
+
+
+def test_on_agents_the_best_one_is_confirmed_as_well(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_confirmed_project(nbci.cwd, make_notebook)
+    place = nbci.cwd / "p.yaml"
+    place.write_text(place.read_text().replace("[1, 2, 4]", "[2]"))
+    worker = ("--state", ".nbci/b/state", "--worker", "1", "--store", ".nbci/b/store")
+    plan = (*("--plan", ".nbci/b/plan.json", "--store", ".nbci/b/store"), "--bring", ".nbci/b/left")
+    out = ("--out", ".nbci/b/plan.json", "--leave", ".nbci/b/left/0")
+    end = ("--results", ".nbci/b", "--carry", ".nbci/b/carry")
+    for words in (
+        ("sweep", "next", "p.yaml", "best", "--parallel", "1", *worker, *out),
+        ("step", *plan, "--stage", "1", "--leave", ".nbci/b/left/1"),
+        ("sweep", "tell", *worker, "--bring", ".nbci/b/left"),
+        ("sweep", "end", "--state", ".nbci/b/state", "--store", ".nbci/b/store", *out, *end),
+        ("step", *plan, "--stage", "1", "--leave", ".nbci/b/left/1"),
+    ):
+        done = nbci(*words)
+        assert done.returncode == 0, done.stderr
+
+    run = document(nbci("finish", *plan, "--json"))
+
+    (gate,) = run["verdict"]["gates"]
+    assert gate["reason"] == "0.3 to spare (confirmed by step check)"
+    assert run["chosen"]["confirm_step"] == "check"
+    assert run["confirmed"]["metrics"] == {"check/see:loss": pytest.approx(1.7)}

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from nbci.pipeline.models import Signature, Tensor
 from nbci.promotion.card import card
 from nbci.promotion.packaging import Packaged, Trial
+from nbci.records.chosen import Chosen, Confirmed, ConfirmedValue, Distribution
 from nbci.records.manifest import EvidenceStep, Manifest, Promoter
 from nbci.records.run_record import FileRef, ParameterValue
 from nbci.records.verdict import GateResult, Verdict
@@ -119,3 +120,40 @@ def test_sections_without_content_are_left_out() -> None:
     assert "## Parameters" not in text
     assert "## Tried" not in text
     assert "## Metrics" not in text
+
+
+def test_the_card_says_of_which_search_the_values_are() -> None:
+    spread = Distribution(
+        metric="fit:loss",
+        direction="minimize",
+        chosen=0.25,
+        minimum=0.25,
+        lower_quartile=0.5,
+        median=1.0,
+        upper_quartile=2.0,
+        maximum=4.0,
+        values=(4.0, 0.25),
+    )
+    chosen = Chosen(
+        sweep="s1",
+        trial=3,
+        params={"C": 10.0},
+        space={"C": {"type": "range", "low": 1.0, "high": 100.0, "log": True}},
+        method="tpe",
+        seed=7,
+        objectives=(spread,),
+        is_best=True,
+        complete=14,
+        pruned=1,
+        failed=1,
+    )
+    value = ConfirmedValue(objective="fit:loss", metric="check:loss", chosen=0.25, value=0.5)
+    confirmed = Confirmed(step="check", metrics={"check:loss": 0.5}, values=(value,))
+    text = card(replace(MANIFEST, chosen=chosen, confirmed=confirmed), Packaged(), "tag")
+    assert "| chosen | best of 16 trials of sweep s1 by fit:loss |" in text
+    assert "| confirmed | check:loss 0.5 (0.25 when it was chosen), by step check |" in text
+    assert "| method | tpe, seed 7 |" in text
+    assert "| trials | 14 complete, 1 pruned, 1 failed |" in text
+    assert "| C | low 1.0, high 100.0, log True |" in text
+    assert "| fit:loss | 0.25; of all 0.25 to 4, quartiles 0.5, 1, 2 |" in text
+    assert "Search" not in card(MANIFEST, Packaged(), "tag")

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.app.reruns.reseed import data_read
+from nbci.app.request import RunRequest
+from nbci.app.reruns.reseed import Seeding, data_read
 from nbci.behaviour.seed_noise import bands_of
 from nbci.graph import by_name
 from nbci.pipeline.metric_names import meant_by, short_name, step_of
 from nbci.plan.model import NOT_ASKED_FOR, PlannedSeeds
 from nbci.plan.select import Selection, select
+from nbci.plan.stages import needs_of_machine
 from nbci.records.chosen import Confirmed, ConfirmedValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbci.app.reruns.earlier_run import EarlierRun
-    from nbci.app.reruns.reseed import Seeding
+    from nbci.app.reruns.parts import Parts
     from nbci.plan.model import Plan
     from nbci.records.chosen import Chosen
     from nbci.records.run_record import RunRecord, StepRecord
@@ -40,6 +42,21 @@ def confirm(run: EarlierRun, seeding: Seeding) -> RunRecord:
         warnings = (f"the chosen trial was not confirmed: {found.reason}", *warnings)
     together = tuple(dict.fromkeys((*record.warnings, *warnings)))
     return replace(record, confirmed=found, warnings=together)
+
+
+def confirm_finished(parts: Parts, run: EarlierRun) -> RunRecord:
+    """The same of a run that was carried out in parts, from what these have left."""
+    plan = parts.plan
+    request = RunRequest(target=plan.target, resume=None, command=parts.command)
+    seeding = Seeding(
+        run=run,
+        cache=parts.open_cache(),
+        request=request,
+        tell=parts.tell,
+        # Where a stage was stopped, another machine may not be able to do its work.
+        only_kept=any(map(needs_of_machine, plan.steps)),
+    )
+    return confirm(run, seeding)
 
 
 def _with_seeds(seeding: Seeding, chosen: Chosen) -> Confirmed:

@@ -84,7 +84,7 @@ def run_best(
     if confirm is not None:
         check_confirmation(confirm, target.pipeline, sweep.space, None)
         refuse_seen(confirm, steps_of_trials(plan_trial(sweep, target, dict(trial.params))))
-        chosen = _with_confirmation(chosen, confirm, target.pipeline)
+        chosen = with_confirmation(chosen, confirm, target.pipeline)
     earlier = _earlier_run(project, target.sources, chosen)
     if earlier is not None:
         return BestRun(record=earlier.read(), is_earlier=True)
@@ -101,7 +101,8 @@ def run_best(
     return BestRun(record=run(asked, presentation)[1], is_earlier=False)
 
 
-def _with_confirmation(chosen: Chosen, confirm: Confirmation, pipeline: Pipeline) -> Chosen:
+def with_confirmation(chosen: Chosen, confirm: Confirmation, pipeline: Pipeline) -> Chosen:
+    """The choice, with how it is to be confirmed."""
     if confirm.step is not None:
         return replace(chosen, confirm_step=confirm.step)
     seed = seed_parameter(confirm, pipeline)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.app.sweeps.best_run import values_assigned
+from nbci.app.sweeps.best_run import values_assigned, with_confirmation
 from nbci.app.sweeps.hand_out import commit_here
 from nbci.app.sweeps.known_results import KnownResults
 from nbci.app.sweeps.parts_folder import PartsFolder, missing_sweep
@@ -72,8 +72,7 @@ def end_parts(request: EndRequest) -> Ended:
         plan = None
         best = best_of(sweep, trials)
         if best is not None and not request.is_stopped:
-            chosen = evidence_of(sweep, trials, best)
-            plan = replace(_plan_best(project, sweep, best), chosen=chosen)
+            plan = _plan_best(project, sweep, trials, best)
             known = KnownResults(project, folder, request.store)
             known.hand_over(known.settle(plan), request.leave)
             known.save()
@@ -91,16 +90,26 @@ def end_parts(request: EndRequest) -> Ended:
     )
 
 
-def _plan_best(project: Project, sweep: SweepRecord, best: TrialRecord) -> Plan:
+def _plan_best(
+    project: Project, sweep: SweepRecord, trials: tuple[TrialRecord, ...], best: TrialRecord
+) -> Plan:
     """The plan of the whole target with the values of a trial, judged by its gates."""
     target = read_target(str(project.root / sweep.target))
-    return plan_target(
+    chosen, seeds = evidence_of(sweep, trials, best), None
+    if sweep.confirm is not None:
+        chosen = with_confirmation(chosen, sweep.confirm, target.pipeline)
+        # Each of the seeds is a stage then, and the trial's own one is the first.
+        if sweep.confirm.seeds is not None:
+            seeds = sweep.confirm.seeds + 1
+    plan = plan_target(
         target,
         environ=os.environ,
         exported=values_assigned(sweep, best),
         kernel=sweep.kernel,
+        seeds=seeds,
         lock=sweep.environment,
     )
+    return replace(plan, chosen=chosen)
 
 
 def _carry(folder: PartsFolder, project: Project, place: Path) -> bool:
