@@ -121,6 +121,14 @@ def test_the_table_has_the_best_first_and_why_others_have_no_value() -> None:
     assert 'href="../runs/of-trial-4/report/index.html"' in table
 
 
+def test_errors_that_differ_in_numbers_are_counted_together() -> None:
+    errors = ["x is 1.5", "no such file", "x is 2", "x is 30.25"]
+    trials = [samples.trial(at, error=error) for at, error in enumerate(errors)]
+    text = shown(samples.material(trials))
+    assert "3 trials failed like trial 0: x is 1.5" in text
+    assert text.index("3 trials failed") < text.index("1 trial failed like trial 1: no such file")
+
+
 def test_sweeps_without_values_say_so() -> None:
     hard = samples.hard_ones()
     assert "There is no trial yet." in shown(hard["no trial"])

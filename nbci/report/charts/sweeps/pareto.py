@@ -91,7 +91,7 @@ def _figure(
         content=picture(content, width=_WIDTH, height=height, title=alt),
         width=_WIDTH,
         height=height,
-        note=beyond_note(upwards, [trial.values[pair[1]] for trial in trials]),
+        note=_note(pair, (across, upwards), trials),
         numbers=_numbers(front, pair, (x_name, y_name)),
     )
 
@@ -99,6 +99,15 @@ def _figure(
 def _scale(material: SweepMaterial, at: int, trials: Sequence[TrialRecord]) -> NumberScale:
     values = [trial.values[at] for trial in trials]
     return scale_of_objective(values, material.sweep.objectives[at].direction)
+
+
+def _note(
+    pair: tuple[int, int], scales: tuple[NumberScale, NumberScale], trials: Sequence[TrialRecord]
+) -> str | None:
+    notes = []
+    for at, scale in zip(pair, scales, strict=True):
+        notes.append(beyond_note(scale, [trial.values[at] for trial in trials]))
+    return " ".join(filter(None, notes)) or None
 
 
 def _marks(
@@ -112,10 +121,11 @@ def _marks(
         kind: Kind = "complete"
         if trial.number in front:
             kind = "front"
-        elif panel.is_beyond(y_value):
-            kind = "beyond"
         # Both axes may leave out what is far off.
-        yield Mark(x=min(max(place[0], panel.left), panel.right), y=place[1], kind=kind)
+        x = min(max(place[0], panel.left), panel.right)
+        if kind == "complete" and (panel.is_beyond(y_value) or x != place[0]):
+            kind = "beyond"
+        yield Mark(x=x, y=place[1], kind=kind)
 
 
 def _numbers(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted, number, number_or_blank
 from nbci.formatting.text import short_line
 from nbci.report.data.sweep_material import name_text, state_of, value_text
-from nbci.report.html.markup import element, fold, fragment, table
+from nbci.report.html.markup import element, fold, fragment, item_list, table
 from nbci.report.html.page import left_out_note, section, verdict
 from nbci.sweeps.saved_time import times_of
 
@@ -23,6 +24,8 @@ _UNFOLDED = 20
 _MOST = 5_000
 """With more rows, a browser takes long to show the page."""
 _LONGEST_ERROR = 200
+_SHOWN_ERRORS = 5
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def trials_section(material: SweepMaterial) -> Markup | None:
@@ -37,8 +40,25 @@ def trials_section(material: SweepMaterial) -> Markup | None:
         more = rows[_UNFOLDED:]
         title = counted(len(more), "more trial")
         parts.append(fold(title, table("More trials", heads, more, class_="trials")))
-    parts.append(left_out_note(len(material.trials), _MOST))
+    parts += [_errors(material), left_out_note(len(material.trials), _MOST)]
     return section("Trials", *parts, anchor="trials")
+
+
+def _errors(material: SweepMaterial) -> Markup | None:
+    """The errors with which trials failed, the most frequent first."""
+    alike: dict[str, list[TrialRecord]] = {}
+    for trial in material.trials:
+        if state_of(trial) == "failed" and trial.error is not None:
+            # Messages that differ in their numbers mostly tell of one mistake.
+            alike.setdefault(_NUMBER.sub("", trial.error), []).append(trial)
+    if not alike:
+        return None
+    lines = []
+    for trials in sorted(alike.values(), key=len, reverse=True)[:_SHOWN_ERRORS]:
+        first = trials[0]
+        error = short_line(first.error or "", _LONGEST_ERROR)
+        lines.append(f"{counted(len(trials), 'trial')} failed like trial {first.number}: {error}")
+    return element("div", item_list(lines, class_="plain"), class_="matrix")
 
 
 def _heads(material: SweepMaterial) -> Sequence[str]:
@@ -53,11 +73,11 @@ def _heads(material: SweepMaterial) -> Sequence[str]:
         *names,
         resource,
         "State",
-        "Why",
         "Took",
         "Computed",
         "Saved",
         "Run",
+        "Why",
     )
 
 
@@ -76,11 +96,11 @@ def _rows(material: SweepMaterial) -> Iterator[Sequence[str]]:
             *[_param(trial, name) for name in names],
             number_or_blank(trial.resource),
             verdict(state_of(trial)),
-            _reason(trial),
             duration(trial.seconds),
             _seconds(time.computed, time.steps[0]),
             _seconds(time.reused + time.equal, time.steps[1] + time.steps[2]),
             _run(material, trial),
+            _reason(trial),
         )
 
 
