@@ -122,6 +122,9 @@ def test_sections_without_content_are_left_out() -> None:
     assert "## Metrics" not in text
 
 
+PLAIN = Packaged(framework="plain", signature=None)
+
+
 def test_the_card_says_of_which_search_the_values_are() -> None:
     spread = Distribution(
         metric="fit:loss",
@@ -149,11 +152,11 @@ def test_the_card_says_of_which_search_the_values_are() -> None:
     )
     value = ConfirmedValue(objective="fit:loss", metric="check:loss", chosen=0.25, value=0.5)
     confirmed = Confirmed(step="check", metrics={"check:loss": 0.5}, values=(value,))
-    text = card(replace(MANIFEST, chosen=chosen, confirmed=confirmed), Packaged(), "tag")
+    text = card(replace(MANIFEST, chosen=chosen, confirmed=confirmed), PLAIN, "tag")
     assert "| chosen | best of 16 trials of sweep s1 by fit:loss |" in text
     assert "| confirmed | check:loss 0.5 (0.25 when it was chosen), by step check |" in text
     assert "| method | tpe, seed 7 |" in text
     assert "| trials | 14 complete, 1 pruned, 1 failed |" in text
     assert "| C | low 1.0, high 100.0, log True |" in text
     assert "| fit:loss | 0.25; of all 0.25 to 4, quartiles 0.5, 1, 2 |" in text
-    assert "Search" not in card(MANIFEST, Packaged(), "tag")
+    assert "Search" not in card(MANIFEST, PLAIN, "tag")
