@@ -2,8 +2,9 @@
 
 For programs, such as the library for Jenkins: prints lines of fields with tabs between them, first
 the version `nbci-plan 1`. Then `trial` and its number with the lines of `nbci plan --format
-jenkins` that carry it out (`shared` for the steps of it that other trials need, too); or `wait` and
-for what: ask again when another worker has told something; or `over` and why. The workers of a
+jenkins` that carry it out (`shared` for the steps of it that other trials need, too); or `wait`,
+for what, and after how many seconds to ask again, or else when another worker has told something;
+or `over` and why. The workers of a
 sweep ask one after another.
 """
 
@@ -75,7 +76,7 @@ def _lines(part: Part) -> list[str]:
     from nbci.cli.plan_text import jenkins_line, stage_lines
 
     if part.waits_for is not None:
-        return [jenkins_line("wait", part.waits_for)]
+        return [jenkins_line("wait", part.waits_for, part.ask_again_seconds or "")]
     if part.plan is None or part.job is None:
         return [jenkins_line("over", " ".join(str(part.over).split()))]
     # The stage view of a CI shows the names only.

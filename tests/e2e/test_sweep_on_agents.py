@@ -164,12 +164,12 @@ def test_nothing_is_computed_twice_and_no_finished_trial_is_lost(
 
     # What no searched parameter reaches is handed out by itself, and the others wait for it.
     assert build.next("1")[0] == ["shared", "0"]
-    assert build.next("2") == [["wait", "main/load, which worker 1 computes for trial 0"]]
+    assert build.next("2") == [["wait", "main/load, which worker 1 computes for trial 0", ""]]
     build.step("1")
     assert build.tell("1").stdout == ""
     # What the two points have in common is computed by the first of them.
     assert build.next("1")[0] == ["trial", "0"]
-    assert build.next("2") == [["wait", "main/middle, which worker 1 computes for trial 0"]]
+    assert build.next("2") == [["wait", "main/middle, which worker 1 computes for trial 0", ""]]
     build.step("1")
     build.tell("1", is_kept=False)
     told = build.tell("1").stdout
@@ -224,3 +224,41 @@ def test_nothing_is_computed_twice_and_no_finished_trial_is_lost(
     run = json.loads(done.stdout)
     assert run["metrics"]["main/fit:loss"] == 9
     assert run["verdict"]["result"] == "passed"
+
+
+def test_two_builds_share_a_study_and_compute_nothing_twice(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    make_project(nbci.cwd, make_notebook, outside)
+    (nbci.cwd / "pyproject.toml").write_text(
+        f"[tool.nbci]\nstore.remote = {str(outside / 'remote')!r}\n"
+        f"sweep_storage = 'sqlite:///{outside / 'sweeps.sqlite'}'\n"
+    )
+    pipeline = (nbci.cwd / "p.yaml").read_text()
+    (nbci.cwd / "p.yaml").write_text(pipeline.replace("x: [1, 2], y: [1, 2]", "y: [1, 2]"))
+    one, other = Build(outside / "build1", nbci.cwd), Build(outside / "build2", nbci.cwd)
+
+    assert one.next("1")[0] == ["shared", "0"]
+    ((kind, reason, seconds),) = other.next("1")
+    assert (kind, seconds) == ("wait", "20")
+    assert reason.startswith("main/load, which sweep ")
+    one.step("1")
+    one.tell("1")
+    # What the other one has computed so far is on the remote; of two, the first trial goes first.
+    ((kind, reason, _),) = other.next("1")
+    assert (kind, reason.partition(",")[0]) == ("wait", "main/middle")
+    assert one.next("1")[0] == ["shared", "0"]
+    one.step("1")
+    one.tell("1")
+    assert one.next("1")[0] == ["trial", "0"]
+    assert other.next("1")[0] == ["trial", "1"]
+    for build in (one, other):
+        build.step("1")
+        build.tell("1")
+        assert build.next("1")[0][0] == "over"
+    ran = (outside / "ran").read_text().split("\n")[:-1]
+    assert ran == ["load", "middle 1", "fit 1 1", "fit 1 2"]
+    for build in (one, other):
+        agent = build.end()
+        found = json.loads((agent.cwd / f"{_B}/result/trials.json").read_text())
+        assert [each["values"] for each in found["trials"]] == [[10], [9]]

@@ -13,6 +13,7 @@ from nbci.app.sweeps.best_run import values_assigned, with_confirmation
 from nbci.app.sweeps.hand_out import commit_here
 from nbci.app.sweeps.known_results import KnownResults
 from nbci.app.sweeps.parts_folder import PartsFolder, missing_sweep
+from nbci.app.sweeps.parts_study import open_parts_study, open_trials
 from nbci.config import find_project
 from nbci.engine.prepare import plan_target
 from nbci.project.sources import read_target
@@ -68,7 +69,9 @@ def end_parts(request: EndRequest) -> Ended:
     try:
         sweep, project = folder.read_record(), find_project(Path.cwd())
         # Nobody is at work any more: what seems to run was cut short.
-        trials = without_dead(folder.read_trials())
+        trials = without_dead(folder.read_trials(), sweep.sweep)
+        if sweep.study is not None:
+            trials = _told_to_others(project, folder, sweep, trials)
         plan = None
         best = best_of(sweep, trials)
         if best is not None and not request.is_stopped:
@@ -88,6 +91,19 @@ def end_parts(request: EndRequest) -> Ended:
         plan=plan,
         is_too_large=not is_carried,
     )
+
+
+def _told_to_others(
+    project: Project, folder: PartsFolder, sweep: SweepRecord, trials: tuple[TrialRecord, ...]
+) -> tuple[TrialRecord, ...]:
+    """The trials with those of other builds, which learn what of this one was cut short."""
+    for trial in trials:
+        if trial.interrupted:
+            folder.add_trial(trial)
+    with open_parts_study(project, folder, sweep) as study:
+        study.settle(trials)
+    with open_trials(project, folder, sweep) as known:
+        return known.in_order
 
 
 def _plan_best(

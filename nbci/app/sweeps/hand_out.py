@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,11 +15,10 @@ from nbci.app.planning import refuse_unfit
 from nbci.app.sweeps.known_results import KnownResults, other_value
 from nbci.app.sweeps.lane import plan_trial
 from nbci.app.sweeps.parts_folder import Build, Job, PartsFolder, checked_worker
-from nbci.app.sweeps.study import Study
-from nbci.app.sweeps.study_backs import JournalBack
+from nbci.app.sweeps.parts_study import goes_on_here, is_own, open_parts_study, open_trials
 from nbci.app.sweeps.sweep import check_plan, sweep_record
 from nbci.app.sweeps.take_back import Taking
-from nbci.app.sweeps.trials import Trials, like
+from nbci.app.sweeps.trials import like
 from nbci.engine.prepare import lock_file, plan_target
 from nbci.errors import IntegrityError, UsageError
 from nbci.formatting.durations import now_utc
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.app.sweeps.sweep import SweepRequest
+    from nbci.app.sweeps.trials import Trials
     from nbci.config import Project
     from nbci.engine.caching.look_ahead import LookAhead
     from nbci.plan.model import Plan
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from nbci.sweeps.carried import Carried
     from nbci.sweeps.study_record import SweepRecord, TrialRecord
 
+_ASK_AGAIN_SECONDS = 20
 _NEW_EACH_TIME = ("sweep", "seed", "nbci", "started_utc", "command")
 _BUDGET = ("trials", "minutes", "no_better_in", "parallel")
 
@@ -67,11 +69,15 @@ class NextRequest(Struct, frozen=True, kw_only=True):
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """What a worker is to do: carry out the `plan` of a job, or wait; or why all is over."""
+    """What a worker is to do: carry out the `plan` of a job, or wait; or why all is over.
+
+    It waits until another worker has told something, or for `ask_again_seconds`.
+    """
 
     plan: Plan | None = None
     job: Job | None = None
     waits_for: str | None = None
+    ask_again_seconds: int | None = None
     over: str | None = None
 
 
@@ -91,14 +97,13 @@ def hand_out(request: NextRequest) -> Part:
         lock=lock_file(target.project, request.sweep.environment),
     )
     wanted = sweep_record(target, plan, request.sweep)
-    # Its trials have no process that could say of them that they go on.
-    wanted = replace(wanted, study=None, storage=None)
     refuse_unfit(target.project, check_plan(target, wanted))
     folder = PartsFolder(request.state)
     folder.open()
     try:
         sweep = _begin_or_go_on(folder, target, wanted, request)
-        return _Handing(request, target, folder, sweep).next()
+        with ExitStack() as stack:
+            return _Handing(request, target, folder, sweep, stack).next()
     finally:
         folder.release()
 
@@ -123,11 +128,10 @@ def _begin_or_go_on(
             )
         return found
     sweep = wanted
-    if request.before is not None:
+    # In a database, a new sweep joins the study: nothing need be handed from build to build.
+    if request.before is not None and wanted.study is None:
         sweep = _taken_up(folder, target, wanted, request) or wanted
     folder.write_record(sweep)
-    if target.project.shared_sweeps(os.environ) is not None:
-        request.tell("sweep_storage does not count here: the folder has the study of this build")
     if sweep.prune is not None:
         request.tell("`prune` does not count here: trials on agents are carried out to their end")
     if sweep.fidelity is not None:
@@ -164,7 +168,8 @@ def _taken_up(
         if settled is not trial:
             folder.add_trial(settled)
     earlier = folder.read_trials()
-    Study(JournalBack(folder.study), found, len(earlier)).settle(earlier)
+    with open_parts_study(target.project, folder, found) as study:
+        study.settle(earlier)
     request.tell(f"goes on with sweep {found.sweep} of an earlier build: {len(earlier)} trials")
     return found
 
@@ -196,8 +201,14 @@ class _Handing:
     """One call: looks for something that the worker can do now."""
 
     def __init__(
-        self, request: NextRequest, target: Target, folder: PartsFolder, sweep: SweepRecord
+        self,
+        request: NextRequest,
+        target: Target,
+        folder: PartsFolder,
+        sweep: SweepRecord,
+        stack: ExitStack,
     ) -> None:
+        self._stack = stack
         self._request = request
         self._target = target
         self._folder = folder
@@ -207,9 +218,9 @@ class _Handing:
 
     @cached_property
     def _trials(self) -> Trials:
-        earlier = self._folder.read_trials()
-        study = Study(JournalBack(self._folder.study), self._sweep, len(earlier))
-        return Trials(self._sweep, self._folder, study, earlier)
+        # Opened only where a worker has nothing yet: Optuna takes most of a second.
+        opened = open_trials(self._target.project, self._folder, self._sweep)
+        return self._stack.enter_context(opened)
 
     def next(self) -> Part:
         job = self._folder.job_of(self._request.worker)
@@ -230,21 +241,25 @@ class _Handing:
     def _own_trial(self) -> TrialRecord | None:
         """The trial of this worker that is not over yet."""
         for trial in self._trials.in_order:
-            if trial.state == "running" and trial.worker == self._request.worker:
+            if not goes_on_here(self._sweep, trial):
+                continue
+            # In a shared study, the machine that asked stands before it.
+            if (trial.worker or "").rpartition("/")[2] == self._request.worker:
                 return trial
         return None
 
     def _begin(self) -> TrialRecord | str:
         """The next trial, or why there is none."""
-        of_this_build = [
-            trial for trial in self._trials.in_order if trial.number >= self._build.first
-        ]
+        of_this_build = []
+        for trial in self._trials.in_order:
+            if trial.number >= self._build.first and is_own(self._sweep, trial):
+                of_this_build.append(trial)
         error = common_error(of_this_build)
         if error is not None:
             return f"all trials fail with one error: {error}"
         if self._trials.is_over(_seconds_since(self._build)):
             return "no further trial is to begin"
-        return self._trials.begin(self._request.worker) or "all points are known"
+        return self._trials.begin(self._request.worker) or "no further point is to be tried"
 
     def _part_of(self, trial: TrialRecord) -> Part | None:
         """What is to be done for the trial; None where that was nothing, so that it has ended."""
@@ -254,7 +269,7 @@ class _Handing:
             return None
         for other in self._trials.in_order:
             if _is_the_same_before(other, trial):
-                return Part(waits_for=f"trial {other.number}, which has the same values")
+                return self._wait(f"trial {other.number}, which has the same values")
         try:
             plan = plan_trial(self._sweep, self._target, dict(trial.params))
         except UsageError as error:
@@ -266,9 +281,9 @@ class _Handing:
         ahead = self._known.settle(plan)
         coming = ahead.next_keys()
         unkept = self._folder.unkept()
-        waits_for = self._in_the_making(coming, unkept)
+        waits_for = self._in_the_making(trial, coming, unkept)
         if waits_for is not None:
-            return Part(waits_for=waits_for)
+            return self._wait(waits_for)
         shared = self._needed_by_all(trial, coming, unkept)
         if shared:
             ahead = self._known.settle(select(plan, Selection(until=shared)))
@@ -281,7 +296,9 @@ class _Handing:
             return None
         return self._give(job, ahead)
 
-    def _in_the_making(self, coming: dict[str, str], unkept: frozenset[str]) -> str | None:
+    def _in_the_making(
+        self, trial: TrialRecord, coming: dict[str, str], unkept: frozenset[str]
+    ) -> str | None:
         """Who computes what the trial needs next; None where nobody does."""
         wanted = {key: name for name, key in coming.items() if key not in unkept}
         if not wanted:
@@ -290,7 +307,26 @@ class _Handing:
             made, _ = self._known.keys(self._folder.plan_of(job))
             for key in wanted.keys() & {*made.values()}:
                 return f"{wanted[key]}, which worker {job.worker} computes for trial {job.trial}"
+        for other in self._trials_before(trial):
+            made, _ = self._known.keys(plan_trial(self._sweep, self._target, {**other.params}))
+            for key in wanted.keys() & {*made.values()}:
+                return f"{wanted[key]}, which sweep {other.sweep} computes for trial {other.number}"
         return None
+
+    def _trials_before(self, trial: TrialRecord) -> list[TrialRecord]:
+        """Trials that go on in other builds, and whose results come here, by the remote."""
+        found = []
+        for other in self._trials.in_order:
+            # Not later ones: two builds would wait for each other.
+            is_before = other.state == "running" and other.number < trial.number
+            if is_before and not is_own(self._sweep, other):
+                found.append(other)
+        return found if self._known.is_shared else []
+
+    def _wait(self, reason: str) -> Part:
+        # Nobody tells this build of it when another one's trial has ended.
+        seconds = _ASK_AGAIN_SECONDS if self._trials.others_go_on else None
+        return Part(waits_for=reason, ask_again_seconds=seconds)
 
     def _needed_by_all(
         self, trial: TrialRecord, coming: dict[str, str], unkept: frozenset[str]

@@ -39,7 +39,7 @@ class KnownResults:
         self._folder = folder
         self._store = store
         self._index = project_index(project)
-        self._is_shared = project.shared_remote(os.environ) is not None
+        self.is_shared = project.shared_remote(os.environ) is not None
 
     def settle(self, plan: Plan) -> LookAhead:
         """Take over what stands of the plan's steps; its store then has their records."""
@@ -59,7 +59,7 @@ class KnownResults:
         names = {record.name for record in ended_records(ahead.plan, ahead.store)}
         steps = [step for step in ahead.plan.steps if step.name in names and step.action == "run"]
         cache = ahead.cache
-        if not self._is_shared:
+        if not self.is_shared:
             self._bring(ahead)
             # Without the folder of the sweep, which other machines do not have: all of it travels.
             cache = Cache(ahead.store.path)
@@ -72,7 +72,7 @@ class KnownResults:
 
     def keep(self, run: RunRecord, plan: Plan, steps: Iterable[str], folder: Path) -> None:
         """Put the results of these steps of a run into a folder, where they were kept at all."""
-        if self._is_shared:
+        if self.is_shared:
             return
         cache = Cache(open_store(self._project, plan, self._store).path)
         sharing = Sharing(cache, (), open_folder(folder))
@@ -87,7 +87,7 @@ class KnownResults:
         return [step.key for step in run.steps if step.key and not is_kept(cache, step)]
 
     def _settle(self, plan: Plan, store: RunFolder) -> LookAhead:
-        if self._is_shared:
+        if self.is_shared:
             cache = cache_of_store(self._project, store, os.environ)
         else:
             # Not with DVC's cache, as other stores: what is handed over must lie in this folder.

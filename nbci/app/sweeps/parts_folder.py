@@ -68,6 +68,11 @@ class PartsFolder(SweepFolder):
             )
 
     @property
+    def sweep(self) -> str:
+        """The sweep's id: the folder is called as it suits the CI."""
+        return self.read_record().sweep
+
+    @property
     def has_begun(self) -> bool:
         """Whether the sweep is there."""
         return (self.path / SWEEP_FILE).exists()

@@ -156,6 +156,12 @@ class Study:
             for number in self._trials:
                 self._beat(number)
 
+    def beat_for(self, numbers: Iterable[int]) -> None:
+        """Tell the other processes that these trials go on, whoever carries them out."""
+        with self._trouble():
+            for number in numbers:
+                self._beat(number)
+
     def _beat(self, number: int) -> None:
         # Optuna itself does so where it calls an objective, which is not how it is used here.
         self._storage.record_heartbeat(self._id_of(number))

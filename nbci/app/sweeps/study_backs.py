@@ -274,7 +274,7 @@ def open_study(
 
     `known` are the trials as this process found them.
     """
-    study = Study(_back_of(project, folder, sweep), sweep, len(known))
+    study = Study(back_of(project, folder, sweep, os.environ), sweep, len(known))
     # Beside the record, the study may have been lost: a disk that was full, a database made anew.
     with study.alone():
         study.restore(known)
@@ -293,16 +293,19 @@ def refresh(project: Project, folder: SweepFolder) -> None:
         )
     check_optuna(sweep)
     known = folder.read_trials()
-    study = Study(_back_of(project, folder, sweep), sweep, len(known))
+    study = Study(back_of(project, folder, sweep, os.environ), sweep, len(known))
     # Written down as by a sweep that goes on: its own trials are what it knows of them.
     Trials(sweep, folder, study, known).look_around()
     study.close()
 
 
-def _back_of(project: Project, folder: SweepFolder, sweep: SweepRecord) -> Back:
+def back_of(
+    project: Project, folder: SweepFolder, sweep: SweepRecord, environ: Mapping[str, str]
+) -> Back:
+    """Where the study of a sweep lies; UsageError where nothing names its database."""
     if sweep.study is None:
         return JournalBack(folder.study)
-    database = database_of(project, os.environ)
+    database = database_of(project, environ)
     if database is None:
         raise UsageError(
             f"sweep {sweep.sweep} has its study in a database, which nothing names here",

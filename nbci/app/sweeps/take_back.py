@@ -14,9 +14,7 @@ from msgspec.structs import replace
 from nbci.app.sweeps.known_results import KnownResults, steps_for_others
 from nbci.app.sweeps.outcome import end_of, work_in
 from nbci.app.sweeps.parts_folder import PartsFolder, checked_worker, missing_sweep
-from nbci.app.sweeps.study import Study
-from nbci.app.sweeps.study_backs import JournalBack
-from nbci.app.sweeps.trials import Trials
+from nbci.app.sweeps.parts_study import is_own, open_trials
 from nbci.config import find_project
 from nbci.engine.distributed.gather_parts import gather_parts
 from nbci.engine.distributed.handover import take_handovers
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbci.app.sweeps.parts_folder import Job
+    from nbci.app.sweeps.trials import Trials
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
     from nbci.records.run_record import RunRecord
@@ -85,19 +84,20 @@ def take_back(request: TellRequest) -> Told:
         store = open_store(target.project, plan, request.store)
         if request.bring is not None:
             take_handovers(request.bring, store)
-        earlier = folder.read_trials()
-        study = Study(JournalBack(folder.study), sweep, len(earlier))
-        trials = Trials(sweep, folder, study, earlier)
         results = KnownResults(target.project, folder, request.store)
-        taking = Taking(target, folder, trials, results)
-        trial = taking.end(job, plan, store, stopped_by=request.stopped_by, lost=request.lost)
-        _refuse_to_go_on(trials.in_order[folder.build().first :])
+        with open_trials(target.project, folder, sweep) as trials:
+            taking = Taking(target, folder, trials, results)
+            trial = taking.end(job, plan, store, stopped_by=request.stopped_by, lost=request.lost)
+        first = folder.build().first
+        _refuse_to_go_on(
+            [each for each in trials.in_order if each.number >= first and is_own(sweep, each)]
+        )
         return Told(sweep=sweep, trials=trials.in_order, trial=trial)
     finally:
         folder.release()
 
 
-def _refuse_to_go_on(trials: tuple[TrialRecord, ...]) -> None:
+def _refuse_to_go_on(trials: list[TrialRecord]) -> None:
     ended = [trial for trial in trials if trial.state != "running"][-_MOST_CUT_SHORT:]
     if len(ended) == _MOST_CUT_SHORT and all(trial.interrupted for trial in ended):
         raise InfrastructureError(

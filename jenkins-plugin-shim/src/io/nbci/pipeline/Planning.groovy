@@ -106,6 +106,9 @@ class Planning implements Serializable {
         readStage(fields)
       } else {
         stages.said[fields[0]] = fields[1]
+        if (fields[0] == 'wait') {
+          stages.askAgain = seconds(fields[2])
+        }
       }
     }
   }

@@ -11,6 +11,7 @@ class Stages implements Serializable {
   boolean decides = false
   // what nbci said beside the stages, by the first field of its line
   def said = [:]
+  def askAgain = null       // in seconds, where there are none and nbci said to ask again
   // whether what stands of the stages' results travels with the plan
   boolean haveResults = false
 

@@ -55,7 +55,7 @@ class Sweeping implements Serializable {
     def trial = ask(worker, null)
     while (!trial.stages.said.over) {
       if (trial.stages.said.wait) {
-        waitForOthers(trial.told)
+        waitForOthers(trial)
         trial = ask(worker, null)
       } else {
         labels.refuseUnknown(labels.of(trial.stages))
@@ -92,8 +92,12 @@ class Sweeping implements Serializable {
     return true
   }
 
-  def waitForOthers(int seen) {
-    script.waitUntil(initialRecurrencePeriod: 1000, quiet: true) { told != seen }
+  /** Waits until another worker has told something, or as long as nbci said. */
+  def waitForOthers(Trial trial) {
+    def until = System.currentTimeMillis() + (trial.stages.askAgain ?: Integer.MAX_VALUE) * 1000L
+    script.waitUntil(initialRecurrencePeriod: 1000, quiet: true) {
+      told != trial.told || System.currentTimeMillis() > until
+    }
   }
 
   def askOnAgent(String worker, Trial done) {

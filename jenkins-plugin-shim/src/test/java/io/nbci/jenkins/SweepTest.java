@@ -61,6 +61,18 @@ class SweepTest {
     }
 
     @Test
+    void whoWaitsForAnotherBuildAsksAgain() throws Exception {
+        Graph graph = sweep(1, 2).file("shared", "").file("again", "1").file("tshared-1.waits", "never");
+        graph.jenkins.watch(engine -> {
+            if (graph.jenkins.log().stream().filter(line -> line.contains("sweep next")).count() > 4
+                    && Files.exists(graph.files.resolve("tshared-1.waits"))) {
+                graph.release("tshared-1");
+            }
+        });
+        graph.endsWith("SUCCESS");
+    }
+
+    @Test
     void aControllerThatIsRestartedAtEveryMomentGoesOn() throws Exception {
         Graph graph = sweep(3, 2).file("shared", "");
         graph.jenkins.restartEvery = 1;
