@@ -74,6 +74,10 @@ class Sharing:
         except InfrastructureError as error:
             self.trouble = error
 
+    def ask_again(self, key: str) -> None:
+        """Ask for results of the key once more, when somebody needs them."""
+        self._asked.discard(key)
+
     def offers(self, folder: str, names: Iterable[str]) -> bool:
         """Return whether the remotes have all of the objects, none of them known to be altered."""
         missing = set(names)

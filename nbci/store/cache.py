@@ -51,6 +51,9 @@ class Elsewhere(Protocol):
     def take_results(self, key: str) -> None:
         """Bring the results for a key into the cache."""
 
+    def ask_again(self, key: str) -> None:
+        """Look anew for results for the key when it is asked for them next."""
+
     def offers(self, folder: str, names: Iterable[str]) -> bool:
         """Whether it has all these objects of a folder such as `files/md5`."""
 
@@ -169,6 +172,11 @@ class Cache:
             return os.stat(self._folder(key)).st_mtime_ns < self._recent_ns
         except OSError:
             return False
+
+    def ask_again(self, key: str) -> None:
+        """Look anew for what others have of the key: one of them may have made it meanwhile."""
+        if self.elsewhere is not None:
+            self.elsewhere.ask_again(key)
 
     def has_results(self, key: str) -> bool:
         """Whether any result for a key is here, whatever it depends on beside the key."""

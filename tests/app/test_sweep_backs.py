@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbci.app.sweeps.claims import Claim, Claims
+from nbci.app.sweeps.claims import Claims
 from nbci.app.sweeps.study_backs import DatabaseBack, JournalBack, database_of
 from nbci.config import Project, project_of
 from nbci.errors import InfrastructureError, IntegrityError, UsageError
@@ -152,8 +152,9 @@ def test_the_environment_names_the_database_and_the_file_no_password(tmp_path: P
 def test_a_claim_is_taken_over_once_its_holder_stands_still(tmp_path: Path) -> None:
     import sqlalchemy
 
-    claims = Claims(sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'c.db'}"), 10.0)
-    holder, waiting, late = (Claim(claims, "key") for _ in range(3))
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'c.db'}")
+    claims = Claims(engine, 10.0, lambda _: None)
+    holder, waiting, late = (claims.claim("key") for _ in range(3))
     assert holder.take()
     assert not waiting.take(lambda: 0.0)
     assert holder.renew()
@@ -166,4 +167,7 @@ def test_a_claim_is_taken_over_once_its_holder_stands_still(tmp_path: Path) -> N
     assert waiting.renew()
     waiting.release()
     assert late.take()
+    late.mark_never_kept()
+    assert waiting.take()
+    assert waiting.is_never_kept
     claims.engine.dispose()

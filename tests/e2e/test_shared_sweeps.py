@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,3 +109,41 @@ def test_trials_of_a_killed_process_are_tried_again_by_the_other(
     assert not [path for path in written if b"quagga" in path.read_bytes()]
     record = json.loads((nbci.cwd / ".nbci/sweeps").glob("*/sweep.json").__next__().read_bytes())
     assert record["storage"].startswith("postgresql://tester:***@127.0.0.1")
+
+
+def test_two_machines_that_share_results_compute_no_step_twice(
+    nbci: Console, make_notebook: MakeNotebook, outside: Path
+) -> None:
+    """Each has a checkout and a cache of its own; they have a study and a remote in common."""
+    make_project(nbci.cwd, make_notebook, outside, "time.sleep(0.3)")
+    note = f"open({str(outside / 'loads')!r}, 'a').write('x')"
+    make_notebook(
+        "n.ipynb",
+        [
+            ("parameters", "x = 1"),
+            ("step:load cache:enabled", f"import time\n{note}\ntime.sleep(3)\ndata = 10"),
+            ("step:fit cache:enabled", "loss = x + data"),
+            ("metrics", "print(loss)"),
+        ],
+    )
+    machines = [nbci.cwd, outside / "other"]
+    settings = (
+        f'[tool.nbci]\nsweep_storage = "sqlite:///{outside / "studies.db"}"\n'
+        f'[tool.nbci.store]\nremote = "{outside / "remote"}"\n'
+    )
+    (nbci.cwd / "pyproject.toml").write_text(settings)
+    (outside / "remote").mkdir()
+    shutil.copytree(nbci.cwd, machines[1])
+    processes = []
+    for number, machine in enumerate(machines):
+        environ = {**SETTINGS, "NBCI_CACHE": str(outside / f"cache-{number}")}
+        command = (*SWEEP, "--parallel", "2")
+        processes.append(nbci.start(*command, cwd=machine, env=environ))
+    computed = 0
+    for process in processes:
+        out, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told
+        assert [trial["values"] for trial in trials_of(out)] == [[x + 10] for x in range(1, 7)]
+        computed = json.loads(out)["computed"]["steps"]
+    assert computed == 7
+    assert (outside / "loads").read_text() == "x"

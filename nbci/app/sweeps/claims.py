@@ -6,25 +6,38 @@ that was seen to stand still for long enough is another's to take.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+_NEVER_KEPT = "never kept"
 
 
 class Claims:
     """The table `nbci_claims`: what is claimed, by whom, and how often that was said.
 
-    `patience_seconds` is for how long a claim must stand still to be that of a dead process.
+    `patience_seconds` is for how long a claim must stand still to be that of a dead process;
+    `beat_seconds` is how often it is to be renewed. `explain` gives errors of the database as
+    people understand them.
     """
 
-    def __init__(self, engine: Any, patience_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Any,
+        patience_seconds: float,
+        explain: Callable[[Exception], Exception | None],
+    ) -> None:
         import sqlalchemy as sql
 
         self.engine = engine
         self.patience_seconds = patience_seconds
+        self.beat_seconds = patience_seconds / 4
+        self._explain = explain
         self.table = sql.Table(
             "nbci_claims",
             sql.MetaData(),
@@ -34,9 +47,28 @@ class Claims:
         )
         self.table.create(engine, checkfirst=True)
 
+    def claim(self, name: str) -> Claim:
+        """A claim of that name, which nobody has by that."""
+        return Claim(self, name)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """A connection on which all is done, or nothing."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except Exception as error:
+            explained = self._explain(error)
+            if explained is None:
+                raise
+            raise explained from error
+
 
 class Claim:
-    """One claim as one process makes it."""
+    """One claim as one process makes it.
+
+    `is_never_kept`: whoever had it found that what it is a claim to is of no use to others.
+    """
 
     def __init__(self, claims: Claims, name: str) -> None:
         self._claims = claims
@@ -44,28 +76,37 @@ class Claim:
         self._owner = secrets.token_hex(16)
         self._seen: tuple[str, int] | None = None
         self._seen_at = 0.0
+        self.is_never_kept = False
 
     def take(self, clock: Callable[[], float] = time.monotonic) -> bool:
         """Claim it, if nobody else does who is alive."""
         import sqlalchemy as sql
 
         table = self._claims.table
-        try:
-            with self._claims.engine.begin() as connection:
-                row = connection.execute(
-                    sql.select(table.c.owner, table.c.beats).where(table.c.name == self._name)
-                ).first()
-                # Of two that insert it at once, the key of the table lets one through.
-                if row is None:
-                    values = {"name": self._name, "owner": self._owner, "beats": 0}
-                    connection.execute(table.insert().values(values))
-                    return True
-                if self._stands_still((row.owner, row.beats), clock()):
-                    return self._count_up(connection, row.owner, row.beats)
-        # Another process was quicker by a moment.
-        except sql.exc.IntegrityError:
-            pass
+        with self._claims.transaction() as connection:
+            row = connection.execute(
+                sql.select(table.c.owner, table.c.beats).where(table.c.name == self._name)
+            ).first()
+            if row is None:
+                return self._insert(connection)
+            self.is_never_kept = row.owner == _NEVER_KEPT
+            if self.is_never_kept:
+                return True
+            if self._stands_still((row.owner, row.beats), clock()):
+                return self._count_up(connection, row.owner, row.beats)
         return False
+
+    def _insert(self, connection: Any) -> bool:
+        import sqlalchemy as sql
+
+        values = {"name": self._name, "owner": self._owner, "beats": 0}
+        # Of two that insert it at once, the key of the table lets one through.
+        try:
+            with connection.begin_nested():
+                connection.execute(self._claims.table.insert().values(values))
+        except sql.exc.IntegrityError:
+            return False
+        return True
 
     def _stands_still(self, now: tuple[str, int], seconds: float) -> bool:
         # It has been counted up, or is another one's: the wait begins anew.
@@ -78,7 +119,7 @@ class Claim:
         import sqlalchemy as sql
 
         table = self._claims.table
-        with self._claims.engine.begin() as connection:
+        with self._claims.transaction() as connection:
             beats = connection.execute(
                 sql.select(table.c.beats).where(
                     table.c.name == self._name, table.c.owner == self._owner
@@ -89,10 +130,17 @@ class Claim:
     def release(self) -> None:
         """Let others claim it."""
         table = self._claims.table
-        with self._claims.engine.begin() as connection:
+        with self._claims.transaction() as connection:
             connection.execute(
                 table.delete().where(table.c.name == self._name, table.c.owner == self._owner)
             )
+
+    def mark_never_kept(self) -> None:
+        """Let nobody wait for it again."""
+        table = self._claims.table
+        mine = (table.c.name == self._name) & (table.c.owner == self._owner)
+        with self._claims.transaction() as connection:
+            connection.execute(table.update().where(mine).values(owner=_NEVER_KEPT))
 
     def _count_up(self, connection: Any, owner: str, beats: int) -> bool:
         """Write it down as ours, if it still is as it was read."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from nbci.app.sweeps.claims import Claims
     from nbci.app.sweeps.sweep_folder import SweepFolder
     from nbci.app.sweeps.sweep_listener import Listener
     from nbci.config import Project
@@ -49,8 +50,13 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def open_lanes(work: Prepared, jobs: int | None, listener: Listener) -> Iterator[Sequence[Lane]]:
-    """A workspace for each trial that goes on at once, and the kernels of all of them."""
+def open_lanes(
+    work: Prepared, jobs: int | None, listener: Listener, claims: Claims | None = None
+) -> Iterator[Sequence[Lane]]:
+    """A workspace for each trial that goes on at once, and the kernels of all of them.
+
+    `claims` say which machine makes a result, where several are at work.
+    """
     project, plan, ready = work.target.project, work.ready.plan, work.ready
     tell = listener.noticed
     at_once = kernels_at_once(jobs or project.jobs or os.cpu_count() or 1)
@@ -67,7 +73,8 @@ def open_lanes(work: Prepared, jobs: int | None, listener: Listener) -> Iterator
         cache=ready.cache,
         kernels=kernels,
         gpus=GpuPool(environ=os.environ, noticed=tell),
-        others=SideBySide(at_once),
+        # What another machine made is of use only where results are shared with it.
+        others=SideBySide(at_once, claims if ready.cache.elsewhere is not None else None),
         jobs=at_once,
         tell=tell,
         step_begun=listener.step_begun,

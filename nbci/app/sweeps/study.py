@@ -30,6 +30,7 @@ from nbci.sweeps.study_record import TrialRecord, search_digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from nbci.app.sweeps.claims import Claims
     from nbci.app.sweeps.study_backs import Back
     from nbci.sweeps.space import Point
     from nbci.sweeps.study_record import SweepRecord
@@ -108,6 +109,11 @@ class Study:
     def beat_seconds(self) -> float | None:
         """How often a trial that goes on has to say so; None where nobody asks."""
         return self._back.beat_seconds
+
+    @property
+    def step_claims(self) -> Claims | None:
+        """By which processes agree on who makes a result, on whatever machine."""
+        return self._back.step_claims
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

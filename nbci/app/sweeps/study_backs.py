@@ -10,7 +10,7 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbci.app.sweeps.claims import Claim, Claims
+from nbci.app.sweeps.claims import Claims
 from nbci.app.sweeps.study import Study, check_optuna
 from nbci.app.sweeps.trials import Trials
 from nbci.config import SWEEP_STORAGE
@@ -45,11 +45,13 @@ _GO_ON = "then go on: nbci sweep resume"
 class Back(Protocol):
     """A place for studies. `is_shared`: other processes may be at work at the same study.
 
-    `beat_seconds` is how often a trial that goes on says so; None where nobody asks.
+    `beat_seconds` is how often a trial that goes on says so; None where nobody asks. `step_claims`
+    say on which machine a step runs, once the place is open.
     """
 
     is_shared: bool
     beat_seconds: float | None
+    step_claims: Claims | None
 
     def open(self) -> Any:
         """Optuna's storage."""
@@ -69,6 +71,7 @@ class JournalBack:
 
     is_shared = False
     beat_seconds: float | None = None
+    step_claims: Claims | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -164,6 +167,7 @@ class DatabaseBack:
         self._mask = Mask(_passwords(url))
         self._grace_seconds = grace_seconds
         self._claims: Claims | None = None
+        self.step_claims: Claims | None = None
         self.shown = _PASSWORD.sub("***", self._mask.text(url))
         self.beat_seconds: float | None = max(1, grace_seconds // 4)
 
@@ -182,7 +186,8 @@ class DatabaseBack:
                     heartbeat_interval=int(self.beat_seconds or 1),
                     grace_period=self._grace_seconds,
                 )
-                self._claims = Claims(storage.engine, _TURN_SECONDS)
+                self._claims = Claims(storage.engine, _TURN_SECONDS, self.explain)
+                self.step_claims = Claims(storage.engine, self._grace_seconds, self.explain)
                 return storage
             except (NotUniqueError, ProgrammingError, OperationalError) as error:
                 # What they say depends on the database; others mean that it does not work.
@@ -202,7 +207,7 @@ class DatabaseBack:
     def alone(self, study: str) -> Iterator[None]:
         """Let no other process begin a trial of the study meanwhile."""
         assert self._claims is not None
-        claim = Claim(self._claims, f"study {study}"[-200:])
+        claim = self._claims.claim(f"study {study}"[-200:])
         while not claim.take():
             # A trial is begun in some milliseconds, so the event loop does not wait for long.
             time.sleep(_POLL_SECONDS)

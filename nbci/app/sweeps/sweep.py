@@ -376,7 +376,7 @@ def _search(
             trials.look_around()
             listener.known(trials.in_order)
             search = Search(record, trials, listener)
-            with open_lanes(work, jobs, listener) as lanes:
+            with open_lanes(work, jobs, listener, study.step_claims) as lanes:
                 asyncio.run(search.go_on(lanes))
     finally:
         listener.over()

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from nbci.errors import InfrastructureError
 from nbci.store.in_the_making import InTheMaking
 
 if TYPE_CHECKING:
@@ -20,19 +21,49 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.05
 _TOLD_AFTER_SECONDS = 2.0
+_POLL_OF_MACHINES_SECONDS = 0.5
 _READ = ("file", "module", "folder")
 _NO_RESULTS = ("/dev/", "/proc/", "/sys/")
 _Who = tuple[str, str]
 """A run and its step."""
 
 
+class Claimed(Protocol):
+    """A claim to make a result, as this process makes it."""
+
+    is_never_kept: bool
+
+    def take(self) -> bool:
+        """Claim it, if nobody else does who is alive; True where there is nothing to wait for."""
+
+    def renew(self) -> bool:
+        """Say that it still holds."""
+
+    def release(self) -> None:
+        """Let others claim it."""
+
+    def mark_never_kept(self) -> None:
+        """Let nobody wait for it again."""
+
+
+class Claims(Protocol):
+    """Who of several machines makes what; a claim is to be renewed every `beat_seconds`."""
+
+    beat_seconds: float
+
+    def claim(self, name: str) -> Claimed:
+        """A claim of that name, which nobody has by that."""
+
+
 class SideBySide:
     """Lets at most so many kernels run at once, and each key be computed by one run at a time.
 
-    `files` are those by which runs reach each other.
+    `files` are those by which runs reach each other. `claims` say which of several machines makes a
+    result.
     """
 
-    def __init__(self, kernels: int) -> None:
+    def __init__(self, kernels: int, claims: Claims | None = None) -> None:
+        self.claims = claims
         self._slots = asyncio.Semaphore(kernels)
         self._being_made: dict[str, asyncio.Event] = {}
         self.files = BetweenRuns()
@@ -68,20 +99,52 @@ class OneMaker:
     """The turn of one step: taken before it runs, and let go once its result is kept.
 
     A step holds one lock at a time, and only while it runs, so nobody waits in a circle. `waits`:
-    it has not waited for an equal step of this process already.
+    it has not waited for an equal step of this process already. `claims` are those of machines.
     """
 
-    def __init__(self, cache: Path, noticed: Callable[[str], None], *, waits: bool = True) -> None:
+    def __init__(
+        self, cache: Path, noticed: Callable[[str], None], claims: Claims | None = None
+    ) -> None:
         self._cache = cache
         self._noticed = noticed
-        self.waits = waits
+        self._claims = claims
+        self.waits = True
         self._making: InTheMaking | None = None
+        self._claim: Claimed | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     async def take(self, key: str, step: str) -> None:
-        """Make the result of this key, after another process that is making it.
+        """Make the result of this key, after others that are making it."""
+        await self._take_here(key, step)
+        if self._claims is not None:
+            await self._take_everywhere(self._claims, key, step)
 
-        Whoever has waited once, to no avail, waits no more: steps whose results are never kept
-        would run one after another.
+    @property
+    def has_claim(self) -> bool:
+        """Whether other machines wait for this one to make the result."""
+        return self._claim is not None
+
+    async def _take_everywhere(self, claims: Claims, key: str, step: str) -> None:
+        claim = self._claim = claims.claim(f"step {key}")
+        is_told = False
+        while not claim.take():
+            if not is_told:
+                self._noticed(f"waiting for another machine, which runs step {step}")
+                is_told = True
+            await asyncio.sleep(_POLL_OF_MACHINES_SECONDS)
+        self._beating = asyncio.create_task(self._beat(claim, claims.beat_seconds))
+
+    async def _beat(self, claim: Claimed, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            # Where it is lost meanwhile, two machines make the same: no reason to stop.
+            with contextlib.suppress(InfrastructureError):
+                claim.renew()
+
+    async def _take_here(self, key: str, step: str) -> None:
+        """Whoever has waited once, to no avail, waits no more.
+
+        Steps whose results are never kept would run one after another.
         """
         making = self._making = InTheMaking(self._cache, key)
         began, is_told = time.monotonic(), False
@@ -101,9 +164,18 @@ class OneMaker:
         """The step has come to an end of its own; one that was interrupted has not."""
         if self._making is not None:
             self._making.end(is_never_kept=is_never_kept)
+        if self._claim is not None and is_never_kept:
+            with contextlib.suppress(InfrastructureError):
+                self._claim.mark_never_kept()
 
     def close(self) -> None:
         """Let the next one take its turn."""
+        if self._beating is not None:
+            self._beating.cancel()
+        if self._claim is not None:
+            # One that cannot be released stands still, and is another's after a while.
+            with contextlib.suppress(InfrastructureError):
+                self._claim.release()
         if self._making is not None:
             self._making.close()
 

@@ -69,7 +69,8 @@ async def run_step(
     # A step that runs again is called by one that has its turn.
     if again:
         return await _run_to_its_end(context, step, looked, None)
-    maker = OneMaker(context.cache.root, context.listener.noticed)
+    claims = None if context.others is None else context.others.claims
+    maker = OneMaker(context.cache.root, context.listener.noticed, claims)
     async with contextlib.AsyncExitStack() as turn:
         turn.callback(maker.close)
         if context.others is None:
@@ -135,9 +136,12 @@ async def _run_to_its_end(
 
         if maker is not None and _is_made_once(context, step):
             await maker.take(decision.key, step.name)
+            # Another machine may have sent it since it was asked for.
+            if maker.has_claim:
+                context.cache.ask_again(decision.key)
             # The wait is no part of the step's own time.
             started, record = time.monotonic(), _begin_record(context, step)
-            if context.cache.has_results(decision.key):
+            if maker.has_claim or context.cache.has_results(decision.key):
                 inputs, decision = _look(context, step)
                 taken = reuse_result(context, step, (inputs, decision))
                 if taken is not None:
