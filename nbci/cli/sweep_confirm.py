@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_json_argument, print_json, shown_path
+from nbci.cli.arguments import add_json_argument, print_json, shown_path, warn
 from nbci.cli.sweep_arguments import (
     add_confirm_arguments,
     add_quiet_argument,
@@ -81,4 +81,7 @@ def run_chosen(project: Project, arguments: argparse.Namespace) -> RunRecord:
     if found.is_earlier and not (arguments.quiet or arguments.json):
         place = shown_path(project.runs_folder / found.record.run)
         print(f"it was carried out already: {place}")
+    # What the gates judged may be flattered, and whoever promotes it should read so now.
+    for text in found.record.warnings:
+        warn(text)
     return found.record

@@ -144,6 +144,7 @@ def test_the_best_one_goes_through_the_gates_and_says_of_which_search_it_is(
     refused = nbci("sweep", "promote", "--trial", "0")
     assert refused.returncode == 3, refused.stderr
     assert "the gates refuse run" in refused.stderr
+    assert "warning: a gate judges main/fit:loss, and by this very metric" in refused.stderr
 
     done = nbci("sweep", "promote", "--json")
 
