@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_lost_argument, optional_path
+from nbci.cli.arguments import add_lost_argument, optional_path, warn
 from nbci.cli.sweep_arguments import add_state_arguments, add_worker_argument
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def main(arguments: argparse.Namespace) -> int:
             lost=dict(arguments.lost),
         )
     )
+    for text in told.warnings:
+        warn(text)
     if told.trial is not None:
         ended = [trial for trial in told.trials if trial.state != "running"]
         print(trial_line(told.sweep, told.trial) + best_line(told.sweep, told.trial, ended))

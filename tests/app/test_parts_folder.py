@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from msgspec.structs import replace
 
 from nbci.app.sweeps.known_results import other_value
 from nbci.app.sweeps.parts_folder import Job, PartsFolder, checked_worker
+from nbci.app.sweeps.take_back import Taking
 from nbci.cli.sweep_text import outcome_line
 from nbci.errors import UsageError
 from nbci.pipeline.search_space import Choices, Range
 from nbci.plan.model import Plan
+from nbci.records.run_record import Part, RunRecord, StepRecord
 from nbci.sweeps.study_record import Objective
 from tests.sweeps.test_standing import sweep, trial
 
@@ -79,6 +81,28 @@ def test_another_value_of_a_dimension() -> None:
     record = sweep(space=(*space, one))
     assert [other_value(record, "x", value) for value in (1, 3, 5)] == [5, 1, 1]
     assert (other_value(record, "k", "a"), other_value(record, "one", 1)) == ("b", 1)
+
+
+def test_a_file_by_which_one_trial_reaches_another_is_named(folder: PartsFolder) -> None:
+    nothing: Any = None
+    taking = Taking(nothing, folder, nothing, nothing)
+    taking._note_files(0, _run(read=("note.txt",), written=("note.txt", "own.txt")))
+    assert taking.warnings == []
+    taking._note_files(1, _run(read=("note.txt", "data.csv"), written=("note.txt",)))
+    (warning,) = taking.warnings
+    assert warning.startswith("step fit of trial 1 read note.txt, which trial 0 wrote and does not")
+    assert folder.writers() == {"note.txt": 0, "own.txt": 0}
+    taking._note_files(2, _run(read=("note.txt",), written=(), result="reused"))
+    assert len(taking.warnings) == 1
+
+
+def _run(*, read: tuple[str, ...], written: tuple[str, ...], result: str = "passed") -> RunRecord:
+    parts = [Part(kind="file", label=path, digest="d") for path in read]
+    parts += [Part(kind="written", label=path, digest="") for path in written]
+    step = StepRecord(name="fit", result=cast("Any", result), observed=tuple(parts))
+    return RunRecord(
+        run="r", pipeline="p", target="p.yaml", result="passed", nbci="0", steps=(step,)
+    )
 
 
 def test_the_line_for_a_list_of_builds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ _JOBS = "jobs"
 _PLAN = ".plan.json"
 _BUILD_FILE = "build.json"
 _UNKEPT_FILE = "unkept.txt"
+_WRITERS_FILE = "writers.json"
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -127,6 +129,21 @@ class PartsFolder(SweepFolder):
         # Mostly there are none, and the file need not travel.
         if not known.issuperset(keys):
             write_atomic(self.path / _UNKEPT_FILE, "\n".join(sorted(known | {*keys})) + "\n")
+
+    def writers(self) -> dict[str, int]:
+        """The first trial that wrote each file which its step does not declare, by path."""
+        try:
+            found: dict[str, int] = json.loads((self.path / _WRITERS_FILE).read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def add_writers(self, paths: Collection[str], trial: int) -> None:
+        """Note what a trial wrote so."""
+        known = self.writers()
+        if not known.keys() >= {*paths}:
+            found = {**dict.fromkeys(paths, trial), **known}
+            write_atomic(self.path / _WRITERS_FILE, json.dumps(found))
 
     def clear_best(self) -> None:
         """Forget the results of the trial that was the best."""

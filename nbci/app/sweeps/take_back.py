@@ -19,6 +19,7 @@ from nbci.config import find_project
 from nbci.engine.distributed.gather_parts import gather_parts
 from nbci.engine.distributed.handover import take_handovers
 from nbci.engine.distributed.run_parts import open_store
+from nbci.engine.observed.kinds import WRITTEN
 from nbci.errors import InfrastructureError, UsageError
 from nbci.project.sources import read_target
 from nbci.store.files import disk_errors
@@ -55,11 +56,15 @@ class TellRequest(Struct, frozen=True, kw_only=True):
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """The sweep and its trials; `trial` is the one that ended, None where it goes on."""
+    """The sweep and its trials; `trial` is the one that ended, None where it goes on.
+
+    `warnings` are for people who wonder what it gave.
+    """
 
     sweep: SweepRecord
     trials: tuple[TrialRecord, ...]
     trial: TrialRecord | None
+    warnings: tuple[str, ...] = ()
 
 
 def take_back(request: TellRequest) -> Told:
@@ -92,7 +97,9 @@ def take_back(request: TellRequest) -> Told:
         _refuse_to_go_on(
             [each for each in trials.in_order if each.number >= first and is_own(sweep, each)]
         )
-        return Told(sweep=sweep, trials=trials.in_order, trial=trial)
+        return Told(
+            sweep=sweep, trials=trials.in_order, trial=trial, warnings=tuple(taking.warnings)
+        )
     finally:
         folder.release()
 
@@ -116,6 +123,7 @@ class Taking:
         self._folder = folder
         self._trials = trials
         self._results = results
+        self.warnings: list[str] = []
 
     def end(
         self,
@@ -145,6 +153,7 @@ class Taking:
         run_folder.free_reserve()
         run_folder.release()
         self._folder.add_unkept(self._results.unkept(run, plan))
+        self._note_files(job.trial, run)
         if job.shared and run.result == "passed":
             self._results.keep(run, plan, plan.names, self._folder.known)
             # Part of a trial is no run that anybody looks for.
@@ -161,6 +170,24 @@ class Taking:
         self._trials.end(trial)
         self._folder.take_back(job)
         return trial
+
+    def _note_files(self, trial: int, run: RunRecord) -> None:
+        """Warn where the trial read what another one left undeclared in an agent's checkout."""
+        writers = self._folder.writers()
+        mine: list[str] = []
+        for step in run.steps:
+            # What was reused was read and written by another run.
+            if step.result == "reused":
+                continue
+            mine += [part.label for part in step.observed if part.kind == WRITTEN]
+            for part in step.observed:
+                if part.kind == "file" and writers.get(part.label, trial) != trial:
+                    self.warnings.append(
+                        f"step {step.name} of trial {trial} read {part.label}, which trial "
+                        f"{writers[part.label]} wrote and does not declare: what it gives may "
+                        "depend on which trials its agent had before; declare it with `outs`"
+                    )
+        self._folder.add_writers(mine, trial)
 
     def _keep(self, trial: TrialRecord, run: RunRecord, plan: Plan) -> None:
         """Keep what another trial may need, and all of the best one, which is run at the end."""
