@@ -10,6 +10,7 @@ from nbci.app.sweeps.study import Study
 from nbci.app.sweeps.study_backs import JournalBack
 from nbci.pipeline.early_stopping import Pruning
 from nbci.pipeline.fidelity import Fidelity
+from nbci.sweeps.brackets import bracket_of
 from nbci.sweeps.study_record import Objective
 from tests.sweeps.test_standing import sweep, trial
 
@@ -130,3 +131,44 @@ def test_hyperband_lets_the_better_trials_go_on_and_does_so_again(
     assert set(first) == {2, 6, 18}
     assert rungs_reached(tmp_path, "two", 5, maximize) == first
     assert rungs_reached(tmp_path, "three", 6, maximize) != first
+
+
+@pytest.mark.parametrize(("low", "high", "eta"), [(1, 27, 3), (2, 9, 2), (0.1, 0.9, 3), (4, 10, 3)])
+def test_brackets_are_those_that_optuna_would_draw(low: float, high: float, eta: int) -> None:
+    from optuna import create_study
+    from optuna.pruners import HyperbandPruner
+
+    fidelity = Fidelity(param="n", low=low, high=high, eta=eta)
+    record = sweep(method="hyperband", seed=7, fidelity=fidelity)
+    first, *_, last = fidelity.steps
+    pruner = HyperbandPruner(min_resource=first, max_resource=last + 1, reduction_factor=eta)
+    study = create_study(study_name="nbci 7", pruner=pruner)
+    trial = study.ask()
+    trial.report(1.0, first)
+    trial.should_prune()
+    trials = [trial, *(study.ask() for _ in range(60))]
+    drawn = [pruner._get_bracket_id(study, each._cached_frozen_trial) for each in trials]
+    assert drawn == [bracket_of(record, number) for number in range(61)]
+    assert set(drawn) == {*range(len(fidelity.rungs))}
+
+
+def test_the_study_asks_for_brackets_where_optuna_does(tmp_path: Path) -> None:
+    """Optuna could call it by another name some day; then trials are judged at the wrong rungs."""
+    record = sweep(method="hyperband", fidelity=Fidelity(param="n", low=1, high=9))
+    study = Study(JournalBack(tmp_path / "study.log"), record, 0)
+    stopped: dict[int, list[int]] = {}
+    for _ in range(30):
+        number, params = study.ask()
+        stopped[number] = []
+        # Each is worse than the one before: it is stopped as soon as it is compared.
+        for step in (1, 3):
+            study.report(number, step, float(number))
+            if study.should_stop(number):
+                stopped[number].append(step)
+                break
+        study.tell(trial(number, params=params, state="pruned"))
+    for bracket, expected in enumerate(([1], [3], [])):
+        found = [stopped[number] for number in stopped if bracket_of(record, number) == bracket]
+        # The first of a bracket has none to be compared with.
+        assert found[1:] == [expected] * (len(found) - 1)
+        assert len(found) > 2

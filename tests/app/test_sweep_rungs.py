@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nbci.app.sweeps.rungs import climb, with_all_of_it
 from nbci.pipeline.fidelity import Fidelity
 from nbci.records.run_record import FileRef, Metric, ParameterValue, RunRecord, StepRecord
+from nbci.sweeps.brackets import bracket_of
 from nbci.sweeps.study_record import Work
 from tests.sweeps.test_standing import sweep, trial
 
@@ -94,7 +95,7 @@ def test_a_trial_that_is_never_stopped_has_the_values_of_the_last_rung() -> None
     assert judge.told == [(1, 9), (3, 7), (9, 0)]
     assert [ended.state, ended.values, ended.run] == ["complete", (0.0,), "r10"]
     assert [ended.rung, ended.resource, ended.worker] == [2, 10, "2"]
-    assert ended.curve == ((1, 9.0), (3, 7.0), (10, 0.0))
+    assert [*ended.curve] == [(1, 9.0), (3, 7.0), (10, 0.0)]
     assert ended.seconds == 14
     assert ended.computed == Work(steps=2, seconds=13.0)
     assert ended.reused == Work(steps=1, seconds=1.0)
@@ -125,9 +126,16 @@ def test_a_stop_between_two_rungs_interrupts_the_trial() -> None:
     assert (ended.state, ended.interrupted, ended.values) == ("failed", True, ())
 
 
-def test_without_an_out_to_go_on_from_each_rung_begins_anew() -> None:
-    _, lane, _ = climbed(fidelity=Fidelity(param="epochs", low=1, high=10))
-    assert [continued for _, _, continued in lane.carried_out] == [None] * 3
+def test_without_an_out_to_go_on_from_a_trial_begins_where_it_is_compared_first() -> None:
+    fidelity = Fidelity(param="epochs", low=1, high=10)
+    first = bracket_of(sweep(fidelity=fidelity), 4)
+    ended, lane, judge = climbed(fidelity=fidelity)
+    assert first == 1
+    assert [point["epochs"] for _, point, _ in lane.carried_out] == [3, 10]
+    assert [continued for _, _, continued in lane.carried_out] == [None, None]
+    assert judge.told == [(3, 7), (9, 0)]
+    assert [*ended.curve] == [(3, 7.0), (10, 0.0)]
+    assert ended.rung == 2
 
 
 def test_a_whole_trial_has_all_of_the_budget() -> None:

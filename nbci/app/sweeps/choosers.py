@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from nbci.sweeps.brackets import bracket_of
 
 if TYPE_CHECKING:
     from nbci.pipeline.fidelity import Fidelity
@@ -71,15 +72,9 @@ def make_pruner(pruners: Any, sweep: SweepRecord) -> Any:
 
 
 def _hyperband(pruners: Any, sweep: SweepRecord, fidelity: Fidelity) -> Any:
-    # Optuna draws a trial's bracket by the name of its study, which is another in each sweep: the
-    # same search done again would stop other trials, and compute what the first one did not.
-    # Of a shared study the name is the same, and seeds are not.
-    named = SimpleNamespace(study_name=sweep.study or f"nbci {sweep.seed}")
-
     class SeededHyperband(pruners.HyperbandPruner):  # type: ignore[misc]  # imported lazily
         def _get_bracket_id(self, study: Any, trial: Any) -> int:
-            bracket: int = super()._get_bracket_id(named, trial)
-            return bracket
+            return bracket_of(sweep, trial.number)
 
     first, *_, last = fidelity.steps
     return SeededHyperband(

@@ -60,12 +60,11 @@ def sign(sweep: SweepRecord) -> int:
 
 def told_curve(sweep: SweepRecord, record: TrialRecord) -> dict[int, float]:
     """The values of a trial's curve as the study has them, by their steps."""
-    steps = [int(step) for step, _ in record.curve]
     # What pruners know of a budget are whole numbers in its place.
+    steps: dict[float, int] = {}
     if sweep.fidelity is not None:
-        steps = [*sweep.fidelity.steps[: len(steps)]]
-    values = [sign(sweep) * value for _, value in record.curve]
-    return dict(zip(steps, values, strict=True))
+        steps = dict(zip(sweep.fidelity.rungs, sweep.fidelity.steps, strict=True))
+    return {steps.get(step, int(step)): sign(sweep) * value for step, value in record.curve}
 
 
 def _distribution(kinds: Any, dimension: Dimension) -> Any:

@@ -11,6 +11,7 @@ from nbci.app.sweeps.lane import plan_trial
 from nbci.app.sweeps.outcome import end_of
 from nbci.errors import UsageError, spelling_hint
 from nbci.pipeline.fidelity import read_fidelity
+from nbci.sweeps.brackets import bracket_of
 from nbci.sweeps.space_text import nowhere
 from nbci.sweeps.study_record import FROM_FIDELITY, Work
 
@@ -38,12 +39,19 @@ async def climb(
     """The trial as it ended: at the last rung, or at an earlier one where the judge stopped it.
 
     Each rung is a run of its own. `is_stopping` is asked between them.
+
+    Where nothing goes on from the rung below, those before the trial's first comparison would be
+    computed for nothing. Chains have them all, so that other trials and sweeps can go on from them.
     """
     fidelity = sweep.fidelity
     assert fidelity is not None
     so_far = replace(trial, seconds=0.0)
     before: RunRecord | None = None
-    for rung, (amount, step) in enumerate(zip(fidelity.rungs, fidelity.steps, strict=True)):
+    first = 0
+    if fidelity.resume_from is None:
+        first = bracket_of(sweep, trial.number)
+    for rung in range(first, len(fidelity.rungs)):
+        amount, step = fidelity.rungs[rung], fidelity.steps[rung]
         # A stop that came in between found no run that it could have ended.
         if is_stopping():
             ended = replace(so_far, state="failed", error="interrupted", interrupted=True)
