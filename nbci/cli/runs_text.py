@@ -13,7 +13,6 @@ from nbci.formatting.text import text_of_lines
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.records.codec import plain
 from nbci.records.seeds import FROM_SEEDS
-from nbci.sweeps.study_record import FROM_SWEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,6 +130,9 @@ def render_belonging(rows: Sequence[tuple[RunRecord, Proof | None]]) -> str:
 
 def _values_given(record: RunRecord) -> str:
     """The parameters that make it another run than that which it belongs to."""
+    # A list of runs shows no trials, and what sweeps are made of takes a while to import.
+    from nbci.sweeps.study_record import FROM_SWEEP
+
     values = []
     for param in record.params:
         if param.source in (FROM_SEEDS, FROM_SWEEP):

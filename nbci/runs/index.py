@@ -137,11 +137,14 @@ class RunIndex:
         Those whose records have changed since they were read are read again.
         """
         rows = self._connection.execute(query.sql, query.values).fetchall()
-        changed = [run for key, run, *_ in rows if self._known_stamp(key) != self._stamp(run)]
+        changed = [run for _, run, stamp, *_ in rows if stamp != self._stamp(run)]
         if changed:
             self._read_all(changed)
             rows = self._connection.execute(query.sql, query.values).fetchall()
-        found = [*map(self._run_row, rows)]
+        # Two questions for all runs, not two for each: a list may have a thousand.
+        keys = json.dumps([row[0] for row in rows])
+        metrics, params = self._metrics(keys), self._params(keys)
+        found = [_run_row(row, metrics, params) for row in rows]
         if not query.best_of:
             return found
         return [replace(row, best_of=best_metrics(row.metrics, query.best_of)) for row in found]
@@ -168,51 +171,36 @@ class RunIndex:
             return None
         return ways.pop()
 
-    def _run_row(self, columns: Sequence[Any]) -> RunRow:
-        """A run from the columns that a query selects, with its metrics and parameters."""
-        key, run, pipeline, result, started, seconds, problem = columns
-        return RunRow(
-            run=run,
-            pipeline=pipeline or "",
-            result=result or "",
-            started_utc=started,
-            seconds=seconds,
-            metrics=self._metrics(key),
-            params=self._params(key),
-            problem=problem,
-        )
-
     def _stamp(self, run: str) -> str:
         """A text that changes whenever a run's record changes, from the times of its files."""
         folder = self._runs_folder / run
         return f"{_changed_ns(folder / 'run.json')} {_changed_ns(folder / 'plan.json')}"
 
-    def _known_stamp(self, key: int) -> str | None:
-        """The stamp of a run when its record was read."""
-        row = self._connection.execute("SELECT stamp FROM runs WHERE id = ?", (key,)).fetchone()
-        stamp: str | None = row[0]
-        return stamp
-
-    def _metrics(self, key: int) -> dict[str, float]:
+    def _metrics(self, keys: str) -> dict[int, dict[str, float]]:
+        """The metrics of each run, in their order; `keys` is a JSON list of the runs'."""
         rows = self._connection.execute(
-            "SELECT names.name, value FROM metrics JOIN names ON names.id = metrics.name"
-            ' WHERE run = ? AND "full" > 0 ORDER BY "full"',
-            (key,),
+            "SELECT run, names.name, value FROM metrics JOIN names ON names.id = metrics.name"
+            ' WHERE run IN (SELECT value FROM json_each(?)) AND "full" > 0 ORDER BY run, "full"',
+            (keys,),
         )
-        metrics = dict(rows.fetchall())
-        for name, value in metrics.items():
+        metrics: dict[int, dict[str, float]] = {}
+        for key, name, value in rows:
             # SQLite stores NaN as NULL (https://www.sqlite.org/floatingpoint.html).
-            if value is None:
-                metrics[name] = math.nan
+            metrics.setdefault(key, {})[name] = math.nan if value is None else value
         return metrics
 
-    def _params(self, key: int) -> dict[str, float | str | None]:
+    def _params(self, keys: str) -> dict[int, dict[str, float | str | None]]:
+        """The parameters of each run, by their names; `keys` as above."""
         rows = self._connection.execute(
-            "SELECT names.name, coalesce(number, text) FROM params"
-            " JOIN names ON names.id = params.name WHERE run = ? ORDER BY names.name",
-            (key,),
+            "SELECT run, names.name, coalesce(number, text) FROM params"
+            " JOIN names ON names.id = params.name"
+            " WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, names.name",
+            (keys,),
         )
-        return dict(rows.fetchall())
+        params: dict[int, dict[str, float | str | None]] = {}
+        for key, name, value in rows:
+            params.setdefault(key, {})[name] = value
+        return params
 
     def _strings(self, sql: str, *values: str) -> list[str]:
         """The first column of what is selected."""
@@ -305,6 +293,25 @@ class RunIndex:
             "INSERT INTO names (kind, name) VALUES (?, ?)", (kind, name)
         )
         return int(cursor.lastrowid or 0)
+
+
+def _run_row(
+    columns: Sequence[Any],
+    metrics: Mapping[int, dict[str, float]],
+    params: Mapping[int, dict[str, float | str | None]],
+) -> RunRow:
+    """A run from the columns that a query selects, and what all runs have."""
+    key, run, _, pipeline, result, started, seconds, problem = columns
+    return RunRow(
+        run=run,
+        pipeline=pipeline or "",
+        result=result or "",
+        started_utc=started,
+        seconds=seconds,
+        metrics=metrics.get(key, {}),
+        params=params.get(key, {}),
+        problem=problem,
+    )
 
 
 def find_runs(

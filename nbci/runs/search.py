@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 _TEXTS = ("run", "pipeline", "target", "result", "started", "commit", "branch", "user", "host")
 _NUMBERS = ("seconds", "dirty")
-_COLUMNS = "runs.id, runs.run, runs.pipeline, runs.result, runs.started, runs.seconds, runs.problem"
+_COLUMNS = (
+    "runs.id, runs.run, runs.stamp, runs.pipeline, runs.result, runs.started, runs.seconds,"
+    " runs.problem"
+)
 _NAME_ID = "(SELECT id FROM names WHERE kind = ? AND name = ?)"
 _HAS_METRIC = (
     "EXISTS (SELECT 1 FROM metrics WHERE run = runs.id"
