@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+import sys
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from rich.console import Console
 
 from nbci.cli.live.sweep_progress import SweepProgress
 from nbci.cli.live.sweep_table import SweepTable
+from nbci.cli.sweep_display import listener
+from nbci.cli.sweep_text import heading
 from nbci.pipeline.search_space import Choices, Range
 from nbci.sweeps.study_record import Objective, SweepRecord, Work
 from tests.cli.test_live_tree import Clock, screen
@@ -104,7 +108,8 @@ def test_of_several_objectives_the_front_is_counted() -> None:
             replace(SWEEP, objectives=goals),
             trial(number, state="complete", values=values),
         )
-    assert "best: 2 trials, none better in all than one of them" in screen(stream)
+    display.ticked()
+    assert "best: 2 trials that no other beats in all" in screen(stream)
 
 
 @pytest.mark.parametrize(
@@ -133,3 +138,30 @@ def test_trials_from_before_count_and_take_no_time() -> None:
     progress = SweepProgress(SWEEP, Clock(0.0))
     progress.know([trial(number, 1.0, seconds=100.0) for number in range(4)])
     assert (progress.done, progress.seconds_left) == (4, None)
+
+
+class _Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("name", "value"), [("CI", "true"), ("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_lines_stay_where_people_want_no_codes(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for variable in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    asked = argparse.Namespace(quiet=False, json=False, csv=False)
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    listener(asked).begun(SWEEP)
+    assert "no trial yet" in terminal.getvalue()
+
+    monkeypatch.setenv(name, value)
+    plain = _Terminal()
+    monkeypatch.setattr(sys, "stdout", plain)
+    listener(asked).begun(SWEEP)
+    assert plain.getvalue() == f"{heading(SWEEP)}\n"

@@ -9,6 +9,7 @@ from nbci.cli.live.area import Area
 from nbci.cli.live.sweep_progress import SweepProgress
 from nbci.cli.sweep_text import best_line, heading, point_text, trial_line, values_text
 from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted
 from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class SweepTable:
         self._now = now
         self._progress: SweepProgress | None = None
         self._ended: list[TrialRecord] = []
+        self._pending: list[Text] = []
         self._redrawn_at = float("-inf")
 
     def begun(self, sweep: SweepRecord) -> None:
@@ -77,7 +79,9 @@ class SweepTable:
         best = best_line(sweep, trial, self._ended)
         # A failed trial is none of the sweep: no alarm, a colour to find it by.
         style = "green" if best else _STYLES.get(trial.state, "")
-        self._draw([self._area.text(trial_line(sweep, trial) + best, style)])
+        # Of many trials in a moment, the lines are written together.
+        self._pending.append(self._area.text(trial_line(sweep, trial) + best, style))
+        self._redraw()
 
     def noticed(self, text: str) -> None:
         """Write a notice above the table."""
@@ -102,7 +106,8 @@ class SweepTable:
         rows: list[Text] = []
         if self._progress is not None:
             rows = self._rows(self._progress)
-        self._area.draw(lines, rows)
+        self._area.draw([*self._pending, *lines], rows)
+        self._pending = []
 
     def _rows(self, progress: SweepProgress) -> list[Text]:
         """As many rows as fit, those of the whole sweep last: they are always to be seen."""
@@ -175,7 +180,7 @@ def _best(progress: SweepProgress) -> str | None:
         return None
     # One of the front would be taken for the best of all.
     if len(progress.sweep.objectives) > 1:
-        return f"best: {len(front)} trials, none better in all than one of them"
+        return f"best: {counted(len(front), 'trial')} that no other beats in all"
     best = front[0]
     return f"best: trial {best.number}, {values_text(progress.sweep, best)}  ({point_text(best)})"
 
