@@ -92,6 +92,11 @@ def papermill(places: Path) -> Path:
     )
 
 
+def optuna_papermill(places: Path) -> Path:
+    """Optuna as nbci has it, and papermill with the same kernel."""
+    return peer(places, "optuna", ["papermill", *same_versions("optuna", "ipykernel")])
+
+
 def nbconvert(places: Path) -> Path:
     """nbconvert, with the styles of its pages."""
     return peer(places, "nbconvert", ["nbconvert"])
