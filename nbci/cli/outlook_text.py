@@ -93,7 +93,7 @@ def _time(outlook: Outlook) -> Iterator[str]:
         return
     shared, own = outlook.shared_seconds, outlook.own_seconds
     if outlook.seconds is None or own is None:
-        yield "how long it takes is not known: nothing limits the number of trials"
+        yield "how long it takes is not known: its number of trials is not"
         return
     at_once = ""
     if outlook.sweep.parallel > 1:

@@ -119,6 +119,8 @@ def test_what_nothing_says_is_said_to_be_unknown() -> None:
     assert "how long it takes is not known: no earlier run here has fit" in text
     assert "warning: at no point that was looked at is c searched" in text
     assert outlook.seconds is None
+    timed = replace(outlook, trials=None, steps=(replace(fit, times=None, seconds=1.0),))
+    assert "is not known: its number of trials is not" in render_outlook(timed)
     # Its minutes limit it, however long a step takes.
     known = replace(outlook, steps=(replace(fit, seconds=60.0),))
     assert known.seconds == 600

@@ -11,6 +11,7 @@ from nbci.app.reruns.reseed import Seeding, data_read
 from nbci.behaviour.seed_noise import bands_of
 from nbci.graph import by_name
 from nbci.pipeline.metric_names import meant_by, short_name, step_of
+from nbci.pipeline.paths import overlaps_any
 from nbci.plan.model import NOT_ASKED_FOR, PlannedSeeds
 from nbci.plan.select import Selection, select
 from nbci.plan.stages import needs_of_machine
@@ -79,20 +80,27 @@ def _with_seeds(seeding: Seeding, chosen: Chosen) -> Confirmed:
     bands = bands_of([each for each in others if each.metrics is not None])
     if not bands:
         return replace(found, seeds=others, reason="fewer than two seeds have a result")
-    values = []
-    # What was searched for is what people ask about; the other metrics are there, too.
-    for objective in chosen.objectives:
-        for name in meant_by(objective.metric, bands):
-            value = ConfirmedValue(
-                objective=objective.metric,
-                metric=name,
-                chosen=objective.chosen,
-                value=bands[name].mean,
-                band=bands[name],
-            )
-            values.append(value)
     metrics = {name: band.mean for name, band in bands.items()}
-    return replace(found, seeds=others, metrics=metrics, bands=bands, values=tuple(values))
+    found = replace(found, seeds=others, metrics=metrics, bands=bands)
+    return replace(found, values=tuple(_objectives(chosen, found)))
+
+
+def _objectives(chosen: Chosen, confirmed: Confirmed) -> Iterator[ConfirmedValue]:
+    """What was searched for, as it was confirmed; the other metrics are there beside it."""
+    metrics = confirmed.metrics or {}
+    for objective in chosen.objectives:
+        # A step of its own has another metric of that name.
+        meant = meant_by(objective.metric, metrics)
+        meant = meant or meant_by(short_name(objective.metric), metrics)
+        # Of several steps of a node, none is the one.
+        if len(meant) == 1:
+            yield ConfirmedValue(
+                objective=objective.metric,
+                metric=meant[0],
+                chosen=objective.chosen,
+                value=metrics[meant[0]],
+                band=(confirmed.bands or {}).get(meant[0]),
+            )
 
 
 def _failed_seeds(confirmed: Confirmed) -> Iterator[str]:
@@ -115,19 +123,8 @@ def _by_step(
     found = Confirmed(step=name, metrics=metrics)
     if not metrics:
         return replace(found, reason=f"step {name} measured nothing"), ()
-    values = []
-    for objective in chosen.objectives:
-        meant = meant_by(short_name(objective.metric), metrics)
-        # Of several steps of a node, none is the one.
-        if len(meant) == 1:
-            value = ConfirmedValue(
-                objective=objective.metric,
-                metric=meant[0],
-                chosen=objective.chosen,
-                value=metrics[meant[0]],
-            )
-            values.append(value)
-    return replace(found, values=tuple(values)), tuple(_doubts(record, plan, chosen, records))
+    found = replace(found, values=tuple(_objectives(chosen, found)))
+    return found, tuple(_doubts(record, plan, chosen, records))
 
 
 def _doubts(
@@ -138,12 +135,12 @@ def _doubts(
     # As each trial was planned: what lies behind the objectives is not theirs.
     planned = select(plan, Selection(until=until)).steps
     ran = {step.name for step in planned if step.reason != NOT_ASKED_FOR}
-    of_trials = tuple(step for step in record.steps if step.name in ran)
-    seen = data_read(replace(record, steps=of_trials))
+    of_trials = replace(record, steps=tuple(step for step in record.steps if step.name in ran))
+    known = (*data_read(of_trials), *of_trials.outs)
     own = data_read(replace(record, steps=tuple(records)))
-    # Data that is held apart in a variable leaves no trace here.
-    if not own.keys() - seen.keys():
+    # Data that is held apart in a variable leaves no trace here; the model is no data.
+    if all(overlaps_any(path, known) for path in own):
         yield (
-            f"step {chosen.confirm_step} read no file that trials did not read, so nothing shows "
-            "that its data was new to the search"
+            f"step {chosen.confirm_step} read no file that trials neither read nor made, so "
+            "nothing shows that its data was new to the search"
         )
