@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec.structs import replace
+
 from nbci.app.sweeps.search import Search
 from nbci.app.sweeps.sweep_folder import new_sweep
 from nbci.app.sweeps.sweep_listener import Listener
@@ -95,6 +97,7 @@ def search(
     earlier: Sequence[TrialRecord] = (),
     values: Sequence[int] = tuple(range(1000)),
     is_disk_full: bool = False,
+    listener: Listener = LISTENER,
     **fields: Any,
 ) -> tuple[Search, Trials, FakeStudy, list[FakeLane]]:
     record = sweep(space=(Choices(name="x", values=tuple(values)),), **fields)
@@ -103,7 +106,7 @@ def search(
     if is_disk_full:
         (folder.path / "trials.jsonl").symlink_to("/dev/full")
     trials = Trials(record, folder, cast("Study", study), earlier)
-    found = Search(record, trials, LISTENER)
+    found = Search(record, trials, listener)
     fakes = [FakeLane() for _ in range(lanes)]
     asyncio.run(found.go_on(cast("list[Lane]", fakes)))
     return found, trials, study, fakes
@@ -119,6 +122,21 @@ def test_equal_trials_are_carried_out_once_also_side_by_side(tmp_path: Path) -> 
     assert [trials.known[number].values for number in range(4)] == [(5,), (5,), (5,), (6,)]
     assert [trials.known[number].same_as for number in range(4)] == [None, 0, 0, None]
     assert len(study.told) == 4
+
+
+def test_who_listens_hears_of_each_trial_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
+    heard: list[tuple[str, int]] = []
+    listener = replace(
+        LISTENER,
+        trial_begun=lambda trial: heard.append((trial.state, trial.number)),
+        ended=lambda _, trial: heard.append((trial.state, trial.number)),
+    )
+    search(tmp_path, [5, 5, 6], lanes=2, trials=3, listener=listener)
+    assert sorted(heard) == sorted(
+        [*(("running", at) for at in range(3)), *(("complete", at) for at in range(3))]
+    )
+    for number in range(3):
+        assert heard.index(("running", number)) < heard.index(("complete", number))
 
 
 def test_a_space_of_which_all_points_are_known_ends_the_sweep(tmp_path: Path) -> None:

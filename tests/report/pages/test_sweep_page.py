@@ -165,3 +165,17 @@ def test_what_stops_trials_early_is_said_and_their_curves_are_named() -> None:
     curves = render_sweep(samples.material(trials, record))["images/curves.svg"].decode()
     assert curves.count('class="pruned"') == 2  # one of them in the legend
     assert ">epochs</text>" in curves
+
+
+def test_the_timeline_leaves_out_pauses_and_says_how_busy_workers_were() -> None:
+    late = {"started_utc": "2026-01-03T03:04:00.000Z", "ended_utc": "2026-01-03T03:04:03.000Z"}
+    trials = [samples.trial(0, 0.5), samples.trial(1, 0.6), samples.trial(2, 0.7, **late)]
+    material = samples.material(trials)
+    text = shown(material)
+    assert "Took4.5 s" in text
+    # Half a second after the first, the second one began, and both took one.
+    assert "worker 124.0 s89%" in text
+    assert "worker 211.0 s22%" in text
+    drawn = render_sweep(material)["images/timeline.svg"].decode()
+    assert "2026-01-02 03:00" in drawn
+    assert "2026-01-03 03:04" in drawn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration, moment, utc_text
 from nbci.formatting.numbers import counted, rough
-from nbci.report.charts.figure import Figure
+from nbci.report.charts.figure import Figure, Numbers
 from nbci.report.charts.svg import text_width, widest
 from nbci.report.charts.sweeps.panel import (
     LETTERS,
@@ -103,6 +103,7 @@ def timeline_figures(material: SweepMaterial) -> Iterator[Figure]:
         width=WIDE,
         height=bottom + 26,
         note=note,
+        numbers=_numbers(rows, spans, parts),
         is_scrolled=True,
     )
 
@@ -196,6 +197,30 @@ def _legend(trials: Sequence[TrialRecord], left: float) -> Markup:
         if state in states:
             entries.append((box(-6, -5, 12, 10, class_), state))
     return legend(entries, left, 12)
+
+
+def _numbers(
+    rows: Mapping[str, Sequence[TrialRecord]],
+    spans: Mapping[int, Span | None],
+    parts: Sequence[Span],
+) -> Numbers:
+    """How busy each worker was."""
+    worked = sum(end - start for start, end in parts)
+    found = []
+    for worker, trials in list(rows.items())[:_MOST_ROWS]:
+        busy = 0.0
+        for trial in trials:
+            span = spans[trial.number]
+            if span is not None:
+                busy += span.end - span.start
+        # Trials that took no time at all kept nobody busy.
+        share = busy / worked if worked else 0.0
+        found.append((_name(worker), str(len(trials)), duration(busy), f"{share:.0%}"))
+    return Numbers(
+        heads=("Worker", "Trials", "Busy", "Of the time"),
+        rows=tuple(found),
+        left_out=max(0, len(rows) - _MOST_ROWS),
+    )
 
 
 def _description(rows: Mapping[str, Sequence[TrialRecord]], parts: Sequence[Span]) -> str:
