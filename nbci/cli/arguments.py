@@ -153,7 +153,7 @@ def shown_path(path: Path) -> Path:
         return path
 
 
-def show_page(page: Path, about: Mapping[str, str], arguments: argparse.Namespace) -> None:
+def show_page(page: Path, about: Mapping[str, object], arguments: argparse.Namespace) -> None:
     """Print the path of a page, with `--json` together with `about`; with `--open` open it."""
     shown = str(shown_path(page))
     if arguments.json:

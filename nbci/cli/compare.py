@@ -76,7 +76,7 @@ def _compare_many(project: Project, arguments: argparse.Namespace) -> int:
         print_error(f"nbci: {line}")
     if arguments.html:
         page = write_page(project, found)
-        show_page(page, {"runs": f"{len(found.many.runs)}"}, arguments)
+        show_page(page, {"runs": [run.run for run in found.many.runs]}, arguments)
     elif arguments.json:
         print_json(many_document(found.many))
     else:

@@ -111,16 +111,18 @@ def _tree(
             edges.setdefault(edge.source if up else edge.target, edge)
     arrow = "←" if up else "→"
     for group in _groups(lineage, edges, shown):
-        line = f"{'  ' * depth}{arrow} {_nodes([lineage.nodes[name] for name in group])}"
+        # A branch before this one may have come upon some of them.
+        new = [name for name in group if name not in shown]
+        line = f"{'  ' * depth}{arrow} {_nodes([lineage.nodes[name] for name in new or group])}"
         values = edges[group[0]].values
         if values:
             line += f"  ({', '.join(values)})"
-        if group[0] in shown:
+        if not new:
             yield f"{line}  …"
             continue
         yield line
-        shown.update(group)
-        yield from _tree(lineage, group, up=up, depth=depth + 1, shown=shown)
+        shown.update(new)
+        yield from _tree(lineage, new, up=up, depth=depth + 1, shown=shown)
 
 
 def _groups(lineage: Lineage, names: Iterable[str], shown: Collection[str]) -> list[list[str]]:

@@ -33,12 +33,20 @@ if TYPE_CHECKING:
 _MOST_LINES = 4
 _MOST_FIGURES = 24
 _LEGEND = 30
+_ROWS = 50
 _HIGHER_IS_BETTER = {"roc": True, "precision_recall": True, "calibration": False}
 _MEASURES = {
     "roc": "AUC",
     "precision_recall": "Average precision",
     "calibration": "Largest distance from the diagonal",
 }
+
+
+class _Recorded(Struct, frozen=True):
+    """Curves that a run recorded, and where, in words."""
+
+    chart: Curves
+    source: str
 
 
 class _Overlay(Struct, frozen=True, kw_only=True):
@@ -71,9 +79,9 @@ def overlays_of(runs: Sequence[ShownRun], many: ManyRuns) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _charts(runs: Sequence[ShownRun]) -> dict[tuple[str, str], dict[str, ChartRecord]]:
+def _charts(runs: Sequence[ShownRun]) -> dict[tuple[str, str], dict[str, _Recorded]]:
     """The curves by their step and name there, each by the run that recorded it."""
-    found: dict[tuple[str, str], dict[str, ChartRecord]] = {}
+    found: dict[tuple[str, str], dict[str, _Recorded]] = {}
     # Trials share most steps: what one of them recorded is read once for all that reuse it.
     known: dict[tuple[str, str], tuple[ChartRecord, ...]] = {}
     # In the order of the runs, so that the best one gives a chart its title and source.
@@ -84,20 +92,21 @@ def _charts(runs: Sequence[ShownRun]) -> dict[tuple[str, str], dict[str, ChartRe
                 known[executed] = find_records(run, step)
             for one in known[executed]:
                 if isinstance(one.chart, Curves):
-                    found.setdefault((step.name, one.name), {})[run.record.run] = one
+                    recorded = _Recorded(one.chart, one.source)
+                    found.setdefault((step.name, one.name), {})[run.record.run] = recorded
     return found
 
 
 def _overlays(
-    step: str, name: str, charts: Mapping[str, ChartRecord], many: ManyRuns
+    step: str, name: str, charts: Mapping[str, _Recorded], many: ManyRuns
 ) -> Iterator[_Overlay]:
     """An overlay for each line that several of the runs have in this chart."""
     lines = _lines_by_name(charts)
     shared = {line: found for line, found in lines.items() if len(found) > 1}
     first = next(iter(charts.values()))
-    shown = _most_different(shared, first)
+    shown = _most_different(shared, first.chart)
     for line_name in shown:
-        title = short_line(clean(first.chart.title)) if first.chart else ""
+        title = short_line(clean(first.chart.title))
         if line_name:
             title = f"{title}: {short_line(clean(line_name))}"
         yield _Overlay(
@@ -106,18 +115,17 @@ def _overlays(
             title=title,
             source=first.source,
             chart=_overlaid(shared[line_name], line_name, charts, many),
-            left_out=len(lines) - len(shown),
+            left_out=len(shared) - len(shown),
         )
 
 
-def _most_different(shared: Mapping[str, Mapping[str, Line]], one: ChartRecord) -> list[str]:
+def _most_different(shared: Mapping[str, Mapping[str, Line]], chart: Curves) -> list[str]:
     """The few lines in which the runs lie farthest apart, in their own order."""
     if len(shared) <= _MOST_LINES:
         return list(shared)
 
     def spread(name: str) -> float:
-        assert isinstance(one.chart, Curves)
-        values = [measure(one.chart, line) for line in shared[name].values()]
+        values = [measure(chart, line) for line in shared[name].values()]
         known = [value for value in values if value is not None]
         return max(known, default=0.0) - min(known, default=0.0)
 
@@ -125,10 +133,10 @@ def _most_different(shared: Mapping[str, Mapping[str, Line]], one: ChartRecord) 
     return [name for name in shared if name in farthest]
 
 
-def _lines_by_name(charts: Mapping[str, ChartRecord]) -> dict[str, dict[str, Line]]:
+def _lines_by_name(charts: Mapping[str, _Recorded]) -> dict[str, dict[str, Line]]:
     """The lines by name, each by the run that recorded it."""
     found: dict[str, dict[str, Line]] = {}
-    curves = {run: one.chart for run, one in charts.items() if isinstance(one.chart, Curves)}
+    curves = {run: one.chart for run, one in charts.items()}
     kind = next(iter(curves.values())).kind
     # A model may have been renamed: single lines are compared whatever their names are.
     are_single = all(len(chart.lines) == 1 for chart in curves.values())
@@ -141,11 +149,10 @@ def _lines_by_name(charts: Mapping[str, ChartRecord]) -> dict[str, dict[str, Lin
 
 
 def _overlaid(
-    found: Mapping[str, Line], line_name: str, charts: Mapping[str, ChartRecord], many: ManyRuns
+    found: Mapping[str, Line], line_name: str, charts: Mapping[str, _Recorded], many: ManyRuns
 ) -> Curves:
     """The lines of the runs as one chart, the best first, each named after its run."""
     chart = charts[next(iter(found))].chart
-    assert isinstance(chart, Curves)
     lines = []
     for at, run in enumerate(many.runs, 1):
         if run.run in found:
@@ -213,4 +220,6 @@ def _in_words(overlay: _Overlay) -> str:
 def _numbers(chart: Curves) -> Numbers:
     word = _MEASURES.get(chart.kind, "Last value")
     rows = [(line.name, number_or_blank(measure(chart, line))) for line in chart.lines]
-    return Numbers(heads=("Run", word), rows=tuple(rows))
+    return Numbers(
+        heads=("Run", word), rows=tuple(rows[:_ROWS]), left_out=max(0, len(rows) - _ROWS)
+    )
