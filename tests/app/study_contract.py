@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from nbci.app.sweeps.sweep_folder import SweepFolder, new_sweep
 from nbci.app.sweeps.trials import SILENT, Trials
 from nbci.config import Project
 from nbci.errors import UsageError
+from nbci.pipeline.early_stopping import Pruning
 from nbci.pipeline.search_space import Choices, Range
 from nbci.sweeps.study_record import shared_name
 from tests.sweeps.test_standing import sweep, trial
@@ -89,6 +91,32 @@ class StudyContract:
         assert study.trials[0].params == dict(passed.params)
         assert study.trials[0].user_attrs["run"] == passed.run
         assert study.trials[1].user_attrs["error"] == "it broke"
+
+    def test_values_are_told_and_judged_in_other_threads(
+        self, open_back: Callable[[], Back], tmp_path: Path
+    ) -> None:
+        """As while trials run: the event loop does not wait for a place of studies."""
+        import optuna
+
+        pruning = Pruning(on="loss", warmup_trials=1, direction="minimize")
+        trials = begin(open_back(), tmp_path, "s", trials=9, prune=pruning)
+        for value, is_bad in ((1.0, False), (2.0, True)):
+            begun = trials.begin()
+            assert begun is not None
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(trials.judge.report, begun.number, 1, value).result()
+                assert thread.submit(trials.judge.should_stop, begun.number).result() == is_bad
+            ended = replace(begun, state="pruned", curve=((1, value),))
+            if not is_bad:
+                ended = replace(ended, state="complete", values=(value,))
+            trials.end(ended)
+
+        with warnings.catch_warnings(action="ignore"):  # of what Optuna calls experimental
+            storage = open_back().open()
+        found = optuna.load_study(study_name=trials._study._name, storage=storage).trials
+
+        assert [trial.state.name for trial in found] == ["COMPLETE", "PRUNED"]
+        assert [trial.intermediate_values for trial in found] == [{1: 1.0}, {1: 2.0}]
 
     def test_a_study_that_was_lost_is_made_anew_of_our_record(
         self, open_back: Callable[[], Back], tmp_path: Path
