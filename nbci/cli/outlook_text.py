@@ -98,8 +98,12 @@ def _time(outlook: Outlook) -> Iterator[str]:
     at_once = ""
     if outlook.sweep.parallel > 1:
         at_once = f", {outlook.sweep.parallel} at once"
+    # How many trials are stopped, and when, nobody knows before.
+    about = "about"
+    if outlook.sweep.prune is not None or outlook.sweep.fidelity is not None:
+        about = "at most about"
     yield (
-        f"about {duration(outlook.seconds)}: {duration(shared)} for what all trials share, "
+        f"{about} {duration(outlook.seconds)}: {duration(shared)} for what all trials share, "
         f"{duration(own)} for what they have of their own{at_once}"
     )
 

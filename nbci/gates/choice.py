@@ -66,8 +66,8 @@ def _differences(record: RunRecord, chosen: Chosen) -> Iterator[str]:
             if value != objective.chosen:
                 yield (
                     f"{name} is {number(value)}, and was {number(objective.chosen)} in trial "
-                    f"{chosen.trial}: data or packages have changed since, or a step gives "
-                    "another result each time"
+                    f"{chosen.trial}: data or packages have changed since, the trial went on from "
+                    "a smaller budget, or a step gives another result each time"
                 )
 
 

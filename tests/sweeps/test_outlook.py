@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from nbci.cli.outlook_text import outlook_document, render_outlook
+from nbci.pipeline.early_stopping import Pruning
 from nbci.pipeline.search_space import Choices, Range
 from nbci.records.run_record import ParameterValue
 from nbci.sweeps.outlook import (
@@ -102,6 +103,8 @@ def test_what_is_shared_takes_its_time_once_and_the_rest_is_side_by_side() -> No
         ["fit", "18", "times", "c,", "kernel,", "degree", "4", "of", "12", "10.0", "s"],
     ]
     assert lines[8].startswith("about 1 min 02 s: 2.0 s for what all trials share, 1 min 00 s")
+    stopped = replace(outlook, sweep=replace(GRID, prune=Pruning(on="loss")))
+    assert "\nat most about 1 min 02 s: " in render_outlook(stopped)
     assert outlook_document(outlook)["seconds"] == pytest.approx(62)
 
 
