@@ -374,6 +374,9 @@ def _search(
             _begin_with(before, work, study, listener)
             trials = Trials(record, folder, study, folder.read_trials())
             trials.look_around()
+            if record.study is not None:
+                known = counted(len(trials.known), "trial")
+                listener.noticed(f"at the study {record.study} of {record.storage}: {known} so far")
             listener.known(trials.in_order)
             search = Search(record, trials, listener)
             with open_lanes(work, jobs, listener, study.step_claims) as lanes:

@@ -108,7 +108,9 @@ def left_workspace(context: RunContext, outcome: JobOutcome) -> Failure | None:
     """The failure of a step that wrote into the checkout, where it runs in a workspace of it."""
     if context.checkout is None or outcome.seen is None:
         return None
-    written = written_beside(context.project.root, context.checkout, outcome.seen.written)
+    # The cache may lie in the checkout, as a CI wants that keeps it: values are saved there.
+    own = outside(outcome.seen, context.cache.root)
+    written = written_beside(context.project.root, context.checkout, own.written)
     if not written:
         return None
     return Failure(
