@@ -39,6 +39,7 @@ def points(count: int) -> list[TrialRecord]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [24, 200])
 def test_what_matters_comes_first_and_conditions_are_minded(count: int) -> None:
     (found,) = find_importances(RECORD, points(count))

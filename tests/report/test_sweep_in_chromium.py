@@ -27,7 +27,6 @@ _IMPORTANCES = Importances(
 SWEEPS = {
     # What is linked from outside of the folder is not there.
     "ordinary": replace(samples.ordinary(), importances=(_IMPORTANCES,), pages={}),
-    "two objectives": samples.two_objectives(),
     "hostile": samples.hostile(),
 }
 

@@ -195,7 +195,7 @@ def spaced(scale: Scale, length: float, room: float) -> Iterator[tuple[float, st
     """The ticks of an axis of so many pixels that are at least `room` apart."""
     last = None
     for share, text in scale.ticks:
-        # A label at the very end would be cut; it stands inside.
+        # Ticks of an axis are round numbers, and the first or last may lie beyond it.
         if not -0.001 <= share <= 1.001:
             continue
         # Half a pixel: equal distances differ in their last digit.

@@ -88,8 +88,8 @@ def _total_bar(total: Time) -> Iterator[Markup]:
     x, top = 0.0, 28.0
     for part in _PARTS:
         seconds = getattr(total, part)
-        # Without a legend's entry, a bar of nothing needs none here either.
         width = seconds / total.total * WIDE
+        # A part that took no time has no place in the legend either.
         if not width:
             continue
         yield box(x, top, width, _BAR, part)
