@@ -99,9 +99,10 @@ def test_the_best_one_passes_the_gates_and_is_released_as_onnx(
     assert done.returncode == 5
     assert f"{sample}: what the run made is not here any more" in done.stderr
     away.rename(kept)
-    done = nbci("promote", "latest", "--no-push")
+    done = nbci("sweep", "promote", found["sweep"], "--no-push")
     assert done.returncode == 0, done.stderr
     assert "tumours v1.0.0" in done.stdout
+    assert "chosen: best of 8 trials" in done.stdout
 
 
 def object_of(run: dict[str, Any], path: str, project: Path) -> Path:
