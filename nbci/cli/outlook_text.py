@@ -45,7 +45,10 @@ def render_outlook(outlook: Outlook) -> str:
     rows += map(_row, outlook.steps)
     lines += [*table(rows), "", *_time(outlook)]
     for name in outlook.never:
-        lines.append(f"warning: at no point that was looked at is {name} searched with two values")
+        lines.append(
+            f"warning: which steps depend on {name} is not known: of the points that were looked "
+            "at, no two that can be planned differ in it"
+        )
     return text_of_lines(lines)
 
 

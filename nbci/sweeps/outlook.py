@@ -60,7 +60,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
     """A search before it begins; `points` is None where there are infinitely many, or too many.
 
     `trials` is how many of them are tried at most, None where only time ends it. `never` are
-    parameters whose condition held at no point that was looked at.
+    parameters in which no two points differed that were looked at.
     """
 
     sweep: SweepRecord

@@ -120,7 +120,7 @@ def test_what_nothing_says_is_said_to_be_unknown() -> None:
         "10 min, it ends once 5 were no better" in text
     )
     assert "how long it takes is not known: no earlier run here has fit" in text
-    assert "warning: at no point that was looked at is c searched" in text
+    assert "warning: which steps depend on c is not known" in text
     assert outlook.seconds is None
     timed = replace(outlook, trials=None, steps=(replace(fit, times=None, seconds=1.0),))
     assert "is not known: its number of trials is not" in render_outlook(timed)

@@ -15,7 +15,7 @@ from nbci.data.sharing import shared_cache
 from nbci.engine.caching.forecast import foresee
 from nbci.engine.caching.reuse import last_records
 from nbci.engine.prepare import lock_file, plan_target
-from nbci.errors import InfrastructureError, NbciError
+from nbci.errors import InfrastructureError, NbciError, UsageError
 from nbci.graph import by_name, followers_of, reachable
 from nbci.pipeline.confirmation import refuse_seen
 from nbci.project.sources import read_target
@@ -92,7 +92,7 @@ def foresee_sweep(request: SweepRequest) -> Outlook:
 def _params_of_steps(
     sweep: SweepRecord, target: Target
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """The searched parameters that each step of the trials depends on; those never searched.
+    """The searched parameters that each step of the trials depends on; those of no comparison.
 
     Found by plans that differ in one of them: whatever of their keys differs, and what follows.
     """
@@ -102,8 +102,12 @@ def _params_of_steps(
         reached[step] = {}
     searched = set()
     for name, one, other in differing_points(sweep.space, sweep.own_values):
+        try:
+            plans = [plan_trial(sweep, target, point) for point in (one, other)]
+        except UsageError:
+            # With these values a trial fails, and the sweep goes on.
+            continue
         searched.add(name)
-        plans = [plan_trial(sweep, target, point) for point in (one, other)]
         # A condition may leave a step out at one of them: both count.
         changed = _changed_steps(*plans)
         for plan in plans:
@@ -149,9 +153,11 @@ class _Standing:
         index = project_index(target.project)
         cache = shared_cache(target.project, os.environ)
         for point in _points_to_look_at(sweep, points):
-            plan, settled = foresee(
-                plan_trial(sweep, target, point), target.project, cache, index, lambda _: None
-            )
+            try:
+                plan = plan_trial(sweep, target, point)
+            except UsageError:
+                continue
+            plan, settled = foresee(plan, target.project, cache, index, lambda _: None)
             self._settled |= settled
             for step in plan.steps:
                 names = params.get(step.name)
