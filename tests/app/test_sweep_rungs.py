@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
-from nbci.app.sweeps.rungs import climb, with_all_of_it
+import pytest
+from msgspec.structs import replace
+
+from nbci.app.sweeps.rungs import budget_of, climb, with_all_of_it
+from nbci.errors import UsageError
+from nbci.params import Parameter
+from nbci.params.types import type_of
 from nbci.pipeline.fidelity import Fidelity
+from nbci.pipeline.search_space import Sweep
 from nbci.records.run_record import FileRef, Metric, ParameterValue, RunRecord, StepRecord
 from nbci.sweeps.brackets import bracket_of
 from nbci.sweeps.study_record import Work
@@ -146,3 +153,17 @@ def test_a_whole_trial_has_all_of_the_budget() -> None:
     found = with_all_of_it(params, FIDELITY)
     assert [(param.value, param.source) for param in found] == [(10, "fidelity"), (2, "-p")]
     assert with_all_of_it(params, None) == params
+
+
+def test_the_command_line_changes_the_budget_of_the_file() -> None:
+    parameters = (
+        Parameter(name="epochs", default=1, type=type_of(1), source="p.yaml"),
+        Parameter(name="rate", default=0.5, type=type_of(0.5), source="p.yaml"),
+    )
+    asked = Sweep(name="s", space=(), objectives=("loss",), fidelity=FIDELITY)
+    changed = budget_of({"resume_from": "other.pt"}, asked, parameters)
+    assert changed == Fidelity(param="epochs", low=1, high=10, resume_from="other.pt")
+    whole = budget_of({"param": "rate", "low": 1, "high": 4}, asked, parameters)
+    assert whole == Fidelity(param="rate", low=1.0, high=4.0, resume_from="state.pt")
+    with pytest.raises(UsageError, match="--resume-from goes with a budget"):
+        budget_of({"resume_from": "other.pt"}, replace(asked, fidelity=None), parameters)

@@ -238,9 +238,7 @@ def test_a_budget_that_nothing_spends_is_refused(
         ("--resume-from", "other.txt"): "no out of a step that trials carry out",
         ("--resume-from", "data.txt"): "main/load, which writes data.txt, does not depend on",
         ("--fidelity", "idle=1..9"): "no step depends on idle",
-        ("--fidelity", "x=1..9"): "x is searched, and the `fidelity` of trials as well",
         ("-p", "epochs=3"): "epochs is searched, and given by -p as well",
-        ("--method", "tpe"): "`fidelity` goes with the method hyperband",
     }
     for words, message in cases.items():
         done = nbci("sweep", "p.yaml", "best", *words)
