@@ -118,6 +118,7 @@ def test_the_table_has_the_best_first_and_why_others_have_no_value() -> None:
     assert "no &lt;convergence&gt;" in table
     assert "equal to trial 1" in table
     assert "a run from before the sweep" in table
+    assert "at step 2: 0.6" in table
     assert 'href="../runs/of-trial-4/report/index.html"' in table
 
 

@@ -141,6 +141,10 @@ def _reason(trial: TrialRecord) -> str:
         return f"equal to trial {trial.same_as}"
     if trial.earlier:
         return "a run from before the sweep"
+    # Where it was stopped, and what was seen there.
+    if trial.state == "pruned" and trial.curve:
+        step, value = trial.curve[-1]
+        return f"at step {number(step)}: {number(value)}"
     if trial.error is None:
         return ""
     return element("span", short_line(trial.error, _LONGEST_ERROR), class_="why")
