@@ -100,7 +100,8 @@ def _lines(project: Project, cleaned: Cleaned, arguments: argparse.Namespace) ->
             yield f"run {run} stays: it holds {files} (--displaced removes it)"
     yield f"{removed} {_runs(cleaned.runs)} in {shown_path(project.runs_folder)}"
     if cleaned.trials:
-        yield f"{removed} {_trials(cleaned.trials)} in {shown_path(project.root / SWEEPS_FOLDER)}"
+        place = shown_path(project.root / SWEEPS_FOLDER)
+        yield f"{removed} {_trials(cleaned.trials)} in {place}; that of each best trial stays"
     if arguments.cache:
         yield f"{removed} {_results(cleaned.results)} in {cleaned.cache_folder}"
     yield f"{freed} {size(cleaned.freed_bytes)}"
@@ -130,7 +131,7 @@ def _trials(trials: Mapping[Path, Sequence[str]]) -> str:
     from nbci.formatting.numbers import counted
 
     runs = counted(sum(map(len, trials.values())), "run")
-    return f"{runs} of trials, of {counted(len(trials), 'sweep')}; the best one's stays"
+    return f"{runs} of trials of {counted(len(trials), 'sweep')}"
 
 
 def _results(removable: Removable) -> str:

@@ -75,7 +75,7 @@ def test_of_an_old_sweep_the_best_run_and_the_record_stay(project: Project) -> N
         "20261128-a": {runs[0], runs[2]}
     }
     assert said.freed_bytes > 0
-    assert _trials(said.trials) == "2 runs of trials, of 1 sweep; the best one's stays"
+    assert _trials(said.trials) == "2 runs of trials of 1 sweep"
     assert len(list(sweep_trials(old.path))) == 3
     assert clean(project).trials == said.trials
     assert [run.run for run in sweep_trials(old.path)] == [runs[1]]
