@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from nbci.app.sweeps.sweep_folder import SweepFolder
 from nbci.cli.error_handler import call
 from nbci.config import Project
 from nbci.records.run_record import Metric, RunRecord, StepRecord
 from nbci.runs.index import note_run
+from nbci.sweeps.study_record import TrialRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +73,25 @@ def test_rebuilding_says_how_many(
     three_runs(tmp_path)
     assert call("index", ["rebuild"]) == 0
     assert capsys.readouterr().out == "0 runs in the index\n"  # those folders hold no record
+
+
+def test_the_trials_of_a_sweep_and_a_word_about_those_that_ran_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    three_runs(tmp_path)
+    sweep = SweepFolder(tmp_path / ".nbci" / "sweeps" / "20261123-100000-000abcd")
+    sweep.path.mkdir(parents=True)
+    (sweep.path / "sweep.json").write_text("{}")
+    sweep.add_trial(
+        TrialRecord(
+            number=0, state="complete", params={}, run="20261121-100000-000abcd", earlier=True
+        )
+    )
+    assert call("runs", ["--where", 'sweep == "20261123"', "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == []
+    assert "1 trial of this sweep had run before it" in shown.err
+    assert "20261121-100000-000abcd" in shown.err
+    assert call("runs", ["--where", 'sweep == "20261124"']) == 2
+    assert "there is no sweep '20261124'" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 
 from nbci.errors import UsageError
 from nbci.notebook.cells import Cell, Notebook
+from nbci.notebook.read import parse_notebook
 from nbci.params import assigned_on_command_line, bind
 from nbci.pipeline.compose import compose, notebook_pipeline
 from nbci.pipeline.document import read_document
@@ -182,3 +183,15 @@ def test_a_notebook_alone_has_no_matrix() -> None:
     with pytest.raises(UsageError) as caught:
         resolve(pipeline, bind(pipeline.params, []))
     assert "needs a `matrix`, which a notebook alone has not" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("fit.py", '# %% tags=["step:fit", "out:build/${matrix.model}.bin"]\nx = 1\n'),
+        ("fit.md", '```python tags=["step:fit", "out:build/${matrix.model}.bin"]\nx = 1\n```\n'),
+    ],
+)
+def test_notebooks_that_are_text_keep_such_tags(path: str, text: str) -> None:
+    step = understand(parse_notebook(text.encode(), path)).steps[0]
+    assert step.outs == ("build/${matrix.model}.bin",)
