@@ -110,7 +110,8 @@ def _best(material: SweepMaterial, trial: TrialRecord) -> Markup:
         ]
     )
     command = run_command(material.sweep, trial, material.target)
-    note = element("p", "This command carries it out; all is there already.", class_="note")
+    reused = "This command carries it out, and reuses what the trial computed."
+    note = element("p", reused, class_="note")
     return fragment(about, note, element("pre", element("code", command), tabindex=0))
 
 
