@@ -138,10 +138,14 @@ def _lineage_of_run(folder: RunFolder) -> tuple[Lineage, Mapping[str, str]]:
 def _lineage_of_release(manifest: Manifest) -> Lineage:
     paths = [ref.path for ref in manifest.files]
     name = _release(manifest)
-    notes = {}
+    notes = []
     if manifest.proof is not None:
-        notes[name] = one_line(manifest.proof.sentence)
-    return lineage_of(manifest.steps, {name: paths}, notes)
+        notes.append(manifest.proof.sentence)
+    # By what its values were found is as much its origin as its data.
+    if manifest.chosen is not None:
+        notes.append(manifest.chosen.sentence)
+    by_release = {name: one_line("; ".join(notes))} if notes else {}
+    return lineage_of(manifest.steps, {name: paths}, by_release)
 
 
 def _release(manifest: Manifest) -> str:

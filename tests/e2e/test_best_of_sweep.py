@@ -174,6 +174,7 @@ def test_the_best_one_goes_through_the_gates_and_says_of_which_search_it_is(
     assert f"Nbci-Chosen: {sentence}" in git("log", "-1", "--format=%B", promoted["commit"])
     assert sentence in git("cat-file", "blob", f"{promoted['commit']}:.nbci/release.md")
     assert sentence in nbci("audit").stdout
+    assert sentence in nbci("lineage", "line@v1.0.0").stdout
     report = nbci.cwd / ".nbci" / "runs" / promoted["run"] / "report"
     assert sentence in (report / "index.html").read_text()
     summary = (report / "summary.md").read_text().replace("\\", "")
