@@ -10,7 +10,8 @@ class Sweeping implements Serializable {
   def options
   def build
   boolean asking = false  // whether some worker asks just now
-  int told = 0            // how often a worker has told something
+  int told = 0            // how often something was told, or handed out
+  boolean stopping = false  // whether some worker was stopped, or failed
   boolean begun = false   // whether the sweep's folder is stashed
 
   Sweeping(Build build) {
@@ -30,21 +31,22 @@ class Sweeping implements Serializable {
       script.parallel branches
     } catch (e) {
       if (begun) {
-        keep(e)
+        keep()
       }
       throw e
     }
-    script.stage('best') {
-      script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) { end('') }
-    }
+    script.stage('best') { onAgents { end('') } }
+  }
+
+  /** Does something that needs an agent; where that vanishes, once more. */
+  def onAgents(Closure body) {
+    script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) { body() }
   }
 
   /** Keeps what there is of a sweep that was stopped, for the next build. */
-  def keep(Throwable failure) {
+  def keep() {
     try {
-      script.stage('sweep') {
-        script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) { end('yes') }
-      }
+      script.stage('sweep') { onAgents { end('yes') } }
       remember()
     } catch (e) {
       script.echo "The sweep could not be kept: ${e.message}"
@@ -52,8 +54,18 @@ class Sweeping implements Serializable {
   }
 
   def work(String worker, Labels labels) {
+    try {
+      carryOutTrials(worker, labels)
+    } catch (e) {
+      // by this the others end, too: what interrupts them is lost where it meets one between steps
+      this.stopping = true
+      throw e
+    }
+  }
+
+  def carryOutTrials(String worker, Labels labels) {
     def trial = ask(worker, null)
-    while (!trial.stages.said.over) {
+    while (trial != null && !trial.stages.said.over) {
       if (trial.stages.said.wait) {
         waitForOthers(trial)
         trial = ask(worker, null)
@@ -68,15 +80,19 @@ class Sweeping implements Serializable {
   /** Asks nbci for the next trial, when no other worker does, and tells what came of the last. */
   def ask(String worker, Trial done) {
     def trial = null
+    if (stopping && done == null) {
+      return null
+    }
     script.waitUntil(initialRecurrencePeriod: 250, quiet: true) { takeTurn() }
     try {
-      script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) {
-        trial = askOnAgent(worker, done)
-      }
-      if (done != null) {
+      onAgents { trial = askOnAgent(worker, done) }
+      // also where nothing was told, trials may have ended, of which all was known
+      if (done != null || !trial?.stages?.said?.wait) {
         this.told = told + 1
       }
-      trial.told = told
+      if (trial != null) {
+        trial.told = told
+      }
     } finally {
       this.asking = false
     }
@@ -96,10 +112,11 @@ class Sweeping implements Serializable {
   def waitForOthers(Trial trial) {
     def until = System.currentTimeMillis() + (trial.stages.askAgain ?: Integer.MAX_VALUE) * 1000L
     script.waitUntil(initialRecurrencePeriod: 1000, quiet: true) {
-      told != trial.told || System.currentTimeMillis() > until
+      stopping || told != trial.told || System.currentTimeMillis() > until
     }
   }
 
+  /** The next trial; null where all is being stopped, so that what has ended is told only. */
   def askOnAgent(String worker, Trial done) {
     def trial = new Trial(build, ofWorker(worker))
     def values = sweepValues() + [
@@ -111,7 +128,11 @@ class Sweeping implements Serializable {
       if (done != null) {
         tell(done)
       }
-      next(trial)
+      if (stopping) {
+        trial = null
+      } else {
+        next(trial)
+      }
       if (script.fileExists(state() + '/runs')) {
         script.archiveArtifacts artifacts: state() + '/runs/**', excludes: '**/.lock'
       }
