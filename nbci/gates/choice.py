@@ -13,7 +13,7 @@ from nbci.pipeline.metric_names import meant_by, short_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.records.chosen import Chosen, ConfirmedValue
+    from nbci.records.chosen import Chosen
     from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult
 
@@ -73,26 +73,24 @@ def _differences(record: RunRecord, chosen: Chosen) -> Iterator[str]:
 
 def _flattered(record: RunRecord, chosen: Chosen) -> Iterator[str]:
     """Gates over the very metric that the trial was chosen by."""
-    # A sweep may name its objective in short.
-    objectives = {
-        name for each in chosen.objectives for name in meant_by(each.metric, record.metrics)
-    }
-    results = record.verdict.gates if record.verdict is not None else ()
-    flattered: dict[str, None] = {}
-    for result in results:
-        flattered |= dict.fromkeys(name for name in _judged(result, record) if name in objectives)
-    confirmed = record.confirmed.values if record.confirmed is not None else ()
+    confirmed: set[str] = set()
     # Where there is a value that nobody chose by, people see both.
-    for name in flattered.keys() - {name for each in confirmed for name in _full(each, record)}:
-        yield (
-            f"a gate judges {name}, and by this very metric the run was chosen from "
-            f"{counted(chosen.of, 'trial')}: that flatters it; confirm it on data or with seeds "
-            "that no trial saw: `confirm` in `sweeps:`"
-        )
-
-
-def _full(value: ConfirmedValue, record: RunRecord) -> tuple[str, ...]:
-    return meant_by(value.objective, record.metrics)
+    for value in record.confirmed.values if record.confirmed is not None else ():
+        confirmed.update(meant_by(value.objective, record.metrics))
+    searched: set[str] = set()
+    # A sweep may name its objective in short.
+    for objective in chosen.objectives:
+        searched.update(meant_by(objective.metric, record.metrics))
+    judged: dict[str, None] = {}
+    for result in record.verdict.gates if record.verdict is not None else ():
+        judged |= dict.fromkeys(_judged(result, record))
+    for name in judged:
+        if name in searched and name not in confirmed:
+            yield (
+                f"a gate judges {name}, and by this very metric the run was chosen from "
+                f"{counted(chosen.of, 'trial')}: that flatters it; confirm it on data or with "
+                "seeds that no trial saw: `confirm` in `sweeps:`"
+            )
 
 
 def _judged(result: GateResult, record: RunRecord) -> Iterator[str]:
