@@ -57,6 +57,11 @@ class StopRequest(Struct):
     reason: str | None = None
     kind: Literal["timeout", "interrupted"] = "timeout"
 
+    @property
+    def is_timeout(self) -> bool:
+        """Whether the run has failed, also where all steps passed: a stop may come too late."""
+        return self.reason is not None and self.kind == "timeout"
+
 
 class _KnownOuts(Struct, frozen=True):
     """The (path, digest) pairs of this run and of earlier ones."""

@@ -391,7 +391,7 @@ class OngoingRun:
         if self.interrupted or self._is_stopped:
             return "interrupted"
         has_failed_step = any(step.result == "failed" for step in steps)
-        if has_failed_step or self._is_stopping or failure is not None:
+        if has_failed_step or self.context.stop.is_timeout or failure is not None:
             return "failed"
         return "passed"
 

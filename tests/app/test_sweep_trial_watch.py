@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -45,6 +46,8 @@ class FakeJudge:
         assert number == 3
         if value == 13:
             raise InfrastructureError("the disk is full")
+        if value == 14:
+            time.sleep(1)
         self.told.append((step, value))
 
     def should_stop(self, number: int) -> bool:
@@ -77,7 +80,12 @@ class FakeRun:
 
 
 def watched(
-    texts: Sequence[str], *, report: str = "loss=([0-9.]+)", limit: float = 100.0, step: str = "a"
+    texts: Sequence[str],
+    *,
+    report: str = "loss=([0-9.]+)",
+    limit: float = 100.0,
+    step: str = "a",
+    result: Any = "passed",
 ) -> tuple[TrialWatch, FakeRun, FakeJudge, list[str]]:
     judge, told = FakeJudge(limit), list[str]()
     watch = TrialWatch(sweep(report=report), PRUNING, 3, judge, set())
@@ -85,7 +93,7 @@ def watched(
 
     async def go_on() -> None:
         await watch.attend(cast("OngoingRun", run), told.append)
-        await watch.finish(RECORD, told.append)
+        await watch.finish(replace(RECORD, result=result), told.append)
 
     asyncio.run(go_on())
     return watch, run, judge, told
@@ -93,7 +101,7 @@ def watched(
 
 def test_a_run_is_stopped_at_the_value_by_which_it_is_judged() -> None:
     texts = ["loss=3\n", "loss=9\nloss=1\n", "loss=2\n", "loss=2\n"]
-    watch, run, _, told = watched(texts, limit=5)
+    watch, run, _, told = watched(texts, limit=5, result="interrupted")
     assert watch.curve == [(1, 3.0), (2, 9.0)]
     assert watch.stopped == run.stopped
     assert watch.stopped == "the sweep stopped this trial: a:loss was 9 at step 2 (median)"
@@ -143,6 +151,12 @@ def test_a_pattern_that_takes_for_ever_is_given_up() -> None:
 def test_a_study_that_cannot_be_written_ends_the_run_and_is_raised() -> None:
     with pytest.raises(InfrastructureError, match="the disk is full"):
         watched(["loss=13\n", "loss=1\n", "loss=1\n"])
+
+
+def test_a_study_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_PATIENCE_SECONDS", 0.1)
+    with pytest.raises(InfrastructureError, match=r"the study has not answered for 0\.1 s"):
+        watched(["loss=14\n", "loss=1\n", "loss=1\n"])
 
 
 def test_what_a_reused_step_printed_is_read_in_its_notebook() -> None:
@@ -274,3 +288,9 @@ def test_values_that_come_when_all_is_over_are_of_no_use(
     asyncio.run(watch.finish(replace(RECORD, steps=(step,)), told.append))
     assert bool(told) == is_told
     assert watch.curve == [(1, 3.0)]
+
+
+def test_a_stop_that_comes_too_late_loses_no_value() -> None:
+    watch, run, judge, _ = watched(["loss=3\nloss=9\nloss=2\n"], limit=5)
+    assert run.stopped is not None
+    assert watch.curve == judge.told == [(1, 3.0), (2, 9.0), (3, 2.0)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict, replace
 
 from nbci.app.sweeps.lane import plan_trial
 from nbci.app.sweeps.outcome import end_of
+from nbci.app.sweeps.trial_watch import ask_study
 from nbci.errors import UsageError, spelling_hint
 from nbci.pipeline.fidelity import read_fidelity
 from nbci.sweeps.brackets import bracket_of
@@ -63,9 +63,9 @@ async def climb(
         so_far = _with_rung(so_far, end_of(trial, before, sweep.objectives), rung, amount)
         if so_far.state != "complete":
             return so_far
-        await asyncio.to_thread(judge.report, trial.number, step, so_far.values[0])
+        await ask_study(judge.report, trial.number, step, so_far.values[0])
         is_last = amount == fidelity.rungs[-1]
-        if not is_last and await asyncio.to_thread(judge.should_stop, trial.number):
+        if not is_last and await ask_study(judge.should_stop, trial.number):
             # Its value is that of less than a whole trial: it is not compared with theirs.
             return replace(so_far, state="pruned", values=())
     return so_far

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nbci.app.sweeps.value_sources import (
     GrowingFile,
@@ -14,6 +14,8 @@ from nbci.app.sweeps.value_sources import (
     TooSlow,
     files_of,
 )
+from nbci.engine.interruption import run_in_abandonable_thread
+from nbci.errors import InfrastructureError
 from nbci.formatting.numbers import number
 from nbci.pipeline.early_stopping import pattern_of
 from nbci.pipeline.metric_names import short_name, step_of
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
     from nbci.sweeps.curves import Point
     from nbci.sweeps.study_record import SweepRecord
 
+T = TypeVar("T")
+
 _BETWEEN_LOOKS_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0
 _LONG_SECONDS = 10.0
 """In which a step would have shown a value, had it had one to show."""
 
@@ -43,6 +48,22 @@ class Judge(Protocol):
 
     def should_stop(self, number: int) -> bool:
         """Whether the trial is to end, by the values so far."""
+
+
+async def ask_study(question: Callable[..., T], *arguments: Any) -> T:
+    """Ask the study in a thread; InfrastructureError where it does not answer.
+
+    It takes some milliseconds for each value, in which other trials' kernels would have to wait; a
+    database that went away may take for ever.
+    """
+    asked = run_in_abandonable_thread(question, *arguments)
+    try:
+        return await asyncio.wait_for(asked, _PATIENCE_SECONDS)
+    except TimeoutError:
+        raise InfrastructureError(
+            f"the study has not answered for {_PATIENCE_SECONDS:g} s",
+            hint="once it does, go on: nbci sweep resume",
+        ) from None
 
 
 class TrialWatch:
@@ -73,6 +94,7 @@ class TrialWatch:
         self._giver: str | None = None
         self._seen: set[int] = set()
         self._has_judged = False
+        self._left: Sequence[Point] = ()
         self.curve: list[Point] = []
         self.stopped: str | None = None
         self.trouble: Exception | None = None
@@ -132,18 +154,17 @@ class TrialWatch:
                 run.stop(self.stopped)
 
     async def _judge_points(self, points: Sequence[Point]) -> None:
-        for step, value in points:
+        for at, (step, value) in enumerate(points, start=1):
             if not self._counts(step):
                 continue
             self.curve.append((step, value))
             self._has_judged = True
-            # In a thread: a study on disk takes some milliseconds for each value, in which other
-            # trials' kernels would have to wait.
-            if await asyncio.to_thread(self._judge_point, step, value):
+            if await ask_study(self._judge_point, step, value):
                 self.stopped = (
                     f"the sweep stopped this trial: {self._pruning.on} was {number(value)} at "
                     f"step {step} ({self._pruning.by})"
                 )
+                self._left = points[at:]
                 return
 
     def _judge_point(self, step: int, value: float) -> bool:
@@ -166,16 +187,16 @@ class TrialWatch:
         """Take what was left when the run had ended; what kept the judge from judging is raised."""
         if self.trouble is not None:
             raise self.trouble
-        # A trial that was stopped has ended at the value for which it was.
-        if self.stopped is not None:
+        # A trial that was stopped has ended at the value for which it was, if not too late.
+        if self.stopped is not None and record.result != "passed":
             return
         for outputs in self._listening:
             # The last line may be one that nothing ended.
             outputs.printed("\n", "stdout")
-        for step, value in self._new_points(tell):
+        for step, value in (*self._left, *self._new_points(tell)):
             if self._counts(step):
                 self.curve.append((step, value))
-                await asyncio.to_thread(self._judge.report, self._trial, step, value)
+                await ask_study(self._judge.report, self._trial, step, value)
         problem = self._why_of_no_use(record)
         if problem is not None:
             self._tell_once(f"nothing can be stopped by {self._pruning.on}: {problem}", tell)
