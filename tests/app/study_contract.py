@@ -20,9 +20,10 @@ from nbci.app.sweeps.study import Study
 from nbci.app.sweeps.sweep_folder import SweepFolder, new_sweep
 from nbci.app.sweeps.trials import SILENT, Trials
 from nbci.config import Project
-from nbci.errors import UsageError
+from nbci.errors import IntegrityError, UsageError
 from nbci.pipeline.early_stopping import Pruning
 from nbci.pipeline.search_space import Choices, Range
+from nbci.records.codec import to_json_line
 from nbci.sweeps.study_record import shared_name
 from tests.sweeps.test_standing import sweep, trial
 
@@ -183,6 +184,41 @@ class SharedContract(StudyContract):
         found = [carry_out(trials).params["x"] for trials in (one, two, two, one, two)]
         assert sorted(found) == [1, 2, 3, 4, 5]
         assert (one.begin(), two.begin()) == (None, None)
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"params": {"x": 99}},
+            {"params": {"x": "rm -rf /"}},
+            {"params": {"x": 1, "other": 2}},
+            {"number": 7},
+            {"values": (1.0, 2.0)},
+            {"run": "../../etc"},
+        ],
+    )
+    def test_what_others_wrote_is_checked_before_it_is_used(
+        self, open_back: Callable[[], Back], tmp_path: Path, changed: dict[str, Any]
+    ) -> None:
+        other, mine = (begin(open_back(), tmp_path, name, trials=9) for name in ("a", "b"))
+        begun = other.begin()
+        assert begun is not None
+        ended = replace(begun, state="complete", values=(1.0,), run="r0")
+        text = to_json_line(replace(ended, **changed)).decode()
+        other._study._note(begun.number, "nbci", text)
+        with pytest.raises(IntegrityError):
+            mine.look_around()
+
+    def test_who_waits_is_as_patient_as_the_most_patient(
+        self, open_back: Callable[[], Back], tmp_path: Path
+    ) -> None:
+        build = open_back()
+        build.grace_seconds = 3600
+        slow = begin(build, tmp_path, "a", method="grid")
+        assert slow.begin() is not None
+        hasty = begin(open_back(), tmp_path, "b", method="grid")
+        time.sleep(3)
+        hasty.look_around()
+        assert hasty.known[0].state == "running"
 
     def test_trials_of_a_dead_process_are_tried_again(
         self, open_back: Callable[[], Back], tmp_path: Path

@@ -21,9 +21,10 @@ from nbci.app.sweeps.optuna_trials import (
     suggest,
     told_curve,
 )
-from nbci.errors import UsageError
+from nbci.errors import IntegrityError, UsageError
 from nbci.records.codec import from_json, to_json_line
-from nbci.sweeps.space import point_of
+from nbci.store.safe_paths import checked_run
+from nbci.sweeps.space import point_in, point_of
 from nbci.sweeps.standing import killed
 from nbci.sweeps.study_record import TrialRecord, search_digest
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from nbci.sweeps.study_record import SweepRecord
 
 _MISSING = "pip install 'nbci[sweep]'"
+_PATIENCE = "nbci_patience"
+"""Of a study: for how many seconds a trial may be silent before it counts as dead."""
 _FORMAT = 1
 """Of what a study says of itself, and of how it is worked at."""
 
@@ -132,17 +135,30 @@ class Study:
 
         if not self.is_shared:
             return
+        self._agree_on_patience()
         fail_stale_trials(self._study)
         for trial in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
             # Between its number and its record, nobody else can be: it was killed there.
             if RECORD not in trial.user_attrs and trial.number not in self._trials:
                 self._study.tell(trial.number, state=self._states.FAIL)
 
+    def _agree_on_patience(self) -> None:
+        """Wait for as long as the most patient of all who share the study.
+
+        A build says only now and then of its trials that they go on: whoever waits for a minute
+        would take all of them for dead.
+        """
+        mine = self._back.grace_seconds
+        agreed = int(self._study.user_attrs.get(_PATIENCE, 0))
+        if mine > agreed:
+            self._study.set_user_attr(_PATIENCE, mine)
+        self._storage.grace_period = max(mine, agreed)
+
     def records(self) -> tuple[TrialRecord, ...]:
         """The trials of all processes that share the study, as these last told of them."""
         found = []
         for trial in self._study.get_trials(deepcopy=False):
-            record = self._ended.get(trial.number) or _record_of(trial)
+            record = self._ended.get(trial.number) or _record_of(self._sweep, trial)
             if record is None:
                 continue
             if trial.state.is_finished():
@@ -311,12 +327,30 @@ class Study:
             raise explained from error
 
 
-def _record_of(trial: Any) -> TrialRecord | None:
-    """Our record of a trial of Optuna's; None where it has none."""
+def _record_of(sweep: SweepRecord, trial: Any) -> TrialRecord | None:
+    """Our record of a trial of Optuna's; None where it has none.
+
+    IntegrityError where it is no trial of this search.
+    """
     text = trial.user_attrs.get(RECORD)
     if text is None:
         return None
-    record = from_json(str(text).encode(), TrialRecord, f"trial {trial.number} of the study")
+    where = f"trial {trial.number} of the study"
+    record = from_json(str(text).encode(), TrialRecord, where)
+    # Whoever can write to the database says what is run here next, and what is shown.
+    own = sweep.own_values
+    is_complete = record.state == "complete"
+    if (
+        record.number != trial.number
+        or is_complete is not (len(record.values) == len(sweep.objectives))
+        or point_in(sweep.space, own, {**own, **record.params}) != dict(record.params)
+    ):
+        raise IntegrityError(
+            f"{where} is none that nbci wrote for this search",
+            hint="somebody has changed it; name another storage, or delete the study with Optuna",
+        )
+    if record.run is not None:
+        checked_run(record.run)
     # Whoever carried it out could not say any more that it ended.
     if record.state == "running" and trial.state.is_finished():
         return killed(record)

@@ -46,11 +46,13 @@ class Back(Protocol):
     """A place for studies. `is_shared`: other processes may be at work at the same study.
 
     `beat_seconds` is how often a trial that goes on says so; None where nobody asks. `step_claims`
-    say on which machine a step runs, once the place is open.
+    say on which machine a step runs, once the place is open. `grace_seconds` is how long a trial
+    may be silent before it counts as dead.
     """
 
     is_shared: bool
     beat_seconds: float | None
+    grace_seconds: int
     step_claims: Claims | None
 
     def open(self) -> Any:
@@ -71,6 +73,7 @@ class JournalBack:
 
     is_shared = False
     beat_seconds: float | None = None
+    grace_seconds = 0
     step_claims: Claims | None = None
 
     def __init__(self, path: Path) -> None:
@@ -165,7 +168,7 @@ class DatabaseBack:
         # A dialect without its driver means another one in each version of SQLAlchemy.
         self._url = f"{_DRIVERS.get(scheme, scheme)}{separator}{rest}"
         self._mask = Mask(_passwords(url))
-        self._grace_seconds = grace_seconds
+        self.grace_seconds = grace_seconds
         self._claims: Claims | None = None
         self.step_claims: Claims | None = None
         self.shown = _PASSWORD.sub("***", self._mask.text(url))
@@ -184,10 +187,10 @@ class DatabaseBack:
                     self._url,
                     engine_kwargs=self._engine_settings(),
                     heartbeat_interval=int(self.beat_seconds or 1),
-                    grace_period=self._grace_seconds,
+                    grace_period=self.grace_seconds,
                 )
                 self._claims = Claims(storage.engine, _TURN_SECONDS, self.explain)
-                self.step_claims = Claims(storage.engine, self._grace_seconds, self.explain)
+                self.step_claims = Claims(storage.engine, self.grace_seconds, self.explain)
                 return storage
             except (NotUniqueError, ProgrammingError, OperationalError) as error:
                 # What they say depends on the database; others mean that it does not work.
@@ -199,7 +202,7 @@ class DatabaseBack:
 
     def _engine_settings(self) -> dict[str, Any]:
         if self._url.startswith("sqlite"):
-            return {"connect_args": {"timeout": min(30, self._grace_seconds)}}
+            return {"connect_args": {"timeout": min(30, self.grace_seconds)}}
         # A server that does not answer must not keep the sweep waiting for minutes.
         return {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
 
