@@ -125,16 +125,13 @@ class Sweeping implements Serializable {
     ]
     build.workspaces.inside(options.label, values) {
       bringState()
-      if (done != null) {
+      if (done != null && !done.isTold) {
         tell(done)
       }
       if (stopping) {
         trial = null
       } else {
         next(trial)
-      }
-      if (script.fileExists(state() + '/runs')) {
-        script.archiveArtifacts artifacts: state() + '/runs/**', excludes: '**/.lock'
       }
       // last: where the agent vanishes before, all of this is done once more
       leaveState()
@@ -153,9 +150,10 @@ class Sweeping implements Serializable {
         '--bring "$NBCI_OWN/left" ${NBCI_STOPPED:+--stopped-by "$NBCI_STOPPED"} ' +
         '${NBCI_LOST:+--lost $NBCI_LOST}'
       def status = script.sh(script: command, returnStatus: true, label: 'nbci sweep tell')
+      // at once: whatever comes now, what it has told counts
+      leaveState()
+      done.isTold = true
       if (status != 0) {
-        // what it has told counts, also where it is the last
-        leaveState()
         script.error "nbci sweep tell ended with exit code ${status}: ${ExitCodes.meaning(status)}"
       }
     }
@@ -284,11 +282,14 @@ class Sweeping implements Serializable {
     }
   }
 
+  /** Keeps what nbci knows of the sweep; the runs of trials are among the artifacts. */
   def leaveState() {
     build.plugins.hidden {
-      // the runs are among the artifacts
-      script.stash(
-        name: "${options.stash}-state", includes: state() + '/**', excludes: state() + '/runs/**')
+      if (script.fileExists(state() + '/runs')) {
+        script.archiveArtifacts artifacts: state() + '/runs/**', excludes: '**/.lock'
+        script.dir(state() + '/runs') { script.deleteDir() }
+      }
+      script.stash name: "${options.stash}-state", includes: state() + '/**'
     }
     this.begun = true
   }

@@ -8,8 +8,9 @@ class Trial implements Serializable {
   def plugins
   def workspaces
   def results
-  int told        // how much had been told when it was given
+  int told        // how much had been told when it was given out
   def stoppedBy = ''
+  boolean isTold = false
 
   Trial(Build build, Options options) {
     this.script = build.script

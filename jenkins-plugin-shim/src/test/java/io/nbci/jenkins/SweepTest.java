@@ -153,6 +153,21 @@ class SweepTest {
     }
 
     @Test
+    void whatWasToldCountsWhereTheBuildIsStoppedBeforeTheNextTrial() throws Exception {
+        Graph graph = sweep(9, 1).file("next.waits", "2");
+        AtomicBoolean aborted = new AtomicBoolean();
+        graph.jenkins.watch(engine -> {
+            if (!aborted.get() && Files.exists(graph.files.resolve("next.started"))) {
+                aborted.set(true);
+                engine.interrupt(1, new FlowInterruptedException("Aborted by somebody"));
+            }
+        });
+        State build = graph.endsWith("ABORTED");
+        assertEquals("study with 2", build.env.get("NBCI_STUDY_nbci_p_yaml_best").trim());
+        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml-best/sweep/runs/run-1/run.json")));
+    }
+
+    @Test
     void aBuildThatIsStartedAgainGivesNbciWhatWasKept() throws Exception {
         Graph graph = sweep(1, 1);
         graph.jenkins.before.add(Map.of());
