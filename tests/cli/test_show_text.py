@@ -215,7 +215,8 @@ def test_runs_stand_in_straight_columns() -> None:
 
 
 def row_of(run: str, **params: float | str) -> RunRow:
-    return RunRow(run=run, pipeline="p", result="passed", metrics={"f:auc": 1.0}, params=params)
+    metrics = {"f:auc": 1.0}
+    return RunRow(run=run, pipeline="p", result="passed", metrics=metrics, params={**params})
 
 
 def test_what_differs_between_runs_has_columns() -> None:
