@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.commands import checked_operand
+from nbci.dot_nbci import TEMPORARY_PREFIX
 from nbci.errors import InfrastructureError, IntegrityError, Location, NbciError, UsageError
 from nbci.git.process import Git
+from nbci.records.codec import to_json
 from nbci.records.manifest import MANIFEST_PATH
 from nbci.registry.events import Event, fold
 from nbci.registry.grammar import parse_tag, tag_patterns
 from nbci.registry.read import find_commit, find_model, parse_manifest, read_models
 from nbci.store.file_index import FileIndex
+from nbci.store.files import write_atomic
 from nbci.store.safe_paths import place_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nbci.records.manifest import Manifest
+    from nbci.records.run_record import FileRef
     from nbci.registry.events import ModelState
     from nbci.registry.grammar import Reference
+
+_KEPT_MANIFEST = "nbci-release.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,19 @@ class Fetched:
     files: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRelease:
+    """A release by its commit in the git repository `source`.
+
+    Its paths there begin with `prefix`.
+    """
+
+    model: str
+    commit: str
+    source: str
+    prefix: str
+
+
 def get_model(
     reference: Reference, *, url: str | None, folder: Path, target: Path, force: bool = False
 ) -> Fetched:
@@ -47,6 +66,20 @@ def get_model(
     otherwise. `url` is a git repository; without it, the one that `folder` belongs to.
     IntegrityError when what arrives is not what was promoted.
     """
+    found = find_release(reference, url=url, folder=folder)
+    with tempfile.TemporaryDirectory(prefix="nbci-") as name:
+        manifest = download(found.source, found.commit, found.prefix, Path(name))
+        files = _move_files(manifest, Path(name), target, force=force)
+    return Fetched(
+        model=found.model,
+        version=manifest.version,
+        commit=found.commit,
+        files=tuple(map(str, files)),
+    )
+
+
+def find_release(reference: Reference, *, url: str | None, folder: Path) -> FoundRelease:
+    """Where the release is that is meant; `url` and `folder` as in `get_model`."""
     if url is not None:
         checked_operand(url)  # DVC, too, hands it on to other programs
     if url is None:
@@ -61,12 +94,30 @@ def get_model(
     prefix = ""
     if separator:
         prefix = f"{subfolder}/"
-    with tempfile.TemporaryDirectory(prefix="nbci-") as name:
-        manifest = download(source, commit, prefix, Path(name))
-        files = _move_files(manifest, Path(name), target, force=force)
-    return Fetched(
-        model=state.model, version=manifest.version, commit=commit, files=tuple(map(str, files))
-    )
+    return FoundRelease(model=state.model, commit=commit, source=source, prefix=prefix)
+
+
+def get_release(found: FoundRelease, target: Path) -> Manifest:
+    """Bring the files of a release, and its sample, to the folder `target`, as they were promoted.
+
+    What was brought there before is not brought again.
+    """
+    kept = target / _KEPT_MANIFEST
+    if kept.is_file():
+        manifest = parse_manifest(kept.read_bytes(), str(kept))
+        check_files(manifest, target)
+        return manifest
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=TEMPORARY_PREFIX) as name:
+        manifest = download(found.source, found.commit, found.prefix, Path(name))
+        check_files(manifest, Path(name))
+        write_atomic(Path(name) / _KEPT_MANIFEST, to_json(manifest))
+        # another process may have brought the same meanwhile
+        if not target.exists():
+            Path(name).rename(target)
+            # what removes the temporary folder wants to find it
+            Path(name).mkdir()
+    return manifest
 
 
 def remote_models(folder: Path, url: str, model: str) -> tuple[ModelState, ...]:
@@ -131,7 +182,7 @@ def download(
 
 
 def _download_files(repo: Any, manifest: Manifest, prefix: str, folder: Path) -> None:
-    for ref in manifest.files:
+    for ref in _files_of(manifest):
         # the manifest comes from a repository that may be hostile: `..` must not lead out
         place = place_inside(folder, ref.path)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +222,7 @@ def _read(repo: Any, path: str) -> bytes:
 def check_files(manifest: Manifest, folder: Path) -> None:
     """Raise IntegrityError where a file in the folder is not what was promoted."""
     index = FileIndex(folder / ".digests")
-    for ref in manifest.files:
+    for ref in _files_of(manifest):
         found = index.fingerprint(folder, ref.path)
         if found.digest != ref.digest:
             raise IntegrityError(
@@ -179,6 +230,13 @@ def check_files(manifest: Manifest, folder: Path) -> None:
                 f"{found.digest} instead of {ref.digest}",
                 hint="the object on the DVC remote was altered: nbci models verify",
             )
+
+
+def _files_of(manifest: Manifest) -> tuple[FileRef, ...]:
+    """The model's files, and the sample that they have to answer."""
+    if manifest.sample is None or manifest.sample in manifest.files:
+        return manifest.files
+    return (*manifest.files, manifest.sample)
 
 
 def _move_files(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list[Path]:

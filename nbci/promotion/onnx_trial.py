@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from typing import TYPE_CHECKING, Any
+
+from nbci.behaviour.recorded_answers import UnreadableSampleError, difference, read_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import onnxruntime  # type: ignore[import-untyped]  # it has no types
-
-RELATIVE_TOLERANCE = 1e-3
-ABSOLUTE_TOLERANCE = 1e-4
 
 
 def main(model: str, sample: str | None = None) -> dict[str, Any]:
@@ -50,18 +48,9 @@ def _tensor(node: onnxruntime.NodeArg) -> dict[str, Any]:
 
 
 def _try_sample(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]:
-    import numpy as np
-
     try:
-        # a pickle could run code of the author of the sample
-        loaded = np.load(sample, allow_pickle=False)
-        # numpy goes by the content, whatever the file is called
-        if isinstance(loaded, np.ndarray):
-            return {"unreadable": "it holds a single array without a name, as np.save writes it"}
-        with loaded:
-            arrays = dict(loaded)
-    # numpy lets through what zipfile raises for half an archive, and its own end of file
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_sample(sample)
+    except UnreadableSampleError as error:
         return {"unreadable": str(error)}
     given: dict[str, Any] = {}
     lacking: list[str] = []
@@ -88,32 +77,6 @@ def _rows(given: Mapping[str, npt.NDArray[np.generic]]) -> int:
     if first is None or not first.ndim:
         return 1
     return len(first)
-
-
-def difference(recorded: npt.NDArray[np.generic], answered: object) -> dict[str, Any]:
-    """Compare an answer with the recorded one, and measure the largest difference.
-
-    Labels must be equal, numbers close.
-    """
-    import numpy as np
-
-    found = np.asarray(answered)
-    if found.shape != recorded.shape:
-        return {"same": False, "shapes": [list(recorded.shape), list(found.shape)]}
-    if np.issubdtype(recorded.dtype, np.inexact) and np.issubdtype(found.dtype, np.number):
-        close = np.isclose(
-            found, recorded, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True
-        )
-        # infinity minus infinity warns; `close` has judged those already
-        with np.errstate(invalid="ignore"):
-            apart = np.abs(found.astype(float) - recorded.astype(float))
-        largest = 0.0
-        # of nothing but NaN, or of no elements, there is no maximum
-        if np.isfinite(apart).any():
-            largest = float(np.nanmax(apart))
-        return {"same": bool(close.all()), "largest": largest}
-    unequal = int((found.astype(recorded.dtype) != recorded).sum())
-    return {"same": unequal == 0, "unequal": unequal, "of": int(recorded.size)}
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -27,7 +27,7 @@ from nbci.promotion.road import check_remote_of
 from nbci.records.codec import plain
 from nbci.records.manifest import CARD_PATH, Manifest
 from nbci.registry.evidence import evidence_steps
-from nbci.store.file_index import project_index
+from nbci.store.file_index import FileIndex, project_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,10 +86,13 @@ def prepare_release(
     remote = default_remote(project)
     # before anything is sent: a release of a commit without a remote could not be fetched
     check_remote_of(candidate.git, project, candidate.commit)
-    refs = (*candidate.outs, *_metrics_files(candidate))
+    refs = (*candidate.outs, *_metrics_files(candidate), *_sample_made(candidate))
     needed = (*refs, *_files_to_try(candidate))
     check_kept(candidate.artifacts, project.root, needed, project_index(project))
-    tried = _try_model(candidate, scratch)
+    folder = scratch / "model"
+    folder.mkdir()
+    tried = _try_model(candidate, folder)
+    sample = _sample(candidate, folder)
     tag, *_ = _tag_names(candidate, state, version)
     return Release(
         candidate=candidate,
@@ -97,7 +100,7 @@ def prepare_release(
         version=version,
         remote=remote,
         refs=refs,
-        documents=_documents(candidate, version, tried, tag),
+        documents=_documents(candidate, _manifest(candidate, version, tried, sample), tried, tag),
     )
 
 
@@ -113,9 +116,10 @@ def _tag_names(candidate: Candidate, state: ModelState, version: str) -> tuple[s
     return tuple(names_of(_events(candidate, state, version, "")))
 
 
-def _documents(candidate: Candidate, version: str, tried: Packaged, tag: str) -> dict[str, str]:
+def _documents(
+    candidate: Candidate, manifest: Manifest, tried: Packaged, tag: str
+) -> dict[str, str]:
     git, plan = candidate.git, candidate.plan
-    manifest = _manifest(candidate, version, tried)
     documents = release_documents(
         git, plan, candidate.record, spec=candidate.spec, manifest=manifest
     )
@@ -155,9 +159,22 @@ def _introduction(candidate: Candidate) -> str | None:
         ) from error
 
 
-def _try_model(candidate: Candidate, scratch: Path) -> Packaged:
-    folder = scratch / "model"
-    folder.mkdir()
+def _sample_made(candidate: Candidate) -> tuple[FileRef, ...]:
+    """The sample, where the run made it and it is no file of the model: whoever serves needs it."""
+    made = candidate.record.outs.get(candidate.spec.sample or "")
+    if made is None or made in candidate.outs:
+        return ()
+    return (made,)
+
+
+def _sample(candidate: Candidate, folder: Path) -> FileRef | None:
+    """The sample that the model in the folder was tried with; None where it was tried with none."""
+    if candidate.spec.sample is None or not candidate.spec.onnx_paths:
+        return None
+    return FileIndex(folder / ".digests").fingerprint(folder, candidate.spec.sample)
+
+
+def _try_model(candidate: Candidate, folder: Path) -> Packaged:
     return try_model(
         candidate.spec,
         _files_to_try(candidate),
@@ -179,7 +196,9 @@ def _files_to_try(candidate: Candidate) -> list[FileRef]:
     return found
 
 
-def _manifest(candidate: Candidate, version: str, tried: Packaged) -> Manifest:
+def _manifest(
+    candidate: Candidate, version: str, tried: Packaged, sample: FileRef | None
+) -> Manifest:
     record = candidate.record
     return Manifest(
         model=candidate.name,
@@ -197,6 +216,7 @@ def _manifest(candidate: Candidate, version: str, tried: Packaged) -> Manifest:
         seal=candidate.seal,
         seal_signature=candidate.signature,
         files=candidate.outs,
+        sample=sample,
         details=plain(tried),
         sources=record.sources,
         params=record.params,

@@ -78,7 +78,8 @@ class ReleaseProof(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A release: what was promoted, made by which run of which commit, and how it was judged.
 
-    `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
+    `files` are the model, with DVC's digests, `sample` is what its ONNX files have to answer as
+    recorded; `sources` are the notebooks and pipeline files.
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of
     the run's records, which `seal_signature` signs (an SSH signature) where the run was signed.
     `metrics` are those of the run by full name, `declared` their units and directions as the
@@ -104,6 +105,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     seal: str | None = None
     seal_signature: str | None = None
     files: tuple[FileRef, ...] = ()
+    sample: FileRef | None = None
     sources: Mapping[str, str] | None = None
     params: tuple[ParameterValue, ...] = ()
     metrics: Mapping[str, float] | None = None

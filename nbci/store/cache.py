@@ -281,7 +281,7 @@ class Cache:
         return f"{self._results}/{key[:2]}/{key[2:]}"
 
 
-def _cache_folder(environ: Mapping[str, str]) -> Path:
+def cache_folder(environ: Mapping[str, str]) -> Path:
     """The cache of this user: `$NBCI_CACHE`, or in the XDG cache folder.
 
     Without a home that can be written to, in a private folder for temporary files.
@@ -302,7 +302,7 @@ def _cache_folder(environ: Mapping[str, str]) -> Path:
 
 def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Cache:
     """The user's cache: `NBCI_CACHE`, else in the XDG cache folder; `objects` as in `Cache`."""
-    folder = _cache_folder(environ)
+    folder = cache_folder(environ)
     if folder.exists() and not folder.is_dir():
         raise UsageError(
             "the cache is no folder", where=Location(str(folder)), hint="NBCI_CACHE names a folder"
