@@ -43,6 +43,7 @@ STARTED = {
     "kernels/zygote/spawn.py": "the interpreter of a kernelspec",
     "promotion/packaging.py": "our own module, with absolute paths",
     "git/process.py": "git_command",
+    "serving/supervisor.py": "our own module, with this interpreter and fixed words",
     "runs/signature.py": "ssh-keygen with fixed options, absolute paths and a checked name",
     "outputs/by_nbval.py": "our own module, with this interpreter and fixed words",
 }

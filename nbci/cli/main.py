@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "write a run as files of DVC's own commands",
     "pull": "bring what runs made from the DVC remote",
     "models": "list released models; their history; get and verify them",
+    "serve": "serve a released model over HTTP",
     "lineage": "say where a model, file or run came from, and what came of it",
     "audit": "list who promoted, overrode and rolled back what",
     "kernels": "keep kernels warm between commands",

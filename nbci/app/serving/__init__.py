@@ -1,0 +1,1 @@
+"""Serve released models: bring them here, answer requests, follow their stages."""

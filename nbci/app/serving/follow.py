@@ -1,0 +1,101 @@
+"""Follow a stage: when another version is in it, the server takes that one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nbci.app.serving.released import bring
+from nbci.errors import IntegrityError, NbciError
+from nbci.git.process import REMOTE, Git
+from nbci.promotion.fetched import find_release
+from nbci.registry.read import fetch_models
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from nbci.app.serving.released import Released
+    from nbci.registry.grammar import Reference
+    from nbci.serving.loading import ModelFile
+
+    Switch = Callable[[Sequence[ModelFile]], Awaitable[None]]
+    """Has the server answer with these; raises where it goes on with those that it has."""
+
+
+class Followed(Struct, frozen=True, kw_only=True):
+    """What is served: where it is looked up, and after how many seconds again."""
+
+    reference: Reference
+    url: str | None
+    folder: Path
+    seconds: float
+
+
+class Follower:
+    """Looks again and again which release is meant; `look_now` has it look at once.
+
+    Whatever is wrong with a new version, or with the way to it, is logged, and the one before goes
+    on answering.
+    """
+
+    def __init__(
+        self, followed: Followed, commit: str, switch: Switch, log: Callable[..., None]
+    ) -> None:
+        """`commit` is that of the release which is served at first."""
+        self._followed = followed
+        self._commit = commit
+        self._switch = switch
+        self._log = log
+        self._refused: str | None = None
+        self._trouble = ""
+        self.look_now = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Follow until this is cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.look_now.wait(), self._followed.seconds)
+            self.look_now.clear()
+            try:
+                await self._look()
+                self._trouble = ""
+            except NbciError as error:
+                self._tell(str(error))
+
+    async def _look(self) -> None:
+        commit = await asyncio.to_thread(_commit_of, self._followed)
+        # What was refused once is not brought and tried every half minute.
+        if commit in (self._commit, self._refused):
+            return
+        try:
+            released = await asyncio.to_thread(_bring, self._followed)
+            await self._switch(released.files)
+        except IntegrityError:
+            self._refused = commit
+            raise
+        self._commit, self._refused = commit, None
+        self._log("switched", version=released.manifest.version, commit=commit)
+
+    def _tell(self, trouble: str) -> None:
+        # Once for each trouble: a remote that is away for a night fills no log.
+        if trouble != self._trouble:
+            self._log("not followed", reason=trouble)
+        self._trouble = trouble
+
+
+def _commit_of(followed: Followed) -> str:
+    if followed.url is None:
+        git = Git(followed.folder)
+        # Of a repository without a remote, the tags that are here are all there are.
+        if git.has_remote(REMOTE):
+            fetch_models(git, REMOTE, [followed.reference.model])
+    return find_release(followed.reference, url=followed.url, folder=followed.folder).commit
+
+
+def _bring(followed: Followed) -> Released:
+    return bring(followed.reference, url=followed.url, folder=followed.folder, environ=os.environ)

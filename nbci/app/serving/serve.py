@@ -1,0 +1,180 @@
+"""Serve a released model until the process is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from nbci.app.serving.follow import Followed, Follower
+from nbci.app.serving.released import bring
+from nbci.errors import InfrastructureError, UsageError
+from nbci.registry.grammar import parse_reference
+from nbci.serving.batches import BatchSettings
+from nbci.serving.routes import Limits
+from nbci.serving.supervisor import Supervisor
+from nbci.serving.worker import ServerSettings, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbci.app.serving.released import Released
+    from nbci.serving.loading import ModelFile
+    from nbci.serving.request_log import LogSettings
+
+TOKEN = "NBCI_SERVE_TOKEN"  # noqa: S105 - the name of a variable, no token
+_BACKLOG = 2048
+
+
+class ServeRequest(Struct, frozen=True, kw_only=True):
+    """One call of `nbci serve`; `follow_seconds` is None where the first version stays.
+
+    `is_open`: other machines may ask without a token. `candidate` is tried beside the release, as
+    in `ServerSettings`.
+    """
+
+    reference: str
+    url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    threads: int = 1
+    is_open: bool = False
+    follow_seconds: float | None = None
+    logs_requests: bool = False
+    drain_seconds: float = 30.0
+    candidate: str | None = None
+    candidate_share: float = 0.0
+    request_log: LogSettings | None = None
+    batches: BatchSettings = field(default_factory=BatchSettings)
+    limits: Limits = field(default_factory=Limits)
+
+
+def serve(request: ServeRequest, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called with the first line once it answers.
+
+    SIGHUP looks at once whether another version is meant. UsageError where other machines could ask
+    and no token is asked for; IntegrityError where the release is not what was promoted, or does
+    not answer its sample.
+    """
+    token = os.environ.get(TOKEN) or None
+    _refuse_open(request, token)
+    reference = parse_reference(request.reference)
+    folder = Path.cwd()
+    released = bring(reference, url=request.url, folder=folder, environ=os.environ)
+    settings = ServerSettings(
+        models=released.files,
+        batches=request.batches,
+        limits=request.limits,
+        threads=request.threads,
+        drain_seconds=request.drain_seconds,
+        logs_requests=request.logs_requests,
+        request_log=request.request_log,
+        candidate=_candidate(request, released),
+        candidate_share=request.candidate_share,
+    )
+    _allow_many_files()
+    with _listen(request.host, request.port) as listening:
+        host, port = listening.getsockname()[:2]
+        if ":" in host:
+            host = f"[{host}]"
+        line = f"serving {reference.model}@{released.manifest.version} at http://{host}:{port}"
+        worker = Worker(settings, token, sys.stderr)
+        server: Worker | Supervisor = worker
+        if request.workers > 1:
+            server = Supervisor(settings, token, request.workers, worker.log)
+        else:
+            worker.put(worker.load(settings.models))
+            worker.put_candidate()
+        follower = None
+        if request.follow_seconds is not None:
+            followed = Followed(
+                reference=reference, url=request.url, folder=folder, seconds=request.follow_seconds
+            )
+            follower = Follower(followed, released.commit, server.switch, worker.log)
+        asyncio.run(_serve(server, listening, lambda: ready(line), follower))
+
+
+async def _serve(
+    server: Worker | Supervisor,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    follower: Follower | None,
+) -> None:
+    following = None
+    if follower is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, follower.look_now.set)
+        following = asyncio.create_task(follower.follow())
+    try:
+        await server.serve(listening, ready)
+    finally:
+        if following is not None:
+            following.cancel()
+
+
+def _candidate(request: ServeRequest, released: Released) -> ModelFile | None:
+    """The release that is tried beside the one that is served."""
+    if request.candidate is None:
+        return None
+    reference = parse_reference(request.candidate)
+    found = bring(reference, url=request.url, folder=Path.cwd(), environ=os.environ)
+    if len(found.files) != 1 or len(released.files) != 1:
+        raise UsageError(
+            f"{request.candidate} cannot be tried beside {request.reference}: "
+            "only releases of one ONNX file are compared"
+        )
+    (file,) = found.files
+    (served,) = released.files
+    if file.model != served.model:
+        raise UsageError(f"{request.candidate} is another model than {request.reference}")
+    return file
+
+
+def _refuse_open(request: ServeRequest, token: str | None) -> None:
+    """UsageError where other machines could ask, and nothing says that they may."""
+    if token is not None or request.is_open or _is_loopback(request.host):
+        return
+    raise UsageError(
+        f"other machines could ask at {request.host}, and there is no token",
+        hint=f"set {TOKEN}, which clients then send as `Authorization: Bearer ...`; "
+        "--open lets everybody ask",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # A server that is started again takes the port of the one before.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise InfrastructureError(
+            f"the address {host}:{port} cannot be served at: {error.strerror}",
+            hint="--port 0 takes a port that is free",
+        ) from error
+    listening.setblocking(False)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _allow_many_files() -> None:
+    """Let this process have as many connections as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Each connection is a file; what is not allowed stays as it is.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))

@@ -1,0 +1,1 @@
+"""Serve released ONNX models over HTTP: the Open Inference Protocol, batches, metrics."""

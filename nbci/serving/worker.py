@@ -1,0 +1,242 @@
+"""One process that serves: its event loop, its models, and the orders that it takes.
+
+Run by its supervisor as `python -m nbci.serving.worker`, with the settings on standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import signal
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TextIO
+
+import uvicorn
+from msgspec import Struct, field
+
+from nbci.serving.batches import Batcher, BatchSettings
+from nbci.serving.connections import PatientProtocol
+from nbci.serving.loading import ModelFile, load
+from nbci.serving.measures import Measures
+from nbci.serving.observing import Observing
+from nbci.serving.request_log import LogSettings, RequestLog
+from nbci.serving.routes import Limits, Routes
+from nbci.serving.served import Candidate, Served, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nbci.serving.loading import Loaded
+
+_MOST_CONNECTIONS = 8192
+_KEEP_ALIVE_SECONDS = 30
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """How one process serves.
+
+    `threads` are those of one answer, `drain_seconds` is the grace at the end; `logs_requests`:
+    each request is a line of the log. The `candidate` answers a share of the requests, or with 0 is
+    asked them as well.
+    """
+
+    models: tuple[ModelFile, ...]
+    batches: BatchSettings = field(default_factory=BatchSettings)
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 1
+    drain_seconds: float = 30.0
+    logs_requests: bool = False
+    request_log: LogSettings | None = None
+    candidate: ModelFile | None = None
+    candidate_share: float = 0.0
+
+
+class Worker:
+    """Serves models on a socket until it is told to end."""
+
+    def __init__(self, settings: ServerSettings, token: str | None, log: TextIO) -> None:
+        self._settings = settings
+        self._log_file = log
+        self._served = Served()
+        self._measures = Measures()
+        # One thread: batches of one model come one after another anyway.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._request_log = None
+        if settings.request_log is not None:
+            # Values of different servers are not to be compared by their hashes.
+            key = (token or secrets.token_hex(16)).encode()[:64]
+            self._request_log = RequestLog(settings.request_log, key, self.log)
+        observing = Observing(
+            self._served,
+            self._measures,
+            self.log,
+            self._request_log,
+            writes_lines=settings.logs_requests,
+        )
+        self._routes = Routes(self._served, self._measures, settings.limits, token, observing)
+        self._server: uvicorn.Server | None = None
+
+    def load(self, files: Sequence[ModelFile]) -> list[Loaded]:
+        """The models, each of which has answered its sample."""
+        return [load(file, self._settings.threads) for file in files]
+
+    def put(self, models: Sequence[Loaded]) -> None:
+        """Serve these from now on; requests that have begun end with the ones before."""
+        for loaded in models:
+            file = loaded.file
+            for notice in loaded.notices:
+                self.log("notice", text=notice)
+            # Asked before it is replaced.
+            before = self._served.find(file.model)
+            self._served.put(self._version(loaded))
+            self._measures.serves(
+                file.model, file.version, before=before.version if before else None
+            )
+            self.log("serving", model=file.model, version=file.version)
+
+    def put_candidate(self) -> None:
+        """Try the candidate of the settings, where there is one, beside what is served."""
+        file = self._settings.candidate
+        if file is None:
+            return
+        version = self._version(load(file, self._settings.threads))
+        share = self._settings.candidate_share
+        self._served.put_candidate(Candidate(version=version, share=share))
+        self.log("candidate", model=file.model, version=file.version, share=share)
+
+    def _version(self, loaded: Loaded) -> Version:
+        file = loaded.file
+
+        def observe(requests: int, rows: int) -> None:
+            self._measures.batch(file.model, file.version, requests, rows)
+
+        return Version(
+            model=file.model,
+            version=file.version,
+            signature=loaded.onnx.signature,
+            batcher=Batcher(
+                loaded.onnx,
+                self._settings.batches,
+                self._executor,
+                observe,
+                joins_rows=loaded.joins_rows,
+            ),
+        )
+
+    async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+        """Answer requests until the process is told to end; `ready` is called once it answers."""
+        config = uvicorn.Config(
+            self._routes.application(),
+            http=PatientProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(self._settings.drain_seconds),
+        )
+        server = self._server = _Server(config, ready)
+        loop = asyncio.get_running_loop()
+        # A terminal's Ctrl-C ends it as a service manager does.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.end)
+        await server.serve(sockets=[listening])
+        self._executor.shutdown(wait=False)
+        if self._request_log is not None:
+            self._request_log.close()
+
+    def end(self) -> None:
+        """Take no further requests; those that have begun are answered."""
+        # First: who asks whether it is ready sends nobody here any more.
+        self._served.is_ending = True
+        self.log("ending")
+        if self._server is not None:
+            self._server.should_exit = True
+
+    async def switch(self, files: Sequence[ModelFile]) -> None:
+        """Serve other versions, once they are loaded and have answered their samples."""
+        loop = asyncio.get_running_loop()
+        # In a thread: loading takes a while, in which requests are answered.
+        models = await loop.run_in_executor(None, self.load, files)
+        self.put(models)
+        await self._served.drain()
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Write a line of the log: JSON, with the time in seconds since 1970."""
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **fields})
+        # Where nobody reads the log, the server goes on.
+        with contextlib.suppress(OSError, ValueError):
+            self._log_file.write(f"{line}\n")
+            self._log_file.flush()
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers, and whose process handles signals itself."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def main() -> int:
+    """Serve with the settings of the first line of standard input; orders are the next lines."""
+    import msgspec
+
+    first = json.loads(sys.stdin.readline())
+    settings = msgspec.convert(first["settings"], ServerSettings)
+    worker = Worker(settings, first["token"], sys.stderr)
+    worker.put(worker.load(settings.models))
+    worker.put_candidate()
+    asyncio.run(_serve(worker, socket.socket(fileno=first["socket"])))
+    return 0
+
+
+async def _serve(worker: Worker, listening: socket.socket) -> None:
+    orders = asyncio.create_task(_follow_orders(worker))
+    await worker.serve(listening, lambda: _tell({"ready": True}))
+    orders.cancel()
+
+
+async def _follow_orders(worker: Worker) -> None:
+    """Carry out what the supervisor says, a line an order; end when it has gone."""
+    import msgspec
+
+    reader = asyncio.StreamReader(limit=2**20)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        order = json.loads(line)
+        files = msgspec.convert(order["switch"], tuple[ModelFile, ...])
+        try:
+            await worker.switch(files)
+        except Exception as error:  # noqa: BLE001 - it goes on with what it has, and says so
+            _tell({"switched": False, "error": str(error)})
+        else:
+            _tell({"switched": True})
+    # Nobody would end this process any more.
+    worker.end()
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    """Answer the supervisor, on standard output."""
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""`nbci serve`: from a promotion over a rollback to the end, with real git, DVC and connections."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nbci.git.process import Git
+from tests.serving.linear import request_body
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CODE = """\
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+weights = np.full((3, 2), scale, dtype=np.float32)
+graph = helper.make_graph(
+    [helper.make_node("MatMul", ["X", "weights"], ["scores"])],
+    "linear",
+    [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", 3])],
+    [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["rows", 2])],
+    [numpy_helper.from_array(weights, "weights")],
+)
+opsets = [helper.make_opsetid("", 17)]
+onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), "out/linear.onnx")
+rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+np.savez("out/sample.npz", X=rows, scores=rows @ weights)
+"""
+PIPELINE = """\
+pipeline: linear
+params: {scale: 1.0}
+steps:
+  fit:
+    notebook: fit.ipynb
+    params: {scale: "${scale}"}
+    outs: [out/linear.onnx, out/sample.npz]
+    cwd: project
+models:
+  linear: {path: out/linear.onnx, sample: out/sample.npz, stage: production}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Console:
+    """A project with a remote for its models; nothing of it is promoted yet."""
+    root = tmp_path / "project"
+    write_notebook(root / "fit.ipynb", [("parameters", "scale = 1.0"), CODE])
+    (root / "p.yaml").write_text(PIPELINE)
+    (root / ".gitignore").write_text("/out\n")
+    (root / ".dvc").mkdir()
+    (tmp_path / "remote").mkdir()
+    (root / ".dvc/config").write_text(
+        f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {tmp_path}/remote\n"
+    )
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "origin.git"], check=True)
+    subprocess.run(["git", "init", "-q", root], check=True)
+    git = Git(root)
+    git("add", ".")
+    git("commit", "-qm", "a project")
+    git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    git("push", "-q", "origin", "main")
+    return Console(root)
+
+
+def release(nbci: Console, scale: float) -> None:
+    for words in (("run", "p.yaml", "-q", "-p", f"scale={scale}"), ("promote", "latest")):
+        done = nbci(*words)
+        assert done.returncode == 0, done.stderr
+
+
+def asked(port: int) -> tuple[str, float]:
+    """The version that answers, and its first score for a row of ones."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"content-type": "application/json"}
+    connection.request("POST", "/v2/models/linear/infer", request_body([[1, 1, 1]]), headers)
+    answer: dict[str, Any] = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer["model_version"], answer["outputs"][0]["data"][0]
+
+
+def wait_for(port: int, expected: tuple[str, float]) -> None:
+    deadline = time.monotonic() + 60
+    while asked(port) != expected:
+        assert time.monotonic() < deadline, asked(port)
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_promoted_is_served_followed_and_rolled_back(
+    project: Console, tmp_path: Path, workers: int
+) -> None:
+    release(project, 1.0)
+    # No checkout is needed, only the repository.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    words = ("serve", "linear#production", "--url", str(tmp_path / "origin.git"), "--port", "0")
+    serving = project.start(*words, "--follow", "1h", "--workers", str(workers), cwd=elsewhere)
+    try:
+        assert serving.stdout is not None
+        line = serving.stdout.readline().strip()
+        assert line.startswith("serving linear@v1.0.0 at http://127.0.0.1:"), line
+        port = int(line.rpartition(":")[2])
+        assert asked(port) == ("v1.0.0", 3.0)
+
+        release(project, 2.0)
+        serving.send_signal(signal.SIGHUP)
+        wait_for(port, ("v1.0.1", 6.0))
+
+        assert project("rollback", "linear", "--reason", "test").returncode == 0
+        serving.send_signal(signal.SIGHUP)
+        wait_for(port, ("v1.0.0", 3.0))
+
+        if workers > 1:
+            _kill_one_worker(serving.pid, port)
+    finally:
+        serving.terminate()
+        output, log = serving.communicate(timeout=30)
+    assert serving.returncode == 0, output + log
+
+
+def _kill_one_worker(supervisor: int, port: int) -> None:
+    with open(f"/proc/{supervisor}/task/{supervisor}/children", encoding="ascii") as file:
+        children = [int(pid) for pid in file.read().split()]
+    os.kill(children[0], signal.SIGKILL)
+    lost = 0
+    for _ in range(20):
+        try:
+            assert asked(port) == ("v1.0.0", 3.0)
+        # What the dying process had accepted just then.
+        except (ConnectionError, http.client.RemoteDisconnected):
+            lost += 1
+    assert lost <= 1
+
+
+def test_what_cannot_be_served_is_refused(project: Console, tmp_path: Path) -> None:
+    none = project("serve", "linear", "--port", "0")
+    assert none.returncode == 2
+    assert "there is no released model 'linear'" in none.stderr
+    everywhere = project("serve", "linear", "--host", "0.0.0.0", "--port", "0")
+    assert everywhere.returncode == 2
+    assert "other machines could ask at 0.0.0.0, and there is no token" in everywhere.stderr
+
+
+@pytest.mark.slow
+def test_a_release_that_was_tampered_with_is_not_served(project: Console, tmp_path: Path) -> None:
+    release(project, 1.0)
+    files = sorted((tmp_path / "remote").rglob("*"), key=lambda path: path.stat().st_size)
+    for path in files:
+        if path.is_file():
+            path.chmod(0o644)
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+    done = project("serve", "linear", "--url", str(tmp_path / "origin.git"), "--port", "0")
+    assert done.returncode == 5, done.stderr

@@ -1,0 +1,275 @@
+"""One process that serves, asked over real connections."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from nbci.records.codec import plain
+from nbci.serving.routes import Limits
+from nbci.serving.worker import ServerSettings
+from tests.promotion.test_packaging import ROWS, WEIGHTS
+from tests.serving.linear import linear, request_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nbci.serving.loading import ModelFile
+
+INFER = "/v2/models/linear/infer"
+JSON = {"content-type": "application/json"}
+
+
+class Server:
+    """A server in a process of its own, as a supervisor starts it."""
+
+    def __init__(self, settings: ServerSettings, token: str | None = None) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.set_inheritable(True)
+        self.port: int = self._listening.getsockname()[1]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nbci.serving.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(self._listening.fileno(),),
+            encoding="utf-8",
+        )
+        first = {
+            "settings": plain(settings),
+            "token": token,
+            "socket": self._listening.fileno(),
+        }
+        self.order(first)
+        assert self.answer() == {"ready": True}
+
+    def order(self, order: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def switch(self, *files: ModelFile) -> Any:
+        self.order({"switch": plain(list(files))})
+        return self.answer()
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            text = response.read()
+            if response.getheader("content-type") == "application/json":
+                return response.status, json.loads(text)
+            return response.status, text
+
+    def end(self) -> str:
+        """End it; what it logged."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        with self.process:
+            assert self.process.stderr is not None
+            log = self.process.stderr.read()
+        self._listening.close()
+        return log
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    settings = ServerSettings(
+        models=(linear(tmp_path / "one"),),
+        limits=Limits(body_bytes=100_000, body_seconds=1.0),
+        logs_requests=True,
+    )
+    started = Server(settings)
+    yield started
+    if not started.process.stderr.closed:  # type: ignore[union-attr]  # it is a pipe
+        started.end()
+
+
+def test_the_protocol_from_the_server_to_an_answer(server: Server) -> None:
+    status, about = server.ask("GET", "/v2")
+    assert (status, about["name"], about["extensions"]) == (200, "nbci", ["binary_tensor_data"])
+    assert server.ask("GET", "/v2/health/live") == (200, {"live": True})
+    assert server.ask("GET", "/v2/health/ready") == (200, {"ready": True})
+    assert server.ask("GET", "/v2/models/linear") == (
+        200,
+        {
+            "name": "linear",
+            "versions": ["v1.0.0"],
+            "platform": "onnx_onnxv1",
+            "inputs": [{"name": "X", "datatype": "FP32", "shape": [-1, 3]}],
+            "outputs": [
+                {"name": "scores", "datatype": "FP32", "shape": [-1, 2]},
+                {"name": "label", "datatype": "INT64", "shape": [-1]},
+            ],
+        },
+    )
+    assert server.ask("GET", "/v2/models/linear/versions/v1.0.0/ready")[0] == 200
+    status, answer = server.ask("POST", INFER, request_body(), JSON)
+    assert status == 200
+    found = np.array(answer["outputs"][0]["data"], dtype=np.float32).reshape(-1, 2)
+    np.testing.assert_allclose(found, ROWS @ WEIGHTS, rtol=1e-5)
+    metrics = server.ask("GET", "/metrics")[1].decode()
+    assert 'nbci_requests_total{model="linear",status="200",version="v1.0.0"} 1.0' in metrics
+    assert 'nbci_model_version{model="linear",version="v1.0.0"} 1.0' in metrics
+    lines = [json.loads(line) for line in server.end().splitlines()]
+    assert {"event": "request", "status": 200}.items() <= lines[1].items()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "words"),
+    [
+        ("GET", "/v2/models/other", b"", {}, 404, "there is no model 'other' here"),
+        ("GET", "/v2/models/linear/versions/v9.0.0", b"", {}, 404, "not 'v9.0.0'"),
+        ("GET", "/v3", b"", {}, 404, "Not Found"),
+        ("GET", INFER, b"", {}, 405, "is asked with POST"),
+        ("POST", "/v2", b"", {}, 405, "Method Not Allowed"),
+        ("POST", INFER, b"{}", {"content-type": "text/html"}, 415, "the body is 'text/html'"),
+        ("POST", INFER, b"x" * 100_001, JSON, 413, "larger than 100000 bytes"),
+        ("POST", INFER, request_body(np.ones((2, 4))), JSON, 400, "the input 'X' has the shape"),
+    ],
+)
+def test_what_is_wrong_has_its_status(
+    server: Server,
+    method: str,
+    path: str,
+    body: bytes,
+    headers: dict[str, str],
+    status: int,
+    words: str,
+) -> None:
+    found, answer = server.ask(method, path, body, headers)
+    assert found == status
+    assert words in answer["error"]
+    assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
+
+
+def test_a_body_that_does_not_come_is_given_up(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as half:
+        head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n"
+        half.sendall(head.encode() + b'{"inputs"')
+        assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
+        assert half.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_token_is_asked_for_but_by_those_who_watch(tmp_path: Path) -> None:
+    server = Server(ServerSettings(models=(linear(tmp_path),)), token="t0ken")
+    assert server.ask("GET", "/v2/health/ready")[0] == 200
+    assert server.ask("POST", INFER, request_body(), JSON)[0] == 401
+    assert server.ask("GET", "/metrics")[0] == 401
+    headers = {**JSON, "authorization": "Bearer t0ken"}
+    assert server.ask("POST", INFER, request_body(), headers)[0] == 200
+    assert "t0ken" not in server.end()
+
+
+def test_versions_are_switched_under_load_without_losing_a_request(
+    server: Server, tmp_path: Path
+) -> None:
+    statuses: list[int] = []
+    versions = set()
+    is_over = threading.Event()
+
+    def ask_again_and_again() -> None:
+        while not is_over.is_set():
+            status, answer = server.ask("POST", INFER, request_body(), JSON)
+            statuses.append(status)
+            versions.add(answer["model_version"])
+
+    threads = [threading.Thread(target=ask_again_and_again) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 6):
+        file = linear(tmp_path / str(number), f"v{number}.0.0")
+        assert server.switch(file) == {"switched": True}
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {200}
+    assert versions <= {f"v{number}.0.0" for number in range(1, 6)}
+    assert server.ask("GET", "/v2/models/linear")[1]["versions"] == ["v5.0.0"]
+
+
+def test_a_shadow_is_asked_as_well_and_its_answers_are_compared(tmp_path: Path) -> None:
+    served = linear(tmp_path / "one")
+    settings = ServerSettings(models=(served,), candidate=replace(served, version="v2.0.0"))
+    server = Server(settings)
+    for _ in range(3):
+        status, answer = server.ask("POST", INFER, request_body(), JSON)
+        assert (status, answer["model_version"]) == (200, "v1.0.0")
+    count = 'nbci_shadow_total{model="linear",result="same",version="v2.0.0"} 3.0'
+    deadline = time.monotonic() + 20
+    while count not in server.ask("GET", "/metrics")[1].decode():
+        assert time.monotonic() < deadline
+    server.end()
+
+
+def test_a_canary_answers_its_share_the_same_ids_each_time(tmp_path: Path) -> None:
+    served = linear(tmp_path / "one")
+    settings = ServerSettings(
+        models=(served,), candidate=replace(served, version="v2.0.0"), candidate_share=0.3
+    )
+    server = Server(settings)
+
+    def answering() -> list[str]:
+        found = []
+        for number in range(60):
+            headers = {**JSON, "x-request-id": f"client {number}"}
+            found.append(server.ask("POST", INFER, request_body(), headers)[1]["model_version"])
+        return found
+
+    first = answering()
+    assert answering() == first
+    assert 8 <= first.count("v2.0.0") <= 30
+    server.end()
+
+
+def test_a_version_that_does_not_answer_its_sample_is_not_switched_to(
+    server: Server, tmp_path: Path
+) -> None:
+    bad = linear(tmp_path / "bad", "v2.0.0", scores=ROWS @ WEIGHTS + 1)
+    answer = server.switch(bad)
+    assert answer["switched"] is False
+    assert "does not answer its sample" in answer["error"]
+    gone = replace(bad, path=str(tmp_path / "gone.onnx"))
+    assert server.switch(gone)["switched"] is False
+    assert server.ask("GET", "/v2/models/linear")[1]["versions"] == ["v1.0.0"]
+    assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
+
+
+def test_it_ends_in_order_and_without_its_supervisor(server: Server) -> None:
+    assert server.process.stdin is not None
+    server.process.stdin.close()
+    assert server.process.wait(timeout=20) == 0
+
+
+def test_what_has_begun_is_answered_at_the_end(server: Server) -> None:
+    body = request_body()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as slow:
+        head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        slow.sendall(head.encode() + body[:10])
+        time.sleep(0.2)
+        os.kill(server.process.pid, signal.SIGTERM)
+        time.sleep(0.2)
+        slow.sendall(body[10:])
+        assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert server.process.wait(timeout=20) == 0
