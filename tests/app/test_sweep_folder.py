@@ -97,3 +97,17 @@ def test_the_first_format_is_read(tmp_path: Path) -> None:
     assert [each.number for each in trials] == list(range(12))
     assert {each.state for each in trials} == {"complete"}
     assert trials[1].params == {"x": 5.10827605197663, "kind": "b", "n": 1}
+
+
+def test_the_second_format_is_read(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tests/assets/sweep-2", tmp_path / "sweep")
+    folder = SweepFolder(tmp_path / "sweep")
+    record = folder.read_record()
+    assert record.objectives == (Objective(metric="m/fit:loss", direction="minimize"),)
+    assert record.prune is not None
+    assert (record.prune.on, record.prune.by) == ("m/fit:val", "median")
+    trials = folder.read_trials()
+    assert [each.state for each in trials] == ["complete"] * 4 + ["pruned"] * 4
+    assert trials[2].values == (3.0724287813818676,)
+    assert len(trials[4].curve) == 1
+    assert trials[0].worker == "1"
