@@ -64,7 +64,8 @@ def test_two_runs_write_one_value_at_once(tmp_path: Path, difference: str) -> No
         ]
         write_notebook(tmp_path / name / "n.ipynb", cells)
         processes.append(
-            Console(tmp_path / name).start("run", "n.ipynb", "--json", env=environment)
+            # Else the second would wait for what the first one makes.
+            Console(tmp_path / name).start("run", "n.ipynb", "--json", "--force", env=environment)
         )
     said = [process.communicate(timeout=_DEADLINE_SECONDS) for process in processes]
 

@@ -47,7 +47,8 @@ _VALUES = st.one_of(
 def project(tmp_path: Path) -> Path:
     for part in ("notebooks", "pipelines"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    (tmp_path / "pipelines/wine.yaml").unlink()
+    for other in ("automl", "wine"):
+        (tmp_path / f"pipelines/{other}.yaml").unlink()
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     remote = "https://me:my-password@git.example.com/team/digits.git"
     subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", remote], check=True)
