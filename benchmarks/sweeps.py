@@ -97,7 +97,8 @@ def _records(project: Path) -> list[dict[str, Any]]:
 def _two_at_once(bench: Bench, searched: Searched) -> Row:
     """Two processes that begin the same search together, beside one that searches alone."""
     alone, both = bench.folder / "alone", bench.folder / "both"
-    search = nbci("sweep", "searched.yaml", "grid", "--fresh", "--quiet")
+    at_once = str(searched.at_once)
+    search = nbci("sweep", "searched.yaml", "grid", "-j", at_once, "--fresh", "--quiet")
     taken = []
     for project, processes in ((alone, 1), (both, 2)):
         for_nbci(project, searched)
