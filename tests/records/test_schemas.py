@@ -14,7 +14,9 @@ import pytest
 from nbci.plan.model import Plan
 from nbci.records.blames import Blame
 from nbci.records.manifest import Manifest
+from nbci.records.monitoring import MonitorResult
 from nbci.records.page import BuildPage
+from nbci.records.profile import Profile
 from nbci.records.proof import Proof
 from nbci.records.run_record import RunRecord, StepRecord
 from nbci.sweeps.study_record import SweepRecord, TrialRecord
@@ -57,6 +59,8 @@ def cleaned(value: Any) -> Any:
         ("blame", Blame, "Why a metric moved between two runs: `nbci blame --json`"),
         ("page", BuildPage, "What a build's page shows of its run: `nbci finish --out`, page.json"),
         ("sweep", SweepRecord, "A sweep: sweep.json"),
+        ("profile", Profile, "What a release's data look like: profile.json"),
+        ("monitor", MonitorResult, "What a monitor found: `nbci monitor --json`, monitor.json"),
         ("trial", TrialRecord, "A line of trials.jsonl: what became of a trial so far"),
         ("manifest", Manifest, "The evidence of a release: .nbci/release.json in its commit"),
     ],

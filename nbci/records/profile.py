@@ -1,0 +1,100 @@
+"""A profile: what the columns of some data look like, and how far those of other data are away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct, field
+
+FORMAT = 1
+
+ColumnKind = Literal["number", "boolean", "category", "time", "text", "image", "vector"]
+"""What a column holds. A text has too many values to be a category, a vector several numbers."""
+Problem = Literal["gone", "new", "type", "range", "categories", "missing"]
+"""How a column breaks the schema: it is not there any more, was not there, or has other values."""
+
+
+class ColumnProfile(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One column of `rows` rows, `missing` of which have no value (NaN is none, too).
+
+    `low`, `high`, `mean`, `deviation` (of the population) and `quantiles`, which stand at evenly
+    spaced shares from 0 to 1, are of numbers; of times in seconds since 1970. `counts` are the rows
+    of the most frequent values, `others` those of all other values, `distinct` how many values
+    there are, about. `means` are those of a vector's parts. An image has none of these: what was
+    measured of it stands in columns of its own, `NAME.brightness` and the like.
+    """
+
+    name: str
+    kind: ColumnKind
+    rows: int
+    missing: int = 0
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    quantiles: tuple[float, ...] = ()
+    counts: Mapping[str, int] | None = None
+    others: int = 0
+    distinct: int | None = None
+    means: tuple[float, ...] = ()
+
+
+class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The columns of some data; `sources` has the files' digests (MD5, as DVC has them) by path.
+
+    `role` says which data they are: what the model learnt from, or what it was measured on.
+    """
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    format: int = field(default_factory=lambda: FORMAT)
+    role: Literal["training", "evaluation"] = "training"
+    sources: Mapping[str, str] | None = None
+
+    def column(self, name: str) -> ColumnProfile | None:
+        """The column of that name."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        return None
+
+
+class ColumnDrift(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """How far a column of a window is from that of the reference.
+
+    `effect` is the size that rules judge, that of the `measure`: all of them are 0 for equal
+    distributions. `wasserstein` is in the reference's deviations, `jensen_shannon` a distance
+    between 0 and 1 (to the base of 2), `psi` the population stability index. `p_value` is that of
+    the test, `p_corrected` the same corrected for the number of columns (Holm). `outside` is the
+    share of rows beyond the reference's range, `new_values` those categories that it has not.
+    What could not be compared has no effect, and says `why`.
+    """
+
+    column: str
+    kind: ColumnKind
+    measure: Literal["psi", "jensen_shannon", "wasserstein"] = "psi"
+    effect: float | None = None
+    psi: float | None = None
+    jensen_shannon: float | None = None
+    wasserstein: float | None = None
+    test: Literal["ks", "chi2"] | None = None
+    p_value: float | None = None
+    p_corrected: float | None = None
+    missing_share: float = 0.0
+    missing_share_before: float = 0.0
+    outside: float = 0.0
+    new_values: tuple[str, ...] = ()
+    why: str = ""
+
+
+class SchemaFinding(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Something of a window that the reference's schema does not have, in a `sentence`.
+
+    `share` is the share of the window's rows that are so.
+    """
+
+    column: str
+    problem: Problem
+    sentence: str
+    share: float | None = None
