@@ -64,10 +64,12 @@ class ColumnDrift(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """How far a column of a window is from that of the reference.
 
     `effect` is the size that rules judge, that of the `measure`: all of them are 0 for equal
-    distributions. `wasserstein` is in the reference's deviations, `jensen_shannon` a distance
-    between 0 and 1 (to the base of 2), `psi` the population stability index. `p_value` is that of
-    the test, `p_corrected` the same corrected for the number of columns (Holm). `outside` is the
-    share of rows beyond the reference's range, `new_values` those categories that it has not.
+    distributions. `limit` is the most that the rules of a monitor allow of it, None where none of
+    them is of this column. `wasserstein` is in the reference's deviations, `jensen_shannon` a
+    distance between 0 and 1 (to the base of 2), `psi` the population stability index. `p_value` is
+    that of the test, `p_corrected` the same corrected for the number of columns (Holm). `outside`
+    is the share of rows beyond the reference's range, `new_values` those categories that it has
+    not.
     What could not be compared has no effect, and says `why`.
     """
 
@@ -75,6 +77,7 @@ class ColumnDrift(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     kind: ColumnKind
     measure: Literal["psi", "jensen_shannon", "wasserstein"] = "psi"
     effect: float | None = None
+    limit: float | None = None
     psi: float | None = None
     jensen_shannon: float | None = None
     wasserstein: float | None = None
@@ -86,6 +89,13 @@ class ColumnDrift(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     outside: float = 0.0
     new_values: tuple[str, ...] = ()
     why: str = ""
+
+    @property
+    def is_drifted(self) -> bool:
+        """Whether the effect is more than the rules allow."""
+        if self.effect is None or self.limit is None:
+            return False
+        return self.effect > self.limit
 
 
 class SchemaFinding(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
