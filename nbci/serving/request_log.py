@@ -14,12 +14,25 @@ import os
 import queue
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from nbci.logged.log_files import (
+    FILE_SUFFIX,
+    OUTPUT_PREFIX,
+    REQUEST,
+    ROW,
+    STREAM_SUFFIX,
+    TIME,
+    VERSION,
+    BrokenFileError,
+    hour_name,
+    input_column,
+    model_folder,
+    read_stream,
+)
 from nbci.serving.served import is_among
 
 if TYPE_CHECKING:
@@ -31,13 +44,10 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-STREAM_SUFFIX = ".arrows"
-FILE_SUFFIX = ".parquet"
-OUTPUT_PREFIX = "answer."
-"""Before the name of an output's column, which may be called as an input is."""
 _FLUSH_SECONDS = 1.0
 _WAITING = 10_000
 _HASH_BYTES = 16
+_GROUP_BYTES = 32 * 2**20
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):
@@ -126,9 +136,8 @@ class RequestLog:
     def _by_file(self, batch: list[Noted]) -> dict[str, list[Noted]]:
         found: dict[str, list[Noted]] = {}
         for noted in batch:
-            # In UTC: no hour is there twice.
-            hour = datetime.fromtimestamp(noted.seconds, UTC).strftime("%Y-%m-%dT%H")
-            name = f"{noted.model.replace('/', '%')}/{hour}"
+            path = model_folder(Path(self._settings.folder), noted.model)
+            name = f"{path.name}/{hour_name(noted.seconds)}"
             found.setdefault(name, []).append(noted)
         return found
 
@@ -160,7 +169,7 @@ class RequestLog:
 
     def _end_hours(self, *, all_of_them: bool) -> None:
         # Whatever is not of this hour has ended; a clock that was set back ends files early.
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H")
+        now = hour_name(time.time())
         for name in [*self._files]:
             if all_of_them or not name.endswith(f"/{now}"):
                 self._end(name)
@@ -229,32 +238,41 @@ def make_parquet(stream: Path) -> Path:
 
     target = stream.with_suffix(FILE_SUFFIX)
     partial = stream.with_suffix(".partial")
-    # Of an hour, and no larger than `file_bytes`.
-    batches = list(read_stream(stream))
-    if batches:
-        with pq.ParquetWriter(partial, batches[0].schema, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+    writer: pq.ParquetWriter | None = None
+    for table in _groups(_whole_batches(stream)):
+        if writer is None:
+            writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
         partial.replace(target)
     stream.unlink()
     return target
 
 
-def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
-    """The whole batches of a stream, which may end anywhere."""
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The batches of seconds in tables of some megabytes.
+
+    A group of rows for each second would cost whoever reads an hour more than the rows do.
+    """
     import pyarrow as pa
 
-    with open(path, "rb") as file:
-        # Nothing whole, or not even what the columns are.
-        try:
-            reader = pa.ipc.open_stream(file)
-        except pa.ArrowInvalid:
-            return
-        while True:
-            try:
-                yield reader.read_next_batch()
-            except (StopIteration, pa.ArrowInvalid, OSError):
-                return
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        waiting.append(batch)
+        size += batch.nbytes
+        if size >= _GROUP_BYTES:
+            yield pa.Table.from_batches(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _whole_batches(stream: Path) -> Iterator[pa.RecordBatch]:
+    # Of a killed process, it may end anywhere.
+    with contextlib.suppress(BrokenFileError):
+        yield from read_stream(stream)
 
 
 def _tables(rows: list[Noted], settings: LogSettings, key: bytes) -> Iterator[pa.Table]:
@@ -278,16 +296,17 @@ def _table(rows: list[Noted], settings: LogSettings, key: bytes) -> pa.Table:
 
     counts = [_rows_of(noted) for noted in rows]
     columns: dict[str, Any] = {
-        "time": np.repeat([noted.seconds for noted in rows], counts),
-        "request": np.repeat([noted.request for noted in rows], counts),
-        "row": np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
-        "version": np.repeat([noted.version for noted in rows], counts),
+        TIME: np.repeat([noted.seconds for noted in rows], counts),
+        REQUEST: np.repeat([noted.request for noted in rows], counts),
+        ROW: np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
+        VERSION: np.repeat([noted.version for noted in rows], counts),
     }
     for name in rows[0].inputs:
         if name in settings.left_out:
             continue
         values = _joined([noted.inputs[name] for noted in rows], counts)
-        columns[name] = _hashes(values, key) if name in settings.hashed else _column(values)
+        column = input_column(name)
+        columns[column] = _hashes(values, key) if name in settings.hashed else _column(values)
     for name in rows[0].outputs:
         values = _joined([noted.outputs[name] for noted in rows], counts)
         columns[f"{OUTPUT_PREFIX}{name}"] = _column(values)
@@ -337,7 +356,8 @@ def _hashes(rows: npt.NDArray[np.generic], key: bytes) -> list[str]:
 
 def _remove_oldest(folder: Path, total: int) -> None:
     """Remove the oldest files of the log until the others are no larger than `total` together."""
-    files = [(path.stat(), path) for path in folder.rglob(f"*{FILE_SUFFIX}")]
+    # Not deeper: labels, which people added, are in folders in those of the models.
+    files = [(path.stat(), path) for path in folder.glob(f"*/*{FILE_SUFFIX}")]
     size = sum(found.st_size for found, _ in files)
     for found, path in sorted(files, key=lambda entry: (entry[0].st_mtime, str(entry[1]))):
         if size <= total:

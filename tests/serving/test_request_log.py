@@ -7,17 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nbci.serving.request_log import (
-    FILE_SUFFIX,
-    STREAM_SUFFIX,
-    LogSettings,
-    Noted,
-    RequestLog,
-    make_parquet,
-)
+from nbci.logged.log_files import FILE_SUFFIX, STREAM_SUFFIX
+from nbci.serving.request_log import LogSettings, Noted, RequestLog, make_parquet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,3 +131,30 @@ def test_versions_with_other_columns_have_other_files(tmp_path: Path) -> None:
     tables = [pq.read_table(path) for path in tmp_path.rglob(f"*{FILE_SUFFIX}")]
     rows = sorted(name for table in tables for name in table.column("request").to_pylist())
     assert rows == ["r1", "r2", "r3"]
+
+
+def test_an_input_may_be_called_as_a_column_of_the_log_is(tmp_path: Path) -> None:
+    log_of(tmp_path, noted(1, time=np.array([[5.0]]), label=np.array([[6.0]])))
+    table = read(tmp_path)
+    assert table.column("time").to_pylist() == [NOW]
+    assert table.column("input.time").to_pylist() == [5.0]
+    assert table.column("label").to_pylist() == [6.0]
+
+
+def test_seconds_become_one_group_of_rows(tmp_path: Path) -> None:
+    stream = tmp_path / f"hour{STREAM_SUFFIX}"
+    batch = pa.record_batch({"request": ["r1", "r2"]})
+    with pa.ipc.new_stream(stream, batch.schema) as writer:
+        for _ in range(5):
+            writer.write_batch(batch)
+    file = pq.ParquetFile(make_parquet(stream))
+    assert (file.num_row_groups, file.metadata.num_rows) == (1, 10)
+
+
+def test_labels_beside_the_log_are_never_removed(tmp_path: Path) -> None:
+    labels = tmp_path / "m" / "labels" / f"000001{FILE_SUFFIX}"
+    labels.parent.mkdir(parents=True)
+    labels.write_bytes(b"x" * 100_000)
+    log_of(tmp_path, noted(1), total_bytes=1)
+    assert labels.exists()
+    assert len([*tmp_path.rglob(f"*{FILE_SUFFIX}")]) == 1
