@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nbci.errors import UsageError
+from nbci.errors import Location, UsageError, spelling_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +28,8 @@ INPUT_PREFIX = "input."
 TIME, REQUEST, ROW, VERSION = "time", "request", "row", "version"
 OWN_COLUMNS = (TIME, REQUEST, ROW, VERSION)
 """The columns that the log adds: seconds since 1970 (UTC), the request's id, its row from 0."""
+LABEL = "label"
+"""The column that labels are joined as."""
 
 _HOUR = "%Y-%m-%dT%H"
 _HOUR_SECONDS = 3600
@@ -90,7 +92,7 @@ def input_column(name: str) -> str:
     >>> input_column("alcohol"), input_column("time")
     ('alcohol', 'input.time')
     """
-    if name in OWN_COLUMNS or name.startswith((OUTPUT_PREFIX, INPUT_PREFIX)):
+    if name in (*OWN_COLUMNS, LABEL) or name.startswith((OUTPUT_PREFIX, INPUT_PREFIX)):
         return f"{INPUT_PREFIX}{name}"
     return name
 
@@ -106,8 +108,34 @@ def input_name(column: str) -> str | None:
     return column.removeprefix(INPUT_PREFIX)
 
 
-def log_files(folder: Path) -> list[Path]:
-    """The files of one model's folder, in order of their names, so of hours."""
+def model_files(folder: Path, model: str) -> list[Path]:
+    """The files of a model, in order of their hours.
+
+    UsageError where the folder is not there, or has other models only.
+    """
+    own = model_folder(folder, model)
+    if own.is_dir():
+        return _log_files(own)
+    known = logged_models(folder)
+    # A server that nobody has asked yet has written nothing.
+    if folder.is_dir() and not known:
+        return []
+    where = Location(str(folder))
+    if not folder.is_dir():
+        raise UsageError(
+            "there is no such folder",
+            where=where,
+            hint="it is what `nbci serve --log FOLDER` was given",
+        )
+    raise UsageError(
+        f"the log has no model {model!r}",
+        where=where,
+        hint=spelling_hint(model, known, f"it has {', '.join(known)}"),
+    )
+
+
+def _log_files(folder: Path) -> list[Path]:
+    """The files of a folder, in order of their names, so of hours."""
     files = {}
     # A process killed between two steps leaves both of a name: the Parquet file is whole then.
     for suffix in (STREAM_SUFFIX, FILE_SUFFIX):

@@ -13,9 +13,7 @@ from nbci.logged.log_files import (
     TIME,
     BrokenFileError,
     hour_span,
-    log_files,
-    logged_models,
-    model_folder,
+    model_files,
     read_file,
 )
 
@@ -65,7 +63,7 @@ def read_window(
     The last second is that of the newest row, not of the clock. Eight bytes a request are held in
     memory. UsageError where the log has other models only.
     """
-    paths = _files_of(folder, model)
+    paths = model_files(folder, model)
     if newest is not None:
         last = _newest_time(paths)
         if last is not None:
@@ -115,28 +113,6 @@ def read_batches(
             inside = batch.filter(is_inside(batch, window.start, window.end))
             if inside.num_rows:
                 yield _with_columns(inside, wanted)
-
-
-def _files_of(folder: Path, model: str) -> list[Path]:
-    own = model_folder(folder, model)
-    if own.is_dir():
-        return log_files(own)
-    known = logged_models(folder)
-    # A server that nobody has asked yet has written nothing.
-    if folder.is_dir() and not known:
-        return []
-    where = Location(str(folder))
-    if not folder.is_dir():
-        raise UsageError(
-            "there is no such folder",
-            where=where,
-            hint="it is what `nbci serve --log FOLDER` was given",
-        )
-    raise UsageError(
-        f"the log has no model {model!r}",
-        where=where,
-        hint=spelling_hint(model, known, f"it has {', '.join(known)}"),
-    )
 
 
 def _newest_time(paths: Sequence[Path]) -> float | None:

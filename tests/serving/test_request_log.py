@@ -138,7 +138,7 @@ def test_an_input_may_be_called_as_a_column_of_the_log_is(tmp_path: Path) -> Non
     table = read(tmp_path)
     assert table.column("time").to_pylist() == [NOW]
     assert table.column("input.time").to_pylist() == [5.0]
-    assert table.column("label").to_pylist() == [6.0]
+    assert table.column("input.label").to_pylist() == [6.0]
 
 
 def test_seconds_become_one_group_of_rows(tmp_path: Path) -> None:
