@@ -12,10 +12,13 @@ from xml.etree.ElementTree import Element, SubElement
 
 from nbci.formatting.numbers import number
 from nbci.formatting.text import clean, last_part, short_line, without_ansi
+from nbci.report.data.drift_wording import drift_sentence, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nbci.records.monitoring import MonitorResult
+    from nbci.records.profile import ColumnDrift
     from nbci.records.run_record import CellRun, Failure, RunRecord
     from nbci.records.verdict import GateResult, Verdict
     from nbci.report.data.view import ShownCell, ShownStep
@@ -40,13 +43,41 @@ def junit(record: RunRecord, steps: Sequence[ShownStep], url: str | None = None)
     if record.failure is not None:
         root.append(_run_suite(record, record.failure))
 
+    return _text_of(root, record.seconds).encode()
+
+
+def monitor_junit(result: MonitorResult) -> str:
+    """The same for a monitor: a case for each rule, and one for each column of the window.
+
+    A column fails that is beyond the limit of a rule; one that has no distance is skipped.
+    """
+    root = Element("testsuites", name=_plain(f"monitor of {result.model}"))
+    class_name = f"{_name_part(result.model)}.monitor"
+    rules = Element("testsuite", name="rules", timestamp=_timestamp(result.judged_utc))
+    for gate in result.gates:
+        _describe_gate(_add_case(rules, class_name, gate.question, None), gate)
+    # A window without rules has passed, and the plugin refuses a file without any case.
+    if not result.gates:
+        case = _add_case(rules, class_name, "no rule was given", None)
+        SubElement(case, "system-out").text = _plain(result.sentence)
+    columns = Element("testsuite", name="columns", timestamp=_timestamp(result.judged_utc))
+    for drift in result.columns:
+        _describe_column(_add_case(columns, f"{class_name}.columns", drift.column, None), drift)
+    for suite in (rules, columns):
+        _count_cases(suite, None)
+        root.append(suite)
+    return _text_of(root, None)
+
+
+def _text_of(root: Element, seconds: float | None) -> str:
+    """The file with the sums of its suites."""
     for name in ("tests", *_TAGS):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     root.set("errors", "0")
-    root.set("time", _seconds(record.seconds))
+    root.set("time", _seconds(seconds))
     ElementTree.indent(root, space=" ")
     text = ElementTree.tostring(root, encoding="unicode")
-    return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n"
 
 
 # --------------------------------------------------------------------------------------- suites
@@ -56,9 +87,7 @@ def _step_suite(record: RunRecord, step: ShownStep, url: str | None) -> Element:
     _add_cases(suite, step, class_name, url)
     _count_cases(suite, step.record.seconds)
     if step.record.started_utc:
-        # The schema of JUnit files has no time zone here.
-        started = _FRACTION_AND_ZONE.sub("", step.record.started_utc)
-        suite.set("timestamp", _plain(started))
+        suite.set("timestamp", _timestamp(step.record.started_utc))
     if step.record.host:
         suite.set("hostname", _plain(step.record.host))
     return suite
@@ -107,6 +136,17 @@ def _describe_gate(case: Element, gate: GateResult) -> None:
     else:
         output = SubElement(case, "system-out")
         output.text = _plain(f"{facts}; {gate.answer}: {gate.explanation}")
+
+
+def _describe_column(case: Element, drift: ColumnDrift) -> None:
+    sentence = f"{shown_name(drift.column)}: {drift_sentence(drift)}"
+    if drift.effect is None:
+        _skip(case, sentence)
+    elif drift.is_drifted:
+        message = _plain(short_line(sentence, _MESSAGE_LENGTH))
+        SubElement(case, "failure", type="drift", message=message).text = _plain(sentence)
+    else:
+        SubElement(case, "system-out").text = _plain(sentence)
 
 
 def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None) -> None:
@@ -227,6 +267,11 @@ def _name_part(name: str) -> str:
 def _plain(text: str) -> str:
     """Text that XML can hold: escape sequences would be characters that it forbids."""
     return clean(without_ansi(text))
+
+
+def _timestamp(utc: str) -> str:
+    # The schema of JUnit files has no time zone here.
+    return _plain(_FRACTION_AND_ZONE.sub("", utc))
 
 
 def _seconds(seconds: float | None) -> str:

@@ -6,7 +6,8 @@ from nbci.plan.model import PlannedCell
 from nbci.records.run_record import Attempt, Failure, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.view import build_shown_steps
-from nbci.report.junit import junit
+from nbci.report.junit import junit, monitor_junit
+from tests.report import monitor_samples
 from tests.report import report_samples as samples
 
 
@@ -175,3 +176,34 @@ def test_each_gate_is_a_case_that_fails_where_it_refuses() -> None:
         "1",
         "0",
     ]
+
+
+def test_a_monitor_has_a_case_for_each_rule_and_each_column() -> None:
+    root = ElementTree.fromstring(monitor_junit(monitor_samples.ordinary()))
+    assert (root.get("tests"), root.get("failures")) == ("18", "3")
+    rules, columns = root
+    assert [tags_in(case) for case in rules] == [
+        ["failure"],
+        ["system-out"],
+        ["failure"],
+        ["system-out"],
+    ]
+    failed_columns = columns.findall("testcase/failure/..")
+    assert [case.get("name") for case in failed_columns] == ["alcohol"]
+    message = failed_columns[0][0].get("message") or ""
+    assert message.startswith("alcohol: PSI 0.31, more than 0.2; p < 0.001; missing 1.25")
+    assert failed_columns[0].get("classname") == "wine.monitor.columns"
+
+
+def test_columns_that_were_not_compared_are_skipped() -> None:
+    _, columns = ElementTree.fromstring(monitor_junit(monitor_samples.empty()))
+    assert columns.get("skipped") == columns.get("tests") == "13"
+
+
+def test_a_monitor_of_nothing_and_one_of_hostile_names_are_valid() -> None:
+    nothing = ElementTree.fromstring(monitor_junit(monitor_samples.result()))
+    assert (nothing.get("tests"), nothing.get("failures")) == ("1", "0")
+    text = monitor_junit(monitor_samples.hostile())
+    hostile = ElementTree.fromstring(text)
+    assert int(hostile.get("tests") or 0) > 20
+    text.encode()

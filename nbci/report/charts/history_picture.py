@@ -359,7 +359,7 @@ def _numbers(history: History) -> Numbers:
         row = (moment(one.started_utc), one.run, one.result, number_or_blank(one.value))
         rows.append(row)
     return Numbers(
-        heads=("Started", "Run", "Result", short_name(history.metric)),
+        heads=("Started", history.noun.capitalize(), "Result", short_name(history.metric)),
         rows=tuple(rows),
         left_out=len(history.moments) - len(shown),
     )

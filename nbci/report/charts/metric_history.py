@@ -41,7 +41,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A metric by its full name, oldest run first, this one last."""
+    """A metric by its full name, oldest run first, this one last.
+
+    `noun` says what it was measured in.
+    """
 
     metric: str
     moments: tuple[Moment, ...]
@@ -49,6 +52,7 @@ class History:
     direction: str | None = None
     bounds: tuple[Bound, ...] = ()
     baseline: float | None = None
+    noun: str = "run"
 
     @property
     def values(self) -> tuple[float | None, ...]:
@@ -101,10 +105,10 @@ def _moment(run: PastRun | RunRecord, value: float | None) -> Moment:
 def describe_history(history: History) -> str:
     """Return what the picture shows, for readers who cannot see it."""
     values = history.known_values
-    runs = counted(len(values), "run")
+    runs = counted(len(values), history.noun)
     span = f"{history.metric} over {runs}: from {number(values[0])} to {number(values[-1])}"
     if history.values[-1] is None:
-        span += ", none in this run"
+        span += f", none in this {history.noun}"
 
     parts = [span, f"lowest {number(min(values))}, highest {number(max(values))}"]
     for bound in history.bounds:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import moment
 from nbci.formatting.numbers import and_more
 from nbci.formatting.text import short_line
-from nbci.report.html.markup import Markup, element, fragment, optional, table
+from nbci.report.html.markup import Markup, element, fragment, item_list, optional, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.report.data.view import ShownStep
 
@@ -34,6 +34,7 @@ SIGNS = {
     "warned": "!",
     "overridden": "!",
     "left out": "○",
+    "drifted": "✗",
 }
 
 
@@ -160,3 +161,13 @@ def left_out_note(total: int, limit: int) -> Markup | None:
     if total <= limit:
         return None
     return element("p", f"…{and_more(total, limit)}.", class_="note")
+
+
+def contents_of(parts: Mapping[str, Markup]) -> Markup:
+    """Links to the parts of the page by their titles."""
+    links = []
+    for title, part in parts.items():
+        # A part is known by the id of the first element in it.
+        anchor = part.partition(' id="')[2].partition('"')[0]
+        links.append(element("a", title, href=f"#{anchor}"))
+    return element("nav", item_list(links), class_="contents", aria_label="Parts of this page")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.report.charts.figure import figure_files
 from nbci.report.data.wording import full_outcome, headline, subject
 from nbci.report.html.markup import Markup, element, fragment, item_list
-from nbci.report.html.page import description_paragraphs, facts, page, time, verdict
+from nbci.report.html.page import contents_of, description_paragraphs, facts, page, time, verdict
 from nbci.report.pages.answers import answer_questions
 from nbci.report.pages.changes import changes_section
 from nbci.report.pages.failure import failures_section
@@ -29,7 +29,7 @@ from nbci.report.pages.index.verdict_section import answers_section, gates_secti
 from nbci.report.pages.links import build_link, change_link, commit_link, run_link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from nbci.records.run_record import RunRecord
     from nbci.report.charts import Figure
@@ -55,7 +55,7 @@ def index_page(
         _title(material),
         root="",
         header=_header(material, steps),
-        contents=_contents(shown),
+        contents=contents_of(shown),
         main=fragment(*shown.values()),
         footer=f"Run {record.run}, nbci {record.nbci}",
     )
@@ -156,14 +156,3 @@ def _facts(record: RunRecord, addresses: Addresses) -> Iterator[str]:
     person = record.by or record.user
     if person:
         yield f"by {person}"
-
-
-def _contents(parts: Mapping[str, Markup]) -> Markup:
-    """Links to the parts of the page."""
-    links = [element("a", title, href=f"#{_anchor(part)}") for title, part in parts.items()]
-    return element("nav", item_list(links), class_="contents", aria_label="Parts of this page")
-
-
-def _anchor(part: Markup) -> str:
-    """The id of a part, which is that of the first element in it."""
-    return part.partition(' id="')[2].partition('"')[0]

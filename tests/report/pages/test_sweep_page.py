@@ -78,7 +78,12 @@ def test_pages_keep_to_the_policy_and_lead_to_what_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_everything_drawn_lies_in_its_picture(name: str) -> None:
-    for path, root in drawings(render_sweep(SWEEPS[name])).items():
+    check_drawings(render_sweep(SWEEPS[name]))
+
+
+def check_drawings(files: Mapping[str, bytes]) -> None:
+    """Check that pictures have titles, and places within their edges."""
+    for path, root in drawings(files).items():
         width, height = float(root.attrib["width"]), float(root.attrib["height"])
         titles = [node.text for node in root if node.tag.endswith("title")]
         assert len(titles[0] or "") > 20, path

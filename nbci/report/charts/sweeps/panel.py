@@ -63,6 +63,8 @@ _COLOURS: _Rules = (
     (".curve-pruned", "stroke", palette.QUIET),
     (".halo", "stroke", palette.PAGE),
     (".on-bar", "fill", palette.PAGE),
+    (".before", "fill", palette.QUIET),
+    (".before", "stroke", palette.QUIET),
 )
 _FORMS = (
     f"text{{font:{LETTERS}px {FONT}}}.strong{{font-weight:600}}.grid,.axis{{stroke-width:1}}"
@@ -74,6 +76,7 @@ _FORMS = (
     ".curve,.curve-pruned{fill:none;stroke-width:1;stroke-opacity:.6}"
     ".curve-pruned{stroke-dasharray:4 2}"
     ".on-bar{font-size:13px;font-weight:600}.small{font-size:10px}.pause{stroke-dasharray:3 3}"
+    ".before{fill-opacity:.28;stroke-width:1}"
     ".halo{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}"
 )
 

@@ -26,6 +26,7 @@ _ROOM = " to spare"
 _MISSED = "misses by "
 # In characters: names and reasons are texts of the pipeline file, of any length.
 _LONGEST = 500
+HEADS = ("Verdict", "Asked", "Found", "Baseline", "Margin")
 
 
 def answers_section(answers: Iterable[Answer]) -> Markup:
@@ -55,10 +56,9 @@ def gates_section(record: RunRecord, plan: Plan) -> Markup | None:
     """What each gate is for, asked, found and compared with, by how much, and what it answered."""
     if record.verdict is None or not record.verdict.gates:
         return None
-    heads = ("Gate", "Verdict", "Asked", "Found", "Baseline", "Margin")
     described = gate_descriptions(plan)
-    rows = [_gate_row(gate, described.get(gate.gate)) for gate in record.verdict.gates]
-    shown = table("Gates", heads, rows, class_="gates", is_stacked=True)
+    rows = [gate_row(gate, described.get(gate.gate)) for gate in record.verdict.gates]
+    shown = table("Gates", ("Gate", *HEADS), rows, class_="gates", is_stacked=True)
     refusing = record.verdict.refusing_gates
     if not refusing:
         return section("Gates", shown, anchor="gates")
@@ -73,7 +73,8 @@ def _how_to_override(record: RunRecord, gate: GateResult) -> Markup:
     return element("p", "If it may pass all the same: ", command, class_="note")
 
 
-def _gate_row(gate: GateResult, description: str | None) -> tuple[str, ...]:
+def gate_row(gate: GateResult, description: str | None = None) -> tuple[str, ...]:
+    """What the gate asked, found and answered, in the columns of `HEADS` behind its name."""
     return (
         with_note(short_line(gate.title, _LONGEST), description),
         with_note(verdict(gate.answer), _why(gate)),

@@ -16,8 +16,8 @@ from nbci.report.charts.sweeps.pareto import pareto_figures
 from nbci.report.charts.sweeps.saved_time import saved_figures, saved_sentence
 from nbci.report.charts.sweeps.slices import slice_figures
 from nbci.report.charts.sweeps.timeline import timeline_figures
-from nbci.report.html.markup import element, fold, fragment, item_list, optional
-from nbci.report.html.page import page, section
+from nbci.report.html.markup import element, fold, fragment, optional
+from nbci.report.html.page import contents_of, page, section
 from nbci.report.pages.figures_section import figure_grid
 from nbci.report.pages.sweep.heading import best_section, header, search_section
 from nbci.report.pages.sweep.trials_table import trials_section
@@ -62,7 +62,7 @@ def render_sweep(material: SweepMaterial) -> Mapping[str, bytes]:
         _title(material),
         root="",
         header=header(material),
-        contents=_contents(shown),
+        contents=contents_of(shown),
         main=fragment(*shown.values()),
         footer=f"Sweep {material.sweep.sweep}, nbci {material.sweep.nbci}",
     )
@@ -127,12 +127,3 @@ def _importances_section(material: SweepMaterial, figures: list[Figure]) -> Mark
     if not parts:
         return None
     return section("Importances", *parts, anchor="importances")
-
-
-def _contents(parts: Mapping[str, Markup]) -> Markup:
-    """Links to the parts of the page."""
-    links = []
-    for title, part in parts.items():
-        anchor = part.partition(' id="')[2].partition('"')[0].removesuffix("-title")
-        links.append(element("a", title, href=f"#{anchor}"))
-    return element("nav", item_list(links), class_="contents", aria_label="Parts of this page")
