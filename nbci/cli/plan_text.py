@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbci.errors import UsageError
 from nbci.formatting.numbers import counted
 from nbci.formatting.tables import table
+from nbci.pipeline.step_kinds import kind_of_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -114,7 +115,7 @@ def _step(step: PlannedStep, passing: _Passing) -> Iterator[str]:
     perhaps = [f"{name} (perhaps)" for name in passing.optional_gives(step)]
     rows = (
         ("after", ", ".join(step.after)),
-        ("cells", f"{_cells(step)} of {step.notebook}"),
+        _program(step),
         ("takes", ", ".join(taken)),
         ("gives", ", ".join((*step.gives, *perhaps))),
         ("reads", ", ".join(step.deps)),
@@ -139,6 +140,14 @@ def _marks(step: PlannedStep) -> Iterator[str]:
         yield f"agent {step.agent}"
     if step.kernel != _DEFAULT_KERNEL:
         yield f"kernel {step.kernel}"
+
+
+def _program(step: PlannedStep) -> tuple[str, str]:
+    """What the step runs: cells of a notebook, or what nbci itself does."""
+    kind = kind_of_notebook(step.notebook)
+    if kind is not None:
+        return "does", f"nbci {kind.name}"
+    return "cells", f"{_cells(step)} of {step.notebook}"
 
 
 def _cells(step: PlannedStep) -> str:
@@ -175,7 +184,7 @@ def _other_cells(plan: Plan) -> Iterator[str]:
         found.setdefault(out.notebook, {})[out.cell] = f"not run: {out.reason}"
 
     for notebook, places in found.items():
-        if places:
+        if places and kind_of_notebook(notebook) is None:
             shown = ", ".join(f"{number} ({place})" for number, place in sorted(places.items()))
             yield f"other cells of {notebook}: {shown}"
 

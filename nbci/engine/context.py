@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
@@ -13,6 +14,7 @@ from nbci.engine.interruption import run_in_abandonable_thread
 from nbci.engine.steps import declared_files, deps
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.kernels.held import NOTHING_HELD, Held
+from nbci.pipeline.step_kinds import PYTHON, kind_of_notebook
 from nbci.records.run_record import Failure
 from nbci.runs.file_names import DISPLACED
 from nbci.runs.signature import KEY
@@ -248,6 +250,8 @@ class RunContext(Struct, kw_only=True, frozen=True):
         # differ: https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED
         variables.setdefault("PYTHONHASHSEED", "0")
         variables |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}
+        if kind_of_notebook(step.notebook) is not None:
+            variables[PYTHON] = sys.executable
         if lease is not None:
             variables["CUDA_VISIBLE_DEVICES"] = lease.device
         return {**variables, **(step.env or {}), **self.held.variables}

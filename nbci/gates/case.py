@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nbci.gates.cases import ComparedCases, NoCases
     from nbci.pipeline.rules import DeclaredMetric, Gate, Rule
+    from nbci.records.monitoring import MonitorResult
     from nbci.records.run_record import Remeasured, RunRecord
     from nbci.records.verdict import GateAnswer, GateResult, Override
 
@@ -25,7 +26,8 @@ class Case(Struct, frozen=True, kw_only=True):
 
     `remeasured` are models of baselines on the data of the run. `measures` holds the metrics that
     each step was seen to measure before it ran; it explains missing ones. `compared` has what a
-    gate judges by predictions, by its name.
+    gate judges by predictions, by its name. `monitors` has what steps found that watch data, by
+    step, or why that is not known.
     """
 
     gates: tuple[Gate, ...]
@@ -35,6 +37,7 @@ class Case(Struct, frozen=True, kw_only=True):
     remeasured: tuple[Remeasured, ...] = ()
     measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     compared: Mapping[str, ComparedCases | NoCases] = field(default_factory=dict)
+    monitors: Mapping[str, MonitorResult | str] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
 
 

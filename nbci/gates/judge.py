@@ -21,6 +21,7 @@ from nbci.gates.judge_cases import (
     judge_slices,
 )
 from nbci.gates.noise import answer_beyond_noise, with_means
+from nbci.gates.watched import judge_watched
 from nbci.pipeline.conditions import holds
 from nbci.pipeline.formulas import UNDECIDABLE, evaluate, names, parse
 from nbci.pipeline.metric_names import meant_by, short_name, step_of
@@ -285,5 +286,6 @@ JUDGEMENTS: Mapping[str, Callable[[Gate, Case, GateResult], GateResult]] = {
     "expr": _judge_expression,
     "flips": partial(judge_compared, judge_flips),
     "slices": partial(judge_compared, judge_slices),
+    "watched": judge_watched,
 }
 """How a gate is judged, by its kind."""

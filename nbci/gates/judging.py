@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbci.gates.noise import SeedRunner
     from nbci.gates.remeasuring import Remeasurer
     from nbci.plan.model import Plan
+    from nbci.records.monitoring import MonitorResult
     from nbci.records.run_record import Remeasured, RunRecord
     from nbci.records.verdict import Override
     from nbci.secrets import Mask
@@ -126,6 +127,7 @@ class Judging:
             remeasured=remeasured,
             measures=measures,
             compared=compared,
+            monitors=self._monitors(record),
             overrides=overrides,
         )
         return replace(record, verdict=judge(case, now_utc()), remeasured=remeasured)
@@ -168,6 +170,17 @@ class Judging:
                 compared[gate.name] = comparisons.compare(gate, baseline)
         self._files_of_cases = comparisons.files
         return compared
+
+    def _monitors(self, record: RunRecord) -> dict[str, MonitorResult | str]:
+        """What the run's monitors found, by their steps."""
+        gates = [gate for gate in self.plan.gates if gate.watched is not None]
+        if not gates:
+            return {}
+        # Imported here because few pipelines watch data.
+        from nbci.gates.predictions import KeptOuts
+        from nbci.gates.watched import read_monitors
+
+        return read_monitors(gates, record, KeptOuts(self.project, self.environ, self.others))
 
     @property
     def files(self) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from nbci.pipeline.expressions import references, unknown
 from nbci.pipeline.gates_document import check_gates, gate_places, read_gates, read_metrics
 from nbci.pipeline.matrix_outs import MatrixOuts
 from nbci.pipeline.model import Pipeline, Step, TaggedNotebook
+from nbci.pipeline.monitor_rules import watched_rules
 from nbci.pipeline.nodes import Group, expand, located
 from nbci.pipeline.notebook_parameters import (
     composed_parameters,
@@ -28,6 +29,7 @@ from nbci.pipeline.notebook_parameters import (
 from nbci.pipeline.paths import project_path
 from nbci.pipeline.resolve import step_parameters
 from nbci.pipeline.seeds import read_seeds
+from nbci.pipeline.step_kinds import notebooks_of_kinds
 from nbci.pipeline.sweeps_document import check_objectives, read_sweeps
 from nbci.pipeline.tagged_paths import paths_from_root
 
@@ -48,6 +50,7 @@ def compose(document: Document, notebooks: Mapping[str, TaggedNotebook]) -> Pipe
 
     `notebooks` holds those of `notebook_paths(document)` by these paths.
     """
+    notebooks = {**notebooks, **notebooks_of_kinds()}
     parameters = _parameters(document)
     groups: list[Group] = []
     for node in document.data["steps"]:
@@ -132,6 +135,7 @@ def _assemble(
     data = document.data
     metrics = read_metrics(document)
     used = _used_notebooks(steps, notebooks)
+    watched, places = watched_rules(document, steps)
     run_timeout_seconds = None
     if "run_timeout" in data:
         run_timeout_seconds = parse_duration(data["run_timeout"])
@@ -143,8 +147,8 @@ def _assemble(
         params=parameters,
         notebooks=used,
         metrics=metrics,
-        gates=read_gates(document, metrics),
-        gate_places=gate_places(document),
+        gates=(*read_gates(document, metrics), *watched),
+        gate_places=(*gate_places(document), *places),
         models=data.get("models"),
         model_places=_model_places(document),
         triggers=_triggers(document),

@@ -13,6 +13,7 @@ from nbci.formatting.numbers import and_more
 from nbci.notebook.read import refuse_conflict
 from nbci.params.yaml_text import YamlText, read_yaml
 from nbci.pipeline.paths import project_path
+from nbci.pipeline.step_kinds import kind_of_notebook, with_notebooks
 from nbci.schema import Violation, violations
 
 if TYPE_CHECKING:
@@ -66,16 +67,18 @@ def read_document(text: str, path: str) -> Document:
     found = violations(document.data, "pipeline")
     if found:
         raise _as_error(document, found)
-    return Document(path=path, data=document.data, text=document)
+    return Document(path=path, data=with_notebooks(document), text=document)
 
 
 def notebook_paths(document: Document) -> tuple[tuple[str, Location], ...]:
     """The notebooks that the steps name, each once, and where they are named.
 
-    Their paths are relative to the project's root.
+    Their paths are relative to the project's root. Those that nbci brings are not among them.
     """
     found: dict[str, Location] = {}
     for name, step in document.data["steps"].items():
+        if kind_of_notebook(step["notebook"]) is not None:
+            continue
         where = document.where("steps", name, "notebook")
         found.setdefault(project_path(step["notebook"], ".", where), where)
     return tuple(found.items())

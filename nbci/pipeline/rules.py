@@ -64,6 +64,14 @@ class SliceRule(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     min_rows: int = MIN_ROWS
 
 
+class WatchedRule(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A rule of a monitor, which its step judges: its name there, and its words."""
+
+    rule: str
+    subject: str
+    asked: str
+
+
 class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A rule over metrics or predictions; all bounds that it names must hold.
 
@@ -73,8 +81,8 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     `significant`, a move is refused only where its p-value is below; with `beyond_noise` the means
     over several seeds are judged, and a move that may be chance is none. `of` asks for the value
     that no trial of a sweep saw, where one chose the run. `step` is the one whose predictions are
-    judged. `missing` is the verdict where what is judged is missing or NaN,
-    `first_run` the one where there is no baseline yet.
+    judged, or that has judged a `watched` rule itself. `missing` is the verdict where what is
+    judged is missing or NaN, `first_run` the one where there is no baseline yet.
     """
 
     name: str
@@ -82,6 +90,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     expr: str | None = None
     flips: bool = False
     slices: SliceRule | None = None
+    watched: WatchedRule | None = None
     at_least: float | None = None
     at_most: float | None = None
     equals: float | None = None
@@ -110,6 +119,8 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             return "flips"
         if self.slices is not None:
             return "slices"
+        if self.watched is not None:
+            return "watched"
         return "metric"
 
     @property
@@ -183,6 +194,11 @@ def _asked_of_slices(gate: Gate) -> str:
     return f"{', '.join(words)}, in slices of {rows} or more"
 
 
+def _watched(gate: Gate) -> WatchedRule:
+    assert gate.watched is not None
+    return gate.watched
+
+
 def _slices_in_words(gate: Gate) -> str:
     assert gate.slices is not None
     return f"{gate.slices.metric} by {', '.join(gate.slices.by)}"
@@ -193,6 +209,7 @@ _WORDS: Mapping[str, tuple[Callable[[Gate], str], Callable[[Gate], str]]] = {
     "expr": (lambda _: "", lambda gate: str(gate.expr)),
     "flips": (lambda _: "flips", _asked_of_flips),
     "slices": (_slices_in_words, _asked_of_slices),
+    "watched": (lambda gate: _watched(gate).subject, lambda gate: _watched(gate).asked),
 }
 """By kind: what is judged, and what is asked of it."""
 

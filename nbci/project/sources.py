@@ -19,6 +19,7 @@ from nbci.notebook.read import SUFFIXES, parse_notebook
 from nbci.pipeline.compose import compose, notebook_pipeline
 from nbci.pipeline.composition import references, unfold
 from nbci.pipeline.document import notebook_paths, read_document
+from nbci.pipeline.step_kinds import notebooks_of_kinds
 from nbci.pipeline.tagged import understand
 from nbci.project.targets import PIPELINE_SUFFIXES, did_you_mean
 
@@ -190,11 +191,11 @@ def star_imports(
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
-    """The notebooks of a stored plan.
+    """The notebooks of a stored plan, with those that nbci brings.
 
     UsageError when one of its files changed since the plan was made.
     """
-    notebooks = {}
+    notebooks = dict(notebooks_of_kinds())
     for relative, digest in sources.items():
         path = project.root / relative
         where = Location(relative)

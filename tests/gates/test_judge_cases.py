@@ -97,7 +97,8 @@ def _in_slices(*changes: SliceChange, compared: int = 12) -> ComparedCases:
 
 
 def test_each_kind_of_gate_has_a_reader_a_sentence_and_a_judgement() -> None:
-    assert set(READERS) == set(_WORDS) == set(JUDGEMENTS)
+    # A rule that a step watches is read with the step.
+    assert {*READERS, "watched"} == set(_WORDS) == set(JUDGEMENTS)
 
 
 def test_flips_are_the_broken_cases_of_all() -> None:
