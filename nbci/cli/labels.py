@@ -83,6 +83,7 @@ def _add(arguments: argparse.Namespace, folder: Path, model: str) -> int:
 
     from nbci.logged.add_labels import LabelColumns, add_labels
 
+    # The clock says only when: which label is newer, the numbers of the files say.
     columns = LabelColumns(request=arguments.id, label=arguments.label, row=arguments.row)
     added = add_labels(folder, model, Path(arguments.file), columns, time.time())
     if arguments.json:
@@ -158,6 +159,7 @@ def _lines(model: str, found: LabelledRows) -> list[str]:
     from nbci.formatting.tables import table
 
     head = f"{model}: {found.labelled} of {counted(found.rows, 'row')} with a label"
+    # Tables of nothing but titles say nothing.
     if not found.rows:
         return [head]
     lines = [head]

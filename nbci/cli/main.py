@@ -35,6 +35,7 @@ COMMANDS = {
     "pull": "bring what runs made from the DVC remote",
     "models": "list released models; their history; get and verify them",
     "serve": "serve a released model over HTTP",
+    "replay": "send logged requests through two releases, and compare their answers",
     "labels": "add labels that came later to the request log of a server, or count them",
     "lineage": "say where a model, file or run came from, and what came of it",
     "audit": "list who promoted, overrode and rolled back what",

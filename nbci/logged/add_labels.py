@@ -83,6 +83,7 @@ def add_labels(
     counts = {"unknown": table.filter(~known), "unclear": table.filter(unclear)}
     if lines and not kept.num_rows:
         raise _nothing_known(model, file, counts, empty)
+    # Another process may add meanwhile: then a correction may be called new, and still counts.
     before = read_labels(folder, model)
     _check_type(before, given, file)
     was_same, corrected = _compare(before, kept)
@@ -161,6 +162,7 @@ def _plain(label: pa.ChunkedArray) -> pa.ChunkedArray:
     """Labels without the dictionary that a file may hold texts in."""
     import pyarrow as pa
 
+    # As pandas writes categories.
     if pa.types.is_dictionary(label.type):
         label = label.cast(label.type.value_type)
     if pa.types.is_large_string(label.type):
@@ -271,6 +273,7 @@ def _compare(before: Labels, kept: pa.Table) -> tuple[npt.NDArray[np.bool_], npt
     old = before.table.column(LABEL).to_pylist()
     new = kept.column(LABEL).to_pylist()
     is_same = np.zeros(len(new), dtype=bool)
+    # Of types that were promoted, such as 1 and 1.0, equal ones are the same label.
     for at in np.flatnonzero(had):
         is_same[at] = old[places[at]] == new[at]
     return is_same, had & ~is_same

@@ -105,6 +105,7 @@ def read_labels(folder: Path, model: str) -> Labels:
         # A number that a process took, and has not written yet.
         if path.stat().st_size:
             tables.append(_read(path))
+    # Whole numbers and others stand together as floats.
     table = pa.concat_tables(tables, promote_options="permissive")
     rows = table.column(ROW).to_numpy().astype(np.int64)
     keys = row_keys(table.column(REQUEST).to_pylist(), rows)

@@ -60,6 +60,12 @@ KINDS = (
         metrics=("metrics.json",),
         deps=("data",),
     ),
+    StepKind(
+        name="replay",
+        title="Send logged requests through two releases, and compare their answers",
+        outs=("replay.json",),
+        metrics=("metrics.json",),
+    ),
 )
 """A kind more is a row here, a key of a step in the schema, and a command that takes settings."""
 

@@ -97,7 +97,8 @@ class RequestLog:
 
     def note(self, noted: Noted) -> None:
         """Have a request written, without waiting for it."""
-        if not is_among(noted.request, self._settings.share):
+        # With a word of its own: else a tenth would be just what a canary of a tenth answered.
+        if not is_among(f"log {noted.request}", self._settings.share):
             return
         # Never waits: an answer is worth more than its line in a log.
         try:

@@ -107,7 +107,8 @@ def test_what_is_promoted_is_served_followed_and_rolled_back(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     words = ("serve", "linear#production", "--url", str(tmp_path / "origin.git"), "--port", "0")
-    serving = project.start(*words, "--follow", "1h", "--workers", str(workers), cwd=elsewhere)
+    options = ("--follow", "1h", "--workers", str(workers), "--log", tmp_path / "log")
+    serving = project.start(*words, *options, cwd=elsewhere)
     try:
         assert serving.stdout is not None
         line = serving.stdout.readline().strip()
@@ -129,6 +130,27 @@ def test_what_is_promoted_is_served_followed_and_rolled_back(
         serving.terminate()
         output, log = serving.communicate(timeout=30)
     assert serving.returncode == 0, output + log
+    if workers == 1:
+        _replay(project, tmp_path / "log")
+
+
+def _replay(project: Console, log: Path) -> None:
+    """As a step of a pipeline, whose figures are those of the run."""
+    models = '["linear@v1.0.0", "linear#production"]'
+    (project.cwd / "replay.yaml").write_text(
+        f"steps: {{compare: {{replay: {{log: {log}, models: {models}, window: 1d}}}}}}\n"
+        "gates: [{metric: same_share, at_least: 1.0}]\n"
+    )
+    same = project("run", "replay.yaml", "--json")
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert json.loads(same.stdout)["metrics"]["compare:first_failed"] == 0
+    other = project("replay", log, "--model", "linear@v1.0.0", "--model", "linear@v1.0.1")
+    assert other.returncode == 0, other.stderr
+    assert "0 answered alike" in other.stdout
+    assert "[3.0, 3.0] → [6.0, 6.0]" in other.stdout
+    unlike = project("replay", log, "--model", "linear@v1.0.0")
+    assert unlike.returncode == 2
+    assert "two releases are compared, 1 are given" in unlike.stderr
 
 
 def _kill_one_worker(supervisor: int, port: int) -> None:
