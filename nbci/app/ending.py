@@ -55,7 +55,7 @@ def ending_of(record: RunRecord, *, gates: bool) -> Ending:
         badge = _INTERRUPTED_BADGE
 
     reason = _reason(record, code)
-    parts = (f"{badge} {title}", _metrics(record), _first_failure(record))
+    parts = (f"{badge} {title}", _metrics(record), _first_failure(record), _cause(record))
     return Ending(
         result=result,
         conclusion=conclusion,
@@ -105,6 +105,13 @@ def _first_failure(record: RunRecord) -> str:
         if step.failure is not None and step.failure.kind != "interrupted":
             return short_line(f"{step.name}: {step.failure.message}", _LONGEST_REASON)
     return ""
+
+
+def _cause(record: RunRecord) -> str:
+    """Why the build was started by itself; Jenkins itself only knows of a timer."""
+    if record.because is None:
+        return ""
+    return short_line(record.because.sentence, _LONGEST_REASON)
 
 
 def _metrics(record: RunRecord) -> str:

@@ -144,6 +144,8 @@ def _lineage_of_release(manifest: Manifest) -> Lineage:
     # By what its values were found is as much its origin as its data.
     if manifest.chosen is not None:
         notes.append(manifest.chosen.sentence)
+    if manifest.because is not None:
+        notes.append(str(manifest.because))
     by_release = {name: one_line("; ".join(notes))} if notes else {}
     return lineage_of(manifest.steps, {name: paths}, by_release)
 

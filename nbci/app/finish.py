@@ -18,7 +18,7 @@ from nbci.engine.distributed.handover import take_handovers
 from nbci.engine.distributed.run_parts import open_store
 from nbci.engine.imports import place_imports
 from nbci.engine.prepare import mask_for
-from nbci.errors import ExitCode, InfrastructureError, IntegrityError
+from nbci.errors import ExitCode, InfrastructureError, IntegrityError, NbciError
 from nbci.gates.judging import Judging, check_readers
 from nbci.project.sources import read_notebooks
 from nbci.runs.plan_file import read_plan
@@ -101,9 +101,23 @@ def finish(request: FinishRequest) -> FinishedRun:
             request, project, plan, notebooks, store=store, folder=folder, record=record
         )
         _hand_over(request, project, folder, material)
+        _note_outcome(request, project, record)
     finally:
         folder.release()
     return FinishedRun(project, plan, folder, record, exit_code(record, gates=request.gates_count))
+
+
+def _note_outcome(request: FinishRequest, project: Project, record: RunRecord) -> None:
+    """Tell the decision that started the run, where one did; the run stands without that, too."""
+    if record.because is None:
+        return
+    # Hardly any run was started by a decision.
+    from nbci.app.retraining.note_events import explain_unnoted, note_outcome
+
+    try:
+        note_outcome(project, record)
+    except NbciError as error:
+        request.warn(explain_unnoted(error, record))
 
 
 def _filled_store(request: FinishRequest, project: Project, plan: Plan) -> RunFolder:

@@ -29,6 +29,7 @@ class PlanRequest(NamedTuple):
     """One call of `nbci plan`; the fields are its options, paths as they were given.
 
     `seen` is what a timer's earlier poll saw of imported data, and None where nobody polls.
+    `decision` is the id of the one that the plan follows from.
     """
 
     target: str
@@ -41,6 +42,7 @@ class PlanRequest(NamedTuple):
     store: str | None = None
     leave: str | None = None
     environment: str | None = None
+    decision: str | None = None
 
 
 class PlannedTarget(NamedTuple):
@@ -64,6 +66,8 @@ def make_plan(request: PlanRequest) -> PlannedTarget:
     planned = _poll_imports(planned, request.seen)
     if planned.has_no_news:
         return planned
+    if request.decision:
+        planned = _follow_decision(planned, request)
 
     if request.out:
         write_atomic(Path(request.out), to_json(planned.plan))
@@ -155,6 +159,17 @@ def _poll_imports(planned: PlannedTarget, seen: str | None) -> PlannedTarget:
     if polled.texts:
         plan = replace(plan, imports=polled.texts)
     return PlannedTarget(project, plan, polled)
+
+
+def _follow_decision(planned: PlannedTarget, request: PlanRequest) -> PlannedTarget:
+    """The plan as a decision asks for it: with its cause, and the data that it learns from."""
+    # Imported only here: hardly any plan follows from a decision.
+    from nbci.app.retraining.follow import plan_of_decision
+
+    plan = plan_of_decision(
+        planned.project, planned.plan, request.decision or "", begins=bool(request.out)
+    )
+    return planned._replace(plan=plan)
 
 
 def _leave_known_results(planned: PlannedTarget, store: str | None, folder: Path) -> None:

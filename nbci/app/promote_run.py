@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.errors import InfrastructureError, NbciError
 from nbci.gates.baseline import Baseline
 from nbci.gates.baselines import Search, find_baseline
 from nbci.promotion.promote import promote
@@ -29,4 +30,23 @@ def promote_run(
             return found.source, found.identity
         return found.reason, None
 
-    return promote(project, folder, request, environ, find)
+    done = promote(project, folder, request, environ, find)
+    _note_promotion(project, folder, done)
+    return done
+
+
+def _note_promotion(project: Project, folder: RunFolder, done: Promotion) -> None:
+    """Tell the decision that started the run, where one did."""
+    record = folder.read_header()
+    if record.because is None:
+        return
+    # Hardly any run was started by a decision.
+    from nbci.app.retraining.note_events import explain_unnoted, note_promotion
+
+    try:
+        note_promotion(project, record, done)
+    except NbciError as error:
+        raise InfrastructureError(
+            f"{done.model} {done.version} is promoted, but {explain_unnoted(error, record)}",
+            hint="nbci promote again: what is done stays as it is",
+        ) from error

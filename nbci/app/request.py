@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.listener import Display
     from nbci.params import Assignment
+    from nbci.records.cause import Cause
     from nbci.records.chosen import Chosen
     from nbci.records.run_record import RunRecord
 
@@ -26,7 +27,8 @@ class RunRequest(NamedTuple):
     them that is asked for, from 0 to 1. `folder` is where a notebook's cells run,
     `environment` the lock file of steps that name none, `build_files` where a CI finds the
     report and how the build ends. `assigned` are parameters with their values as they are; `chosen`
-    is the trial of a sweep that the run carries out.
+    is the trial of a sweep that the run carries out, `because` the decision that it follows from,
+    with its data as `imports`: `.dvc` files by path, with their texts.
     """
 
     target: str | None
@@ -54,6 +56,8 @@ class RunRequest(NamedTuple):
     build_files: Path | None = None
     assigned: tuple[Assignment, ...] = ()
     chosen: Chosen | None = None
+    because: Cause | None = None
+    imports: Mapping[str, str] | None = None
 
     @property
     def is_of_project(self) -> bool:

@@ -110,6 +110,8 @@ def _planned_work(request: RunRequest) -> _Work:
     project = _project_for(target.project, plan)
     plan = _select_steps(project, plan, request)
     plan = with_time_limits(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
+    if request.because is not None:
+        plan = replace(plan, because=request.because, imports=request.imports)
     return _Work(project, plan, target.pipeline.notebooks, chosen=request.chosen)
 
 
@@ -310,6 +312,11 @@ def _note_for_later(
 
         write_notes_of(work.project, work.plan, record, request.only)
     # A resumed run has no target to be remembered by; a fork's rules may change at any time. A run
-    # with the same values that nobody asked for as a trial claims nothing of a search.
-    elif not (request.resume or work.chosen) and request.is_of_project and work.plan.fork is None:
+    # with the same values that nobody asked for as a trial, or that no decision started, claims
+    # nothing of a search or a reason.
+    elif (
+        not (request.resume or work.chosen or request.because)
+        and request.is_of_project
+        and work.plan.fork is None
+    ):
         remember_run(request, context, record, judging, presentation.summary_of)

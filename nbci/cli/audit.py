@@ -73,6 +73,8 @@ def _evidence(entry: HistoryEntry) -> list[str]:
     # Not every project signs its releases; what is said here is already a sentence.
     if entry.chosen:
         texts.append(entry.chosen)
+    if entry.because:
+        texts.append(entry.because)
     if entry.signature:
         texts.append(entry.signature)
     return texts

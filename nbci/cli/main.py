@@ -37,6 +37,8 @@ COMMANDS = {
     "serve": "serve a released model over HTTP",
     "replay": "send logged requests through two releases, and compare their answers",
     "labels": "add labels that came later to the request log of a server, or count them",
+    "retrain": "train a released model again, if there is reason to; say why and what came of it",
+    "decisions": "list what was decided on a model, why, and what came of it",
     "lineage": "say where a model, file or run came from, and what came of it",
     "audit": "list who promoted, overrode and rolled back what",
     "kernels": "keep kernels warm between commands",

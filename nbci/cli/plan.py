@@ -5,6 +5,7 @@ The forms `text`, `tree` and `mermaid` are for people, `json` and `jenkins` for 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_folder_argument, add_parameter_arguments
@@ -38,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for a timer: where the pipeline has `triggers: {data: ...}`, bring imported data up "
         "to date that has changed at its source and is not SEEN, the `data` line of an earlier "
         "plan; plan nothing where none has",
+    )
+    parser.add_argument(
+        "--decision",
+        metavar="ID",
+        default=os.environ.get("NBCI_DECISION"),
+        help="the decision of `nbci retrain` that this follows from (default: $NBCI_DECISION)",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="write the plan for `nbci step` and `nbci finish`"
@@ -89,6 +96,7 @@ def main(arguments: argparse.Namespace) -> int:
         store=arguments.store,
         leave=arguments.leave,
         environment=arguments.environment or None,
+        decision=arguments.decision or None,
     )
     try:
         planned = make_plan(request)

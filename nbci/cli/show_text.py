@@ -66,6 +66,7 @@ def _facts(record: RunRecord, proofs: Sequence[Proof]) -> list[tuple[str, str]]:
         ("command", " ".join(record.command)),
         ("nbci", record.nbci),
         ("proof", latest_proof(proofs)),
+        ("why", str(record.because) if record.because else ""),
         ("chosen", record.chosen.sentence if record.chosen else ""),
         ("confirmed", record.confirmed.sentence if record.confirmed else ""),
     ]
@@ -187,6 +188,8 @@ def show_document(
         document["proofs"] = list(map(_proof_document, proofs))
     if record.seeds:
         document["seeds"] = plain(record.seeds)
+    if record.because:
+        document["because"] = plain(record.because)
     if record.chosen:
         document["chosen"] = plain(record.chosen)
     if record.confirmed:

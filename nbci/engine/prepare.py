@@ -269,6 +269,7 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         change=checked_page(change_url(os.environ)),
         params=plan.params,
         sources=plan.sources,
+        because=plan.because,
         warnings=(*plan.warnings, *doubts),
     )
 

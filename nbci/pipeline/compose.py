@@ -152,6 +152,7 @@ def _assemble(
         models=data.get("models"),
         model_places=_model_places(document),
         triggers=_triggers(document),
+        retrain=_retrain(document),
         seeds=read_seeds(document, parameters),
         sweeps=read_sweeps(document, parameters, metrics),
         builds=data.get("builds"),
@@ -201,7 +202,35 @@ def _triggers(document: Document) -> Mapping[str, Any] | None:
             hint="let another job run at that time, and name it with `after:`",
             where=document.where("triggers", "data"),
         )
+    if triggers and "monitor" in triggers:
+        # The name is checked as any path of a pipeline file is; the file is read when it counts.
+        where = document.where("triggers", "monitor", "pipeline")
+        project_path(triggers["monitor"]["pipeline"], ".", where)
     return triggers
+
+
+def _retrain(document: Document) -> Mapping[str, Any] | None:
+    retrain: Mapping[str, Any] | None = document.data.get("retrain")
+    data = (retrain or {}).get("data")
+    if data is None:
+        return retrain
+    where = document.where("retrain", "data")
+    if ("update" in data) == ("table" in data):
+        raise UsageError(
+            "new data come either from `update` or from a `log` into a `table`",
+            hint="data: {update: [data/wine.csv]}, "
+            "or data: {table: data/wine.csv, log: logs/wine, label: quality}",
+            where=where,
+        )
+    needed = ("table", "log", "label")
+    if "table" in data and not all(name in data for name in needed):
+        raise UsageError("rows of a log need `table`, `log` and `label`", where=where)
+    for name in ("table", "log", "labels"):
+        if name in data:
+            project_path(data[name], ".", document.where("retrain", "data", name))
+    for number, path in enumerate(data.get("update", ())):
+        project_path(path, ".", document.where("retrain", "data", "update", number))
+    return retrain
 
 
 def _expand_node(

@@ -156,6 +156,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     models: Mapping[str, Mapping[str, Any]] | None = None
     model_places: Mapping[str, Location] | None = None
     triggers: Mapping[str, Any] | None = None
+    retrain: Mapping[str, Any] | None = None
     seeds: Seeds | None = None
     sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     builds: Mapping[str, Any] | None = None

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from nbci.graph import by_name, edges_of
 from nbci.pipeline.rules import DeclaredMetric, Gate
+from nbci.records.cause import Cause
 from nbci.records.chosen import Chosen
 from nbci.records.run_record import ParameterValue, Part
 
@@ -179,7 +180,8 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     commit has. `definitions` are those of each Python notebook whose values may refer to any. Every
     code cell of its notebooks is a cell of a step or `left_out`; `markdown` has the Markdown cells
     of each notebook, for the report. `environment` is the lock file that was given for the steps
-    that name none. `chosen` is the trial of a sweep that it carries out, where it is one.
+    that name none. `chosen` is the trial of a sweep that it carries out, where it is one, `because`
+    the decision that it follows from, where no person asked for it.
     """
 
     pipeline: str
@@ -201,6 +203,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     seeds: PlannedSeeds | None = None
     environment: str | None = None
     chosen: Chosen | None = None
+    because: Cause | None = None
     fork: Fork | None = None
     imports: Mapping[str, str] | None = None
     definitions: Mapping[str, tuple[Definition, ...]] | None = None

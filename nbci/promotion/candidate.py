@@ -62,11 +62,12 @@ class Candidate:
     @property
     def notes(self) -> dict[str, str | None]:
         """The `Key: value` lines that end the messages of the commit and the tags."""
-        chosen = self.record.chosen
+        chosen, because = self.record.chosen, self.record.because
         return {
             "Nbci-Event": "promote",
             "Nbci-Run": self.record.run,
             "Nbci-Chosen": None if chosen is None else chosen.sentence,
+            "Nbci-Because": None if because is None else str(because),
             "Nbci-Branch": self.branch,
             "Nbci-Build": self.build,
         }

@@ -65,6 +65,8 @@ def _facts(manifest: Manifest, model: Packaged) -> Iterator[tuple[str, str]]:
     }
     if manifest.proof is not None:
         facts["proof"] = f"{manifest.proof.sentence} (run {manifest.proof.run})"
+    if manifest.because is not None:
+        facts["started"] = str(manifest.because)
     if manifest.chosen is not None:
         facts["chosen"] = manifest.chosen.sentence
     if manifest.confirmed is not None:

@@ -229,4 +229,5 @@ def _manifest(
         proof=candidate.proof,
         chosen=record.chosen,
         confirmed=record.confirmed,
+        because=record.because,
     )

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.handoff.values import ValueRef
+from nbci.records.cause import Cause
 from nbci.records.chosen import Chosen, Confirmed
 from nbci.records.proof import Agreement
 from nbci.records.run_record import FileRef, Metric, ParameterValue
@@ -86,7 +87,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     pipeline has them, `verdict` what the gates answered. `details` is what was found when the
     model was tried: its framework, signature, how it answered. `proof` is that of the run, where it
     was carried out again; `chosen` is the search that its values are from, where it is of one,
-    and `confirmed` what they gave where no trial had looked.
+    and `confirmed` what they gave where no trial had looked. `because` is the decision that started
+    the run, where no person did.
     """
 
     model: str
@@ -118,6 +120,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     proof: ReleaseProof | None = None
     chosen: Chosen | None = None
     confirmed: Confirmed | None = None
+    because: Cause | None = None
 
     def step(self, name: str) -> EvidenceStep | None:
         """The step of that name."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from nbci.handoff.values import ValueRef
+from nbci.records.cause import Cause
 from nbci.records.chosen import Chosen, Confirmed
 from nbci.records.git_state import GitState
 from nbci.records.output_check import OutputCheck
@@ -262,6 +263,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     are the models of the baselines that it was judged by, on the data of this run. `seeds` is what
     it gives with other values of its seed. `chosen` says of which trial of a sweep it has the
     values, where it was asked for as that, and `confirmed` what it gave where no trial looked.
+    `because` is the decision that started it, where no person did.
     """
 
     run: str
@@ -294,6 +296,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     seeds: SeedRuns | None = None
     chosen: Chosen | None = None
     confirmed: Confirmed | None = None
+    because: Cause | None = None
     warnings: tuple[str, ...] = ()
 
     def step(self, name: str) -> StepRecord | None:

@@ -61,7 +61,8 @@ class HistoryEntry:
     """A change of a model in the registry.
 
     `tag` is the tag that proves it, `reason` is the reason given for it. `signature` says of a
-    release whether its run was signed, and by whom; `chosen` by what search its values were found.
+    release whether its run was signed, and by whom; `chosen` by what search its values were found,
+    and `because` what decision started it.
     """
 
     at_utc: str
@@ -78,6 +79,7 @@ class HistoryEntry:
     gate: str | None = None
     signature: str | None = None
     chosen: str | None = None
+    because: str | None = None
 
 
 def stage_rows(git: Git, models: Iterable[ModelState]) -> tuple[StageRow, ...]:
@@ -156,6 +158,8 @@ def _history_of(
             yield from _overrides(event, manifest)
             if manifest.chosen is not None:
                 entry = replace(entry, chosen=manifest.chosen.sentence)
+            if manifest.because is not None:
+                entry = replace(entry, because=str(manifest.because))
             if signature_text is not None:
                 entry = replace(entry, signature=signature_text(manifest))
         yield entry

@@ -354,6 +354,8 @@ def _about(record: RunRecord) -> str:
     its_commit = commit_text(record)
     if its_commit:
         parts.append(f"commit {prose(its_commit)}")
+    if record.because is not None:
+        parts.append(f"started {prose(str(record.because))}")
     if record.chosen is not None:
         parts.append(f"chosen as the {prose(record.chosen.sentence)}")
     if record.confirmed is not None:

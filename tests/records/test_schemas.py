@@ -13,6 +13,7 @@ import pytest
 
 from nbci.plan.model import Plan
 from nbci.records.blames import Blame
+from nbci.records.decision import Decision
 from nbci.records.manifest import Manifest
 from nbci.records.monitoring import MonitorResult
 from nbci.records.page import BuildPage
@@ -57,6 +58,7 @@ def cleaned(value: Any) -> Any:
         ("step", StepRecord, "The record of a step: steps/NAME/record.json"),
         ("proof", Proof, "What came of proving a run: `nbci prove --json`, proof.json"),
         ("blame", Blame, "Why a metric moved between two runs: `nbci blame --json`"),
+        ("decision", Decision, "Why a model was to be trained again: `nbci decisions --json`"),
         ("page", BuildPage, "What a build's page shows of its run: `nbci finish --out`, page.json"),
         ("sweep", SweepRecord, "A sweep: sweep.json"),
         ("profile", Profile, "What a release's data look like: profile.json"),

@@ -35,6 +35,7 @@ def about_section(material: Material) -> Markup:
         ("Result", verdict(record.outcome)),
         ("Started", time(record.started_utc)),
         ("Took", duration(record.seconds)),
+        ("Started by itself", str(record.because) if record.because else None),
         ("Chosen", record.chosen.sentence if record.chosen else None),
         ("Confirmed", record.confirmed.sentence if record.confirmed else None),
         ("Target", element("code", record.target)),

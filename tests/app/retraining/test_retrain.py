@@ -1,0 +1,333 @@
+"""A released model is trained again: real git, real DVC remote, real kernels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from nbci.app.retraining.decide import (
+    RetrainRequest,
+    decide,
+    foresee_retraining,
+    refuse_waiting,
+    reset,
+)
+from nbci.app.retraining.model_in_use import known_decisions
+from nbci.app.retraining.note_events import close_decision, new_event, note_event
+from nbci.config import find_project
+from nbci.errors import InfrastructureError, UsageError
+from nbci.git.process import Git
+from nbci.records.codec import to_json
+from nbci.records.monitoring import MonitorResult, Window
+from nbci.records.verdict import GateResult
+from tests.support.releases import Released, copy_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbci.config import Project
+    from nbci.records.decision import Decision, EventKind
+
+BROKEN = GateResult(
+    gate="psi of C <= 0.2",
+    asked="<= 0.2",
+    result="failed",
+    reason="psi of C is 0.31, more than 0.2",
+    found=0.31,
+)
+TRIGGERS = """\
+triggers: {monitor: {pipeline: watch.yaml, at_most_every: 1d, attempts: 3}}
+gates:
+  - {metric: accuracy, at_least: 0.915}
+"""
+
+
+def judgement(**changes: Any) -> MonitorResult:
+    result = MonitorResult(
+        id="M1",
+        model="digits",
+        version="v1.0.0",
+        result="failed",
+        judged_utc="2026-05-02T00:00:00Z",
+        sentence=BROKEN.reason,
+        window=Window(
+            source="logs/digits",
+            rows=120,
+            start_utc="2026-05-01T00:00:00Z",
+            end_utc="2026-05-02T00:00:00Z",
+        ),
+        nbci="0",
+        gates=(BROKEN,),
+    )
+    return replace(result, **changes)
+
+
+@pytest.fixture(scope="module")
+def _in_use(_built: Released, tmp_path_factory: pytest.TempPathFactory) -> Released:
+    """The first run is promoted; the pipeline has limits since."""
+    copied = copy_of(_built, tmp_path_factory.mktemp("in-use"))
+    (_built.root / "linked").unlink()
+    (_built.root / "linked").symlink_to(copied.remote)
+    done = copied.nbci("promote", copied.runs[0], "--json")
+    assert done.returncode == 0, done.stderr
+    with (copied.project / "pipeline.yaml").open("a") as file:
+        file.write(TRIGGERS)
+    copied.git("commit", "-qam", "limits")
+    copied.git("push", "-q", "origin", "main")
+    return copied
+
+
+@pytest.fixture
+def used(_in_use: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Released:
+    copied = copy_of(_in_use, tmp_path / "used")
+    monkeypatch.setenv("NBCI_CACHE", str(copied.root / "cache"))
+    monkeypatch.chdir(copied.project)
+    for name in ("BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH", "BUILD_URL", "RUN_DISPLAY_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return copied
+
+
+def because(used: Released, **changes: Any) -> RetrainRequest:
+    place = used.root / "monitor.json"
+    place.write_text(to_json(judgement(**changes)))
+    return RetrainRequest(model="digits", because=str(place))
+
+
+def project_of(used: Released) -> Project:
+    return find_project(used.project)
+
+
+def decisions(used: Released) -> tuple[Decision, ...]:
+    return known_decisions(used.git, "digits")[1]
+
+
+def end(used: Released, kind: EventKind) -> None:
+    """Let the newest decision end so."""
+    note_event(used.git, decisions(used)[-1], new_event(used.git, kind, f"it {kind}"))
+
+
+def test_a_plan_says_what_would_start_and_writes_nothing(used: Released) -> None:
+    found = foresee_retraining(project_of(used), because(used))
+    document = found.document
+    assert document["start"] is True
+    assert document["because"] == (
+        "because psi of C was 0.31, more than 0.2, in the window of 2026-05-01 00:00:00 UTC to "
+        "2026-05-02 00:00:00 UTC of logs/digits (120 rows)"
+    )
+    assert document["pipeline"] == "pipeline.yaml"
+    # the release was made with -p, which the file does not say
+    assert document["parameters"] == {"C": "1.0"}
+    assert document["expected_seconds"] > 0
+    assert document["expected_from_runs"] == 2
+    assert decisions(used) == ()
+    assert used.git("status", "--porcelain") == ""
+
+
+def test_what_is_no_reason_starts_nothing(used: Released) -> None:
+    project = project_of(used)
+    passed = decide(project, because(used, result="passed", gates=(), sentence="all is as it was"))
+    assert (passed.answer.start, passed.answer.sentence) == (
+        False,
+        "nothing to do: all is as it was",
+    )
+    old = decide(project, because(used, version="v0.9.0"))
+    assert "judged against digits v0.9.0, and v1.0.0 has taken its place" in old.answer.sentence
+    with pytest.raises(UsageError, match="a judgement of wine, not of digits"):
+        decide(project, because(used, model="wine"))
+    with pytest.raises(UsageError, match="format 9, this nbci reads 1"):
+        decide(project, because(used, format=9))
+    with pytest.raises(UsageError, match="no released model 'wine'"):
+        decide(project, RetrainRequest(model="wine"))
+    assert decisions(used) == ()
+
+
+def test_of_two_clones_exactly_one_starts(used: Released) -> None:
+    other = used.root / "other"
+    subprocess.run(["git", "clone", "-q", used.origin, other], check=True)
+    request = because(used)
+    answers = [
+        decide(project, request).answer for project in (project_of(used), find_project(other))
+    ]
+    assert [answer.start for answer in answers] == [True, False]
+    assert "has no end yet" in answers[1].sentence
+    assert [each.state for each in decisions(used)] == ["decided"]
+    assert Git(other)("rev-parse", operands=["refs/nbci/decisions/digits"]) == used.git(
+        "rev-parse", operands=["refs/nbci/decisions/digits"]
+    )
+
+
+def test_who_loses_the_race_looks_again(used: Released, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have seen an empty chain before either has pushed."""
+    from nbci.app.retraining import decide as module
+
+    other = used.root / "other"
+    subprocess.run(["git", "clone", "-q", used.origin, other], check=True)
+    request = because(used)
+    add = module.add_decision
+
+    def add_after_the_other(*words: Any, **named: Any) -> str:
+        monkeypatch.setattr(module, "add_decision", add)
+        assert decide(find_project(other), request).answer.start is True
+        return add(*words, **named)
+
+    monkeypatch.setattr(module, "add_decision", add_after_the_other)
+    assert decide(project_of(used), request).answer.start is False
+    assert len(decisions(used)) == 1
+
+
+def test_three_failures_in_a_row_are_the_last_until_a_person_resets(used: Released) -> None:
+    project = project_of(used)
+    insists = because(used)._replace(insists=True)
+    for _ in range(3):
+        assert decide(project, insists).answer.start is True
+        end(used, "failed")
+    for _ in range(2):
+        gave_up = decide(project, because(used))
+        assert gave_up.answer.gives_up
+    # it was said once
+    assert [each.state for each in decisions(used)] == ["failed"] * 3 + ["refused"]
+    assert used.nbci("retrain", "digits", "--because", gave_up_file(used)).returncode == 3
+
+    reset(project, "digits")
+    answer = decide(project, because(used)).answer
+    assert "at most once" not in answer.sentence or answer.start is False
+    assert not answer.gives_up
+
+
+def gave_up_file(used: Released) -> str:
+    return str(used.root / "monitor.json")
+
+
+def test_a_person_is_asked_and_may_say_no(used: Released) -> None:
+    project = project_of(used)
+    asked = decide(project, because(used)._replace(asks=True))
+    assert asked.document["start"] == "ask"
+    assert [each.state for each in decisions(used)] == ["asked"]
+    # the next window asks nobody again
+    assert decide(project, because(used, id="M2")).answer.start == "ask"
+    assert len(decisions(used)) == 1
+    refuse_waiting(project, "digits", "the camera is being repaired")
+    assert decisions(used)[-1].state == "refused"
+    with pytest.raises(UsageError, match="waits for a person"):
+        refuse_waiting(project, "digits", "again")
+
+    decide(project, because(used)._replace(asks=True))
+    yes = decide(project, because(used)._replace(insists=True))
+    assert yes.answer.start is True
+    assert [each.state for each in decisions(used)] == ["refused", "decided"]
+
+
+def test_a_remote_that_is_away_starts_nothing(used: Released) -> None:
+    used.origin.rename(used.root / "moved")
+    with pytest.raises(InfrastructureError):
+        decide(project_of(used), because(used))
+
+
+def test_without_origin_it_says_that_it_is_alone(used: Released) -> None:
+    used.git("remote", "remove", "origin")
+    decided = decide(project_of(used), because(used))
+    assert decided.answer.start is True
+    assert decided.document["shared"] is False
+
+
+@pytest.mark.slow
+def test_it_runs_is_promoted_and_closed(used: Released) -> None:
+    request = because(used)
+    done = used.nbci(
+        "retrain", "digits", "--because", str(request.because), "-p", "C=2", "--promote", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["outcome"], document["promotion"]["version"]) == ("promoted", "v1.0.1")
+    sentence, run = document["because"], document["run"]
+
+    # the run, the release and the history all say why
+    shown = used.nbci("show", run)
+    assert f"{sentence} (decision {document['decision']})" in shown.stdout
+    assert sentence in used.nbci("audit").stdout
+    assert sentence in used.nbci("lineage", "digits").stdout
+    report = used.project / ".nbci/runs" / run
+    assert sentence in (report / "report/index.html").read_text()
+    assert "psi of C was 0.31" in (report / "report/summary.md").read_text().replace("\\", "")
+    card = used.git("show", operands=["digits@v1.0.1:.nbci/release.md"])
+    assert sentence in card
+
+    # the next window of the new version closes it
+    result = judgement(version="v1.0.1", id="M2", result="passed", gates=(), sentence="quiet")
+    closed = close_decision(project_of(used), result)
+    assert closed is not None
+    assert close_decision(project_of(used), result) is None
+    listed = used.nbci("decisions", "digits")
+    events = [line.split(": ")[0].split("  ")[-1] for line in listed.stdout.splitlines()[2:]]
+    assert events == ["decided", "started", "passed", "promoted", "closed"]
+    assert ": 0.92 (" in listed.stdout
+
+
+@pytest.mark.slow
+def test_what_is_no_better_changes_nothing_and_says_so(used: Released) -> None:
+    request = because(used)
+    done = used.nbci("retrain", "digits", "--because", str(request.because), "--promote")
+    assert done.returncode == 3, done.stderr
+    assert [each.state for each in decisions(used)] == ["no better"]
+    last = decisions(used)[-1].last
+    assert last is not None
+    assert "0.91" in last.sentence
+    assert used.tags() == {"digits@v1.0.0", "digits#production#1"}
+
+
+@pytest.mark.slow
+def test_the_next_call_finds_out_what_was_killed(used: Released) -> None:
+    project = project_of(used)
+    decided = decide(project, because(used))
+    assert decided.decision is not None
+    run = used.runs[0]
+    folder = project.runs_folder / run
+    copied = project.runs_folder / "20260101-000000-00000bad"
+    shutil.copytree(folder, copied)
+    record = json.loads((copied / "run.json").read_text())
+    (copied / "run.json").write_text(
+        json.dumps({**record, "run": copied.name, "result": "running"})
+    )
+    event = new_event(used.git, "started", "it began", run=copied.name)
+    note_event(used.git, decided.decision, event)
+
+    again = foresee_retraining(project, because(used))
+    assert "at most once in" in again.answer.sentence
+    assert decisions(used)[-1].state == "started"
+    decide(project, because(used))
+    assert [each.state for each in decisions(used)] == ["failed"]
+    last = decisions(used)[-1].last
+    assert last is not None
+    assert "was killed" in last.sentence
+
+
+@pytest.mark.slow
+def test_a_ci_starts_what_was_handed_over(used: Released, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = because(used)
+    handed = used.nbci(
+        "retrain", "digits", "--because", str(request.because), "-p", "C=2", "--hand-over", "--json"
+    )
+    document = json.loads(handed.stdout)
+    assert document["start"] is True
+    build = {"NBCI_DECISION": document["decision"], "BUILD_URL": "https://ci.example.com/job/1/"}
+    value = document["parameters"]["C"]
+    words = ("plan", document["pipeline"], "-p", f"C={value}", "--out", "plan.json", "--json")
+    assert used.nbci(*words, env=build).returncode == 0
+    assert decisions(used)[-1].state == "started"
+    for step in ("prepare", "train/svm"):
+        used.nbci("step", "--plan", "plan.json", step, "--store", "store", env=build)
+    finished = used.nbci(
+        "finish", "--plan", "plan.json", "--store", "store", "--promote", env=build
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    states = [event.kind for event in decisions(used)[-1].events]
+    assert states == ["decided", "started", "passed", "promoted"]
+    assert decisions(used)[-1].events[1].build == "https://ci.example.com/job/1/"
+    again = used.nbci(*words, env=build)
+    assert again.returncode == 2
+    assert "has come to its end: promoted" in again.stderr
