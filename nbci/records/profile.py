@@ -16,19 +16,26 @@ Problem = Literal["gone", "new", "type", "range", "categories", "missing"]
 
 
 class ColumnProfile(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One column of `rows` rows, `missing` of which have no value (NaN is none, too).
+    """One column of `rows` rows, `missing` of which have no value that can be measured.
 
-    `low`, `high`, `mean`, `deviation` (of the population) and `quantiles`, which stand at evenly
-    spaced shares from 0 to 1, are of numbers; of times in seconds since 1970. `counts` are the rows
-    of the most frequent values, `others` those of all other values, `distinct` how many values
-    there are, about. `means` are those of a vector's parts. An image has none of these: what was
-    measured of it stands in columns of its own, `NAME.brightness` and the like.
+    NaN is no value. Of the missing, `infinite` are infinite numbers, and `unlike` are values of
+    another type than the column's. `low`, `high`, `mean`, `deviation` (of the population) and
+    `quantiles`, which stand at evenly spaced shares from 0 to 1, are of numbers; of times in
+    seconds since 1970; of texts of their lengths. `counts` are the rows of the most frequent
+    values, `others` those of all other values, `distinct` how many values there are, about; numbers
+    have them if they have few values. `means` and `deviations` are those of a vector's parts, of
+    which there are `width`; where those are very many, of as many blocks of parts side by side.
+    `outside` are the rows beyond the range of the profile that the column was measured like. An
+    image has none of these: what was measured of it stands in columns of its own,
+    `NAME.brightness` and the like.
     """
 
     name: str
     kind: ColumnKind
     rows: int
     missing: int = 0
+    infinite: int = 0
+    unlike: int = 0
     low: float | None = None
     high: float | None = None
     mean: float | None = None
@@ -37,7 +44,15 @@ class ColumnProfile(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     counts: Mapping[str, int] | None = None
     others: int = 0
     distinct: int | None = None
+    width: int | None = None
     means: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
+    outside: int | None = None
+
+    @property
+    def values(self) -> int:
+        """The rows that have a value."""
+        return self.rows - self.missing
 
 
 class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -1,0 +1,67 @@
+"""Measure the profile of a table, in memory that does not grow with its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+from nbci.profiles.columns import NORM, ColumnMeasure
+from nbci.profiles.images import IMAGE, KIND
+from nbci.records.profile import ColumnProfile, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+
+def measure_table(batches: Iterable[pa.RecordBatch], *, like: Profile | None = None) -> Profile:
+    """The profile of the rows of all batches, in the order of the columns' first appearance.
+
+    Columns that `like` has are measured as what they are there: values that are none of that kind
+    are `unlike`. Batches may have different columns; where a column is not there, its value is
+    missing. Of no batches, the columns are those of `like`. UsageError where a batch has two
+    columns of one name.
+    """
+    rows = 0
+    measures: dict[str, ColumnMeasure] = {}
+    for batch in batches:
+        check_names(batch.schema.names)
+        rows += batch.num_rows
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name not in measures:
+                measures[name] = _column_measure(batch.schema.field(name), like)
+            measures[name].add(column)
+
+    columns: list[ColumnProfile] = []
+    if not measures and like is not None:
+        # Nothing says that a column is gone.
+        columns.extend(
+            ColumnProfile(name=each.name, kind=each.kind, rows=0) for each in like.columns
+        )
+    for measure in measures.values():
+        column, *norms = measure.profiles(rows)
+        columns.append(column)
+        # A column of the table itself goes before the norm of another one.
+        columns.extend(norm for norm in norms if norm.name not in measures)
+    return Profile(rows=rows, columns=tuple(columns))
+
+
+def _column_measure(field: pa.Field, like: Profile | None) -> ColumnMeasure:
+    """What measures the column, as `like` has it."""
+    is_image = (field.metadata or {}).get(KIND) == IMAGE.encode()
+    if like is None:
+        return ColumnMeasure(field.name, None, None, is_image=is_image)
+    norm = like.column(f"{field.name}{NORM}")
+    return ColumnMeasure(field.name, like.column(field.name), norm, is_image=is_image)
+
+
+def check_names(names: list[str]) -> None:
+    """UsageError where two columns have one name: nobody could tell which one is meant."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise UsageError(
+                f"the data have several columns {name!r}", hint="give each a name of its own"
+            )
+        seen.add(name)
