@@ -24,6 +24,10 @@ _FRAMEWORKS = {
     ".ubj": "xgboost",
 }
 
+SIGNATURE_FORM = (
+    '{"inputs": [{"name": "X", "dtype": "float32", "shape": [null, 64]}], "outputs": […]}'
+)
+
 
 class Tensor(Struct, frozen=True, kw_only=True):
     """An input or output of a model.
@@ -62,14 +66,38 @@ class Signature(Struct, frozen=True, kw_only=True):
     outputs: tuple[Tensor, ...]
 
 
+class PredictNotebook(Struct, frozen=True, kw_only=True):
+    """A notebook that defines `predict`, on this machine.
+
+    `path` is in `folder`, as are the files that it reads; `signature` is what `predict` takes and
+    answers.
+    """
+
+    path: str
+    folder: str
+    signature: Signature
+
+
+class ServeSettings(Struct, frozen=True, kw_only=True):
+    """A notebook whose `predict` answers for the model, and other files that it needs."""
+
+    notebook: str
+    files: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The notebook and the files."""
+        return (self.notebook, *self.files)
+
+
 class Model(Struct, frozen=True, kw_only=True):
     """Files that are promoted together. Paths are relative to the project's root.
 
     `evaluate` names the step that measures the model from its files, or the node that has only that
     step. `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array
     for each input of the model, and for each output to compare, under the names that the model
-    gives them. `proved` asks for a proof of the run: `required` that it was reproduced, `identical`
-    bit for bit.
+    gives them. `serve` says how it is served where it is not ONNX. `proved` asks for a proof of the
+    run: `required` that it was reproduced, `identical` bit for bit.
     """
 
     name: str
@@ -80,6 +108,7 @@ class Model(Struct, frozen=True, kw_only=True):
     framework: str | None = None
     signature: Signature | str | None = None
     sample: str | None = None
+    serve: ServeSettings | None = None
     card: str | None = None
     description: str | None = None
     proved: Literal["required", "identical"] | None = None
@@ -111,10 +140,17 @@ def _model(name: str, fields: Mapping[str, Any]) -> Model:
         framework=fields.get("framework") or _framework(paths),
         signature=signature,
         sample=fields.get("sample"),
+        serve=_serve_settings(fields.get("serve")),
         card=fields.get("card"),
         description=fields.get("description"),
         proved=fields.get("proved"),
     )
+
+
+def _serve_settings(fields: Mapping[str, Any] | None) -> ServeSettings | None:
+    if fields is None:
+        return None
+    return ServeSettings(notebook=fields["notebook"], files=tuple(fields.get("files", ())))
 
 
 def _framework(paths: Sequence[str]) -> str | None:
@@ -133,6 +169,5 @@ def signature_of(data: Any, model: str) -> Signature:
     except msgspec.ValidationError as error:
         raise UsageError(
             f"the signature of model {model} cannot be read: {error}",
-            hint='it has the form {"inputs": [{"name": "X", "dtype": "float32", '
-            '"shape": [null, 64]}], "outputs": […]}',
+            hint=f"it has the form {SIGNATURE_FORM}",
         ) from error

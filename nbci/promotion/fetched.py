@@ -233,10 +233,14 @@ def check_files(manifest: Manifest, folder: Path) -> None:
 
 
 def _files_of(manifest: Manifest) -> tuple[FileRef, ...]:
-    """The model's files, and the sample that they have to answer."""
-    if manifest.sample is None or manifest.sample in manifest.files:
-        return manifest.files
-    return (*manifest.files, manifest.sample)
+    """The model's files, the sample that they have to answer, and what answers for them."""
+    refs = [*manifest.files]
+    if manifest.sample is not None:
+        refs.append(manifest.sample)
+    if manifest.served_by is not None:
+        refs += manifest.served_by.files
+    # A file of the model may be one of the others, too.
+    return tuple({ref.path: ref for ref in reversed(refs)}.values())
 
 
 def _move_files(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list[Path]:

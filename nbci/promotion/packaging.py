@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError
 from nbci.graph import by_name
-from nbci.pipeline.models import Signature, Tensor, signature_of
+from nbci.pipeline.models import SIGNATURE_FORM, PredictNotebook, Signature, Tensor, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from nbci.pipeline.models import Model
+    from nbci.pipeline.models import Model, ServeSettings
 
 _TRIAL_TIMEOUT_SECONDS = 600
 # ONNX names its types like C; signatures use the names of numpy
@@ -55,13 +55,15 @@ class Packaged:
 
 
 def needed_files(model: Model) -> tuple[str, ...]:
-    """The paths that `check_package` reads: the model's own, its sample, its signature."""
+    """The paths that `check_package` reads: the model's, its sample, signature and notebook."""
     paths = list(model.paths)
     if model.sample:
         paths.append(model.sample)
     # a signature that is no path stands in the pipeline file itself
     if isinstance(model.signature, str):
         paths.append(model.signature)
+    if model.serve is not None:
+        paths += model.serve.paths
     return tuple(paths)
 
 
@@ -86,6 +88,8 @@ def check_package(model: Model, folder: Path) -> Packaged:
         if signature is not None and len(model.onnx_paths) == 1:
             _compare(model, signature, found)
         signature = signature or found
+    if model.serve is not None:
+        trials.append(_try_notebook(model, model.serve, folder, signature))
     return Packaged(
         framework=model.framework,
         signature=signature,
@@ -138,27 +142,53 @@ def _names(tensors: Iterable[Tensor]) -> set[str]:
 
 
 def _try_onnx(model: Model, folder: Path, path: str) -> tuple[Signature, Trial]:
+    sample = _sample_of(model, path)
+    answer = _run_trial(folder / path, folder / sample, path)
+    trial = _trial_of(model, path, sample, answer)
+    signature = Signature(inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"]))
+    return signature, trial
+
+
+def _try_notebook(
+    model: Model, serve: ServeSettings, folder: Path, signature: Signature | None
+) -> Trial:
+    sample = _sample_of(model, serve.notebook)
+    # an ONNX file says it itself
+    if signature is None:
+        raise UsageError(
+            f"model {model.name} has no `signature`, "
+            f"and nobody else says what {serve.notebook} takes and answers",
+            hint=f"declare it: {SIGNATURE_FORM}",
+        )
+    notebook = PredictNotebook(path=serve.notebook, folder=str(folder), signature=signature)
+    answer = _run_notebook_trial(notebook, folder / sample)
+    return _trial_of(model, serve.notebook, sample, answer)
+
+
+def _sample_of(model: Model, path: str) -> str:
     if model.sample is None:
         raise UsageError(
             f"model {model.name} has no `sample`, "
             f"so nobody knows whether {path} answers as it should",
             hint=f"have the step write one, name it as `sample:` of the model: {_SAMPLE_FORM}",
         )
-    answer = _run_trial(folder / path, folder / model.sample, path)
-    _refuse_failed_trial(model, path, model.sample, answer)
+    return model.sample
+
+
+def _trial_of(model: Model, path: str, sample: str, answer: Mapping[str, Any]) -> Trial:
+    """The trial; raises where there was no answer, or another one than was recorded."""
+    _refuse_failed_trial(model, path, sample, answer)
     largest = {}
     for name, difference in answer["differences"].items():
         if not difference["same"]:
             raise IntegrityError(
                 f"{path} answers otherwise than the step recorded: {name} {_in_words(difference)}",
-                hint="compare the export with the model it was made from; "
-                f"what was recorded is in {model.sample}",
+                hint="compare what answers with the model that the step had; "
+                f"what was recorded is in {sample}",
             )
         # labels that are equal have no distance
         largest[name] = difference.get("largest", 0.0)
-    trial = Trial(path=path, sample=model.sample, rows=answer["rows"], largest_difference=largest)
-    signature = Signature(inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"]))
-    return signature, trial
+    return Trial(path=path, sample=sample, rows=answer["rows"], largest_difference=largest)
 
 
 def _refuse_failed_trial(model: Model, path: str, sample: str, answer: Mapping[str, Any]) -> None:
@@ -218,6 +248,49 @@ def _run_trial(place: Path, sample: Path, shown: str) -> dict[str, Any]:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         return {"error": f"the process that loaded it ended with {done.returncode}: {last}"}
     return answer
+
+
+def _run_notebook_trial(notebook: PredictNotebook, sample: Path) -> dict[str, Any]:
+    """How far the answers are from the sample, in the form of `_run_trial`.
+
+    IntegrityError where the notebook has no answer.
+    """
+    from nbci.behaviour.recorded_answers import UnreadableSampleError, difference, read_sample
+    from nbci.kernels.predictor import Predictor
+    from nbci.kernels.predictor_kernel import PredictFailed, PredictorGone
+
+    try:
+        arrays = read_sample(sample)
+    except ImportError as error:
+        return {"needs": error.name}
+    except UnreadableSampleError as error:
+        return {"unreadable": str(error)}
+    names = [tensor.name for tensor in notebook.signature.inputs]
+    lacking = [name for name in names if name not in arrays]
+    outputs = [tensor.name for tensor in notebook.signature.outputs if tensor.name in arrays]
+    if lacking or not outputs:
+        return {"lacking": lacking, "holds": sorted(arrays)}
+    given = {name: arrays[name] for name in names}
+    # The kernel's own variables: a promotion has what its release needs.
+    predictor = Predictor(notebook, os.environ, _say_nothing)
+    try:
+        answers = predictor.answer(outputs, given, _TRIAL_TIMEOUT_SECONDS)
+    except (PredictFailed, PredictorGone) as error:
+        raise IntegrityError(
+            f"{notebook.path} does not answer the sample: {error}",
+            hint=f"call `predict` with the arrays of {sample.name} in the notebook",
+        ) from error
+    finally:
+        predictor.close()
+    differences = {}
+    for name, answer in zip(outputs, answers, strict=True):
+        differences[name] = difference(arrays[name], answer)
+    rows = min((len(array) for array in given.values() if array.ndim), default=1)
+    return {"rows": rows, "differences": differences}
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """Whatever happens to the kernel is told by the error."""
 
 
 def _in_words(difference: Mapping[str, Any]) -> str:

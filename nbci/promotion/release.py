@@ -25,7 +25,7 @@ from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import publish
 from nbci.promotion.road import check_remote_of
 from nbci.records.codec import plain
-from nbci.records.manifest import CARD_PATH, Manifest
+from nbci.records.manifest import CARD_PATH, Manifest, ServedBy
 from nbci.registry.evidence import evidence_steps
 from nbci.store.file_index import FileIndex, project_index
 
@@ -92,7 +92,7 @@ def prepare_release(
     folder = scratch / "model"
     folder.mkdir()
     tried = _try_model(candidate, folder)
-    sample = _sample(candidate, folder)
+    made = _manifest(candidate, version, tried, folder)
     tag, *_ = _tag_names(candidate, state, version)
     return Release(
         candidate=candidate,
@@ -100,7 +100,7 @@ def prepare_release(
         version=version,
         remote=remote,
         refs=refs,
-        documents=_documents(candidate, _manifest(candidate, version, tried, sample), tried, tag),
+        documents=_documents(candidate, made, tried, tag),
     )
 
 
@@ -169,9 +169,20 @@ def _sample_made(candidate: Candidate) -> tuple[FileRef, ...]:
 
 def _sample(candidate: Candidate, folder: Path) -> FileRef | None:
     """The sample that the model in the folder was tried with; None where it was tried with none."""
-    if candidate.spec.sample is None or not candidate.spec.onnx_paths:
+    is_tried = bool(candidate.spec.onnx_paths or candidate.spec.serve)
+    if candidate.spec.sample is None or not is_tried:
         return None
     return FileIndex(folder / ".digests").fingerprint(folder, candidate.spec.sample)
+
+
+def _served_by(candidate: Candidate, folder: Path) -> ServedBy | None:
+    """The notebook that the model in the folder was tried with, and its files."""
+    serve = candidate.spec.serve
+    if serve is None:
+        return None
+    index = FileIndex(folder / ".digests")
+    files = [index.fingerprint(folder, path) for path in serve.paths]
+    return ServedBy(notebook=serve.notebook, files=tuple(files))
 
 
 def _try_model(candidate: Candidate, folder: Path) -> Packaged:
@@ -196,9 +207,7 @@ def _files_to_try(candidate: Candidate) -> list[FileRef]:
     return found
 
 
-def _manifest(
-    candidate: Candidate, version: str, tried: Packaged, sample: FileRef | None
-) -> Manifest:
+def _manifest(candidate: Candidate, version: str, tried: Packaged, folder: Path) -> Manifest:
     record = candidate.record
     return Manifest(
         model=candidate.name,
@@ -216,7 +225,8 @@ def _manifest(
         seal=candidate.seal,
         seal_signature=candidate.signature,
         files=candidate.outs,
-        sample=sample,
+        sample=_sample(candidate, folder),
+        served_by=_served_by(candidate, folder),
         details=plain(tried),
         sources=record.sources,
         params=record.params,

@@ -76,13 +76,24 @@ class ReleaseProof(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     steps: tuple[str, ...] = ()
 
 
+class ServedBy(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What answers for a model that is not ONNX: the function `predict` of a notebook.
+
+    `files` are the notebook and what else it needs, with DVC's digests.
+    """
+
+    notebook: str
+    files: tuple[FileRef, ...]
+
+
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A release: what was promoted, made by which run of which commit, and how it was judged.
 
-    `files` are the model, with DVC's digests, `sample` is what its ONNX files have to answer as
-    recorded; `sources` are the notebooks and pipeline files.
-    `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of
-    the run's records, which `seal_signature` signs (an SSH signature) where the run was signed.
+    `files` are the model, with DVC's digests, `sample` is what it has to answer as recorded,
+    `served_by` the notebook that answers where it is not ONNX; `sources` are the notebooks and
+    pipeline files. `commit` is what was built, `branch` the branch that it was built for; `seal` is
+    the digest of the run's records, which `seal_signature` signs (an SSH signature) where the run
+    was signed.
     `metrics` are those of the run by full name, `declared` their units and directions as the
     pipeline has them, `verdict` what the gates answered. `details` is what was found when the
     model was tried: its framework, signature, how it answered. `proof` is that of the run, where it
@@ -108,6 +119,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     seal_signature: str | None = None
     files: tuple[FileRef, ...] = ()
     sample: FileRef | None = None
+    served_by: ServedBy | None = None
     sources: Mapping[str, str] | None = None
     params: tuple[ParameterValue, ...] = ()
     metrics: Mapping[str, float] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -17,15 +18,15 @@ from nbci.serving.signature import check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Executor
 
-    from nbci.serving.onnx_model import OnnxModel
-    from nbci.serving.signature import Arrays
+    from nbci.serving.signature import Arrays, ServedModel
 
     Answers = dict[str, Any]
 
 _QUICK_SECONDS = 0.0005
-"""A model that answers within this is asked in the event loop: a thread would take as long."""
+"""Whoever answers within this is asked in the event loop: a thread would take as long."""
+
+_UNAVAILABLE = 503
 
 
 class BatchSettings(Struct, frozen=True, kw_only=True):
@@ -51,9 +52,8 @@ class Batcher:
 
     def __init__(
         self,
-        model: OnnxModel,
+        model: ServedModel,
         settings: BatchSettings,
-        executor: Executor,
         observe: Callable[[int, int], None],
         *,
         joins_rows: bool,
@@ -64,7 +64,8 @@ class Batcher:
         """
         self._model = model
         self._settings = settings
-        self._executor = executor
+        # Its own: a slow model keeps no other one waiting. Batches come one after another anyway.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._observe = observe
         self._is_batched = model.signature.is_batched
         self._joins_rows = joins_rows
@@ -77,6 +78,16 @@ class Batcher:
     def waiting(self) -> int:
         """How many requests wait for their answer."""
         return len(self._queue)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its model answers now."""
+        return self._model.is_ready
+
+    def close(self) -> None:
+        """End the model; nothing is asked of it any more, and this may take seconds."""
+        self._model.close()
+        self._executor.shutdown()
 
     async def answer(self, inputs: Arrays, outputs: Sequence[str]) -> Answers:
         """The answers by output; Refusal (503) where too many wait already."""
@@ -138,20 +149,32 @@ class Batcher:
 
     async def _answer_alone(self, batch: list[_Waiting], error: Exception) -> None:
         """Answer each by itself: what the model cannot answer is the trouble of one of them."""
-        if len(batch) > 1:
+        is_for_all = isinstance(error, Refusal) and error.status == _UNAVAILABLE
+        if is_for_all:
+            for waiting in batch:
+                _refuse(waiting, error)
+        elif len(batch) > 1:
             for waiting in batch:
                 await self._answer_batch([waiting])
-            return
-        if not batch[0].answer.done():
-            refusal = Refusal(400, "the model cannot answer this input")
-            refusal.__cause__ = error
-            batch[0].answer.set_exception(refusal)
+        else:
+            _refuse(batch[0], error)
 
     async def _ask_model(self, batch: list[_Waiting]) -> list[Answers]:
-        if self._seconds <= _QUICK_SECONDS:
+        if self._model.is_in_process and self._seconds <= _QUICK_SECONDS:
             return _answers(self._model, batch)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, _answers, self._model, batch)
+
+
+def _refuse(waiting: _Waiting, error: Exception) -> None:
+    if waiting.answer.done():
+        return
+    if isinstance(error, Refusal):
+        waiting.answer.set_exception(Refusal(error.status, error.reason))
+        return
+    refusal = Refusal(400, "the model cannot answer this input")
+    refusal.__cause__ = error
+    waiting.answer.set_exception(refusal)
 
 
 def _fits(one: _Waiting, other: _Waiting) -> bool:
@@ -162,7 +185,7 @@ def _fits(one: _Waiting, other: _Waiting) -> bool:
     return all(one.inputs[name].shape[1:] == other.inputs[name].shape[1:] for name in one.inputs)
 
 
-def _answers(model: OnnxModel, batch: list[_Waiting]) -> list[Answers]:
+def _answers(model: ServedModel, batch: list[_Waiting]) -> list[Answers]:
     import numpy as np
 
     outputs = batch[0].outputs

@@ -56,6 +56,17 @@ def datatype_of(onnx: str) -> str | None:
     return _OF_ONNX.get(onnx.removeprefix("tensor(").removesuffix(")"))
 
 
+def datatype_of_numpy(dtype: str) -> str | None:
+    """The protocol's name for a dtype as a declared signature names it; None where it has none.
+
+    >>> datatype_of_numpy("float32"), datatype_of_numpy("str")
+    ('FP32', 'BYTES')
+    """
+    # The others are called alike.
+    of_onnx = {"float32": "float", "float64": "double", "str": "string"}
+    return _OF_ONNX.get(of_onnx.get(dtype, dtype))
+
+
 def dtype_of(datatype: str) -> np.dtype[Any] | None:
     """The little-endian dtype whose bytes the protocol sends; None where there is no such type."""
     import numpy as np

@@ -79,7 +79,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 
 def check_alike(first: Loaded, second: Loaded) -> None:
     """UsageError, with the tensors, where the two cannot be asked the same."""
-    one, other = first.onnx.signature, second.onnx.signature
+    one, other = first.model.signature, second.model.signature
     names = f"{first.file.model}@{first.file.version}", f"{second.file.model}@{second.file.version}"
     # A candidate beside a server is held to the same.
     if one.inputs != other.inputs:
@@ -97,7 +97,7 @@ def replay(
     share: float = 1.0,
 ) -> Replay:
     """Ask both models what was asked, request by request, in the order of the log."""
-    outputs = _outputs(models[0].onnx.signature, models[1].onnx.signature)
+    outputs = _outputs(models[0].model.signature, models[1].model.signature)
     askers = (_Asked(models[0], outputs), _Asked(models[1], outputs))
     compared = {name: _Compared(name) for name in outputs}
     count = rows = same = left_out = not_replayable = labelled = 0
@@ -186,7 +186,7 @@ class _Asked:
         inputs: Arrays = request.inputs or {}
         began = time.perf_counter()
         try:
-            answers = self._model.onnx.answer(self._outputs, inputs)
+            answers = self._model.model.answer(self._outputs, inputs)
         except Exception:  # noqa: BLE001 - the runtime has errors of many types
             self._failed += 1
             return None

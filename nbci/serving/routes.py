@@ -36,7 +36,6 @@ _JSON = "application/json"
 _BODIES = ("", _JSON, "application/octet-stream", "application/vnd.kserve.v2+json")
 _PUBLIC = ("/v2/health/live", "/v2/health/ready")
 """Whoever starts and watches servers asks these, and has no token."""
-_PLATFORM = "onnx_onnxv1"
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -113,16 +112,17 @@ class Routes:
         self._check_token(request)
         name, version, action = _parts(request.path_params["rest"])
         found = self._find(name, version)
-        # A model that is found here has answered its sample.
+        # A model that is found here has answered its sample; its kernel may have died since.
         if action == "ready":
-            return _json({"name": found.model, "ready": self._served.is_ready})
+            is_ready = found.batcher.is_ready and not self._served.is_ending
+            return _json({"name": found.model, "ready": is_ready}, status=200 if is_ready else 503)
         if action is not None:
             raise Refusal(405, f"{action} is asked with POST")
         return _json(
             {
                 "name": found.model,
                 "versions": [found.version],
-                "platform": _PLATFORM,
+                "platform": found.platform,
                 "inputs": _described(found.signature.inputs),
                 "outputs": _described(found.signature.outputs),
             }

@@ -20,6 +20,7 @@ class Version(Struct):
 
     model: str
     version: str
+    platform: str
     signature: ModelSignature
     batcher: Batcher
     active: int = 0
@@ -60,7 +61,8 @@ class Served:
     @property
     def is_ready(self) -> bool:
         """Whether requests are to come here."""
-        return bool(self._current) and not self.is_ending
+        are_ready = all(version.batcher.is_ready for version in self._current.values())
+        return bool(self._current) and are_ready and not self.is_ending
 
     @property
     def names(self) -> list[str]:
@@ -125,6 +127,14 @@ class Served:
             if version.active:
                 await version.is_idle.wait()
             self._draining.remove(version)
+            # A kernel takes a moment to end, in which others are answered.
+            await asyncio.to_thread(version.batcher.close)
+
+    def close(self) -> None:
+        """End all models, once nothing is asked any more."""
+        candidates = [candidate.version for candidate in self._candidates.values()]
+        for version in (*self._current.values(), *candidates, *self._draining):
+            version.batcher.close()
 
 
 def is_among(request: str, share: float) -> bool:

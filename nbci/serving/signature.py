@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
@@ -42,6 +42,28 @@ class ModelSignature(Struct, frozen=True, kw_only=True):
     def is_batched(self) -> bool:
         """Whether the rows of several requests may go through the model as one."""
         return all(tensor.is_batched for tensor in (*self.inputs, *self.outputs))
+
+
+class ServedModel(Protocol):
+    """What answers requests: an ONNX file in this process, or a notebook in a kernel.
+
+    `platform` is what the protocol calls its kind. `is_in_process` where an answer may be so quick
+    that a thread would take longer.
+    """
+
+    platform: str
+    is_in_process: bool
+    signature: ModelSignature
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers now."""
+
+    def answer(self, outputs: Sequence[str], inputs: Arrays) -> list[Any]:
+        """The arrays of these outputs; Refusal where it says itself why there are none."""
+
+    def close(self) -> None:
+        """Give back what it holds; it is asked nothing any more."""
 
 
 def check_names(signature: ModelSignature, given: Sequence[str]) -> None:

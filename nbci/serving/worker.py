@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TextIO
 
 import uvicorn
@@ -21,7 +20,7 @@ from msgspec import Struct, field
 
 from nbci.serving.batches import Batcher, BatchSettings
 from nbci.serving.connections import PatientProtocol
-from nbci.serving.loading import ModelFile, load
+from nbci.serving.loading import Loading, ModelFile, load
 from nbci.serving.measures import Measures
 from nbci.serving.observing import Observing
 from nbci.serving.request_log import LogSettings, RequestLog
@@ -64,8 +63,6 @@ class Worker:
         self._log_file = log
         self._served = Served()
         self._measures = Measures()
-        # One thread: batches of one model come one after another anyway.
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._request_log = None
         if settings.request_log is not None:
             # Values of different servers are not to be compared by their hashes.
@@ -83,7 +80,12 @@ class Worker:
 
     def load(self, files: Sequence[ModelFile]) -> list[Loaded]:
         """The models, each of which has answered its sample."""
-        return [load(file, self._settings.threads) for file in files]
+        return [self._load(file) for file in files]
+
+    def _load(self, file: ModelFile) -> Loaded:
+        settings = self._settings
+        loading = Loading(threads=settings.threads, seconds=settings.limits.seconds)
+        return load(file, loading, self.log)
 
     def put(self, models: Sequence[Loaded]) -> None:
         """Serve these from now on; requests that have begun end with the ones before."""
@@ -104,7 +106,7 @@ class Worker:
         file = self._settings.candidate
         if file is None:
             return
-        version = self._version(load(file, self._settings.threads))
+        version = self._version(self._load(file))
         share = self._settings.candidate_share
         self._served.put_candidate(Candidate(version=version, share=share))
         self.log("candidate", model=file.model, version=file.version, share=share)
@@ -118,11 +120,11 @@ class Worker:
         return Version(
             model=file.model,
             version=file.version,
-            signature=loaded.onnx.signature,
+            platform=loaded.model.platform,
+            signature=loaded.model.signature,
             batcher=Batcher(
-                loaded.onnx,
+                loaded.model,
                 self._settings.batches,
-                self._executor,
                 observe,
                 joins_rows=loaded.joins_rows,
             ),
@@ -148,7 +150,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.end)
         await server.serve(sockets=[listening])
-        self._executor.shutdown(wait=False)
+        self._served.close()
         if self._request_log is not None:
             self._request_log.close()
 

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nbci.errors import IntegrityError, UsageError
 from nbci.pipeline.models import Model, Signature, Tensor, models_of
 from nbci.promotion.packaging import check_package, needed_files
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,3 +194,37 @@ def test_other_frameworks_are_told_by_their_file(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a b")
     found = check_package(model(paths=["words.txt", "net.pt"], sample=None), tmp_path)
     assert (found.framework, found.signature, found.trials) == ("torch", None, ())
+
+
+def served_by_notebook(folder: Path, answer: str, **fields: Any) -> Model:
+    """A model that this notebook answers for; the sample in the folder is of the ONNX file."""
+    write_notebook(folder / "predict.ipynb", [f"def predict(inputs):\n    return {answer}"])
+    (folder / "models/linear.json").write_text("{}")
+    tensors = {
+        "inputs": [{"name": "X", "dtype": "float32", "shape": [None, 3]}],
+        "outputs": [{"name": "label", "dtype": "int64", "shape": [None]}],
+    }
+    fields = {"signature": tensors, **fields}
+    return model(path="models/linear.json", serve={"notebook": "predict.ipynb"}, **fields)
+
+
+@pytest.mark.slow
+def test_a_notebook_that_answers_as_recorded_is_accepted(folder: Path) -> None:
+    answer = "(inputs['X'][:, 2] > -1).astype('int64')"
+    recorded = np.ones(4, dtype=np.int64)
+    np.savez(folder / "models/sample.npz", X=ROWS, label=recorded)
+    asked = served_by_notebook(folder, answer)
+    assert set(needed_files(asked)) >= {"predict.ipynb", "models/sample.npz"}
+    (trial,) = check_package(asked, folder).trials
+    assert (trial.path, trial.rows) == ("predict.ipynb", 4)
+
+    np.savez(folder / "models/sample.npz", X=ROWS, label=recorded - 1)
+    with pytest.raises(IntegrityError, match=r"predict\.ipynb answers otherwise than the step"):
+        check_package(asked, folder)
+
+
+def test_a_notebook_needs_a_signature_and_a_sample(folder: Path) -> None:
+    with pytest.raises(UsageError, match="has no `signature`"):
+        check_package(served_by_notebook(folder, "1", signature=None), folder)
+    with pytest.raises(UsageError, match="has no `sample`"):
+        check_package(served_by_notebook(folder, "1", sample=None), folder)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nbci.serving.loading import ModelFile
+from nbci.serving.loading import Loaded, Loading, ModelFile, load
 from tests.promotion.test_packaging import ROWS, WEIGHTS, write_model
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ def linear(folder: Path, version: str = "v1.0.0", **recorded: Any) -> ModelFile:
         path=str(folder / "linear.onnx"),
         sample=str(folder / "sample.npz"),
     )
+
+
+def loaded_of(file: ModelFile) -> Loaded:
+    """The model, loaded as servers do."""
+    return load(file, Loading())
 
 
 def request_body(rows: Any = ROWS) -> bytes:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from nbci.serving.batches import Batcher, BatchSettings
-from nbci.serving.loading import load
 from nbci.serving.refusal import Refusal
 from tests.promotion.test_packaging import WEIGHTS
-from tests.serving.linear import linear
+from tests.serving.linear import linear, loaded_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -24,13 +22,12 @@ class Asked:
     """A batcher over the linear model; `batches` are the requests and rows of each."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        loaded = load(linear(folder), 1)
+        loaded = loaded_of(linear(folder))
         assert loaded.joins_rows
         self.batches: list[tuple[int, int]] = []
         self.batcher = Batcher(
-            loaded.onnx,
+            loaded.model,
             BatchSettings(**settings),
-            ThreadPoolExecutor(1),
             lambda requests, rows: self.batches.append((requests, rows)),
             joins_rows=loaded.joins_rows,
         )

@@ -9,18 +9,17 @@ import pytest
 from msgspec.structs import replace
 
 from nbci.errors import IntegrityError
-from nbci.serving.loading import load
 from nbci.serving.signature import ModelSignature, TensorSpec
 from tests.promotion.test_packaging import ROWS, WEIGHTS
-from tests.serving.linear import linear
+from tests.serving.linear import linear, loaded_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_the_signature_is_that_of_the_file(tmp_path: Path) -> None:
-    loaded = load(linear(tmp_path), 1)
-    assert loaded.onnx.signature == ModelSignature(
+    loaded = loaded_of(linear(tmp_path))
+    assert loaded.model.signature == ModelSignature(
         inputs=(TensorSpec(name="X", datatype="FP32", shape=(-1, 3)),),
         outputs=(
             TensorSpec(name="scores", datatype="FP32", shape=(-1, 2)),
@@ -34,20 +33,20 @@ def test_the_signature_is_that_of_the_file(tmp_path: Path) -> None:
 def test_a_model_that_answers_otherwise_is_not_served(tmp_path: Path) -> None:
     altered = linear(tmp_path, scores=ROWS @ WEIGHTS + 0.5)
     with pytest.raises(IntegrityError, match="does not answer its sample as it was recorded"):
-        load(altered, 1)
+        loaded_of(altered)
 
 
 def test_a_sample_that_is_none_is_named(tmp_path: Path) -> None:
     file = linear(tmp_path)
     (tmp_path / "sample.npz").write_bytes(b"no archive")
     with pytest.raises(IntegrityError, match=r"the sample of linear@v1\.0\.0 cannot be read"):
-        load(file, 1)
+        loaded_of(file)
     np.savez(tmp_path / "sample.npz", Y=ROWS)
     with pytest.raises(IntegrityError, match="lacks the input 'X'"):
-        load(file, 1)
+        loaded_of(file)
 
 
 def test_without_a_sample_it_is_served_and_said_so(tmp_path: Path) -> None:
-    loaded = load(replace(linear(tmp_path), sample=None), 1)
+    loaded = loaded_of(replace(linear(tmp_path), sample=None))
     assert not loaded.joins_rows
     assert "was released without a sample" in loaded.notices[0]

@@ -12,11 +12,11 @@ from nbci.errors import UsageError
 from nbci.logged.add_labels import LabelColumns, add_labels
 from nbci.logged.labels import read_labels
 from nbci.logged.window import read_window
-from nbci.serving.loading import Loaded, ModelFile, load
+from nbci.serving.loading import Loaded, ModelFile
 from nbci.serving.logged_requests import LoggedRequest, logged_requests
 from nbci.serving.replay import Replay, check_alike, metrics_of, replay
 from nbci.serving.request_log import LogSettings, Noted, RequestLog
-from tests.serving.linear import linear
+from tests.serving.linear import linear, loaded_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ REFERENCES = ("linear#production", "linear#candidate")
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
-    return load(linear(tmp_path_factory.mktemp("first")), 1)
+    return loaded_of(linear(tmp_path_factory.mktemp("first")))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     values[0] *= -1
     weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
     onnx.save(model, file.path)
-    return load(ModelFile(model="linear", version="v2.0.0", path=file.path), 1)
+    return loaded_of(ModelFile(model="linear", version="v2.0.0", path=file.path))
 
 
 def log(folder: Path, requests: Sequence[np.ndarray[Any, Any]], **settings: Any) -> None:
@@ -152,7 +152,7 @@ def test_requests_that_are_not_whole_are_counted(tmp_path: Path, first: Loaded) 
 
 def test_a_version_that_fails_is_counted(tmp_path: Path, first: Loaded) -> None:
     class Failing:
-        signature = first.onnx.signature
+        signature = first.model.signature
 
         def answer(self, *_: Any) -> Any:
             raise RuntimeError("no memory")
@@ -177,4 +177,4 @@ def test_models_with_other_inputs_are_refused_with_the_tensors(
     onnx.save(model, tmp_path / "wide.onnx")
     file = ModelFile(model="linear", version="v2.0.0", path=str(tmp_path / "wide.onnx"))
     with pytest.raises(UsageError, match=r"X FP32\[-1, 3\]; X FP32\[-1, 4\]"):
-        check_alike(first, load(file, 1))
+        check_alike(first, loaded_of(file))

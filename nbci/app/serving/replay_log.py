@@ -15,7 +15,7 @@ from nbci.formatting.durations import utc_text
 from nbci.logged.labels import read_labels
 from nbci.logged.window import LogWindow, read_window
 from nbci.registry.grammar import parse_reference
-from nbci.serving.loading import load
+from nbci.serving.loading import Loading, load
 from nbci.serving.logged_requests import logged_requests
 from nbci.serving.replay import Replay, check_alike, metrics_of, replay
 from nbci.store.files import write_atomic
@@ -65,8 +65,13 @@ def replay_log(request: ReplayRequest) -> ReplayedLog:
     window = read_window(request.log, model, newest=request.window)
     if not window.rows:
         raise UsageError(f"the log has no requests to {model}", where=Location(str(request.log)))
-    requests = logged_requests(window, first.onnx.signature, read_labels(request.log, model))
-    found = replay(requests, (first, second), request.models, request.share)
+    requests = logged_requests(window, first.model.signature, read_labels(request.log, model))
+    try:
+        found = replay(requests, (first, second), request.models, request.share)
+    finally:
+        # A notebook's kernel is to end with this.
+        first.model.close()
+        second.model.close()
     # Nothing compared is no agreement.
     if not found.requests:
         raise UsageError(
@@ -109,4 +114,4 @@ def _load(reference: str, request: ReplayRequest) -> Loaded:
     if len(released.files) != 1:
         raise UsageError(f"{reference} has several ONNX files; a release of one is replayed")
     # One thread, as a server answers.
-    return load(released.files[0], 1)
+    return load(released.files[0], Loading())
