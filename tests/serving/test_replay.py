@@ -55,7 +55,7 @@ def log(folder: Path, requests: Sequence[np.ndarray[Any, Any]], **settings: Any)
 
 def asked(folder: Path, model: Loaded) -> list[LoggedRequest]:
     window = read_window(folder, "linear")
-    return list(logged_requests(window, model.onnx.signature, read_labels(folder, "linear")))
+    return list(logged_requests(window, model.model.signature, read_labels(folder, "linear")))
 
 
 def replayed(folder: Path, *models: Loaded, share: float = 1.0) -> Replay:
@@ -109,7 +109,7 @@ def test_other_answers_are_counted_and_the_worst_named(
 def test_labels_say_how_often_each_was_right(tmp_path: Path, first: Loaded, second: Loaded) -> None:
     requests = rows_of(1, 1, 1, 1, 2)
     log(tmp_path, requests)
-    (right,) = first.onnx.answer(["label"], {"X": requests[0]})
+    (right,) = first.model.answer(["label"], {"X": requests[0]})
     file = tmp_path / "labels.csv"
     lines = ["request,row,label", f"r0,0,{right[0]}", f"r4,1,{99}"]
     file.write_text("\n".join(lines) + "\n")
@@ -159,7 +159,7 @@ def test_a_version_that_fails_is_counted(tmp_path: Path, first: Loaded) -> None:
 
     broken: Any = Failing()
     log(tmp_path, rows_of(1))
-    failing = Loaded(file=first.file, onnx=broken, joins_rows=False)
+    failing = Loaded(file=first.file, model=broken, joins_rows=False)
     found = replayed(tmp_path, first, failing)
     assert [version.failed for version in found.versions] == [0, 1]
     assert found.same == 0
