@@ -36,6 +36,7 @@ COMMANDS = {
     "models": "list released models; their history; get and verify them",
     "serve": "serve a released model over HTTP",
     "replay": "send logged requests through two releases, and compare their answers",
+    "monitor": "judge a window of data against the release that answers it",
     "labels": "add labels that came later to the request log of a server, or count them",
     "retrain": "train a released model again, if there is reason to; say why and what came of it",
     "decisions": "list what was decided on a model, why, and what came of it",

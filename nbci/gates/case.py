@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -56,7 +56,12 @@ def known_baseline(gate: Gate, case: Case) -> tuple[Baseline | None, Rule, str]:
 
 def with_answer(result: GateResult, gate: Gate, rule: Rule, reason: str) -> GateResult:
     """The result under that rule; a gate that only warns never fails."""
+    return replace(result, result=answer_of(rule, gate.severity), reason=reason)
+
+
+def answer_of(rule: Rule, severity: Literal["fail", "warn"]) -> GateAnswer:
+    """What the rule comes to in a gate of that severity: one that only warns never fails."""
     answer = _ANSWERS[rule]
-    if answer == "failed" and gate.severity == "warn":
-        answer = "warned"
-    return replace(result, result=answer, reason=reason)
+    if answer == "failed" and severity == "warn":
+        return "warned"
+    return answer

@@ -1,6 +1,7 @@
 """Rules of a monitor, decoded and checked; each mistake has its line and column.
 
-They are said as gates are, and a kind more is a row here and in `monitoring.judge.JUDGEMENTS`.
+They are said as gates are. A kind more is a row here, and one in
+`monitoring.judge_window.JUDGEMENTS`.
 """
 
 from __future__ import annotations

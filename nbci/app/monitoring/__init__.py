@@ -1,0 +1,1 @@
+"""Monitors as use cases: a window is read, measured, judged and told."""

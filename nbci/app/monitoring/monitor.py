@@ -1,0 +1,277 @@
+"""Judge a window of data against the release that answers it."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+import nbci
+from nbci.app.monitoring.request import check_request, rules_of
+from nbci.app.monitoring.window import open_data, open_log
+from nbci.errors import Location, UsageError
+from nbci.formatting.durations import now_utc
+from nbci.monitoring.judge_window import (
+    Observed,
+    judge_window,
+    measure_of,
+    overall,
+    sentence_of,
+    with_limits,
+)
+from nbci.monitoring.performance import Performance
+from nbci.pipeline.monitor_rules import DRIFTED
+from nbci.promotion.fetched import find_release, get_release
+from nbci.records.codec import from_json, refuse_other_format
+from nbci.records.monitoring import MonitorResult
+from nbci.records.profile import FORMAT, Profile
+from nbci.store.cache import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from nbci.app.monitoring.request import MonitorRequest
+    from nbci.app.monitoring.window import Rows
+    from nbci.pipeline.monitor_rules import MonitorRule
+    from nbci.records.profile import ColumnDrift, SchemaFinding
+    from nbci.records.run_record import FileRef
+    from nbci.registry.grammar import Reference
+
+# Where a server has its releases, too: what one of them has brought, the other need not.
+_FOLDER = "served"
+_ANSWER_METRICS = ("accuracy", "macro_f1", "mean_absolute_error", "mean_squared_error")
+_LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
+
+
+class ReferenceRelease(Struct, frozen=True, kw_only=True):
+    """A release whose files are what was promoted; `metrics` by full name."""
+
+    model: str
+    version: str
+    commit: str
+    profile: Profile
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Monitored(Struct, frozen=True, kw_only=True):
+    """What a monitor found; `notes` are for people, `by_default`: nobody gave rules."""
+
+    result: MonitorResult
+    notes: tuple[str, ...]
+    by_default: bool
+
+
+def monitor(request: MonitorRequest) -> Monitored:
+    """Bring the release, measure the window, and judge it.
+
+    UsageError where nothing says what to look at, or the release has no profile; IntegrityError
+    where the release is not what was promoted.
+    """
+    # A mistake in the rules is told before anything is brought.
+    rules = rules_of(request.rules, request.rules_file)
+    release = bring_reference(
+        request.reference, url=request.url, folder=request.folder, environ=os.environ
+    )
+    return judge_rows(request, release, rules, time.time())
+
+
+def judge_rows(
+    request: MonitorRequest,
+    release: ReferenceRelease,
+    given: tuple[tuple[MonitorRule, ...], bool],
+    now: float,
+) -> Monitored:
+    """The window that is asked for, judged by the rules at the time `now` (s since 1970)."""
+    check_request(request)
+    rules, by_default = given
+    rows = _open(request, release, now)
+    measured = _measure(rows, rules)
+    observed = _observe(release, rows, measured, rules, now)
+    gates = judge_window(rules, observed)
+    result = MonitorResult(
+        id=_new_id(),
+        model=release.model,
+        version=release.version,
+        result=overall(gates),
+        judged_utc=now_utc(),
+        sentence=sentence_of(gates, observed),
+        window=replace(rows.facts, rows=measured.profile.rows, labelled=measured.labelled),
+        nbci=nbci.__version__,
+        gates=gates,
+        columns=observed.drifts,
+        findings=observed.findings,
+        metrics=observed.metrics,
+        reference=observed.reference,
+        before=rows.reference.columns,
+        now=measured.profile.columns,
+        pipeline=request.pipeline,
+        step=request.step,
+    )
+    return Monitored(result=result, notes=tuple(rows.notes), by_default=by_default)
+
+
+def bring_reference(
+    reference: Reference, *, url: str | None, folder: Path, environ: Mapping[str, str]
+) -> ReferenceRelease:
+    """The release that is meant; `url` is its git repository, by default that of `folder`.
+
+    UsageError where it has no profile, IntegrityError where its files are not what was promoted.
+    """
+    # The stage may move while it is read: from here on it is this commit.
+    found = find_release(reference, url=url, folder=folder)
+    target = cache_folder(environ) / _FOLDER / found.commit
+    manifest = get_release(found, target)
+    # Releases of an nbci before profiles have none.
+    ref: FileRef | None = getattr(manifest, "profile", None)
+    if ref is None:
+        raise UsageError(
+            f"{found.model} {manifest.version} has no profile of its data to compare with",
+            hint=f"name its training data, `models: {{{found.model}: {{profile: [PATH]}}}}`, "
+            "and promote it again",
+        )
+    place = target / ref.path
+    # `get_release` has compared its digest with the one in the evidence.
+    content = place.read_bytes()
+    refuse_other_format(content, FORMAT, "the release's profile", place)
+    profile = from_json(content, Profile, str(place))
+    if not profile.columns:
+        raise UsageError(
+            f"the profile of {found.model} {manifest.version} has no columns",
+            where=Location(str(place)),
+        )
+    return ReferenceRelease(
+        model=found.model,
+        version=manifest.version,
+        commit=found.commit,
+        profile=profile,
+        metrics=manifest.metrics or {},
+    )
+
+
+def _open(request: MonitorRequest, release: ReferenceRelease, now: float) -> Rows:
+    if request.data is not None:
+        return open_data(request.data, release.profile, request.labels)
+    assert request.log is not None
+    return open_log(
+        request.log,
+        release.model,
+        release.profile,
+        newest=request.window_seconds,
+        labels=request.labels,
+        now=now,
+    )
+
+
+class _Measured(Struct, frozen=True, kw_only=True):
+    """The window's profile and how it differs, and how good the answers were."""
+
+    profile: Profile
+    drifts: tuple[ColumnDrift, ...]
+    findings: tuple[SchemaFinding, ...]
+    performance: Mapping[str, float]
+    labelled: int
+
+
+def _measure(rows: Rows, rules: Sequence[MonitorRule]) -> _Measured:
+    """Read the window once, and measure all of it on the way."""
+    from nbci.profiles.drift import compare
+    from nbci.profiles.measure import measure_table
+
+    performance = Performance()
+
+    def inputs() -> Iterator[pa.RecordBatch]:
+        for batch in rows.batches():
+            performance.add(batch)
+            yield _without_answers(batch, rows.reference)
+
+    # One pass: a log may be larger than memory, and its files may go meanwhile.
+    profile = measure_table(inputs(), like=rows.reference)
+    drifts, findings = compare(rows.reference, profile, measure=measure_of(rules))
+    return _Measured(
+        profile=profile,
+        drifts=with_limits(rules, drifts),
+        findings=findings,
+        performance=performance.metrics(),
+        labelled=performance.labelled,
+    )
+
+
+def _without_answers(batch: pa.RecordBatch, reference: Profile) -> pa.RecordBatch:
+    """The columns that the profile may know; answers, ids and labels are no inputs of a model."""
+    kept = []
+    for name in batch.schema.names:
+        is_own = name in ("label", "request", "id", "row") or name.startswith("answer.")
+        if not is_own or reference.column(name) is not None:
+            kept.append(name)
+    return batch.select(kept)
+
+
+def _observe(
+    release: ReferenceRelease,
+    rows: Rows,
+    measured: _Measured,
+    rules: Sequence[MonitorRule],
+    now: float,
+) -> Observed:
+    metrics = {"rows": float(measured.profile.rows)}
+    if rows.facts.requests is not None:
+        metrics["requests"] = float(rows.facts.requests)
+    if rows.last is not None:
+        metrics["age_hours"] = max(0.0, now - rows.last) / 3600
+    metrics["labelled"] = float(measured.labelled)
+    metrics["schema_findings"] = float(len(measured.findings))
+    metrics |= _drift_metrics(measured.drifts, rules)
+    metrics |= measured.performance
+    return Observed(
+        release=f"{release.model}@{release.version}",
+        rows=measured.profile.rows,
+        drifts=measured.drifts,
+        findings=measured.findings,
+        metrics=metrics,
+        reference=release.metrics,
+        unknown=_unknown(rows, measured),
+    )
+
+
+def _drift_metrics(drifts: Sequence[ColumnDrift], rules: Sequence[MonitorRule]) -> dict[str, float]:
+    """The share of columns beyond the limit of the first rule over drift, and the worst."""
+    limit = next((rule.drift.at_most for rule in rules if rule.drift is not None), DRIFTED)
+    effects = [drift.effect for drift in drifts if drift.effect is not None]
+    known = [effect for effect in effects if not math.isnan(effect)]
+    if not known:
+        return {}
+    beyond = [effect for effect in known if effect > limit]
+    return {"drifted_share": len(beyond) / len(known), "worst_drift": max(known)}
+
+
+def _unknown(rows: Rows, measured: _Measured) -> dict[str, str]:
+    """Why the window cannot give metrics that people ask for."""
+    unknown = {}
+    # Named here although no window has them: smoke checks of deployments do, and people ask.
+    for name in _LATENCIES:
+        unknown[name] = "neither data nor a request log have the times of answers"
+    why = rows.unknown.get("labels")
+    if measured.labelled:
+        why = "the answers and the labels are of another kind"
+    for name in _ANSWER_METRICS:
+        if why is not None:
+            unknown[name] = why
+        unknown[f"estimated_{name}"] = "the answers have no scores that are shares of one"
+    for name in ("drifted_share", "worst_drift"):
+        unknown[name] = "no column of the window can be compared"
+    return unknown
+
+
+def _new_id() -> str:
+    """A name that sorts by time, and is no other's."""
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    # Two agents may judge in the same second.
+    return f"{moment}-{secrets.token_hex(2)}"

@@ -1,0 +1,327 @@
+"""Windows of all kinds against a release's profile: right, refused by name, or told of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from nbci.app.monitoring.monitor import Monitored, ReferenceRelease, judge_rows
+from nbci.app.monitoring.request import MonitorRequest, rules_of
+from nbci.errors import NbciError, UsageError
+from nbci.profiles.measure import measure_table
+from nbci.registry.grammar import parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NOW = 1_800_000_000.0
+ROWS = 400
+
+
+def wine(rows: int = ROWS, shift: float = 0.0, seed: int = 1) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {
+        "alcohol": rng.normal(13.0 + shift, 0.8, rows),
+        "colour": rng.gamma(4.0, 1.2, rows),
+        "region": rng.choice(["north", "south", "west"], rows, p=[0.5, 0.3, 0.2]),
+    }
+
+
+@pytest.fixture(scope="module")
+def release() -> ReferenceRelease:
+    profile = measure_table(pa.table(wine()).to_batches())
+    return ReferenceRelease(
+        model="wine",
+        version="v1.2.0",
+        commit="a" * 40,
+        profile=profile,
+        metrics={"evaluate:accuracy": 0.96},
+    )
+
+
+class Window:
+    """Asks for the judgement of data or of a log, as the command does."""
+
+    def __init__(self, release: ReferenceRelease, folder: Path) -> None:
+        self.release = release
+        self.folder = folder
+
+    def judge(self, *rules: Mapping[str, object], **asked: Any) -> Monitored:
+        request = MonitorRequest(
+            reference=parse_reference("wine"), folder=self.folder, rules=rules or None, **asked
+        )
+        return judge_rows(request, self.release, rules_of(request.rules, None), NOW)
+
+    def data(self, table: Mapping[str, Any], *rules: Mapping[str, object]) -> Monitored:
+        path = self.folder / "today.csv"
+        csv.write_csv(pa.table(dict(table)), path)
+        return self.judge(*rules, data=path)
+
+
+@pytest.fixture
+def window(release: ReferenceRelease, tmp_path: Path) -> Window:
+    return Window(release, tmp_path)
+
+
+def reasons(done: Monitored) -> list[tuple[str, str]]:
+    return [(gate.result, gate.reason) for gate in done.result.gates]
+
+
+def write_log(
+    folder: Path, inputs: Mapping[str, Any], *, model: str = "wine", last: float = NOW - 60
+) -> Path:
+    """A file of a request log: a request a row, a second apart, the newest at `last`."""
+    rows = len(next(iter(inputs.values())))
+    own = {
+        "time": last - np.arange(rows, dtype=float)[::-1],
+        "request": [f"r{number}" for number in range(rows)],
+        "row": np.zeros(rows, dtype=np.int32),
+        "version": ["v1.2.0"] * rows,
+    }
+    (folder / model).mkdir(parents=True, exist_ok=True)
+    # A name without an hour may have rows of any time.
+    parquet.write_table(pa.table({**own, **inputs}), folder / model / "some-17-0.parquet")
+    return folder
+
+
+def test_the_same_distribution_passes_by_the_default_rules(window: Window) -> None:
+    done = window.data(wine(seed=2))
+    assert done.by_default
+    assert done.result.result == "passed"
+    assert done.result.sentence == "400 rows within 2 rules"
+    assert done.result.metrics is not None
+    assert done.result.metrics["drifted_share"] == 0.0
+    assert {drift.limit for drift in done.result.columns} == {0.2}
+
+
+def test_a_shift_is_refused_by_name_and_size(window: Window) -> None:
+    done = window.data(wine(shift=2.0), {"drift": {"columns": ["alcohol"]}})
+    ((result, reason),) = reasons(done)
+    assert result == "failed"
+    assert reason.startswith("psi of alcohol is ")
+    assert reason.endswith(", more than 0.2")
+    assert done.result.sentence == reason
+    (gate,) = done.result.gates
+    assert gate.margin == pytest.approx(0.2 - gate.found)  # type: ignore[operator]
+
+
+def test_a_share_of_columns_may_drift(window: Window) -> None:
+    many = {"drift": {"columns": "all", "at_most": 0.2, "share": "40%"}}
+    few = {"drift": {"columns": "all", "at_most": 0.2, "share": 0.3}}
+    done = window.data(wine(shift=2.0), many, few)
+    assert [gate.result for gate in done.result.gates] == ["passed", "failed"]
+    assert "1 of 3 columns drifted: psi of alcohol" in done.result.gates[1].reason
+
+
+@pytest.mark.parametrize("rows", [0, 1, 19])
+def test_too_few_rows_say_so_and_are_no_drift(window: Window, rows: int) -> None:
+    done = window.data(wine(rows), {"drift": {}}, {"metric": "rows", "at_least": 100})
+    noun = "1 row" if rows == 1 else f"{rows} rows"
+    assert reasons(done) == [
+        ("failed", f"the window has {noun}; drift needs 20"),
+        ("failed", f"misses by {100 - rows}"),
+    ]
+
+
+def test_missing_is_the_rules_own_word(window: Window) -> None:
+    done = window.data(wine(0), {"drift": {}, "missing": "warn"}, {"schema": "fail"})
+    assert [gate.result for gate in done.result.gates] == ["warned", "failed"]
+
+
+def test_all_missing_values_cannot_be_compared(window: Window) -> None:
+    empty = {**wine(), "alcohol": pa.nulls(ROWS, pa.float64())}
+    done = window.data(empty, {"drift": {"columns": ["alcohol"]}}, {"schema": "warn"})
+    assert reasons(done)[0] == (
+        "failed",
+        "no distance is known of alcohol: the window has no values",
+    )
+    assert done.result.gates[1].result == "warned"
+
+
+def test_new_and_gone_columns_are_told_by_name(window: Window) -> None:
+    table = wine()
+    table["sulphur"] = table.pop("colour")
+    done = window.data(table, {"schema": "fail"}, {"drift": {"columns": ["colour"]}})
+    (schema, drift) = done.result.gates
+    assert schema.result == drift.result == "failed"
+    assert schema.reason == "the window has no column colour and 1 more"
+    assert [finding.column for finding in done.result.findings] == ["colour", "sulphur"]
+    spared = window.data(table, {"schema": "fail", "except": ["colour", "sulphur"]})
+    assert spared.result.result == "passed"
+
+
+def test_a_constant_column_has_drifted(window: Window) -> None:
+    done = window.data({**wine(), "alcohol": np.full(ROWS, 13.0)}, {"drift": {}})
+    assert "psi of alcohol" in reasons(done)[0][1]
+
+
+def test_many_categories_are_bounded_and_told(window: Window) -> None:
+    names = [f"region-{number}" for number in range(100_000)]
+    table = {
+        "alcohol": np.full(100_000, 13.0),
+        "colour": np.full(100_000, 4.0),
+        "region": names,
+    }
+    done = window.data(table, {"drift": {"columns": ["region"]}})
+    assert done.result.sentence.startswith("psi of region is ")
+    column = next(each for each in done.result.now if each.name == "region")
+    assert len(column.counts or {}) < 2000
+
+
+def test_another_type_is_a_finding(window: Window) -> None:
+    done = window.data({**wine(), "alcohol": ["strong"] * ROWS}, {"schema": "fail"})
+    assert done.result.result == "failed"
+    assert "alcohol" in done.result.sentence
+
+
+def test_a_misspelt_column_is_named(window: Window) -> None:
+    done = window.data(wine(), {"drift": {"columns": ["alcohool"]}})
+    assert reasons(done) == [
+        ("failed", "the release's profile has no column alcohool; did you mean alcohol?")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("broken.parquet", b"PAR1 and nothing else", "cannot be read"),
+        ("no_table.txt", b"alcohol", "no table"),
+    ],
+)
+def test_broken_files_are_refused_by_name(
+    window: Window, name: str, content: bytes, message: str
+) -> None:
+    path = window.folder / name
+    path.write_bytes(content)
+    with pytest.raises(NbciError) as caught:
+        window.judge(data=path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"), [(b"", 0), (b'alcohol,colour\n1,"' + b"x" * 3_000_000 + b"\n", 1)]
+)
+def test_a_file_of_hardly_anything_is_refused(window: Window, content: bytes, rows: int) -> None:
+    path = window.folder / "odd.csv"
+    path.write_bytes(content)
+    done = window.judge(data=path)
+    assert done.result.window.rows == rows
+    assert done.result.result == "failed"
+    assert "drift needs 20" in done.result.sentence
+
+
+def test_data_and_a_log_are_one_too_many(window: Window) -> None:
+    with pytest.raises(UsageError, match="either data or a log"):
+        window.judge()
+    with pytest.raises(UsageError, match="goes with a log"):
+        window.judge(data=Path("a.csv"), window_seconds=3.0)
+
+
+def test_a_log_is_judged_with_its_labels_and_scores(window: Window) -> None:
+    rng = np.random.default_rng(3)
+    answers = rng.integers(0, 2, ROWS)
+    scores = np.where(answers[:, None] == [0, 1], 0.9, 0.1)
+    columns = {
+        **wine(seed=4),
+        "answer.label": answers,
+        "answer.probabilities": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), 2),
+    }
+    log = write_log(window.folder / "log", columns)
+    labels = window.folder / "labels.csv"
+    wrong = [int(answer) ^ (number < 20) for number, answer in enumerate(answers[:200])]
+    ids = [f"r{number}" for number in range(200)]
+    csv.write_csv(pa.table({"request": [*ids, "unknown"], "label": [*wrong, 1]}), labels)
+
+    rules: Sequence[Mapping[str, object]] = (
+        {"metric": "accuracy", "baseline": "champion", "max_drop": 0.03},
+        {"metric": "estimated_accuracy", "baseline": "champion", "max_drop": 0.1},
+        {"metric": "p95_ms", "at_most": 20, "missing": "pass"},
+    )
+    result = window.judge(*rules, log=log, labels=labels).result
+    assert result.metrics is not None
+    assert result.metrics["accuracy"] == 0.9
+    assert result.metrics["estimated_accuracy"] == pytest.approx(0.9)
+    assert (result.window.labelled, result.window.requests) == (200, ROWS)
+    (accuracy, estimated, latency) = result.gates
+    assert (accuracy.result, accuracy.reason) == ("failed", "misses by 0.03")
+    assert (accuracy.baseline, accuracy.baseline_source) == (0.96, "wine@v1.2.0")
+    assert estimated.result == "passed"
+    assert latency.reason == "neither data nor a request log have the times of answers"
+
+
+def test_without_labels_the_accuracy_is_not_known(window: Window) -> None:
+    log = write_log(window.folder / "log", {**wine(), "answer.label": np.zeros(ROWS, int)})
+    rule = {"metric": "accuracy", "baseline": "champion", "max_drop": 0.03, "missing": "warn"}
+    done = window.judge(rule, log=log)
+    assert reasons(done) == [("warned", "no row of the window has a label")]
+
+
+def test_the_numbers_of_one_tensor_are_the_columns_of_the_profile(window: Window) -> None:
+    table = wine(shift=2.0)
+    tensor = np.stack([table["alcohol"], table["colour"]], axis=1).ravel()
+    log = write_log(window.folder / "log", {"x": pa.FixedSizeListArray.from_arrays(tensor, 2)})
+    done = window.judge({"drift": {"columns": ["alcohol"]}}, log=log)
+    assert done.result.result == "failed"
+    assert [drift.column for drift in done.result.columns] == ["alcohol", "colour"]
+    assert "the 2 numbers of x are taken for the profile's columns" in done.notes[0]
+    assert "the log has no region, of the profile" in done.notes[1]
+
+
+def test_an_empty_log_has_no_rows(window: Window) -> None:
+    (window.folder / "log" / "wine").mkdir(parents=True)
+    done = window.judge({"metric": "rows", "at_least": 1}, {"drift": {}}, log=window.folder / "log")
+    assert reasons(done) == [
+        ("failed", "misses by 1"),
+        ("failed", "the window has 0 rows; drift needs 20"),
+    ]
+
+
+def test_a_log_of_another_model_is_refused(window: Window) -> None:
+    log = write_log(window.folder / "log", wine(), model="digits")
+    with pytest.raises(UsageError, match="has no model 'wine'"):
+        window.judge(log=log)
+
+
+def test_a_log_that_is_not_there_is_refused(window: Window) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        window.judge(log=window.folder / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("last", "note"),
+    [
+        (NOW + 7200, "ahead: a clock was set back, or is wrong"),
+        (NOW - 3 * 86400, "old: nothing was answered since"),
+    ],
+)
+def test_a_window_at_an_odd_time_is_told(window: Window, last: float, note: str) -> None:
+    log = write_log(window.folder / "log", wine(), last=last)
+    done = window.judge(log=log, window_seconds=86400.0)
+    assert done.result.window.rows == ROWS
+    assert any(note in told for told in done.notes)
+
+
+def test_labels_without_ids_are_refused(window: Window) -> None:
+    log = write_log(window.folder / "log", wine())
+    labels = window.folder / "labels.csv"
+    labels.write_text("label\n1\n")
+    with pytest.raises(UsageError, match="request"):
+        window.judge(log=log, labels=labels)
+
+
+def test_labels_of_data_are_joined_by_id(window: Window) -> None:
+    data = window.folder / "data.csv"
+    table = {**wine(), "id": [f"c{number}" for number in range(ROWS)], "prediction": ["a"] * ROWS}
+    csv.write_csv(pa.table(table), data)
+    labels = window.folder / "labels.csv"
+    labels.write_text("id,label\nc0,a\nc1,b\nnobody,a\n")
+    done = window.judge(data=data, labels=labels)
+    assert done.result.metrics is not None
+    assert done.result.metrics["accuracy"] == 0.5
+    assert done.result.window.labelled == 2
+    assert done.result.findings == ()
