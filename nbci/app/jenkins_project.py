@@ -9,6 +9,7 @@ from nbci.errors import Location, UsageError
 from nbci.jenkins.jenkinsfile import target_of
 from nbci.jenkins.place import job_name
 from nbci.project.sources import read_target
+from nbci.store.safe_paths import place_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,12 +25,16 @@ _MARK = "// >>> nbci"
 
 
 class InitRequest(NamedTuple):
-    """One call of `nbci jenkins init`; None stands for what the project says."""
+    """One call of `nbci jenkins init`; None stands for what the project says.
+
+    `jenkinsfile` is relative to the project.
+    """
 
     target: str | None
     job: str | None
     repository: str | None
     library: str | None
+    jenkinsfile: str = JENKINSFILE
 
 
 class CheckedJenkinsfile(NamedTuple):
@@ -45,7 +50,7 @@ def jenkins_files(project: Project, request: InitRequest) -> dict[str, str]:
     from nbci.jenkins.bringup import casc, find_library, find_repository, plugins_text
     from nbci.jenkins.jenkinsfile import update_part, whole_file
 
-    old = read_text(project.root / JENKINSFILE)
+    old = read_text(place_inside(project.root, request.jenkinsfile))
     pipeline = find_target(project, request.target, old).pipeline
     library = find_library(project, request.library)
     repository = find_repository(project, request.repository)
@@ -53,6 +58,9 @@ def jenkins_files(project: Project, request: InitRequest) -> dict[str, str]:
 
     # The part around the marks is its author's from the first time on.
     jenkinsfile = whole_file(pipeline, library.line) if old is None else update_part(old, pipeline)
+    # The controller is described by the first one; this is another job's.
+    if request.jenkinsfile != JENKINSFILE:
+        return {request.jenkinsfile: jenkinsfile}
     job = job_name(project, request.job)
     return {
         JENKINSFILE: jenkinsfile,
@@ -61,18 +69,18 @@ def jenkins_files(project: Project, request: InitRequest) -> dict[str, str]:
     }
 
 
-def check_jenkinsfile(project: Project) -> CheckedJenkinsfile:
+def check_jenkinsfile(project: Project, path: str = JENKINSFILE) -> CheckedJenkinsfile:
     """Compare the generated part with what it would be now; UsageError without a Jenkinsfile."""
     from nbci.jenkins.jenkinsfile import changes, update_part
 
-    text = read_text(project.root / JENKINSFILE)
+    text = read_text(place_inside(project.root, path))
     if text is None:
         raise UsageError(
-            "there is no Jenkinsfile", hint="nbci jenkins init", where=Location(str(project.root))
+            f"there is no {path}", hint="nbci jenkins init", where=Location(str(project.root))
         )
     target = target_of(text)
     fresh = update_part(text, find_target(project, target, text).pipeline)
-    return CheckedJenkinsfile(text, target, changes(text, fresh, JENKINSFILE))
+    return CheckedJenkinsfile(text, target, changes(text, fresh, path))
 
 
 def examine_controller(

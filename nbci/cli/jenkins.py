@@ -39,8 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "init", help="write Jenkinsfile, jenkins/casc.yaml and jenkins/plugins.txt"
         )
     )
-    actions.add_parser(
-        "check", help="say whether the Jenkinsfile's generated part is up to date; ask the linter"
+    _add_jenkinsfile(
+        actions.add_parser(
+            "check",
+            help="say whether the Jenkinsfile's generated part is up to date; ask the linter",
+        )
     )
     _add_sync(
         actions.add_parser("sync", help="make or change the folders and the job on the controller")
@@ -86,6 +89,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     )
     _add_job(parser)
     _add_repository(parser)
+    _add_jenkinsfile(parser)
     parser.add_argument(
         "--library", metavar="URL[@VERSION]", help="the repository of nbci's shared library"
     )
@@ -181,6 +185,15 @@ def _add_branch(parser: argparse.ArgumentParser) -> None:
         "--branch",
         metavar="NAME",
         help="of a job that builds branches (default: the one checked out)",
+    )
+
+
+def _add_jenkinsfile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jenkinsfile",
+        metavar="PATH",
+        default="Jenkinsfile",
+        help="the script of another job, jenkins/watch.Jenkinsfile; nothing else is written",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def init(arguments: argparse.Namespace) -> int:
     """Write the missing files, and update the generated part of the Jenkinsfile."""
-    from nbci.app.jenkins_project import JENKINSFILE, InitRequest, jenkins_files
+    from nbci.app.jenkins_project import InitRequest, jenkins_files
     from nbci.config import find_project
 
     project = find_project(Path.cwd())
@@ -23,10 +23,11 @@ def init(arguments: argparse.Namespace) -> int:
         job=arguments.job,
         repository=arguments.repository,
         library=arguments.library,
+        jenkinsfile=arguments.jenkinsfile,
     )
     for name, text in jenkins_files(project, request).items():
         # Only the generated part of a Jenkinsfile differs: replacing it takes nothing away.
-        may_replace = arguments.force or name == JENKINSFILE
+        may_replace = arguments.force or name == arguments.jenkinsfile
         print(f"  {_write(project.root / name, text, replace=may_replace):11}  {name}")
     return ExitCode.SUCCESS
 
@@ -38,7 +39,7 @@ def check(arguments: argparse.Namespace) -> int:
     from nbci.jenkins.access import address
 
     project = find_project(Path.cwd())
-    checked = check_jenkinsfile(project)
+    checked = check_jenkinsfile(project, arguments.jenkinsfile)
     if checked.difference:
         print(checked.difference)
         print("\nthe generated part is out of date; `nbci jenkins init` writes it anew")

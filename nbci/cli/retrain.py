@@ -20,6 +20,7 @@ from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from nbci.app.retraining.decide import Decided, RetrainRequest
     from nbci.app.retraining.follow import CarriedOut
@@ -68,6 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a person says yes: no limit holds but that none runs at that time",
     )
     parser.add_argument(
+        "--if-wanted",
+        action="store_true",
+        help="start nothing that the pipeline's `triggers: monitor` does not ask for",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "jenkins"),
+        default="text",
+        help="jenkins: lines of fields with tabs between them, for a CI",
+    )
+    parser.add_argument(
         "--promote", action="store_true", help="promote the model if its gates let it pass"
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="print the result only")
@@ -97,6 +109,7 @@ def main(arguments: argparse.Namespace) -> int:
         pairs=tuple(arguments.param),
         insists=arguments.yes,
         asks=arguments.ask,
+        if_wanted=arguments.if_wanted,
     )
     if arguments.plan:
         return _show(foresee_retraining(project, request), arguments)
@@ -170,6 +183,8 @@ def _show(decided: Decided, arguments: argparse.Namespace) -> int:
 
     if arguments.json:
         print_json(decided.document, ascii_only=False)
+    elif arguments.format == "jenkins":
+        print("\n".join(_tabbed_lines(decided)))
     else:
         print("\n".join(_lines(decided)))
     return ExitCode.GATE_REFUSED if decided.answer.gives_up else ExitCode.SUCCESS
@@ -181,30 +196,62 @@ def _show_change(decision: Decision, arguments: argparse.Namespace) -> int:
     last = decision.last
     if arguments.json:
         print_json(plain(decision), ascii_only=False)
+    elif arguments.format == "jenkins":
+        # What a person refused, or let be tried again, starts nothing now.
+        sentence = last.sentence if last is not None else ""
+        lines = (("start", "no"), ("sentence", sentence), ("because", decision.sentence))
+        print("\n".join(_tabbed(lines)))
     else:
         print(f"decision {decision.id}: {last.sentence if last is not None else ''}")
     return 0
 
 
-def _lines(decided: Decided) -> list[str]:
-    """What starts or not, why, and what it costs."""
+def _tabbed_lines(decided: Decided) -> list[str]:
+    """The same as fields, which the library for Jenkins reads without a plugin for JSON."""
+    answer, document = decided.answer, decided.document
+    lines = [
+        ("start", {True: "yes", False: "no", "ask": "ask"}[answer.start]),
+        ("sentence", answer.sentence),
+        ("because", decided.reason),
+        ("cost", _cost(decided)),
+        ("pipeline", document["pipeline"]),
+        ("decision", document["decision"] or ""),
+    ]
+    if answer.gives_up:
+        lines.append(("gives_up", "yes"))
+    params = [("param", name, value) for name, value in document["parameters"].items()]
+    return _tabbed((*lines, *params))
+
+
+def _tabbed(lines: Iterable[tuple[str, ...]]) -> list[str]:
+    # A tab or a line break in a value would begin another field or line.
+    return ["nbci-retrain 1", *("\t".join(map(one_line, fields)) for fields in lines)]
+
+
+def _cost(decided: Decided) -> str:
     from nbci.formatting.durations import duration
     from nbci.formatting.numbers import counted
+
+    expected = decided.expected
+    if expected.seconds is None:
+        return "unknown: no run of it is known here"
+    return f"about {duration(expected.seconds)} ({counted(expected.runs, 'earlier run')})"
+
+
+def _lines(decided: Decided) -> list[str]:
+    """What starts or not, why, and what it costs."""
     from nbci.formatting.tables import table
 
-    answer, expected = decided.answer, decided.expected
+    answer = decided.answer
     # Whoever reads only the first line should know.
     words = {True: "starts", False: "does not start", "ask": "waits for a person"}
-    cost = "unknown: no run of it is known here"
-    if expected.seconds is not None:
-        cost = f"about {duration(expected.seconds)} ({counted(expected.runs, 'earlier run')})"
     facts = [
         ("retraining", f"{decided.model.name} {decided.model.version} {words[answer.start]}"),
         ("why", decided.reason),
         ("limits", answer.sentence),
         ("pipeline", decided.model.manifest.target),
         ("parameters", " ".join(decided.parameters)),
-        ("costs", cost),
+        ("costs", _cost(decided)),
         ("decision", decided.decision.id if decided.decision is not None else ""),
     ]
     if decided.decision is not None and decided.decision.data is not None:

@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError
 from nbci.jenkins.groovy import quoted
-from nbci.jenkins.parameters import jenkins_parameter
+from nbci.jenkins.parameters import JenkinsParameter, jenkins_parameter
+from nbci.pipeline.step_kinds import kind_of_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbci.jenkins.parameters import JenkinsParameter
     from nbci.pipeline.model import Pipeline
 
+_DECISION = JenkinsParameter(
+    name="NBCI_DECISION",
+    kind="string",
+    default="",
+    help="the decision of nbci retrain that this build follows from; empty for any other build",
+)
 _BEGIN, _END = "// >>> nbci", "// <<< nbci"
 _PART = re.compile(rf"^{re.escape(_BEGIN)}\b.*?^{re.escape(_END)}[^\n]*$", re.MULTILINE | re.DOTALL)
 _TARGET = re.compile(rf"^{re.escape(_BEGIN)}: from (\S+?)[;,]?(?:\s|$)", re.MULTILINE)
@@ -26,7 +32,11 @@ _TARGET = re.compile(rf"^{re.escape(_BEGIN)}: from (\S+?)[;,]?(?:\s|$)", re.MULT
 
 def generated_part(pipeline: Pipeline) -> str:
     """The marked lines: properties of the job, and the names `nbciTarget` and `nbciParameters`."""
-    parameters = [jenkins_parameter(parameter) for parameter in pipeline.params]
+    own = [jenkins_parameter(parameter) for parameter in pipeline.params]
+    parameters = own
+    # The library starts this job with it where a monitor refuses; nbci reads it by this name.
+    if "monitor" in (pipeline.triggers or {}):
+        parameters = [*own, _DECISION]
     first_line = (
         f"{_BEGIN}: from {pipeline.target}; `nbci jenkins init` writes these lines anew,"
         " the others are yours"
@@ -36,7 +46,7 @@ def generated_part(pipeline: Pipeline) -> str:
         *_properties(parameters, pipeline.triggers or {}, pipeline.builds or {}),
         f"def nbciTarget = {quoted(pipeline.target)}",
         "def nbciParameters = [:]",
-        *map(_assignment, parameters),
+        *map(_assignment, own),
         _END,
     ]
     return "\n".join(lines)
@@ -51,6 +61,10 @@ def whole_file(pipeline: Pipeline, library: str) -> str:
         entries = ", ".join(f"{quoted(label)}: {quoted(label)}" for label in labels)
         options.append(f"labels: [{entries}]")
 
+    step = "nbciPipeline"
+    if watches(pipeline):
+        step = "nbciMonitor"
+        options[0] = "pipeline: nbciTarget"
     hint = (
         "// make nbci available in this workspace here, unless the agents have it;"
         " `command:` says where it is"
@@ -59,11 +73,17 @@ def whole_file(pipeline: Pipeline, library: str) -> str:
 
 {generated_part(pipeline)}
 
-nbciPipeline({", ".join(options)}) {{
+{step}({", ".join(options)}) {{
   checkout scm
   {hint}
 }}
 """
+
+
+def watches(pipeline: Pipeline) -> bool:
+    """Whether a step of it judges a window of data."""
+    kinds = [kind_of_notebook(step.notebook) for step in pipeline.steps]
+    return any(kind is not None and kind.name == "monitor" for kind in kinds)
 
 
 def target_of(text: str) -> str:

@@ -116,6 +116,33 @@ def test_what_was_written_by_hand_is_kept(nbci: Console, project: Path) -> None:
     assert nbci("jenkins", "check").returncode == 0
 
 
+def test_a_job_that_watches_has_a_jenkinsfile_of_its_own(nbci: Console, project: Path) -> None:
+    (project / "pipelines/watch.yaml").write_text(
+        "steps: {watch: {monitor: {model: digits, log: logs}}}\ntriggers: {cron: H * * * *}\n"
+    )
+    watch = ("--jenkinsfile", "jenkins/watch.Jenkinsfile")
+    done = nbci("jenkins", "init", "pipelines/watch.yaml", *watch, *_LIBRARY)
+    assert done.returncode == 0, done.stderr
+    text = (project / "jenkins/watch.Jenkinsfile").read_text()
+    assert "nbciMonitor(pipeline: nbciTarget, parameters: nbciParameters, label: 'linux')" in text
+    assert "pipelineTriggers(nbciStartsHere ? [cron('H * * * *')] : [])" in text
+    assert [path.name for path in (project / "jenkins").iterdir()] == ["watch.Jenkinsfile"]
+    assert not (project / "Jenkinsfile").exists()
+    assert nbci("jenkins", "check", *watch).returncode == 0
+    outside = nbci("jenkins", "init", "pipelines/watch.yaml", "--jenkinsfile", "../x", *_LIBRARY)
+    assert outside.returncode != 0
+    assert not (project.parent / "x").exists()
+
+
+def test_a_job_that_trains_again_takes_the_decision(project: Path) -> None:
+    pipeline = project / "pipelines/digits.yaml"
+    text = pipeline.read_text() + "triggers: {monitor: {pipeline: pipelines/watch.yaml}}\n"
+    pipeline.write_text(text)
+    part = generated_part(read_target(str(pipeline)).pipeline)
+    assert "string(name: 'NBCI_DECISION', defaultValue: ''" in part
+    assert "nbciParameters.NBCI_DECISION" not in part
+
+
 _HERE = "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')"
 
 

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 class RetrainRequest(NamedTuple):
     """One call of `nbci retrain`; the fields are its options.
 
-    `because` is the file with the judgement of a monitor. `insists` is `--yes`, `asks` `--ask`.
+    `because` is the file with the judgement of a monitor. `insists` is `--yes`, `asks` `--ask`;
+    with `if_wanted` a judgement starts nothing that the pipeline's triggers do not ask for.
     """
 
     model: str
@@ -47,6 +48,7 @@ class RetrainRequest(NamedTuple):
     pairs: tuple[str, ...] = ()
     insists: bool = False
     asks: bool = False
+    if_wanted: bool = False
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -188,6 +190,9 @@ def _answer(
     result: MonitorResult | None,
 ) -> Answer:
     if result is not None:
+        if request.if_wanted and "monitor" not in (model.pipeline.triggers or {}):
+            sentence = f"{model.pipeline.target} does not ask for it (triggers: monitor)"
+            return Answer(start=False, sentence=sentence)
         idle = no_reason(result, model.version)
         # A person may know better than the rules, and says so.
         if idle is not None and not request.insists:

@@ -19,6 +19,7 @@ from nbci.app.retraining.decide import (
 )
 from nbci.app.retraining.model_in_use import known_decisions
 from nbci.app.retraining.note_events import close_decision, new_event, note_event
+from nbci.cli.main import run
 from nbci.config import find_project
 from nbci.errors import InfrastructureError, UsageError
 from nbci.git.process import Git
@@ -126,6 +127,28 @@ def test_a_plan_says_what_would_start_and_writes_nothing(used: Released) -> None
     assert document["expected_from_runs"] == 2
     assert decisions(used) == ()
     assert used.git("status", "--porcelain") == ""
+
+
+def test_a_ci_reads_lines_and_starts_only_what_the_triggers_ask_for(
+    used: Released, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = because(used)
+    words = ["retrain", "digits", "--because", str(request.because), "--if-wanted"]
+    assert run([*words, "--hand-over", "--ask", "--format", "jenkins"]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    fields = dict(line.split("\t", 1) for line in lines)
+    assert first == "nbci-retrain 1"
+    assert fields["start"] == "ask"
+    assert fields["decision"] == decisions(used)[-1].id
+    assert fields["because"].startswith("because psi of C was 0.31, more than 0.2")
+    assert fields["param"] == "C\t1.0"
+    assert run([*words, "--refuse", "not now\tnor later", "--format", "jenkins"]) == 0
+    assert "start\tno\nsentence\tnot now" in capsys.readouterr().out
+    pipeline = used.project / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text().replace("triggers: {monitor", "# {monitor"))
+    assert run([*words, "--hand-over", "--format", "jenkins"]) == 0
+    unasked = capsys.readouterr().out
+    assert "start\tno\nsentence\tpipeline.yaml does not ask for it" in unasked
 
 
 def test_what_is_no_reason_starts_nothing(used: Released) -> None:

@@ -19,6 +19,7 @@ class Build implements Serializable {
   def results
   def data = ''   // what nbci saw of imported data, for the next build that a timer starts
   def study = ''  // what the next build goes on with, of a sweep
+  def ending      // how nbci wants the build to end, once it is known
 
   Build(script, Options options) {
     this.script = script

@@ -68,9 +68,11 @@ class Finishing implements Serializable {
     if (failure != null) {
       throw failure
     }
+    def released = ending
     if (provesRun(ending)) {
-      new Proving(build).prove(ending.run)
+      released = new Proving(build).prove(ending.run)
     }
+    new Deploying(build).deploy(released)
   }
 
   /** Whether the run is carried out once more; not that of a fork, and not one that did not pass. */
@@ -93,10 +95,12 @@ class Finishing implements Serializable {
       }
       def status = script.sh(script: command, returnStatus: true, label: 'nbci finish')
       ending = report.publish(options.folder + '/result', options.reportName, status)
+      build.ending = ending
       if (ending.fromNbci) {
         build.rememberData()
       }
       comment()
+      new Retraining(build).leave(ending)
       if (provesRun(ending)) {
         new Proving(build).leave(ending.run)
       }

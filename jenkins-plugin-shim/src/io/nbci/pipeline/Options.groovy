@@ -18,6 +18,9 @@ class Options implements Serializable {
   def keepGoing       // null: as the pipeline says
   def sweep           // the name of a sweep of the pipeline file; true: the only one
   int parallel        // how many trials of it go on at once
+  def deploy          // false: releases are not brought to the places that the pipeline file names
+  def job             // the job that trains a model again whose monitor refused a window
+  int askFor          // for how many hours a person may be asked
   def prepare         // the closure that readies a workspace
   String folder       // in each workspace; relative
   String stash        // the first part of the names of the stashes
@@ -39,6 +42,9 @@ class Options implements Serializable {
     this.keepGoing = given.keepGoing
     this.sweep = given.sweep
     this.parallel = given.parallel ? given.parallel.toString().toInteger() : 1
+    this.deploy = given.deploy
+    this.job = given.job
+    this.askFor = given.askFor ? given.askFor.toString().toInteger() : 12
     this.prepare = prepare
     // two pipelines of one build have folders and stashes of their own
     def name = this.target.replaceAll('[^A-Za-z0-9.]+', '-')

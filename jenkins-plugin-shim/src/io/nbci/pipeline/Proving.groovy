@@ -23,9 +23,10 @@ class Proving implements Serializable {
     }
   }
 
+  /** Returns how nbci wanted the build to end; it throws where the proof failed. */
   def prove(String run) {
+    def ending = null
     script.stage('prove') {
-      def ending = null
       script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) {
         ending = carryOut(run)
       }
@@ -35,6 +36,7 @@ class Proving implements Serializable {
         script.error ending.message
       }
     }
+    return ending
   }
 
   /** Runs `nbci prove` on an agent; returns how the build is to end. */

@@ -20,8 +20,9 @@ class Report implements Serializable {
     if (!script.fileExists(folder + '/ending.txt')) {
       return ending
     }
-    publishTests(folder)
+    publishTests(folder + '/report/junit.xml')
     publishFiles(folder, reportName)
+    publishMonitors(folder, ending)
     handOverPage(folder, reportName)
     if (ending.check) {
       publishCheck(folder, reportName, ending.check)
@@ -32,12 +33,13 @@ class Report implements Serializable {
   /**
    * How nbci wants the build to end, as it wrote into a folder; a failure where it wrote nothing, or
    * ended with another exit code than that asks for. `run` is the id of the run, `check` for the
-   * commit.
+   * commit; `monitors` are folders of windows that were judged, `retrain` the models that are to be
+   * trained again, `deploy` the places that what was released is for.
    */
   def readEnding(String folder, String command, int status) {
     def who = command ? 'nbci ' + command : 'nbci'
     def message = "${who} ended with exit code ${status}: ${ExitCodes.meaning(status)}".toString()
-    def ending = [result: 'failure', message: message]
+    def ending = [result: 'failure', message: message, monitors: [], retrain: [], deploy: []]
     if (!script.fileExists(folder + '/ending.txt')) {
       return ending
     }
@@ -54,17 +56,37 @@ class Report implements Serializable {
         ending.run = fields[1]
       } else if (fields[0] == 'description') {
         describe(fields[1])
+      } else if (fields[0] == 'monitor') {
+        ending.monitors << [folder: fields[1], title: fields[2]]
+      } else if (fields[0] == 'retrain') {
+        ending.retrain << [model: fields[1], because: fields[2]]
+      } else if (fields[0] == 'deploy') {
+        ending.deploy << [place: fields[1], label: fields[2], release: fields[3]]
       }
     }
     return ending
   }
 
-  def publishTests(String folder) {
+  /** Publishes the pages of windows that were judged, and their columns as tests. */
+  def publishMonitors(String folder, Map ending) {
+    for (monitor in ending.monitors) {
+      def place = monitor.folder ? folder + '/' + monitor.folder : folder
+      publishTests(place + '/junit.xml')
+      script.archiveArtifacts artifacts: place + '/**', allowEmptyArchive: true
+      plugins.whenInstalled(['publishHTML']) {
+        script.publishHTML(
+          reportDir: place, reportFiles: 'index.html',
+          reportName: monitor.title, keepAll: true, allowMissing: true, alwaysLinkToLastBuild: true)
+      }
+    }
+  }
+
+  def publishTests(String files) {
     // The step `junit` would mark this stage UNSTABLE when tests failed, also in a build that
     // failed or was aborted:
     // https://github.com/jenkinsci/junit-plugin/blob/master/src/main/java/hudson/tasks/junit/pipeline/JUnitResultsStepExecution.java
     script.step([
-      $class: 'JUnitResultArchiver', testResults: folder + '/report/junit.xml',
+      $class: 'JUnitResultArchiver', testResults: files,
       allowEmptyResults: true, skipMarkingBuildUnstable: true,
     ])
   }

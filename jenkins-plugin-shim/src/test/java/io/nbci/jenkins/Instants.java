@@ -6,7 +6,9 @@ import io.nbci.jenkins.Step.Arguments;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** Steps that are over as soon as they have begun. */
 final class Instants {
@@ -18,6 +20,24 @@ final class Instants {
             throw new IllegalStateException("Required context class hudson.FilePath is missing");
         }
         return context.folder();
+    }
+
+    /** Starts another job, and does not wait for it. */
+    static Object build(Engine engine, Context context, Arguments arguments) throws AbortException {
+        if (!engine.jenkins.jobs.contains(arguments.text("job"))) {
+            throw new AbortException("No item named " + arguments.text("job") + " found");
+        }
+        engine.state.started.add(arguments.named);
+        return null;
+    }
+
+    /** What the test says that a person answers; with a submitter's name it is a map. */
+    static Object input(Engine engine, Context context, Arguments arguments) {
+        if (context.folder() != null) {
+            throw new IllegalStateException("a person is asked while an agent is held");
+        }
+        engine.jenkins.log(context, arguments.text("message"));
+        return new LinkedHashMap<>(Map.of("answer", engine.jenkins.answer, arguments.text("submitterParameter"), "ann"));
     }
 
     static Object echo(Engine engine, Context context, Arguments arguments) {

@@ -40,6 +40,10 @@ final class Jenkins {
     final List<String> causes = new ArrayList<>(List.of("hudson.model.Cause$UserIdCause"));
     /** What the builds before this one have put into their environments, the last one first. */
     final List<Map<String, String>> before = new ArrayList<>();
+    /** Other jobs, which builds may start. */
+    final List<String> jobs = new ArrayList<>();
+    /** What a person says who is asked. */
+    String answer = "";
     final Map<String, Object> params = new LinkedHashMap<>();
     final Map<String, String> credentials = new LinkedHashMap<>();
     /** After how many events the build is written down and read again; 0 for never. */

@@ -30,6 +30,8 @@ final class State implements Serializable {
     final Set<String> lostAgents = new HashSet<>();
     final List<StageRun> stages = new ArrayList<>();
     final List<Map<String, Object>> checks = new ArrayList<>();
+    /** The other jobs that it started, with their parameters. */
+    final List<Map<String, Object>> started = new ArrayList<>();
     final List<Map<String, Object>> pages = new ArrayList<>();
     final List<Object> jobProperties = new ArrayList<>();
     int serial;

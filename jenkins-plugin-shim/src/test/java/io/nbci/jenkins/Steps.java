@@ -19,7 +19,7 @@ final class Steps {
     private static final Map<String, Kind> KINDS = new HashMap<>();
     /** What describes something to a step and does nothing itself. */
     private static final Set<String> SYMBOLS =
-            Set.of("agent", "nonresumable", "string", "issues", "parameters", "legacySCM", "modernSCM", "cron", "pipelineTriggers");
+            Set.of("agent", "choice", "nonresumable", "string", "issues", "parameters", "legacySCM", "modernSCM", "cron", "pipelineTriggers");
 
     private Steps() {}
 
@@ -42,6 +42,9 @@ final class Steps {
         add("publishChecks", Publishers::check, "name", "title", "summary", "conclusion", "detailsURL");
         add("recordIssues", Publishers::issues, "tools", "enabledForFailure", "skipPublishingChecks", "quiet");
         add("nodesByLabel", Instants::nodesByLabel, "label", "offline");
+        add("build", Instants::build, "job", "parameters", "wait", "propagate");
+        add("input", Instants::input, "message", "ok", "parameters", "submitterParameter");
+        add("sleep", (engine, context, arguments) -> null, "time", "unit");
         add("properties", Instants::properties, "properties");
         add("library", (engine, context, arguments) -> null, "identifier", "retriever", "changelog");
         KINDS.put("sh", new Kind(Shell::new, ordered("script", "returnStatus", "returnStdout", "label", "encoding")));
