@@ -117,6 +117,11 @@ def main(arguments: argparse.Namespace) -> int:
     # A CI asks in its own way.
     if decided.answer.start == "ask" and not arguments.hand_over:
         decided = _ask_person(project, request, decided)
+    if decided.answer.start is True:
+        # Imported only here: it brings DVC.
+        from nbci.app.retraining.new_data import with_new_data
+
+        decided = with_new_data(decided)
     if decided.answer.start is not True or arguments.hand_over:
         return _show(decided, arguments)
     return _carry_out(project, decided, arguments)
@@ -254,6 +259,10 @@ def _lines(decided: Decided) -> list[str]:
         ("costs", _cost(decided)),
         ("decision", decided.decision.id if decided.decision is not None else ""),
     ]
+    asked = (decided.model.pipeline.retrain or {}).get("data", {})
+    if asked and (decided.decision is None or decided.decision.data is None):
+        # They are counted when it begins: with --plan nothing is read that takes long.
+        facts.append(("new data", str(asked.get("log") or ", ".join(asked.get("update", ())))))
     if decided.decision is not None and decided.decision.data is not None:
         facts.append(("data", decided.decision.data.sentence))
     if not decided.model.is_shared:

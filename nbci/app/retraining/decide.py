@@ -20,7 +20,7 @@ from nbci.app.retraining.model_in_use import (
     who_decides,
 )
 from nbci.app.retraining.note_events import TRIES, new_event, note_event, settle
-from nbci.errors import IntegrityError, Location, UsageError
+from nbci.errors import Location, UsageError
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.decision import Decision
 from nbci.records.monitoring import FORMAT, MonitorResult
@@ -33,7 +33,7 @@ from nbci.runs.run_file import new_run_id
 if TYPE_CHECKING:
     from nbci.app.retraining.model_in_use import ModelInUse
     from nbci.config import Project
-    from nbci.records.decision import DecisionEvent, EventKind, Expected, NewData
+    from nbci.records.decision import DecisionEvent, EventKind, Expected
 
 
 class RetrainRequest(NamedTuple):
@@ -278,13 +278,3 @@ def reset(project: Project, text: str) -> Decision:
     for event in events:
         decision = note_event(model.git, decision, event)
     return decision
-
-
-def with_data(decided: Decided, data: NewData) -> Decided:
-    """The same with the data that it learns from, which are part of the decision from now on."""
-    decision = decided.decision
-    if decision is None:
-        raise IntegrityError("new data belong to a decision")
-    event = new_event(decided.model.git, "decided", data.sentence)
-    noted = note_event(decided.model.git, decision, event, data=data)
-    return replace(decided, decision=noted)

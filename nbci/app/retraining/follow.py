@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from nbci.app.promote_run import promote_run
 from nbci.app.request import RunRequest
 from nbci.app.retraining.model_in_use import known_decisions, with_id
+from nbci.app.retraining.new_data import refuse_changed
 from nbci.app.retraining.note_events import new_event, note_event, note_outcome, note_start
 from nbci.app.run_target import run
 from nbci.data.tracked import SUFFIX
-from nbci.engine.imports import place_imports
+from nbci.engine.imports import place_imports, place_texts, put_back
 from nbci.errors import IntegrityError, Location, NbciError, UsageError
 from nbci.git.process import open_git
 from nbci.pipeline.models import models_of
@@ -124,10 +125,14 @@ def carry_out(
         because=decision.cause,
         imports=checked_imports(project, decision) or None,
     )
+    refuse_changed(project, git, decision.model, request.imports or ())
     # Before the run has its folder: who is killed in between has left its id.
     note_start(git, decision, request.run)
     try:
-        _, record = run(request, presentation)
+        # The user's checkout has its own versions again, whatever ends the run.
+        with put_back(project, request.imports or ()):
+            place_texts(project, request.imports or {})
+            _, record = run(request, presentation)
     except NbciError as error:
         note_event(git, decision, new_event(git, "failed", str(error), run=request.run))
         raise

@@ -1,0 +1,221 @@
+"""New data for a retraining: rows of a request log with labels, as a version under DVC."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nbci.app.retraining.append_rows import Layout, append_rows, table_columns
+from nbci.config import find_project
+from nbci.errors import UsageError
+from nbci.git.process import Git
+from nbci.logged.labels import labels_folder
+from nbci.registry.decisions import read_decisions
+from nbci.runs.project_runs import find_run
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+NOON = 1_795_953_600.0  # 2026-11-29T12:00:00Z
+LEARN = """\
+import csv, hashlib, json
+rows = list(csv.DictReader(open('data/table.csv')))
+side = {r['id']: int(hashlib.sha256(r['id'].encode()).hexdigest()[:8], 16) / 2**32 for r in rows}
+y = [float(r['y']) for r in rows if side[r['id']] >= 0.5]
+guess = sum(y) / len(y)
+def error(origin):
+    wrong = [abs(float(r['y']) - guess) for r in rows
+             if side[r['id']] < 0.5 and r.get('origin', 'old') == origin]
+    return sum(wrong) / len(wrong) if wrong else 9.0
+json.dump({'guess': guess}, open('model.json', 'w'))
+json.dump({'error_new': error('new'), 'error_old': error('old')}, open('metrics.json', 'w'))
+"""
+PIPELINE = """\
+steps:
+  learn:
+    {notebook: learn.ipynb, deps: [data/table.csv], outs: [model.json], metrics: [metrics.json]}
+metrics: {error_new: {direction: down}, error_old: {direction: down}}
+gates:
+  - {metric: error_new, baseline: champion, better: true}
+  - {metric: error_old, baseline: champion, max_rise: 3}
+models:
+  guess: {path: model.json, stage: production, framework: plain}
+triggers: {monitor: {pipeline: watch.yaml, at_most_every: 1s}}
+retrain:
+  data: {table: data/table.csv, log: logs, label: y, origin: origin}
+"""
+TABLE = "id,x,y\n" + "".join(f"{n},{n}.50,1.0\n" for n in range(8))
+
+
+def write_log(folder: Path, first: int, values: Sequence[float]) -> None:
+    """A file of the request log, in which the model has answered."""
+    table = pa.table(
+        {
+            "time": [NOON + first + at for at in range(len(values))],
+            "request": [f"r{first + at}" for at in range(len(values))],
+            "row": pa.array([0] * len(values), pa.int32()),
+            "version": ["v1.0.0"] * len(values),
+            "x": values,
+        }
+    )
+    path = folder / "guess" / f"2026-11-29T12-{first}-0.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+def label(folder: Path, first: int, values: Sequence[float]) -> None:
+    place = labels_folder(folder, "guess")
+    place.mkdir(exist_ok=True)
+    table = pa.table(
+        {
+            "request": [f"r{first + at}" for at in range(len(values))],
+            "row": pa.array([0] * len(values), pa.int32()),
+            "label": values,
+            "added": [NOON] * len(values),
+        }
+    )
+    pq.write_table(table, place / f"{first}.parquet")
+
+
+@pytest.fixture(scope="module")
+def table_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of a table under DVC, in production."""
+    root = tmp_path_factory.mktemp("new-data")
+    project = root / "project"
+    write_notebook(project / "learn.ipynb", [LEARN])
+    (project / "learn.yaml").write_text(PIPELINE)
+    (project / ".gitignore").write_text("/data/table.csv\n/model.json\n/metrics.json\n/logs\n")
+    (project / "data").mkdir()
+    (project / "data/table.csv").write_text(TABLE)
+    digest = hashlib.md5(TABLE.encode()).hexdigest()
+    (project / "data/table.csv.dvc").write_text(
+        f"outs:\n- md5: {digest}\n  size: {len(TABLE)}\n  hash: md5\n  path: table.csv\n"
+    )
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text(
+        f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {root}/remote\n"
+    )
+    (project / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (root / "remote").mkdir()
+    subprocess.run(["git", "init", "-q", "--bare", root / "origin.git"], check=True)
+    subprocess.run(["git", "init", "-q", project], check=True)
+    git = Git(project)
+    git("add", ".")
+    git("commit", "-qm", "a table")
+    git("remote", "add", "origin", str(root / "origin.git"))
+    git("push", "-q", "origin", "main")
+    return project
+
+
+@pytest.mark.slow
+def test_labelled_rows_become_a_version_that_the_run_learns_from(
+    table_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, git, nbci = table_project, Git(table_project), Console(table_project)
+    monkeypatch.setenv("NBCI_CACHE", str(project.parent / "cache"))
+    for name in ("BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH", "BUILD_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert nbci("run", "learn.yaml", "--quiet").returncode == 0
+    assert nbci("promote", "latest").returncode == 0
+
+    # the world has moved: y is 5 now; two rows have no label yet
+    write_log(project / "logs", 0, [9.0] * 10)
+    nothing = nbci("retrain", "guess", "--yes", "--json")
+    assert nothing.returncode == 0, nothing.stderr
+    assert json.loads(nothing.stdout)["start"] is False
+    assert "no labelled row of logs is new" in json.loads(nothing.stdout)["sentence"]
+    label(project / "logs", 0, [5.0] * 8)
+
+    done = nbci("retrain", "guess", "--yes", "--promote", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    data = document["data"]
+    assert (data["before"], data["added"]) == (8, 8)
+    assert document["outcome"] == "promoted"
+
+    # the user's own files are as they were, and the tree is clean
+    assert (project / "data/table.csv").read_text() == TABLE
+    assert git("status", "--porcelain") == ""
+    # the run read that version, and the release's commit has it: stock DVC gets it from there
+    (step,) = find_run(find_project(project), document["run"]).read().steps
+    digests = {ref.path: ref.digest for ref in step.deps}
+    digest = data["files"]["data/table.csv"]
+    assert digests["data/table.csv"] == digest
+    tag = f"guess@{document['promotion']['version']}"
+    assert f"md5: {digest}" in git("show", operands=[f"{tag}:data/table.csv.dvc"])
+    got = project.parent / "remote/files/md5" / digest[:2] / digest[2:]
+    lines = got.read_text().splitlines()
+    assert lines[:2] == ["id,x,y,origin", "0,0.50,1.0,old"]
+    assert lines[9] == "r0.0,9.0,5.0,new"
+    # both numbers, beside the champion's
+    (*_, passed, _promoted) = read_decisions(git, "guess")[-1].events
+    assert "error_new" in passed.sentence
+    assert "error_old" in passed.sentence
+
+    # the next one goes on from there, and adds only what is new
+    label(project / "logs", 8, [5.0] * 2)
+    again = nbci("retrain", "guess", "--yes", "--hand-over", "--json")
+    data = json.loads(again.stdout)["data"]
+    assert (data["before"], data["added"]) == (16, 2)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_each_form_keeps_its_rows(tmp_path: Path, suffix: str) -> None:
+    base, target = tmp_path / f"base{suffix}", tmp_path / f"target{suffix}"
+    old = [{"id": "a", "x": "1.50", "y": "0"}, {"id": "b", "x": "2", "y": "1"}]
+    write(base, old)
+    layout = Layout(path=f"data/t{suffix}", origin="origin")
+    assert table_columns(layout, base) == ("id", "x", "y")
+    new = [{"id": "b", "x": "7", "y": "1"}, {"id": "c", "x": "8", "y": "0"}]
+    appended = append_rows(layout, base, target, new)
+    assert (appended.before, appended.added, appended.known) == (2, 1, 1)
+    rows = read(target)
+    assert [row["x"] for row in rows] == ["1.50", "2", "8"]
+    assert [row["origin"] for row in rows] == ["old", "old", "new"]
+
+    # what was new is old once others come
+    append_rows(layout, target, base, [{"id": "d", "x": "9", "y": "1"}])
+    assert [row["origin"] for row in read(base)] == ["old", "old", "old", "new"]
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        mark = "," if path.suffix == ".csv" else "\t"
+        lines = [mark.join(rows[0]), *(mark.join(row.values()) for row in rows)]
+        path.write_text("\n".join(lines) + "\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return rows
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    mark = "," if path.suffix == ".csv" else "\t"
+    head, *lines = [line.split(mark) for line in path.read_text().splitlines()]
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def test_what_cannot_be_appended_to_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("x,y\n1,2\n")
+    with pytest.raises(UsageError, match="no column 'id' that names its rows"):
+        table_columns(Layout(path="t.csv"), table)
+    table.write_text("id,y\n1\n")
+    with pytest.raises(UsageError, match="row 1 has 1 values, and the head 2"):
+        append_rows(Layout(path="t.csv"), table, tmp_path / "new", [])
+    with pytest.raises(UsageError, match=r"\.csv, \.tsv, \.jsonl and \.parquet"):
+        table_columns(Layout(path="t.xlsx"), table)
