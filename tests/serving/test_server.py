@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from nbci.app.serving.serve import listen
 from nbci.serving.routes import Limits
 from nbci.serving.worker import ServerSettings
 from tests.promotion.test_packaging import ROWS, WEIGHTS
@@ -205,3 +206,9 @@ def test_what_has_begun_is_answered_at_the_end(server: Server) -> None:
         slow.sendall(body[10:])
         assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
     assert server.process.wait(timeout=20) == 0
+
+
+def test_answers_are_sent_at_once() -> None:
+    # asyncio sets TCP_NODELAY on such connections only: others wait 40 ms for the client.
+    with listen("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
