@@ -75,6 +75,39 @@ class Profile(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         return None
 
 
+class CalibrationCurve(Struct, frozen=True, kw_only=True, gc=False):
+    """The share of right answers (`shares`) at `scores`, which grow; between them, a line."""
+
+    scores: tuple[float, ...]
+    shares: tuple[float, ...]
+
+
+class Calibration(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """How likely a classifier's answers are right by their scores, found on `rows` with labels.
+
+    `curve` is of all answers, `by_class` of those answers of which there were enough.
+    """
+
+    rows: int
+    classes: tuple[str, ...]
+    curve: CalibrationCurve
+    by_class: Mapping[str, CalibrationCurve] | None = None
+
+
+class ReleaseProfile(Profile, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The profile of what a released model learnt from, and of its answers when it was evaluated.
+
+    It is a `Profile` of the training data itself. `evaluation` has the columns `label`,
+    `prediction` and, where there are scores, `score`, that of the class that was predicted;
+    `calibration` is of the same cases. `features` are rows of a sample of the training data as
+    `nbci.profiles.domain` sees them: of images only, of which they are what was measured.
+    """
+
+    evaluation: Profile | None = None
+    calibration: Calibration | None = None
+    features: tuple[tuple[float, ...], ...] = ()
+
+
 class ColumnDrift(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How far a column of a window is from that of the reference.
 

@@ -17,7 +17,7 @@ from nbci.records.decision import Decision
 from nbci.records.manifest import Manifest
 from nbci.records.monitoring import MonitorResult
 from nbci.records.page import BuildPage
-from nbci.records.profile import Profile
+from nbci.records.profile import ReleaseProfile
 from nbci.records.proof import Proof
 from nbci.records.run_record import RunRecord, StepRecord
 from nbci.sweeps.study_record import SweepRecord, TrialRecord
@@ -61,7 +61,7 @@ def cleaned(value: Any) -> Any:
         ("decision", Decision, "Why a model was to be trained again: `nbci decisions --json`"),
         ("page", BuildPage, "What a build's page shows of its run: `nbci finish --out`, page.json"),
         ("sweep", SweepRecord, "A sweep: sweep.json"),
-        ("profile", Profile, "What a release's data look like: profile.json"),
+        ("profile", ReleaseProfile, "What a release's data look like: profile.json"),
         ("monitor", MonitorResult, "What a monitor found: `nbci monitor --json`, monitor.json"),
         ("trial", TrialRecord, "A line of trials.jsonl: what became of a trial so far"),
         ("manifest", Manifest, "The evidence of a release: .nbci/release.json in its commit"),
