@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbci.behaviour.estimated_performance import estimate_performance
 from nbci.logged.log_files import LABEL, OUTPUT_PREFIX
 
 if TYPE_CHECKING:
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-_MOST_CLASSES = 1000
+    from nbci.records.profile import Calibration
+
+    Numbers = npt.NDArray[np.float64]
+
+PREDICTION, SCORE = "prediction", "score"
+"""The columns of answers, as the profile of a release's evaluation has them."""
+_SCORE_OF = f"{OUTPUT_PREFIX}score_"
+_MOST_PAIRS = 10_000
 
 
 class Performance:
@@ -21,36 +29,58 @@ class Performance:
 
     The answer is the first output of one value a row: a class where it is text, whole or a truth
     value, else a quantity. Without such an output, the place of the largest of the first output
-    with several numbers is the class. Those numbers are its scores where they are shares of one.
+    with several numbers is the class, by its name where the release's evaluation knew as many.
+    Those numbers are its scores where they are shares of one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, calibration: Calibration | None = None) -> None:
         self.labelled = 0
-        self.answered = 0
+        self.by_place: tuple[str, ...] = ()
+        self._calibration = calibration
         self._right = 0
         self._absolute = 0.0
         self._squared = 0.0
-        self._confidence = 0.0
+        self._likely_right = 0.0
         self._scored = 0
         self._is_quantity = False
         self._pairs: dict[tuple[str, str], int] = {}
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take the rows of a batch with its columns `answer.NAME` and `label`."""
+    def add(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
+        """Take the rows of a batch with its columns `answer.NAME` and `label`.
+
+        The answers themselves, as columns `prediction` and `score`; None where there are none.
+        """
+        import pyarrow as pa
+
         scores = _scores(batch)
-        answers = _answers(batch, scores)
-        if scores is not None and len(scores):
-            self._confidence += float(scores.max(axis=1).sum())
-            self._scored += len(scores)
+        answers = _answers(batch)
+        if answers is None and scores is not None:
+            answers = self._by_place(scores)
         if answers is None:
-            return
-        self.answered += len(answers)
-        if LABEL not in batch.schema.names:
-            return
-        # Labels that are not known yet are null.
-        labels = batch.column(batch.schema.get_field_index(LABEL))
-        has_label = labels.is_valid()
-        self._compare(answers.filter(has_label), labels.filter(has_label))
+            return None
+        if LABEL in batch.schema.names:
+            # Labels that are not known yet are null.
+            labels = batch.column(batch.schema.get_field_index(LABEL))
+            has_label = labels.is_valid()
+            self._compare(answers.filter(has_label), labels.filter(has_label))
+        columns = {PREDICTION: answers}
+        confidence = _confidence(batch, scores)
+        if confidence is not None:
+            columns[SCORE] = pa.array(confidence)
+            self._estimate(answers, confidence)
+        return pa.record_batch(columns)
+
+    def _by_place(self, scores: Numbers) -> pa.Array:
+        """The classes of the largest scores."""
+        import pyarrow as pa
+
+        places = pa.array(scores.argmax(axis=1))
+        classes = () if self._calibration is None else self._calibration.classes
+        # Places are numbers from 0, which may be the classes' own names.
+        if len(classes) != scores.shape[1] or "0" in classes:
+            return places
+        self.by_place = tuple(classes)
+        return pa.array(classes).take(places)
 
     def _compare(self, answers: pa.Array, labels: pa.Array) -> None:
         import pyarrow as pa
@@ -65,13 +95,19 @@ class Performance:
             self._absolute += float(abs(errors).sum())
             self._squared += float((errors**2).sum())
             return
-        given = [_class_name(value) for value in answers.to_pylist()]
-        true = [_class_name(value) for value in labels.to_pylist()]
-        for pair in zip(given, true, strict=True):
+        for pair in zip(class_names(answers), class_names(labels), strict=True):
             self._right += pair[0] == pair[1]
             # Beyond so many pairs, the classes are no classes.
-            if pair in self._pairs or len(self._pairs) < _MOST_CLASSES:
+            if pair in self._pairs or len(self._pairs) < _MOST_PAIRS:
                 self._pairs[pair] = self._pairs.get(pair, 0) + 1
+
+    def _estimate(self, answers: pa.Array, confidence: Numbers) -> None:
+        if self._calibration is None:
+            return
+        found = estimate_performance(self._calibration, class_names(answers), confidence)
+        if found is not None:
+            self._likely_right += found.accuracy * found.rows
+            self._scored += found.rows
 
     def metrics(self) -> dict[str, float]:
         """What is known: of labels, `accuracy` and the like; of scores, `estimated_accuracy`."""
@@ -81,30 +117,41 @@ class Performance:
             found["mean_squared_error"] = self._squared / self.labelled
         elif self.labelled:
             found["accuracy"] = self._right / self.labelled
-            if len(self._pairs) < _MOST_CLASSES:
+            if len(self._pairs) < _MOST_PAIRS:
                 found["macro_f1"] = _macro_f1(self._pairs)
-        # A calibrated score of the answer is its chance to be right (CBPE):
-        # https://nannyml.readthedocs.io/en/stable/how_it_works/performance_estimation.html
         if self._scored:
-            found["estimated_accuracy"] = self._confidence / self._scored
+            found["estimated_accuracy"] = self._likely_right / self._scored
         return found
 
 
-def _answers(batch: pa.RecordBatch, scores: npt.NDArray[np.float64] | None) -> pa.Array | None:
+def _answers(batch: pa.RecordBatch) -> pa.Array | None:
+    """The first output of one value a row."""
     import pyarrow as pa
 
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
-        if name.startswith(f"{OUTPUT_PREFIX}score") or not name.startswith(OUTPUT_PREFIX):
+        is_score = name == f"{OUTPUT_PREFIX}{SCORE}" or name.startswith(_SCORE_OF)
+        if is_score or not name.startswith(OUTPUT_PREFIX):
             continue
         if not pa.types.is_nested(array.type) and not pa.types.is_null(array.type):
             return array
-    # A model whose only output are scores means the largest.
-    if scores is None:
+    return None
+
+
+def _confidence(batch: pa.RecordBatch, scores: Numbers | None) -> Numbers | None:
+    """The score of each answer: what the data say, or the largest of all classes'."""
+    import pyarrow as pa
+
+    if scores is not None:
+        largest: Numbers = scores.max(axis=1)
+        return largest
+    place = batch.schema.get_field_index(f"{OUTPUT_PREFIX}{SCORE}")
+    if place < 0 or not pa.types.is_floating(batch.schema.field(place).type):
         return None
-    return pa.array(scores.argmax(axis=1))
+    given: Numbers = batch.column(place).to_numpy(False).astype(float)
+    return given
 
 
-def _scores(batch: pa.RecordBatch) -> npt.NDArray[np.float64] | None:
+def _scores(batch: pa.RecordBatch) -> Numbers | None:
     """The scores of all classes, a row each; None where the outputs are no shares of one."""
     import numpy as np
     import pyarrow as pa
@@ -113,7 +160,7 @@ def _scores(batch: pa.RecordBatch) -> npt.NDArray[np.float64] | None:
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
         if not name.startswith(OUTPUT_PREFIX) or array.null_count:
             continue
-        if name.startswith(f"{OUTPUT_PREFIX}score_"):
+        if name.startswith(_SCORE_OF) and pa.types.is_floating(array.type):
             parts.append(array.to_numpy(False).astype(float)[:, None])
         elif pa.types.is_fixed_size_list(array.type) and not parts:
             flat = array.flatten()
@@ -121,7 +168,7 @@ def _scores(batch: pa.RecordBatch) -> npt.NDArray[np.float64] | None:
                 parts.append(flat.to_numpy(False).reshape(len(array), -1).astype(float))
     if not parts:
         return None
-    scores = np.concatenate(parts, axis=1)
+    scores: Numbers = np.concatenate(parts, axis=1)
     # Logits, boxes and embeddings are no chances.
     is_share = scores.shape[1] > 1 and (scores >= 0).all() and (scores <= 1 + 1e-6).all()
     if not is_share or not np.allclose(scores.sum(axis=1), 1.0, atol=1e-3):
@@ -129,11 +176,15 @@ def _scores(batch: pa.RecordBatch) -> npt.NDArray[np.float64] | None:
     return scores
 
 
-def _class_name(value: Any) -> str:
-    """A class as text: 2 and 2.0 are one, whatever file they come from."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+def class_names(values: pa.Array) -> list[str]:
+    """Classes as texts: 2 and 2.0 are one, whatever file they come from."""
+    names = []
+    for value in values.to_pylist():
+        if isinstance(value, float) and value.is_integer():
+            names.append(str(int(value)))
+        else:
+            names.append(str(value))
+    return names
 
 
 def _macro_f1(pairs: Mapping[tuple[str, str], int]) -> float:

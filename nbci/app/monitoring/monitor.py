@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 import nbci
+from nbci.app.monitoring.measure_window import measure_window
 from nbci.app.monitoring.request import check_request, rules_of
 from nbci.app.monitoring.window import open_data, open_log
 from nbci.errors import Location, UsageError
@@ -24,24 +25,22 @@ from nbci.monitoring.judge_window import (
     sentence_of,
     with_limits,
 )
-from nbci.monitoring.performance import Performance
 from nbci.pipeline.monitor_rules import DRIFTED
 from nbci.promotion.fetched import find_release, get_release
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.monitoring import MonitorResult
-from nbci.records.profile import FORMAT, Profile
+from nbci.records.profile import FORMAT, ReleaseProfile
 from nbci.store.cache import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
+    from nbci.app.monitoring.measure_window import MeasuredWindow
     from nbci.app.monitoring.request import MonitorRequest
     from nbci.app.monitoring.window import Rows
     from nbci.pipeline.monitor_rules import MonitorRule
-    from nbci.records.profile import ColumnDrift, SchemaFinding
+    from nbci.records.profile import ColumnDrift
     from nbci.records.run_record import FileRef
     from nbci.registry.grammar import Reference
 
@@ -57,7 +56,7 @@ class ReferenceRelease(Struct, frozen=True, kw_only=True):
     model: str
     version: str
     commit: str
-    profile: Profile
+    profile: ReleaseProfile
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -93,7 +92,7 @@ def judge_rows(
     check_request(request)
     rules, by_default = given
     rows = _open(request, release, now)
-    measured = _measure(rows, rules)
+    measured = measure_window(rows, release.profile, measure_of(rules))
     observed = _observe(release, rows, measured, rules, now)
     gates = judge_window(rules, observed)
     result = MonitorResult(
@@ -110,8 +109,8 @@ def judge_rows(
         findings=observed.findings,
         metrics=observed.metrics,
         reference=observed.reference,
-        before=rows.reference.columns,
-        now=measured.profile.columns,
+        before=measured.before,
+        now=measured.now,
         pipeline=request.pipeline,
         step=request.step,
     )
@@ -141,7 +140,7 @@ def bring_reference(
     # `get_release` has compared its digest with the one in the evidence.
     content = place.read_bytes()
     refuse_other_format(content, FORMAT, "the release's profile", place)
-    profile = from_json(content, Profile, str(place))
+    profile = from_json(content, ReleaseProfile, str(place))
     if not profile.columns:
         raise UsageError(
             f"the profile of {found.model} {manifest.version} has no columns",
@@ -170,54 +169,10 @@ def _open(request: MonitorRequest, release: ReferenceRelease, now: float) -> Row
     )
 
 
-class _Measured(Struct, frozen=True, kw_only=True):
-    """The window's profile and how it differs, and how good the answers were."""
-
-    profile: Profile
-    drifts: tuple[ColumnDrift, ...]
-    findings: tuple[SchemaFinding, ...]
-    performance: Mapping[str, float]
-    labelled: int
-
-
-def _measure(rows: Rows, rules: Sequence[MonitorRule]) -> _Measured:
-    """Read the window once, and measure all of it on the way."""
-    from nbci.profiles.drift import compare
-    from nbci.profiles.measure import measure_table
-
-    performance = Performance()
-
-    def inputs() -> Iterator[pa.RecordBatch]:
-        for batch in rows.batches():
-            performance.add(batch)
-            yield _without_answers(batch, rows.reference)
-
-    # One pass: a log may be larger than memory, and its files may go meanwhile.
-    profile = measure_table(inputs(), like=rows.reference)
-    drifts, findings = compare(rows.reference, profile, measure=measure_of(rules))
-    return _Measured(
-        profile=profile,
-        drifts=with_limits(rules, drifts),
-        findings=findings,
-        performance=performance.metrics(),
-        labelled=performance.labelled,
-    )
-
-
-def _without_answers(batch: pa.RecordBatch, reference: Profile) -> pa.RecordBatch:
-    """The columns that the profile may know; answers, ids and labels are no inputs of a model."""
-    kept = []
-    for name in batch.schema.names:
-        is_own = name in ("label", "request", "id", "row") or name.startswith("answer.")
-        if not is_own or reference.column(name) is not None:
-            kept.append(name)
-    return batch.select(kept)
-
-
 def _observe(
     release: ReferenceRelease,
     rows: Rows,
-    measured: _Measured,
+    measured: MeasuredWindow,
     rules: Sequence[MonitorRule],
     now: float,
 ) -> Observed:
@@ -229,15 +184,17 @@ def _observe(
     metrics["labelled"] = float(measured.labelled)
     metrics["schema_findings"] = float(len(measured.findings))
     metrics |= _drift_metrics(measured.drifts, rules)
+    if measured.domain_auc is not None:
+        metrics["domain_auc"] = measured.domain_auc
     metrics |= measured.performance
     return Observed(
         release=f"{release.model}@{release.version}",
         rows=measured.profile.rows,
-        drifts=measured.drifts,
+        drifts=with_limits(rules, measured.drifts),
         findings=measured.findings,
         metrics=metrics,
         reference=release.metrics,
-        unknown=_unknown(rows, measured),
+        unknown=_unknown(rows, measured, release.profile),
     )
 
 
@@ -252,21 +209,24 @@ def _drift_metrics(drifts: Sequence[ColumnDrift], rules: Sequence[MonitorRule]) 
     return {"drifted_share": len(beyond) / len(known), "worst_drift": max(known)}
 
 
-def _unknown(rows: Rows, measured: _Measured) -> dict[str, str]:
+def _unknown(rows: Rows, measured: MeasuredWindow, profile: ReleaseProfile) -> dict[str, str]:
     """Why the window cannot give metrics that people ask for."""
     unknown = {}
     # Named here although no window has them: smoke checks of deployments do, and people ask.
     for name in _LATENCIES:
         unknown[name] = "neither data nor a request log have the times of answers"
-    why = rows.unknown.get("labels")
+    labels = rows.unknown.get("labels", "no row of the window has a label")
     if measured.labelled:
-        why = "the answers and the labels are of another kind"
+        labels = "the answers and the labels are of another kind"
+    scores = "the answers have no scores that are shares of one"
+    if profile.calibration is None:
+        scores = "the release was evaluated without scores: nothing tells how likely answers are"
     for name in _ANSWER_METRICS:
-        if why is not None:
-            unknown[name] = why
-        unknown[f"estimated_{name}"] = "the answers have no scores that are shares of one"
+        unknown[name] = labels
+        unknown[f"estimated_{name}"] = scores
     for name in ("drifted_share", "worst_drift"):
         unknown[name] = "no column of the window can be compared"
+    unknown["domain_auc"] = "it is of images, of which both sides need 20"
     return unknown
 
 

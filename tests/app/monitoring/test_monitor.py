@@ -14,6 +14,7 @@ from nbci.app.monitoring.monitor import Monitored, ReferenceRelease, judge_rows
 from nbci.app.monitoring.request import MonitorRequest, rules_of
 from nbci.errors import NbciError, UsageError
 from nbci.profiles.measure import measure_table
+from nbci.records.profile import Calibration, CalibrationCurve, ReleaseProfile
 from nbci.registry.grammar import parse_reference
 
 if TYPE_CHECKING:
@@ -34,7 +35,24 @@ def wine(rows: int = ROWS, shift: float = 0.0, seed: int = 1) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def release() -> ReferenceRelease:
-    profile = measure_table(pa.table(wine()).to_batches())
+    trained = measure_table(pa.table(wine()).to_batches())
+    rng = np.random.default_rng(2)
+    places = rng.integers(0, 2, 300)
+    evaluated = {
+        "label": pa.array(places.astype(str)),
+        "prediction": pa.array(places.astype(str)),
+        "score": rng.uniform(0.8, 1.0, 300),
+    }
+    profile = ReleaseProfile(
+        rows=trained.rows,
+        columns=trained.columns,
+        evaluation=measure_table(pa.table(evaluated).to_batches()),
+        calibration=Calibration(
+            rows=300,
+            classes=("0", "1"),
+            curve=CalibrationCurve(scores=(0.5, 1.0), shares=(0.4, 0.9)),
+        ),
+    )
     return ReferenceRelease(
         model="wine",
         version="v1.2.0",
@@ -245,13 +263,23 @@ def test_a_log_is_judged_with_its_labels_and_scores(window: Window) -> None:
     result = window.judge(*rules, log=log, labels=labels).result
     assert result.metrics is not None
     assert result.metrics["accuracy"] == 0.9
-    assert result.metrics["estimated_accuracy"] == pytest.approx(0.9)
+    # By the calibration: answers of 0.9 are right less often than that.
+    assert result.metrics["estimated_accuracy"] == pytest.approx(0.8)
     assert (result.window.labelled, result.window.requests) == (200, ROWS)
     (accuracy, estimated, latency) = result.gates
     assert (accuracy.result, accuracy.reason) == ("failed", "misses by 0.03")
     assert (accuracy.baseline, accuracy.baseline_source) == (0.96, "wine@v1.2.0")
-    assert estimated.result == "passed"
+    assert (estimated.result, estimated.reason) == ("failed", "misses by 0.06")
     assert latency.reason == "neither data nor a request log have the times of answers"
+
+
+def test_answers_drift_as_columns_do(window: Window) -> None:
+    log = write_log(window.folder / "log", {**wine(), "answer.label": np.ones(ROWS, int)})
+    done = window.judge({"drift": {"columns": ["prediction"]}}, log=log)
+    assert done.result.result == "failed"
+    assert done.result.sentence.startswith("psi of prediction is ")
+    assert [column.name for column in done.result.before][-1] == "prediction"
+    assert len(done.result.before) == len(done.result.now) == 4
 
 
 def test_without_labels_the_accuracy_is_not_known(window: Window) -> None:
@@ -324,4 +352,5 @@ def test_labels_of_data_are_joined_by_id(window: Window) -> None:
     assert done.result.metrics is not None
     assert done.result.metrics["accuracy"] == 0.5
     assert done.result.window.labelled == 2
-    assert done.result.findings == ()
+    # Of the columns, only the answers are odd: the release never gave that one.
+    assert [finding.column for finding in done.result.findings] == ["prediction"]
