@@ -78,16 +78,17 @@ import sys
 # Another Python than that of nbci may run this kernel.
 python = os.environ.get("NBCI_PYTHON", sys.executable)
 command = [python, "-m", "nbci", "COMMAND", "--settings", json.dumps(settings)]
-last = ""
+why = "see above"
 with subprocess.Popen(
     command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
 ) as process:
     for line in process.stdout:
         print(line, end="", flush=True)
-        last = line.strip() or last
+        if line.startswith("nbci: error: "):
+            why = line.strip().removeprefix("nbci: error: ")
 # 3 says that a rule refuses: the run's verdict has that, and the step has done its work.
 if process.returncode not in (0, 3):
-    raise RuntimeError(f"nbci COMMAND ended with exit code {process.returncode}: {last}")
+    raise RuntimeError(f"nbci COMMAND ended with exit code {process.returncode}: {why}")
 """
 
 
