@@ -2,6 +2,7 @@
 #   make PYTHON=python3.12 test     with another Python (the environment is made anew when its version changes)
 #   make WORKERS=8 test             with more test processes
 #   make CONSTRAINTS= demo          with the newest packages instead of those that constraints.txt names
+#   make pets PICTURES=FOLDER       the sample of cats and dogs on real photographs: a folder or an archive
 #   make bench                      nbci against its peers; ONLY=plan one benchmark, QUICK=1 a quick look
 PYTHON ?= python3
 VENV ?= .venv
@@ -23,13 +24,20 @@ TEST := $(VENV)/.installed-for-test
 # apart from $(VENV): nbci takes a uv that is beside its interpreter, and is tested without one
 UV := $(VENV)-uv/bin/uv
 
-.PHONY: release quick install demo test coverage test-newest smoke check library plugin soak bench compiled lock upgrade clean
+.PHONY: release quick install demo pets test coverage test-newest smoke check library plugin soak bench compiled lock upgrade clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
 
 demo: install
 	$(BIN)/nbci run pipelines/digits.yaml
+
+# Some minutes; docs/samples.md says where there are photographs. They are copied: what a step reads lies in the project.
+pets: install
+	@test -n "$(PICTURES)" || { echo "say where the photographs are: make pets PICTURES=FOLDER-OR-ARCHIVE"; exit 1; }
+	$(PIP) install $(PINNED) --editable '.[samples,pets]'
+	mkdir -p build && cp -r "$(PICTURES)" build/pets-pictures
+	$(BIN)/nbci run pipelines/pets.yaml -p source=build/pets-pictures
 
 # The closing line of the output is pytest's own, so the others go first. Each keeps one processor busy; two of Maven
 # would bring the same files at once.

@@ -14,7 +14,7 @@ import pytest
 from tests.support.console import ROOT, Console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -57,9 +57,11 @@ def wine_database(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def run_sample(project: Path, target: str, env: dict[str, str] | None = None) -> SampleRun:
+def run_sample(
+    project: Path, target: str, env: dict[str, str] | None = None, options: Sequence[str] = ()
+) -> SampleRun:
     """Run a sample to its end, whatever other tests of this session have run."""
-    done = Console(project)("run", target, "--json", "--force", env=env)
+    done = Console(project)("run", target, "--json", "--force", *options, env=env)
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     return SampleRun(project=project, folder=project / ".nbci" / "runs" / shown["run"], shown=shown)

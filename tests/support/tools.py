@@ -22,6 +22,8 @@ JENKINS_READER: Final = {
 }
 """A user of that controller who may read jobs, and do nothing else."""
 MAY_RESTART: Final = os.environ.get("NBCI_JENKINS_RESTART", "") not in {"", "0"}
+PETS: Final = os.environ.get("NBCI_PETS", "")
+"""An archive or folder of photographs of cats and dogs."""
 NBCI_ON_AGENTS: Final = os.environ.get("NBCI_JENKINS_COMMAND") or str(
     Path(sys.executable).with_name("nbci")
 )
@@ -37,7 +39,8 @@ def reason_to_leave_out(tool: str) -> str | None:
     `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`, or
     `postgresql` for the programs of its server, or `jenkins-plugin` for the compiled plugin, or
     `jenkins` for a controller that NBCI_JENKINS_URL names; of that one, `jenkins-reader` is a user
-    who only reads, and `jenkins-restart` the leave to restart it.
+    who only reads, and `jenkins-restart` the leave to restart it; or `pets` for the photographs
+    that NBCI_PETS names.
     """
     if tool.startswith("kernel:"):
         return (
@@ -59,6 +62,8 @@ def reason_to_leave_out(tool: str) -> str | None:
         return None if all(JENKINS_READER.values()) else "NBCI_JENKINS_READER is not set"
     if tool == "jenkins-restart":
         return None if MAY_RESTART else "NBCI_JENKINS_RESTART is not set"
+    if tool == "pets":
+        return None if PETS else "no photographs of cats and dogs: NBCI_PETS is not set"
     if tool == "postgresql":
         return None if has_postgres() else "no PostgreSQL server"
     if tool == "ordinary-user":
@@ -70,7 +75,7 @@ def may_be_left_out(tool: str) -> bool:
     """Whether `tool` is one that installing system packages cannot give, so that even a full run
     goes without.
     """
-    return tool in {"gpu", "jenkins", "jenkins-reader", "jenkins-restart", "ordinary-user"}
+    return tool in {"gpu", "jenkins", "jenkins-reader", "jenkins-restart", "ordinary-user", "pets"}
 
 
 def _has_kernel(name: str) -> bool:

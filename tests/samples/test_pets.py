@@ -1,0 +1,149 @@
+"""The pet park: from pictures to a network that is fit for release."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]  # it has no types
+import pytest
+from PIL import Image
+
+from tests.e2e.test_prove import commit_all, git
+from tests.support.console import Console
+from tests.support.drawn_pets import KINDS, draw_pets
+from tests.support.dvc import dvc, make_repository
+from tests.support.samples import SampleRun, run_sample
+from tests.support.tools import PETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_TARGET = "pipelines/pets.yaml"
+_BUILD = "build/pets"
+
+
+def spoil(folder: Path) -> None:
+    """Add a file for each reason to refuse one."""
+    whole = folder / "cat/1-0.jpg"
+    (folder / "cat/broken.jpg").write_bytes(whole.read_bytes()[:900])
+    (folder / "cat/empty.jpg").touch()
+    (folder / "cat/text.png").write_text("no picture", encoding="utf-8")
+    # Other bytes, the same pixels.
+    Image.open(whole).save(folder / "cat/doubled.png")
+    shutil.copy(folder / "dog/1-0.jpg", folder / "cat/contradictory.jpg")
+    Image.new("RGB", (200, 20)).save(folder / "dog/tiny.png")
+    (folder / "readme.txt").write_text("left out, since it is no picture", encoding="utf-8")
+    shutil.copy(folder / "cat/1-1.jpg", folder / "IMG_0001.jpg")
+
+
+@pytest.fixture(scope="module")
+def project(checkout: Callable[[str], Path]) -> Path:
+    """The samples in a repository from which a model can be released, with drawn pictures."""
+    root = checkout("pets")
+    (root / ".gitignore").write_text(".nbci/\nbuild/\ndata/\n")
+    make_repository(root)
+    dvc(root, "remote", "add", "--default", "store", f"{root}-remote")
+    git(root, "checkout", "-q", "-B", "main")
+    git(root, "config", "user.name", "n")
+    git(root, "config", "user.email", "n@example.com")
+    commit_all(root)
+    spoil(draw_pets(root / "data/pets", 48))
+    return root
+
+
+@pytest.fixture(scope="module")
+def pets(project: Path) -> SampleRun:
+    return run_sample(project, _TARGET, options=("-p", "at_most=100"))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pictures_that_are_no_use_are_refused_by_name(pets: SampleRun) -> None:
+    refused = rows_of(pets.project / _BUILD / "refused.csv")
+    assert {row["file"]: row["reason"] for row in refused} == {
+        "IMG_0001.jpg": "unnamed",
+        "cat/broken.jpg": "broken",
+        "cat/contradictory.jpg": "contradictory",
+        "cat/doubled.png": "doubled",
+        "cat/empty.jpg": "broken",
+        "cat/text.png": "broken",
+        "dog/1-0.jpg": "contradictory",
+        "dog/tiny.png": "tiny",
+    }
+    metrics = pets.shown["metrics"]
+    assert metrics["ingest:broken_count"] == 3
+    assert metrics["ingest:doubled_count"] == metrics["ingest:tiny_count"] == 1
+    assert metrics["ingest:picture_count"] == 2 * 48 - 1
+
+
+def test_the_network_learns_to_tell_them_apart(pets: SampleRun) -> None:
+    metrics = pets.shown["metrics"]
+    assert metrics["test:accuracy"] >= 0.9
+    assert metrics["train/validate:cv_accuracy"] >= 0.9
+    assert metrics["train/validate:cv_log_loss"] < 0.4
+    warnings = []
+    for path in (pets.folder / "steps").glob("**/record.json"):
+        warnings += json.loads(path.read_bytes()).get("warnings", ())
+    assert warnings == []
+
+
+def test_the_file_takes_pictures_of_any_size_and_names_what_it_sees(pets: SampleRun) -> None:
+    model = onnxruntime.InferenceSession(
+        pets.project / _BUILD / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    for side in (96, 300):
+        for kind in KINDS:
+            files = sorted((pets.project / _BUILD / "test" / kind).glob("*.jpg"))[:8]
+            enlarged = [Image.open(file).resize((side, side)) for file in files]
+            said, shares = model.run(None, {"image": np.stack(list(map(np.asarray, enlarged)))})
+            assert (said == kind).mean() > 0.6
+            assert np.allclose(shares.sum(axis=1), 1)
+
+
+def test_no_picture_changes_sides_when_more_come(
+    pets: SampleRun, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = {row["id"]: row["part"] for row in rows_of(pets.project / _BUILD / "pictures.csv")}
+    more = pets.project / "data/more"
+    shutil.copytree(pets.project / "data/pets", more)
+    draw_pets(more, 40, seed=2)
+    archive = shutil.make_archive(str(pets.project / "data/more"), "zip", more)
+    elsewhere = tmp_path_factory.mktemp("ingested")
+
+    # By itself, as in Jupyter.
+    params = [f"source={archive}", f"data={elsewhere}"]
+    done = Console(pets.project)(
+        "run", "notebooks/pets/ingest.ipynb", "-p", params[0], "-p", params[1]
+    )
+
+    assert done.returncode == 0, done.stderr
+    after = {row["id"]: row["part"] for row in rows_of(elsewhere / "pictures.csv")}
+    assert len(after) == len(before) + 80
+    assert {name: after[name] for name in before} == before
+    assert 0.1 < list(after.values()).count("test") / len(after) < 0.3
+
+
+def test_the_network_is_released_with_a_sample(pets: SampleRun) -> None:
+    nbci = Console(pets.project)
+    done = nbci("promote", pets.folder.name, "--no-push")
+    assert done.returncode == 0, done.stderr
+    assert "pets v1.0.0 is in production" in done.stdout
+
+
+@pytest.mark.needs("pets")
+def test_photographs_are_told_apart(checkout: Callable[[str], Path]) -> None:
+    root = checkout("photographs")
+    (root / "data").mkdir()
+    (root / "data/photographs").symlink_to(PETS)
+    run = run_sample(root, _TARGET, options=("-p", "at_most=200", "-p", "source=data/photographs"))
+    metrics: dict[str, Any] = run.shown["metrics"]
+    assert metrics["test:accuracy"] >= 0.9
+    assert metrics["test:auc"] >= 0.97
