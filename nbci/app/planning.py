@@ -66,7 +66,8 @@ def make_plan(request: PlanRequest) -> PlannedTarget:
     planned = _poll_imports(planned, request.seen)
     if planned.has_no_news:
         return planned
-    if request.decision:
+    # A change of a stranger is no retraining, whatever its build's environment says.
+    if request.decision and planned.plan.fork is None:
         planned = _follow_decision(planned, request)
 
     if request.out:

@@ -10,13 +10,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.arguments import parse_seconds, print_json, print_text, shown_path, warn
+from nbci.cli.arguments import parse_seconds, print_error, print_json, print_text, shown_path, warn
 from nbci.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
 
     from nbci.app.monitoring.request import MonitorRequest
+    from nbci.records.monitoring import MonitorResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,10 +84,23 @@ def _monitor(arguments: argparse.Namespace, root: Path) -> int:
         print_text("\n".join((*monitor_lines(done), f"page: {place}")))
     for note in done.notes:
         warn(note)
+    # A release of another repository is none that was decided on here.
+    if settings.get("url") is None:
+        _close_decision(root, done.result)
     # The result is written by now: who reads the exit code finds the reasons.
     if done.result.result == "failed":
         return ExitCode.GATE_REFUSED
     return ExitCode.SUCCESS
+
+
+def _close_decision(root: Path, result: MonitorResult) -> None:
+    """Tell the decision that led to the version which was watched, if one did."""
+    from nbci.app.retraining.note_events import close_by_window
+    from nbci.config import find_project
+
+    said = close_by_window(find_project(root), result)
+    if said is not None:
+        print_error(f"nbci: {said}")
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -101,12 +101,8 @@ def decide(project: Project, request: RetrainRequest) -> Decided:
     The others look again at the limits, which mostly say then that one runs.
     """
     model = find_model_in_use(project, request.model)
-    by = who_decides(model.git, os.environ)
-    if request.insists:
-        # A person who stands behind it has a name.
-        from nbci.promotion.facts import find_promoter
-
-        by = find_promoter(model.git, os.environ)
+    # A person who stands behind it has a name.
+    by = who_decides(model.git, os.environ, is_person=request.insists)
     for tries_left in reversed(range(TRIES)):
         # First: what was killed would count as running.
         _note_settled(model)

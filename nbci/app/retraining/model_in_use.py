@@ -122,16 +122,21 @@ def known_decisions(git: Git, model: str) -> tuple[str | None, tuple[Decision, .
     return tip, read_decisions(git, model, tip)
 
 
-def who_decides(git: Git, environ: Mapping[str, str]) -> Promoter:
+def who_decides(git: Git, environ: Mapping[str, str], *, is_person: bool = False) -> Promoter:
     """Who is named in the chain; of a machine that git knows no name for, its user and host.
 
-    No approval rests on it: that of a release is asked for when it is promoted.
+    No approval rests on that: a release's is asked for when it is promoted. UsageError where it
+    has to be a person, and nothing names one.
     """
     try:
         return find_promoter(git, environ)
     except UsageError:
         user, host = user_name() or "nbci", platform.node() or "localhost"
-        return Promoter(name=user, email=f"{user}@{host}", user=user, host=host)
+        # Jenkins knows the name of who pressed its button, and not always an address.
+        name = environ.get("GIT_COMMITTER_NAME") or user
+        if is_person and name == user:
+            raise
+        return Promoter(name=name, email=f"{user}@{host}", user=user, host=host)
 
 
 def parameters_of(model: ModelInUse, pairs: Sequence[str]) -> tuple[str, ...]:

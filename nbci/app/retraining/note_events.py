@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from nbci.app.retraining.model_in_use import known_decisions, who_decides, with_id
 from nbci.errors import IntegrityError, NbciError, UsageError
 from nbci.formatting.durations import now_utc
+from nbci.git.checkout import is_in_repository
 from nbci.git.process import open_git
 from nbci.records.decision import DecisionEvent
 from nbci.registry.decisions import LostTurn, add_decision
 from nbci.retraining.reasons import closing_sentence, outcome_of
 from nbci.runs.project_runs import find_run
+from nbci.trust.change import change_of
 from nbci.web_pages import build_url, checked_page
 
 if TYPE_CHECKING:
@@ -138,6 +140,25 @@ def note_promotion(project: Project, record: RunRecord, promotion: Promotion) ->
     sentence = f"{promotion.model} {promotion.version} of run {record.run} was promoted{instead}"
     event = new_event(git, "promoted", sentence, run=record.run, version=promotion.version)
     return note_event(git, decision, event)
+
+
+def close_by_window(project: Project, result: MonitorResult) -> str | None:
+    """Close the decision by this window, if one waits for that; what came of it, for people.
+
+    A problem is a remark, too: the judgement of the window stands without.
+    """
+    # A window without rows says nothing of a version.
+    if not result.window.rows or not is_in_repository(project.root):
+        return None
+    if change_of(os.environ) is not None:
+        return None
+    try:
+        closed = close_decision(project, result)
+    except NbciError as error:
+        return f"whether a decision on {result.model} can be closed is not known: {error}"
+    if closed is None or closed.last is None:
+        return None
+    return f"decision {closed.id} is closed: {closed.last.sentence}"
 
 
 def close_decision(project: Project, result: MonitorResult) -> Decision | None:

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nbci.app.retraining.append_rows import Layout, append_rows, table_columns
+from nbci.app.retraining.new_data import refuse_changed
+from nbci.cli.main import run
 from nbci.config import find_project
 from nbci.errors import UsageError
 from nbci.git.process import Git
 from nbci.logged.labels import labels_folder
 from nbci.registry.decisions import read_decisions
 from nbci.runs.project_runs import find_run
-from tests.support.console import Console
 from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
@@ -118,54 +119,81 @@ def table_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_labelled_rows_become_a_version_that_the_run_learns_from(
-    table_project: Path, monkeypatch: pytest.MonkeyPatch
+    table_project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project, git, nbci = table_project, Git(table_project), Console(table_project)
-    monkeypatch.setenv("NBCI_CACHE", str(project.parent / "cache"))
+    folder, git = table_project, Git(table_project)
+    monkeypatch.setenv("NBCI_CACHE", str(folder.parent / "cache"))
+    monkeypatch.chdir(folder)
     for name in ("BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH", "BUILD_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert nbci("run", "learn.yaml", "--quiet").returncode == 0
-    assert nbci("promote", "latest").returncode == 0
+
+    def retrain(*words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        code = run(["retrain", "guess", "--yes", "--json", *words])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        document: dict[str, Any] = json.loads(printed.out)
+        return document
+
+    assert run(["run", "learn.yaml", "--quiet"]) == 0
+    assert run(["promote", "latest"]) == 0
 
     # the world has moved: y is 5 now; two rows have no label yet
-    write_log(project / "logs", 0, [9.0] * 10)
-    nothing = nbci("retrain", "guess", "--yes", "--json")
-    assert nothing.returncode == 0, nothing.stderr
-    assert json.loads(nothing.stdout)["start"] is False
-    assert "no labelled row of logs is new" in json.loads(nothing.stdout)["sentence"]
-    label(project / "logs", 0, [5.0] * 8)
+    write_log(folder / "logs", 0, [9.0] * 10)
+    nothing = retrain()
+    assert nothing["start"] is False
+    assert "no labelled row of logs is new" in nothing["sentence"]
+    assert read_decisions(git, "guess")[-1].state == "failed"
+    label(folder / "logs", 0, [5.0] * 8)
 
-    done = nbci("retrain", "guess", "--yes", "--promote", "--json")
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    document = retrain("--promote")
     data = document["data"]
     assert (data["before"], data["added"]) == (8, 8)
     assert document["outcome"] == "promoted"
 
     # the user's own files are as they were, and the tree is clean
-    assert (project / "data/table.csv").read_text() == TABLE
+    assert (folder / "data/table.csv").read_text() == TABLE
     assert git("status", "--porcelain") == ""
     # the run read that version, and the release's commit has it: stock DVC gets it from there
-    (step,) = find_run(find_project(project), document["run"]).read().steps
+    (step,) = find_run(find_project(folder), document["run"]).read().steps
     digests = {ref.path: ref.digest for ref in step.deps}
     digest = data["files"]["data/table.csv"]
     assert digests["data/table.csv"] == digest
     tag = f"guess@{document['promotion']['version']}"
     assert f"md5: {digest}" in git("show", operands=[f"{tag}:data/table.csv.dvc"])
-    got = project.parent / "remote/files/md5" / digest[:2] / digest[2:]
+    got = folder.parent / "remote/files/md5" / digest[:2] / digest[2:]
     lines = got.read_text().splitlines()
     assert lines[:2] == ["id,x,y,origin", "0,0.50,1.0,old"]
     assert lines[9] == "r0.0,9.0,5.0,new"
     # both numbers, beside the champion's
     (*_, passed, _promoted) = read_decisions(git, "guess")[-1].events
-    assert "error_new" in passed.sentence
-    assert "error_old" in passed.sentence
+    assert "error_new better than champion: 1.5" in passed.sentence
+    assert "guess@v1.0.0 in production has 9" in passed.sentence
+    assert "error_old at most 3 above champion" in passed.sentence
 
     # the next one goes on from there, and adds only what is new
-    label(project / "logs", 8, [5.0] * 2)
-    again = nbci("retrain", "guess", "--yes", "--hand-over", "--json")
-    data = json.loads(again.stdout)["data"]
+    label(folder / "logs", 8, [5.0] * 2)
+    data = retrain("--hand-over")["data"]
     assert (data["before"], data["added"]) == (16, 2)
+
+    leave_and_change(folder, data["imports"]["data/table.csv.dvc"])
+
+
+def leave_and_change(folder: Path, left: str) -> None:
+    """What a killed retraining has left is put back; what a person has changed is not touched."""
+    project, git, name = find_project(folder), Git(folder), "data/table.csv.dvc"
+    committed = (folder / name).read_text()
+    (folder / name).write_text(left)
+    (folder / "data/table.csv").unlink()
+    refuse_changed(project, git, "guess", [name])
+    assert (folder / name).read_text() == committed
+    (folder / "data/table.csv").write_text("mine")
+    with pytest.raises(UsageError, match="somebody has changed it"):
+        refuse_changed(project, git, "guess", [name])
+    (folder / name).write_text(committed.replace("md5: ", "md5: 0"))
+    with pytest.raises(UsageError, match="not as the commit has it"):
+        refuse_changed(project, git, "guess", [name])
+    assert (folder / "data/table.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])

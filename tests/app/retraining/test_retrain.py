@@ -17,18 +17,21 @@ from nbci.app.retraining.decide import (
     refuse_waiting,
     reset,
 )
+from nbci.app.retraining.follow import checked_imports
 from nbci.app.retraining.model_in_use import known_decisions
-from nbci.app.retraining.note_events import close_decision, new_event, note_event
+from nbci.app.retraining.note_events import close_by_window, new_event, note_event
 from nbci.cli.main import run
 from nbci.config import find_project
-from nbci.errors import InfrastructureError, UsageError
+from nbci.errors import InfrastructureError, IntegrityError, UsageError
 from nbci.git.process import Git
 from nbci.records.codec import to_json
+from nbci.records.decision import NewData
 from nbci.records.monitoring import MonitorResult, Window
 from nbci.records.verdict import GateResult
 from tests.support.releases import Released, copy_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from nbci.config import Project
@@ -259,64 +262,65 @@ def test_without_origin_it_says_that_it_is_alone(used: Released) -> None:
 
 
 @pytest.mark.slow
-def test_it_runs_is_promoted_and_closed(used: Released) -> None:
-    request = because(used)
-    done = used.nbci(
-        "retrain", "digits", "--because", str(request.because), "-p", "C=2", "--promote", "--json"
-    )
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+def test_it_runs_is_promoted_and_closed(
+    used: Released, capsys: pytest.CaptureFixture[str], stock: Callable[..., str]
+) -> None:
+    file = str(because(used).because)
+    assert run(["retrain", "digits", "--because", file, "-p", "C=2", "--promote", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
     assert (document["outcome"], document["promotion"]["version"]) == ("promoted", "v1.0.1")
-    sentence, run = document["because"], document["run"]
+    sentence, name = document["because"], document["run"]
 
     # the run, the release and the history all say why
-    shown = used.nbci("show", run)
-    assert f"{sentence} (decision {document['decision']})" in shown.stdout
-    assert sentence in used.nbci("audit").stdout
-    assert sentence in used.nbci("lineage", "digits").stdout
-    report = used.project / ".nbci/runs" / run
-    assert sentence in (report / "report/index.html").read_text()
-    assert "psi of C was 0.31" in (report / "report/summary.md").read_text().replace("\\", "")
-    card = used.git("show", operands=["digits@v1.0.1:.nbci/release.md"])
-    assert sentence in card
+    for words in (["show", name], ["audit"], ["lineage", "digits"]):
+        assert run(words) == 0
+        assert f"{sentence} (decision {document['decision']})" in capsys.readouterr().out
+    report = used.project / ".nbci/runs" / name / "report"
+    assert sentence in (report / "index.html").read_text()
+    assert "psi of C was 0.31" in (report / "summary.md").read_text().replace("\\", "")
+    assert sentence in used.git("show", operands=["digits@v1.0.1:.nbci/release.md"])
+    # stock tools meet nothing of it
+    assert "v1.0.1" in stock("gto", "show", "digits", cwd=used.project)
 
     # the next window of the new version closes it
     result = judgement(version="v1.0.1", id="M2", result="passed", gates=(), sentence="quiet")
-    closed = close_decision(project_of(used), result)
-    assert closed is not None
-    assert close_decision(project_of(used), result) is None
-    listed = used.nbci("decisions", "digits")
-    events = [line.split(": ")[0].split("  ")[-1] for line in listed.stdout.splitlines()[2:]]
+    project = project_of(used)
+    assert close_by_window(project, replace(result, version="v1.0.0")) is None
+    assert close_by_window(project, replace(result, window=Window(source="x", rows=0))) is None
+    assert "is closed: v1.0.1 answers what v1.0.0 did not" in str(close_by_window(project, result))
+    assert close_by_window(project, result) is None
+    assert run(["decisions", "digits"]) == 0
+    listed = capsys.readouterr().out
+    events = [line.split(": ")[0].split("  ")[-1] for line in listed.splitlines()[2:]]
     assert events == ["decided", "started", "passed", "promoted", "closed"]
-    assert ": 0.92 (" in listed.stdout
+    assert ": 0.92 (" in listed
+
+    used.origin.rename(used.root / "moved")
+    assert "is not known: git ls-remote failed" in str(close_by_window(project, result))
 
 
 @pytest.mark.slow
 def test_what_is_no_better_changes_nothing_and_says_so(used: Released) -> None:
-    request = because(used)
-    done = used.nbci("retrain", "digits", "--because", str(request.because), "--promote")
-    assert done.returncode == 3, done.stderr
+    file = str(because(used).because)
+    assert run(["retrain", "digits", "--because", file, "--promote", "--quiet"]) == 3
     assert [each.state for each in decisions(used)] == ["no better"]
     last = decisions(used)[-1].last
     assert last is not None
-    assert "0.91" in last.sentence
+    assert "accuracy at least 0.915: 0.91 (misses by 0.005)" in last.sentence
     assert used.tags() == {"digits@v1.0.0", "digits#production#1"}
 
 
-@pytest.mark.slow
 def test_the_next_call_finds_out_what_was_killed(used: Released) -> None:
     project = project_of(used)
     decided = decide(project, because(used))
     assert decided.decision is not None
-    run = used.runs[0]
-    folder = project.runs_folder / run
-    copied = project.runs_folder / "20260101-000000-00000bad"
-    shutil.copytree(folder, copied)
-    record = json.loads((copied / "run.json").read_text())
-    (copied / "run.json").write_text(
-        json.dumps({**record, "run": copied.name, "result": "running"})
+    killed = project.runs_folder / "20260101-000000-00000bad"
+    shutil.copytree(project.runs_folder / used.runs[0], killed)
+    record = json.loads((killed / "run.json").read_text())
+    (killed / "run.json").write_text(
+        json.dumps({**record, "run": killed.name, "result": "running"})
     )
-    event = new_event(used.git, "started", "it began", run=copied.name)
+    event = new_event(used.git, "started", "it began", run=killed.name)
     note_event(used.git, decided.decision, event)
 
     again = foresee_retraining(project, because(used))
@@ -330,27 +334,49 @@ def test_the_next_call_finds_out_what_was_killed(used: Released) -> None:
 
 
 @pytest.mark.slow
-def test_a_ci_starts_what_was_handed_over(used: Released, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = because(used)
-    handed = used.nbci(
-        "retrain", "digits", "--because", str(request.because), "-p", "C=2", "--hand-over", "--json"
-    )
-    document = json.loads(handed.stdout)
+def test_a_ci_starts_what_was_handed_over(
+    used: Released, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(because(used).because)
+    words = ["retrain", "digits", "--because", file, "-p", "C=2", "--hand-over", "--json"]
+    assert run(words) == 0
+    document = json.loads(capsys.readouterr().out)
     assert document["start"] is True
-    build = {"NBCI_DECISION": document["decision"], "BUILD_URL": "https://ci.example.com/job/1/"}
-    value = document["parameters"]["C"]
-    words = ("plan", document["pipeline"], "-p", f"C={value}", "--out", "plan.json", "--json")
-    assert used.nbci(*words, env=build).returncode == 0
+    monkeypatch.setenv("NBCI_DECISION", document["decision"])
+    monkeypatch.setenv("BUILD_URL", "https://ci.example.com/job/1/")
+    plan = ["plan", document["pipeline"], "-p", f"C={document['parameters']['C']}"]
+    assert run([*plan, "--json"]) == 0
+    assert decisions(used)[-1].state == "decided"
+    assert run([*plan, "--out", "plan.json"]) == 0
     assert decisions(used)[-1].state == "started"
     for step in ("prepare", "train/svm"):
-        used.nbci("step", "--plan", "plan.json", step, "--store", "store", env=build)
-    finished = used.nbci(
-        "finish", "--plan", "plan.json", "--store", "store", "--promote", env=build
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+        assert run(["step", "--plan", "plan.json", step, "--store", "store"]) == 0
+    capsys.readouterr()
+    assert run(["finish", "--plan", "plan.json", "--store", "store", "--promote"]) == 0
+    assert "because psi of C was 0.31" in capsys.readouterr().out
     states = [event.kind for event in decisions(used)[-1].events]
     assert states == ["decided", "started", "passed", "promoted"]
     assert decisions(used)[-1].events[1].build == "https://ci.example.com/job/1/"
-    again = used.nbci(*words, env=build)
-    assert again.returncode == 2
-    assert "has come to its end: promoted" in again.stderr
+    assert run([*plan, "--out", "plan.json"]) == 2
+    assert "has come to its end: promoted" in capsys.readouterr().err
+
+
+def test_a_decision_that_is_unknown_or_of_another_pipeline(
+    used: Released, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["plan", "pipeline.yaml", "--decision", "20260101-000000-0000bad"]) == 2
+    assert "there is no decision 20260101-000000-0000bad on digits" in capsys.readouterr().err
+    decided = decide(project_of(used), because(used)).decision
+    assert decided is not None
+    (used.project / "other.yaml").write_text((used.project / "pipeline.yaml").read_text())
+    assert run(["plan", "other.yaml", "--decision", decided.id, "--json"]) == 0
+    assert "because" not in json.loads(capsys.readouterr().out)
+
+
+def test_what_a_decision_names_is_checked(used: Released) -> None:
+    decided = decide(project_of(used), because(used)).decision
+    assert decided is not None
+    for path in ("../out.dvc", "/etc/x.dvc", ".git/x.dvc", "data/rows.json"):
+        data = NewData(imports={path: "outs: []\n"}, files={}, sentence="data")
+        with pytest.raises(IntegrityError):
+            checked_imports(project_of(used), replace(decided, data=data))
