@@ -18,6 +18,7 @@ DISPLACED_FOLDER: Final = f"{NBCI_FOLDER}/displaced"
 STORE_FOLDER: Final = f"{NBCI_FOLDER}/store"
 WORKSPACES_FOLDER: Final = f"{NBCI_FOLDER}/workspaces"
 SWEEPS_FOLDER: Final = f"{NBCI_FOLDER}/sweeps"
+DEPLOYMENTS_FOLDER: Final = f"{NBCI_FOLDER}/deployments"
 REMOVED_FOLDER: Final = f"{NBCI_FOLDER}/removed"
 INDEX_FILE: Final = f"{NBCI_FOLDER}/index.sqlite"
 

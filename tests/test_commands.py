@@ -31,12 +31,15 @@ STARTERS = {
     "check_output",
     "system",
     "execvp",
+    "posix_spawn",
 }
 
 STARTED = {
     "app/health/programs.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
     "app/unchanged.py": "git_command",
     "build_commit.py": "git with fixed words, for `nbci --version`",
+    "deployment/keeper.py": "what process_target.py makes",
+    "deployment/process_target.py": "this program; a model's name begins with a letter or digit",
     "engine/steps/environment.py": "uv, venv or pip; the lock file's path begins with ./",
     "engine/steps/gpu.py": "nvidia-smi with fixed words",
     "inkernel/failures.py": "what the user's own cell says after `!`",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import Struct
 
 from nbci.errors import IntegrityError, UsageError
+from nbci.formatting.durations import utc_text
 from nbci.formatting.terminal import one_line
 from nbci.git.process import Git
 from nbci.pipeline.models import models_of
@@ -93,11 +94,22 @@ def _is_file(node: Node) -> bool:
 
 def _lineage_of_model(git: Git, models: Sequence[ModelState], name: str) -> FoundLineage:
     reference = parse_reference(name)
-    manifest = read_manifest(git, find_commit(find_model(models, reference.model), reference))
+    state = find_model(models, reference.model)
+    manifest = read_manifest(git, find_commit(state, reference))
     # A model that GTO alone registered has tags, but no evidence.
     if manifest is None:
         raise UsageError(f"the release of {name} carries no evidence of nbci")
-    return FoundLineage(_lineage_of_release(manifest), [f"model:{_release(manifest)}"])
+    where = _places_of(state, manifest)
+    return FoundLineage(_lineage_of_release(manifest, where), [f"model:{_release(manifest)}"])
+
+
+def _places_of(state: ModelState, manifest: Manifest) -> list[str]:
+    """Where the release runs, in words: what came of it."""
+    places = []
+    for place, held in state.deployments.items():
+        if held.current.version == manifest.version:
+            places.append(f"deployed at {place} since {utc_text(held.current.seconds)[:16]}")
+    return places
 
 
 def _lineages_of_files(
@@ -135,7 +147,7 @@ def _lineage_of_run(folder: RunFolder) -> tuple[Lineage, Mapping[str, str]]:
     return lineage_of(evidence_steps(plan, record), models), record.sources or {}
 
 
-def _lineage_of_release(manifest: Manifest) -> Lineage:
+def _lineage_of_release(manifest: Manifest, places: Sequence[str] = ()) -> Lineage:
     paths = [ref.path for ref in manifest.files]
     name = _release(manifest)
     notes = []
@@ -146,6 +158,7 @@ def _lineage_of_release(manifest: Manifest) -> Lineage:
         notes.append(manifest.chosen.sentence)
     if manifest.because is not None:
         notes.append(str(manifest.because))
+    notes += places
     by_release = {name: one_line("; ".join(notes))} if notes else {}
     return lineage_of(manifest.steps, {name: paths}, by_release)
 

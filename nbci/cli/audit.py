@@ -1,4 +1,4 @@
-"""List from git tags who promoted, overrode, rolled back or demoted what, when, by which build.
+"""List from git tags who promoted, overrode, rolled back or deployed what, when, by which build.
 
 The tags are all that is read: a clone without runs has the whole history.
 """
@@ -53,7 +53,9 @@ def audit_lines(entries: Iterable[HistoryEntry]) -> Iterator[str]:
 
 def _action(entry: HistoryEntry) -> str:
     text = f"{entry.model} {entry.version or ''}".strip()
-    if entry.stage:
+    if entry.place:
+        text += f" at {entry.place}"
+    elif entry.stage:
         text += f" in {entry.stage}"
     text += f": {entry.action}"
     if entry.gate:

@@ -35,6 +35,8 @@ COMMANDS = {
     "pull": "bring what runs made from the DVC remote",
     "models": "list released models; their history; get and verify them",
     "serve": "serve a released model over HTTP",
+    "deploy": "put a release where it is to run, watch it there, and go back where it fails",
+    "deployments": "say what is deployed where, and with --check how it is",
     "replay": "send logged requests through two releases, and compare their answers",
     "monitor": "judge a window of data against the release that answers it",
     "labels": "add labels that came later to the request log of a server, or count them",

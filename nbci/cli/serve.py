@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import parse_count, parse_seconds
+from nbci.cli.arguments import optional_path, parse_count, parse_seconds
 from nbci.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -24,8 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "reference", metavar="M", help="digits#production, digits@v1.2.0, or digits: the newest"
     )
-    parser.add_argument(
+    places = parser.add_mutually_exclusive_group()
+    places.add_argument(
         "--url", metavar="GIT_URL", help="of this repository; no checkout is needed"
+    )
+    places.add_argument(
+        "--from",
+        dest="release",
+        metavar="FOLDER",
+        help="the release that lies there with its evidence, as nbci deploy puts it; SIGHUP looks "
+        "into it again",
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="where to listen (default: this machine only)"
@@ -205,6 +213,7 @@ def _request(arguments: argparse.Namespace) -> ServeRequest:
     return ServeRequest(
         reference=arguments.reference,
         url=arguments.url,
+        release=optional_path(arguments.release),
         host=arguments.host,
         port=arguments.port,
         workers=arguments.workers,

@@ -14,6 +14,7 @@ from nbci.params import Parameter, bind
 from nbci.params.types import MismatchError, conform, type_named, type_of
 from nbci.pipeline.conditions import check_condition
 from nbci.pipeline.confirmation import check_confirmations
+from nbci.pipeline.deploy_document import read_deployments
 from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs
 from nbci.pipeline.expressions import references, unknown
 from nbci.pipeline.gates_document import check_gates, gate_places, read_gates, read_metrics
@@ -84,6 +85,8 @@ def _check(document: Document, pipeline: Pipeline) -> None:
     check_gates(document, pipeline.gates, parameters, step_names)
     check_objectives(document, pipeline.sweeps, step_names)
     check_confirmations(document, pipeline)
+    # Read for what is wrong in them: a run has no use for places where models run.
+    read_deployments(document)
     _check_parameters(document, pipeline)
 
 

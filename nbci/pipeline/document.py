@@ -23,6 +23,7 @@ SHOWN_VIOLATIONS = 10
 _NOUNS = {
     "steps": "step",
     "models": "model",
+    "deploy": "deployment",
     "params": "parameter",
     "metrics": "metric",
     "sweeps": "sweep",

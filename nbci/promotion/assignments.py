@@ -55,9 +55,10 @@ def assignment_events(state: ModelState, version: str, commit: str, stage: str) 
     orders must give the same result.
     """
     wanted: list[tuple[_StageAction, str, str]] = []
-    if stage in state.stages:
+    held = state.held(stage)
+    if held is not None:
         # taken out first: events of a stage count in the order of their numbers
-        for event in reversed(state.stages[stage].assigned):
+        for event in reversed(held.assigned):
             if event.version and precedence(event.version) > precedence(version):
                 wanted.append(("unassign", event.version, event.commit))
     wanted.append(("assign", version, commit))
@@ -69,8 +70,11 @@ def removal_events(state: ModelState, stage: str) -> list[NewEvent]:
 
     Otherwise the version that was in the stage before would be in it again.
     """
+    held = state.held(stage)
+    if held is None:
+        return []
     wanted: list[tuple[_StageAction, str, str]] = []
-    for event in reversed(state.stages[stage].assigned):
+    for event in reversed(held.assigned):
         wanted.append(("unassign", event.version or "", event.commit))
     return _number_events(state, stage, wanted)
 

@@ -12,7 +12,7 @@ from nbci.promotion.checks import check_clean, check_passed, model_outs, pick_mo
 from nbci.promotion.facts import ElsewhereError, check_branch, find_promoter
 from nbci.promotion.proof_check import check_proved
 from nbci.registry.champion import registry_name
-from nbci.registry.grammar import check_model_name
+from nbci.registry.grammar import check_model_name, check_stage_name
 from nbci.web_pages import build_url
 
 if TYPE_CHECKING:
@@ -94,8 +94,9 @@ def check_run(
     check_branch(spec.name, spec.branches, branch, environ)
     proof = check_proved(spec, plan, record, folder, project.signers_file)
     stage = stage or spec.stage
-    for name in filter(None, (spec.name, stage)):
-        check_model_name(name)
+    check_model_name(spec.name)
+    if stage:
+        check_stage_name(stage)
     return Candidate(
         project=project,
         git=git,

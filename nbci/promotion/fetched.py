@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from nbci.registry.events import ModelState
     from nbci.registry.grammar import Reference
 
-_KEPT_MANIFEST = "nbci-release.json"
+KEPT_MANIFEST = "nbci-release.json"
+"""The evidence of a release, in a folder that holds its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,21 +103,37 @@ def get_release(found: FoundRelease, target: Path) -> Manifest:
 
     What was brought there before is not brought again.
     """
-    kept = target / _KEPT_MANIFEST
-    if kept.is_file():
-        manifest = parse_manifest(kept.read_bytes(), str(kept))
-        check_files(manifest, target)
-        return manifest
+    if (target / KEPT_MANIFEST).is_file():
+        return read_release(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=TEMPORARY_PREFIX) as name:
         manifest = download(found.source, found.commit, found.prefix, Path(name))
         check_files(manifest, Path(name))
-        write_atomic(Path(name) / _KEPT_MANIFEST, to_json(manifest))
+        write_atomic(Path(name) / KEPT_MANIFEST, to_json(manifest))
         # another process may have brought the same meanwhile
         if not target.exists():
             Path(name).rename(target)
             # what removes the temporary folder wants to find it
             Path(name).mkdir()
+    return manifest
+
+
+def read_release(folder: Path) -> Manifest:
+    """The evidence of the release whose files lie in the folder.
+
+    UsageError where none lies there, IntegrityError where its files are not what was promoted.
+    """
+    kept = folder / KEPT_MANIFEST
+    try:
+        text = kept.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"no release lies there: {error.strerror}",
+            where=Location(str(kept)),
+            hint="`nbci deploy` puts a release into such a folder",
+        ) from error
+    manifest = parse_manifest(text, str(kept))
+    check_files(manifest, folder)
     return manifest
 
 

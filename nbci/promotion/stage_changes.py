@@ -19,7 +19,7 @@ from nbci.promotion.assignments import (
 )
 from nbci.promotion.facts import find_promoter
 from nbci.promotion.publish import publish
-from nbci.registry.grammar import check_version
+from nbci.registry.grammar import DEPLOYED, check_stage_name, check_version
 from nbci.registry.read import fetch_models, find_model, read_models
 from nbci.web_pages import build_url
 
@@ -108,6 +108,8 @@ def _hint_instead(state: ModelState, model: str, stage: str) -> str | None:
 
 def _find_stage(root: Path, move: Move) -> tuple[Git, ModelState, str]:
     git = open_git(root)
+    if move.stage is not None:
+        check_stage_name(move.stage)
     if move.push:
         if not git.has_remote(REMOTE):
             raise UsageError(
@@ -125,7 +127,11 @@ def _find_stage(root: Path, move: Move) -> tuple[Git, ModelState, str]:
 def _only_stage(state: ModelState) -> str:
     """The stage that the model was ever in; UsageError unless it is just one."""
     # events, not present stages: a rollback may fill a stage that is empty now
-    stages = dict.fromkeys(event.stage for event in state.events if event.stage is not None)
+    stages = {}
+    for event in state.events:
+        # where a release runs is changed by `nbci deploy`
+        if event.stage is not None and not event.stage.startswith(DEPLOYED):
+            stages[event.stage] = True
     if not stages:
         raise UsageError(f"{state.model} was never in a stage")
     if len(stages) > 1:

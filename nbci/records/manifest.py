@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from msgspec import Struct, field
@@ -133,6 +134,20 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     chosen: Chosen | None = None
     confirmed: Confirmed | None = None
     because: Cause | None = None
+
+    @property
+    def served(self) -> Mapping[str, str]:
+        """The paths of what answers, by the names under which it is served.
+
+        A notebook that answers for the model, else its ONNX files.
+        """
+        if self.served_by is not None:
+            return {self.model: self.served_by.notebook}
+        paths = [ref.path for ref in self.files if ref.path.endswith(".onnx")]
+        # One file is the model; several are told apart by their own names.
+        if len(paths) == 1:
+            return {self.model: paths[0]}
+        return {f"{self.model}.{PurePosixPath(path).stem}": path for path in paths}
 
     def step(self, name: str) -> EvidenceStep | None:
         """The step of that name."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nbci.registry.grammar import DEPLOYED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -76,15 +78,17 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
-    """A model: its events in order, its versions by precedence, and its stages.
+    """A model: its events in order, its versions by precedence, its stages, where it runs.
 
-    Stages that are empty are left out.
+    `deployments` are the places where releases of it run, by their names in the pipeline file.
+    Stages and places that are empty are left out.
     """
 
     model: str
     events: tuple[Event, ...]
     versions: tuple[Version, ...]
     stages: Mapping[str, Stage] = field(default_factory=dict)
+    deployments: Mapping[str, Stage] = field(default_factory=dict)
     deprecated: bool = False
 
     def version(self, name: str) -> Version | None:
@@ -93,6 +97,12 @@ class ModelState:
             if version.version == name:
                 return version
         return None
+
+    def held(self, stage: str) -> Stage | None:
+        """What is in a stage, which may be one that says where a release runs."""
+        if stage.startswith(DEPLOYED):
+            return self.deployments.get(stage.removeprefix(DEPLOYED))
+        return self.stages.get(stage)
 
     @property
     def latest(self) -> Version | None:
@@ -166,11 +176,19 @@ def _model(name: str, found: list[Event]) -> ModelState:
     for event in sorted(found, key=_order):
         events.append(replace(event, version=event.version or version_at.get(event.commit)))
 
+    held = _stages(events, {version.version for version in versions if version.active})
+    stages, deployments = {}, {}
+    for stage, inside in held.items():
+        if stage.startswith(DEPLOYED):
+            deployments[stage.removeprefix(DEPLOYED)] = inside
+        else:
+            stages[stage] = inside
     return ModelState(
         model=name,
         events=tuple(events),
         versions=versions,
-        stages=_stages(events, {version.version for version in versions if version.active}),
+        stages=stages,
+        deployments=deployments,
         deprecated=any(event.action == "deprecate" for event in found),
     )
 

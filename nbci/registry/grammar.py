@@ -23,6 +23,12 @@ TEMPLATES: dict[Action, str] = {
     "deprecate": "{model}@deprecated",
 }
 
+DEPLOYED = "deployed-"
+"""How the stages begin that say where a release runs: `digits#deployed-local#5`.
+
+For GTO and DVC they are stages like others; promotion has nothing to do with them.
+"""
+
 _NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9\-/_]*[a-zA-Z0-9])?"
 _FOLDER = r"[a-zA-Z0-9\-_./]+"
 _NUMBER = r"(?:0|[1-9]\d*)"
@@ -146,6 +152,16 @@ def check_model_name(name: str) -> None:
             f"{name!r} can be no name in a registry tag",
             hint="names are letters, digits, `-`, `_` and `/`, "
             "with a letter or digit first and last",
+        )
+
+
+def check_stage_name(name: str) -> None:
+    """UsageError when a release cannot be promoted into a stage of that name."""
+    check_model_name(name)
+    if name.startswith(DEPLOYED):
+        raise UsageError(
+            f"{name!r} can be no stage: such names say where a release runs",
+            hint=f"nbci deploy MODEL@VERSION {name.removeprefix(DEPLOYED)} deploys it there",
         )
 
 

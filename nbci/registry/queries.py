@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from nbci.registry.grammar import DEPLOYED
 from nbci.registry.read import read_manifest
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ _BY_COMMAND = {
     ("rollback", "assign"): "rolled back to",
     ("rollback", "unassign"): "rolled back from",
     ("demote", "unassign"): "demoted",
+    ("deploy", "assign"): "deployed",
+    ("deploy", "unassign"): "replaced",
+    ("deploy-back", "assign"): "back",
+    ("deploy-back", "unassign"): "taken back",
+    ("deploy-stop", "unassign"): "stopped",
 }
 
 
@@ -62,7 +68,7 @@ class HistoryEntry:
 
     `tag` is the tag that proves it, `reason` is the reason given for it. `signature` says of a
     release whether its run was signed, and by whom; `chosen` by what search its values were found,
-    and `because` what decision started it.
+    and `because` what decision started it. `place` is where it was deployed, whose stage says so.
     """
 
     at_utc: str
@@ -80,6 +86,50 @@ class HistoryEntry:
     signature: str | None = None
     chosen: str | None = None
     because: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRow:
+    """A version at a place, since when and by whom; `address` is where it was asked then."""
+
+    model: str
+    place: str
+    kind: str | None
+    version: str
+    since_utc: str
+    by: str
+    email: str
+    commit: str
+    tag: str
+    address: str | None = None
+    build: str | None = None
+    reason: str | None = None
+
+
+def deployment_rows(models: Iterable[ModelState]) -> tuple[DeploymentRow, ...]:
+    """What was deployed where, as the tags have it."""
+    rows = []
+    for model in models:
+        for place, held in model.deployments.items():
+            event = held.current
+            rows.append(
+                DeploymentRow(
+                    model=model.model,
+                    place=place,
+                    kind=event.notes.get("Nbci-Kind"),
+                    version=event.version or event.commit,
+                    since_utc=utc(event.seconds),
+                    by=event.name,
+                    email=event.email,
+                    commit=event.commit,
+                    tag=event.tag,
+                    address=event.notes.get("Nbci-Address"),
+                    build=event.notes.get("Nbci-Build"),
+                    reason=_reason(event),
+                )
+            )
+    return tuple(rows)
 
 
 def stage_rows(git: Git, models: Iterable[ModelState]) -> tuple[StageRow, ...]:
@@ -169,6 +219,9 @@ def _entry(event: Event) -> HistoryEntry:
     notes = event.notes
     # tags of GTO have no note, and are described by what they do
     command = notes.get("Nbci-Event", "")
+    place = None
+    if event.stage is not None and event.stage.startswith(DEPLOYED):
+        place = event.stage.removeprefix(DEPLOYED)
     return HistoryEntry(
         at_utc=utc(event.seconds),
         model=event.model,
@@ -181,6 +234,7 @@ def _entry(event: Event) -> HistoryEntry:
         run=notes.get("Nbci-Run"),
         build=notes.get("Nbci-Build"),
         reason=_reason(event),
+        place=place,
     )
 
 

@@ -79,7 +79,7 @@ def find_model(models: Iterable[ModelState], name: str) -> ModelState:
 def find_commit(model: ModelState, reference: Reference) -> str:
     """The commit of the version or stage that is meant; of a bare name, the latest version's."""
     if reference.stage is not None:
-        stage = model.stages.get(reference.stage)
+        stage = model.held(reference.stage)
         if stage is None:
             raise UsageError(
                 f"nothing of {model.model} is in stage {reference.stage}",

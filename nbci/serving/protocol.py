@@ -136,11 +136,12 @@ def _array(spec: TensorSpec, given: _Input, binary: memoryview | None) -> Array:
     if len(given.shape) > _MOST_AXES or any(size < 0 for size in given.shape):
         raise Refusal(400, f"the shape of the input {short(spec.name)} is none")
     if binary is not None:
-        return _from_bytes(spec, given.shape, binary)
+        return from_bytes(spec, given.shape, binary)
     return _from_json(spec, given.shape, bytes(given.data))
 
 
-def _from_bytes(spec: TensorSpec, shape: Sequence[int], binary: memoryview) -> Array:
+def from_bytes(spec: TensorSpec, shape: Sequence[int], binary: memoryview) -> Array:
+    """The tensor that lies behind the JSON; Refusal where it has more bytes than that, or less."""
     import numpy as np
 
     count = math.prod(shape)
@@ -281,7 +282,7 @@ def write_answer(
             "shape": list(array.shape),
         }
         if is_binary:
-            part = _to_bytes(array, specs[name].datatype)
+            part = to_bytes(array, specs[name].datatype)
             parts.append(part)
             output["parameters"] = {"binary_data_size": len(part)}
         else:
@@ -297,7 +298,8 @@ def write_answer(
     return b"".join((header, *parts)), len(header)
 
 
-def _to_bytes(array: Array, datatype: str) -> bytes:
+def to_bytes(array: Array, datatype: str) -> bytes:
+    """A tensor as it lies behind the JSON."""
     if datatype != BYTES:
         dtype = dtype_of(datatype)
         # Copied only where the machine has the other order.

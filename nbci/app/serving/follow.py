@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.app.serving.released import bring
+from nbci.app.serving.released import bring, bring_from, evidence_digest
 from nbci.errors import IntegrityError, NbciError
 from nbci.git.process import REMOTE, Git
 from nbci.promotion.fetched import find_release
@@ -28,12 +28,17 @@ if TYPE_CHECKING:
 
 
 class Followed(Struct, frozen=True, kw_only=True):
-    """What is served: where it is looked up, and after how many seconds again."""
+    """What is served: where it is looked up, and after how many seconds again.
+
+    Without `seconds` it is looked up only when somebody asks for it. `release` is the folder that
+    the release lies in, where it comes from no repository.
+    """
 
     reference: Reference
     url: str | None
     folder: Path
-    seconds: float
+    seconds: float | None
+    release: Path | None = None
 
 
 class Follower:
@@ -60,6 +65,9 @@ class Follower:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.look_now.wait(), self._followed.seconds)
+            # Who asks for a look, has what was refused before tried again.
+            if self.look_now.is_set():
+                self._refused, self._trouble = None, ""
             self.look_now.clear()
             try:
                 await self._look()
@@ -89,6 +97,8 @@ class Follower:
 
 
 def _commit_of(followed: Followed) -> str:
+    if followed.release is not None:
+        return evidence_digest(followed.release)
     if followed.url is None:
         git = Git(followed.folder)
         # Of a repository without a remote, the tags that are here are all there are.
@@ -98,4 +108,6 @@ def _commit_of(followed: Followed) -> str:
 
 
 def _bring(followed: Followed) -> Released:
+    if followed.release is not None:
+        return bring_from(followed.release, followed.reference)
     return bring(followed.reference, url=followed.url, folder=followed.folder, environ=os.environ)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.errors import IntegrityError, UsageError
+from nbci.digests import file_digest
+from nbci.errors import IntegrityError, Location, UsageError
 from nbci.pipeline.models import PredictNotebook, signature_of
-from nbci.promotion.fetched import find_release, get_release
+from nbci.promotion.fetched import KEPT_MANIFEST, find_release, get_release, read_release
 from nbci.serving.loading import ModelFile
 from nbci.store.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from nbci.records.manifest import Manifest, ServedBy
     from nbci.registry.grammar import Reference
@@ -23,11 +24,20 @@ _FOLDER = "served"
 
 
 class Released(Struct, frozen=True, kw_only=True):
-    """A release whose files are here and are what was promoted."""
+    """A release whose files are here and are what was promoted.
+
+    `commit` tells releases apart: of one that came from a repository, its commit; of one that lies
+    in a folder, the digest of its evidence.
+    """
 
     commit: str
     manifest: Manifest
     files: tuple[ModelFile, ...]
+
+
+def served_folder(commit: str, environ: Mapping[str, str]) -> Path:
+    """Where the files of the release with this commit are kept for servers."""
+    return cache_folder(environ) / _FOLDER / commit
 
 
 def bring(
@@ -39,11 +49,40 @@ def bring(
     its files are not what was promoted.
     """
     found = find_release(reference, url=url, folder=folder)
-    target = cache_folder(environ) / _FOLDER / found.commit
+    target = served_folder(found.commit, environ)
     manifest = get_release(found, target)
     return Released(
         commit=found.commit, manifest=manifest, files=_model_files(found.model, manifest, target)
     )
+
+
+def bring_from(folder: Path, reference: Reference) -> Released:
+    """The release that lies in a folder with its evidence, which has to be the one that is meant.
+
+    The folder may be a link, which is turned to another release meanwhile: it is followed once.
+    """
+    target = folder.resolve()
+    identity = evidence_digest(target)
+    manifest = read_release(target)
+    version = reference.version or manifest.version
+    if (manifest.model, manifest.version) != (reference.model, version):
+        raise UsageError(
+            f"{manifest.model}@{manifest.version} lies there, not what was asked for",
+            where=Location(str(folder)),
+        )
+    return Released(
+        commit=identity, manifest=manifest, files=_model_files(manifest.model, manifest, target)
+    )
+
+
+def evidence_digest(folder: Path) -> str:
+    """What tells the release in a folder from others; empty where none lies there."""
+    try:
+        digest, _ = file_digest(folder / KEPT_MANIFEST)
+    # Whoever reads the release says what is wrong.
+    except OSError:
+        return ""
+    return digest
 
 
 def _model_files(model: str, manifest: Manifest, folder: Path) -> tuple[ModelFile, ...]:
@@ -60,8 +99,7 @@ def _model_files(model: str, manifest: Manifest, folder: Path) -> tuple[ModelFil
             notebook=notebook,
         )
         return (file,)
-    paths = [ref.path for ref in manifest.files if ref.path.endswith(".onnx")]
-    if not paths:
+    if not manifest.served:
         named = ", ".join(ref.path for ref in manifest.files)
         raise UsageError(
             f"{model} {manifest.version} has no ONNX file to serve: {named}",
@@ -69,11 +107,7 @@ def _model_files(model: str, manifest: Manifest, folder: Path) -> tuple[ModelFil
             "`serve:`: docs/serve.md",
         )
     files = []
-    for path in paths:
-        # One file is the model; several are told apart by their own names.
-        name = model
-        if len(paths) > 1:
-            name = f"{model}.{PurePosixPath(path).stem}"
+    for name, path in manifest.served.items():
         files.append(
             ModelFile(model=name, version=manifest.version, path=str(folder / path), sample=sample)
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from nbci.app.serving.follow import Followed, Follower
-from nbci.app.serving.released import bring
+from nbci.app.serving.released import bring, bring_from
 from nbci.errors import InfrastructureError, UsageError
 from nbci.registry.grammar import parse_reference
 from nbci.serving.batches import BatchSettings
@@ -37,12 +37,15 @@ _BACKLOG = 2048
 class ServeRequest(Struct, frozen=True, kw_only=True):
     """One call of `nbci serve`; `follow_seconds` is None where the first version stays.
 
+    `release` is the folder that the release lies in, with its evidence, where it comes from no
+    repository; the server looks into it again on SIGHUP.
     `is_open`: other machines may ask without a token. `candidate` is tried beside the release, as
     in `ServerSettings`.
     """
 
     reference: str
     url: str | None = None
+    release: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -69,7 +72,10 @@ def serve(request: ServeRequest, ready: Callable[[str], None]) -> None:
     _refuse_open(request, token)
     reference = parse_reference(request.reference)
     folder = Path.cwd()
-    released = bring(reference, url=request.url, folder=folder, environ=os.environ)
+    if request.release is not None:
+        released = bring_from(request.release, reference)
+    else:
+        released = bring(reference, url=request.url, folder=folder, environ=os.environ)
     settings = ServerSettings(
         models=released.files,
         batches=request.batches,
@@ -95,9 +101,13 @@ def serve(request: ServeRequest, ready: Callable[[str], None]) -> None:
             worker.put(worker.load(settings.models))
             worker.put_candidate()
         follower = None
-        if request.follow_seconds is not None:
+        if request.follow_seconds is not None or request.release is not None:
             followed = Followed(
-                reference=reference, url=request.url, folder=folder, seconds=request.follow_seconds
+                reference=reference,
+                url=request.url,
+                folder=folder,
+                seconds=request.follow_seconds,
+                release=request.release,
             )
             follower = Follower(followed, released.commit, server.switch, worker.log)
         asyncio.run(_serve(server, listening, lambda: ready(line), follower))

@@ -1,0 +1,1 @@
+"""Places where released models run: processes, containers, services of a cluster."""
