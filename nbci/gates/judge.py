@@ -189,17 +189,20 @@ def _with_baseline(
     full, short = str(result.metric), short_name(str(result.metric))
     # The step that measures it may have had another name then.
     meant = meant_by(full, baseline.metrics) or meant_by(short, baseline.metrics)
-    if not meant:
-        return result, gate.first_run, f"first run: {baseline.source} has no {short}"
     if len(meant) > 1:
         return result, "fail", f"{baseline.source} has several: {', '.join(meant)}"
 
-    recorded = baseline.metrics[meant[0]]
-    value, result = _which_value(gate, case, replace(result, recorded=recorded))
-    result = replace(result, baseline=value)
+    if meant:
+        result = replace(result, recorded=baseline.metrics[meant[0]])
+    # What it never recorded, such as the accuracy on data that are new, its files may give today.
+    value, again = _which_value(gate, case, result)
+    if value is None:
+        return result, gate.first_run, f"first run: {baseline.source} has no {short}"
+    result = replace(again, baseline=value)
     if result.not_remeasured is not None and gate.remeasure == "required":
         return result, "fail", f"it must be measured again, and {result.not_remeasured}"
-    difference = _declared_otherwise(declared_for(meant[0], baseline.declared), declared)
+    before = declared_for(meant[0] if meant else full, baseline.declared)
+    difference = _declared_otherwise(before, declared)
     if difference is not None:
         return result, "fail", difference
     if not math.isfinite(value):
@@ -207,9 +210,12 @@ def _with_baseline(
     return result, "pass", ""
 
 
-def _which_value(gate: Gate, case: Case, result: GateResult) -> tuple[float, GateResult]:
-    """The baseline's value that counts, and the result with both or with why there is one only."""
-    recorded = float(result.recorded or 0.0)
+def _which_value(gate: Gate, case: Case, result: GateResult) -> tuple[float | None, GateResult]:
+    """The baseline's value that counts, and the result with both or with why there is one only.
+
+    None where it neither recorded one nor was measured again.
+    """
+    recorded = result.recorded
     full = str(result.metric)
     if gate.remeasure == "no":
         return recorded, replace(result, recorded=None)

@@ -62,7 +62,7 @@ def _rule_without_cases(gate: Gate, found: NoCases) -> tuple[Rule, str]:
 def _with_source(result: GateResult, found: ComparedCases) -> GateResult:
     """The result that says whose predictions counted."""
     # Of a metric it is said already which of two values counted.
-    if result.recorded is not None:
+    if result.recorded is not None or result.remeasured is not None:
         return result
     return replace(
         result,

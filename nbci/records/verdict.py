@@ -123,10 +123,11 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         if self.noise_unknown is not None:
             return f"{self.baseline_source}, noise unknown: {self.noise_unknown}"
         if self.remeasured is not None:
+            again = f"{self.baseline_source}, measured again on this run's data"
+            if self.recorded is None:
+                return again
             # Twelve digits, as everywhere in a verdict.
-            recorded = f"{self.recorded:.12g}"
-            again = f"measured again on this run's data (recorded: {recorded})"
-            return f"{self.baseline_source}, {again}"
+            return f"{again} (recorded: {self.recorded:.12g})"
         if self.not_remeasured is not None:
             return f"{self.baseline_source}, as recorded, since {self.not_remeasured}"
         return self.baseline_source

@@ -13,7 +13,7 @@ from nbci.gates.case import Case
 from nbci.gates.judge import judge
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
 from nbci.records.codec import from_json, to_json
-from nbci.records.run_record import Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.run_record import Metric, ParameterValue, Remeasured, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 
 if TYPE_CHECKING:
@@ -431,3 +431,24 @@ def test_a_wider_tolerance_passes_what_a_narrower_one_does(
     exact = Fraction(repr(baseline)) - Fraction(repr(found))
     if not percent:
         assert passes(found, one) is (exact <= Fraction(repr(one)))
+
+
+@pytest.mark.parametrize(
+    ("measured", "result", "baseline"),
+    [
+        ({"train:accuracy_new": 0.8}, "passed", 0.8),
+        ({"train:accuracy_new": 0.95}, "failed", 0.95),
+        # Without new data, neither release nor measurement has it.
+        ({"train:accuracy": 0.97}, "passed", None),
+    ],
+)
+def test_what_a_release_never_recorded_is_what_its_files_measure_today(
+    measured: Mapping[str, float], result: str, baseline: float | None
+) -> None:
+    again = Remeasured(asked="champion", identity="abc", step="train", metrics=measured)
+    rule = gate(metric="accuracy_new", baseline="champion", better="up")
+    known = {"baselines": against(CHAMPION), "remeasured": (again,)}
+    judged = result_of(rule, run(accuracy_new=0.9), **known)
+    assert (judged.result, judged.baseline, judged.recorded) == (result, baseline, None)
+    if baseline is not None:
+        assert judged.baseline_text == "digits@v1.0.0, measured again on this run's data"
