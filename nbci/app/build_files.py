@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from nbci.app.ending import ending_of, marked_line
 from nbci.errors import Location, UsageError
 from nbci.formatting.numbers import listed
 from nbci.formatting.terminal import one_line
-from nbci.formatting.text import file_names, text_of_lines
+from nbci.formatting.text import file_names, short_line, text_of_lines
+from nbci.gates.watched import RESULT
 from nbci.graph import by_name
 from nbci.records.codec import to_json
 from nbci.report.build_page import page_json
@@ -26,15 +28,18 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.plan.model import Plan
+    from nbci.records.monitoring import MonitorResult
     from nbci.records.page import BuildResult
     from nbci.records.proof import Proof
     from nbci.records.run_record import RunRecord
     from nbci.report.data.material import Material
     from nbci.runs.folder import RunFolder
+    from nbci.store.objects import Objects
 
 _FORMAT = "nbci-ending 1"
+_MONITORS = "monitors"
 _ENDING, _PAGE, _ARCHIVE = "ending.txt", "page.json", "report.zip"
-_FOLDERS = (REPORT_FOLDER, NOTEBOOKS_FOLDER)
+_FOLDERS = (REPORT_FOLDER, NOTEBOOKS_FOLDER, _MONITORS)
 _MARKS = (_ENDING, PROOF_FILE, _PAGE)
 """What only a build leaves: a folder `notebooks` alone may be anybody's."""
 _LEFT_BY_BUILDS = (*_FOLDERS, _ARCHIVE, *_MARKS)
@@ -42,6 +47,7 @@ _HINT_ON_PLACE = (
     "name a folder that is empty, or not there yet, or that has only an earlier build's files"
 )
 _NAMED = 3
+_LONGEST_TITLE = 80
 
 
 def clear_build_files(place: Path) -> None:
@@ -73,7 +79,13 @@ def clear_build_files(place: Path) -> None:
 
 
 def write_build_files(
-    place: Path, project: Project, folder: RunFolder, material: Material, *, gates: bool
+    place: Path,
+    project: Project,
+    folder: RunFolder,
+    material: Material,
+    *,
+    gates: bool,
+    others: tuple[Objects, ...] = (),
 ) -> None:
     """Put report, executed notebooks, page and ending into an otherwise empty folder.
 
@@ -81,7 +93,9 @@ def write_build_files(
     `page.json` is what the build's own page shows (`nbci.records.page`).
     `ending.txt` has the format's version, then lines of fields with tabs between them: `result`
     (`success`, `unstable` or `failure`) and its reason; `description`, a line for the build;
-    `check`, the conclusion and title for the commit; `run`, its id.
+    `check`, the conclusion and title for the commit; `run`, its id; `monitor`, the folder and the
+    title of a window that was judged; `retrain`, the model of one that was refused, and its
+    judgement. `others` are more places for what steps have made.
     """
     record = material.run.record
     ending = ending_of(record, gates=gates)
@@ -94,6 +108,7 @@ def write_build_files(
         _copy_notebooks(place / NOTEBOOKS_FOLDER, folder, record)
         _archive(place, place / _ARCHIVE)
 
+    monitors = _write_monitors(place, project, material, others)
     # The last one: where it is, a CI finds the others.
     lines = (
         _FORMAT,
@@ -101,8 +116,58 @@ def write_build_files(
         _fields("description", ending.description),
         _fields("check", ending.conclusion, ending.title),
         _fields("run", record.run),
+        *monitors,
     )
     write_atomic(place / _ENDING, text_of_lines(lines))
+
+
+def _write_monitors(
+    place: Path, project: Project, material: Material, others: tuple[Objects, ...]
+) -> list[str]:
+    """Put the page of each monitor of the run into a folder of its own; returns lines about it."""
+    gates = [gate for gate in material.run.plan.gates if gate.watched is not None]
+    if not gates:
+        return []
+    # Imported only here: few pipelines watch a model.
+    from nbci.app.monitoring.results import earlier_results, files_of
+    from nbci.gates.predictions import KeptOuts
+    from nbci.gates.watched import read_monitors
+
+    outs = KeptOuts(project, os.environ, others)
+    results = read_monitors(gates, material.run.record, outs)
+    names = file_names(results)
+    lines: list[str] = []
+    for step, result in results.items():
+        # Why it is not known is the answer of its gates.
+        if isinstance(result, str):
+            continue
+        folder = f"{_MONITORS}/{names[step]}"
+        earlier, _ = earlier_results(project.root, result.model)
+        for name, content in files_of(result, earlier).items():
+            write_atomic(place / folder / name, content)
+        lines += _monitor_lines(result, folder)
+    return lines
+
+
+def write_monitor_ending(place: Path, result: MonitorResult) -> None:
+    """Say how a build is to end that was one call of `nbci monitor`, beside what that found."""
+    build: BuildResult = "unstable" if result.result == "failed" else "success"
+    text = f"{result.model} {result.version}: {result.sentence}"
+    lines = (
+        _FORMAT,
+        _fields("result", build, text),
+        _fields("description", marked_line(build, text)),
+        *_monitor_lines(result, ""),
+    )
+    write_atomic(place / _ENDING, text_of_lines(lines))
+
+
+def _monitor_lines(result: MonitorResult, folder: str) -> Iterator[str]:
+    yield _fields("monitor", folder, short_line(f"Monitor of {result.model}", _LONGEST_TITLE))
+    if result.result == "failed":
+        # The registry puts the folder of a project before the name.
+        model = result.model.rpartition(":")[2]
+        yield _fields("retrain", model, f"{folder}/{RESULT}".lstrip("/"))
 
 
 def _copy_notebooks(place: Path, folder: RunFolder, record: RunRecord) -> None:
@@ -137,7 +202,8 @@ def _fields(*fields: str) -> str:
 def _archive(place: Path, archive: Path) -> None:
     """Put report and notebooks into one file, under the names that they have in the folder."""
     found = []
-    for folder in _FOLDERS:
+    # The page of a monitor is a report of its own.
+    for folder in (REPORT_FOLDER, NOTEBOOKS_FOLDER):
         found += sorted((place / folder).rglob("*"))
     # Not strict: no archive can hold a time before 1980, and such a file is no reason to have no
     # report.

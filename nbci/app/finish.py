@@ -233,7 +233,16 @@ def _hand_over(
 ) -> None:
     """Put where a CI takes it from: the report, how the build ends, and what cells showed."""
     if request.build_files is not None:
-        write_build_files(request.build_files, project, folder, material, gates=request.gates_count)
+        # What a step without cache has made may be in the store only.
+        store = open_store(project, material.run.plan, request.store)
+        write_build_files(
+            request.build_files,
+            project,
+            folder,
+            material,
+            gates=request.gates_count,
+            others=(Cache(store.path).own,),
+        )
     if request.shown_outputs is not None:
         write_shown_outputs(request.shown_outputs, folder, material.run.plan)
 

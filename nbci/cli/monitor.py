@@ -67,6 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _monitor(arguments: argparse.Namespace, root: Path) -> int:
+    from nbci.app.build_files import write_monitor_ending
     from nbci.app.monitoring.monitor import monitor
     from nbci.app.monitoring.results import keep_result
     from nbci.cli.monitor_text import monitor_lines
@@ -77,6 +78,9 @@ def _monitor(arguments: argparse.Namespace, root: Path) -> int:
     done = monitor(_request(settings, root))
     out = settings.get("out")
     folder = keep_result(root, done.result, None if out is None else Path(out))
+    # A step's folder is the user's; where a CI asked for one, it reads how its build is to end.
+    if arguments.out is not None:
+        write_monitor_ending(folder, done.result)
     if arguments.json:
         print_text(to_json(done.result).rstrip("\n"))
     else:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord, StepRecord
     from nbci.records.verdict import GateResult
 
-_RESULT = "monitor.json"
+RESULT = "monitor.json"
+"""What a monitor leaves for others."""
 _MOST_BYTES = 256 << 20
 """More than the profiles of 100,000 columns: a larger file is none that a monitor wrote."""
 
@@ -45,7 +46,7 @@ def read_monitors(
 
 def _read(made: StepRecord, outs: KeptOuts) -> MonitorResult | str:
     for ref in made.outs:
-        if ref.path.rpartition("/")[2] != _RESULT:
+        if ref.path.rpartition("/")[2] != RESULT:
             continue
         # By its digest, so what stands there by now under that name does not count.
         place = outs.place(ref)
@@ -57,7 +58,7 @@ def _read(made: StepRecord, outs: KeptOuts) -> MonitorResult | str:
             return from_json(place.read_bytes(), MonitorResult, ref.path)
         except (NbciError, OSError) as error:
             return str(error)
-    return f"step {made.name} left no {_RESULT}"
+    return f"step {made.name} left no {RESULT}"
 
 
 def judge_watched(gate: Gate, case: Case, result: GateResult) -> GateResult:

@@ -84,6 +84,7 @@ def test_a_quiet_window(project: Path, printed: Any) -> None:
     ]
     assert lines[-1].startswith("page: .nbci/monitors/wine/")
     folder = (project / lines[-1].removeprefix("page: ")).parent
+    assert not (folder / "ending.txt").exists()
     assert {"index.html", "junit.xml", "metrics.json", "metrics.prom", "monitor.json"} <= {
         path.name for path in folder.iterdir()
     }
@@ -96,6 +97,11 @@ def test_a_window_that_is_refused(project: Path, printed: Any) -> None:
     assert lines[-1] == "page: found/index.html"
     numbers = json.loads((project / "found/metrics.json").read_text())
     assert numbers["drifted_share"] == 1.0
+    ending = (project / "found/ending.txt").read_text().splitlines()
+    assert ending[0] == "nbci-ending 1"
+    assert ending[1].startswith("result\tunstable\twine v1.2.0: 1 of 1 column drifted")
+    assert ending[2].startswith("description\t⚠️ wine v1.2.0: 1 of 1 column drifted")
+    assert ending[3:] == ["monitor\t\tMonitor of wine", "retrain\twine\tmonitor.json"]
     # The project has it, too, for the trend.
     (kept,), _ = earlier_results(project, "wine")
     assert kept.result == "failed"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import NbciError
+from nbci.gates.watched import RESULT
 from nbci.logged.log_files import model_folder
 from nbci.records.codec import from_json, to_json
 from nbci.records.monitoring import MonitorResult
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FOLDER = "monitors"
-_RESULT = "monitor.json"
 _METRICS = "metrics.json"
 _KEPT = 200
 _SHOWN = 30
@@ -36,7 +36,7 @@ def earlier_results(
     found: list[MonitorResult] = []
     problems: list[str] = []
     for folder in _folders(root, model)[-most:]:
-        path = folder / _RESULT
+        path = folder / RESULT
         try:
             found.append(from_json(path.read_bytes(), MonitorResult, str(path)))
         except FileNotFoundError:
@@ -64,22 +64,23 @@ def keep_result(root: Path, result: MonitorResult, out: Path | None) -> Path:
     earlier, _ = earlier_results(root, result.model)
     kept = results_folder(root, result.model) / result.id
     # First of all: what a full disk keeps from being drawn is judged all the same.
-    write_atomic(kept / _RESULT, to_json(result))
+    write_atomic(kept / RESULT, to_json(result))
     _forget_oldest(root, result.model)
     folder = kept if out is None else out
-    for name, content in _files(result, earlier).items():
+    for name, content in files_of(result, earlier).items():
         write_atomic(folder / name, content)
     return folder
 
 
-def _files(result: MonitorResult, earlier: Sequence[MonitorResult]) -> dict[str, str | bytes]:
+def files_of(result: MonitorResult, earlier: Sequence[MonitorResult]) -> dict[str, str | bytes]:
+    """All that is made of a result, by file name; the page shows the trend since the `earlier`."""
     # Imported here: the page brings matplotlib.
     from nbci.report.junit import monitor_junit
     from nbci.report.pages.monitor.monitor_page import render_monitor
     from nbci.report.prometheus import monitor_prometheus
 
     return {
-        _RESULT: to_json(result),
+        RESULT: to_json(result),
         _METRICS: to_json(dict(result.metrics or {})),
         "junit.xml": monitor_junit(result),
         "metrics.prom": monitor_prometheus(result),

@@ -53,7 +53,8 @@ class Monitoring implements Serializable {
     def command = '"$NBCI_COMMAND" monitor "$NBCI_MODEL" ${NBCI_MONITOR_LOG:+--log "$NBCI_MONITOR_LOG"} ' +
       '${NBCI_MONITOR_DATA:+--data "$NBCI_MONITOR_DATA"} ' +
       '${NBCI_MONITOR_LABELS:+--labels "$NBCI_MONITOR_LABELS"} ' +
-      '${NBCI_MONITOR_WINDOW:+--window "$NBCI_MONITOR_WINDOW"} --out "$NBCI_BUILD/result"'
+      '${NBCI_MONITOR_WINDOW:+--window "$NBCI_MONITOR_WINDOW"} ' +
+      '${NBCI_MONITOR_RULES:+--rules "$NBCI_MONITOR_RULES"} --out "$NBCI_BUILD/result"'
     def status = 4
     for (int i = 0; i < 3 && status == 4; i++) {
       if (i > 0) {
@@ -69,7 +70,7 @@ class Monitoring implements Serializable {
     def given = options.given
     def found = ["NBCI_MODEL=${given.model}".toString()]
     // `labels` are those of agents
-    def names = [log: 'LOG', data: 'DATA', labelFolder: 'LABELS', window: 'WINDOW']
+    def names = [log: 'LOG', data: 'DATA', labelFolder: 'LABELS', window: 'WINDOW', rules: 'RULES']
     for (name in names.keySet()) {
       found << "NBCI_MONITOR_${names[name]}=${given[name] ?: ''}".toString()
     }

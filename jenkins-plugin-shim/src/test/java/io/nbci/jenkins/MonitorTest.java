@@ -30,7 +30,7 @@ class MonitorTest {
 
     /** A window of a model's log, judged without a pipeline file. */
     private Graph model(String ending, String more) throws Exception {
-        return graph("model: 'wine', log: '/var/log/wine', labelFolder: 'labels', window: '1d'" + more).file("monitor.txt", ending);
+        return graph("model: 'wine', log: '/var/log/wine', labelFolder: 'labels', window: '1d', rules: 'r.yaml'" + more).file("monitor.txt", ending);
     }
 
     /** A pipeline file with a monitor that refuses, where the one that trains asks for it. */
@@ -55,7 +55,7 @@ class MonitorTest {
     void aWindowThatIsAsTheReferencePasses() throws Exception {
         Graph graph = model("nbci-ending 1\nresult\tsuccess\tit is as the reference\nmonitor\t\tMonitor of wine\n", "");
         State build = run(graph, "SUCCESS");
-        assertEquals("monitor wine --log /var/log/wine --labels labels --window 1d --out .nbci/build/monitor-wine/result", graph.journal().get(0));
+        assertEquals("monitor wine --log /var/log/wine --labels labels --window 1d --rules r.yaml --out .nbci/build/monitor-wine/result", graph.journal().get(0));
         assertEquals(Map.of("monitor", "SUCCESS"), graph.stages(build));
         assertTrue(Files.exists(folder.resolve("jenkins/html/Monitor of wine/index.html")));
         assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/monitor-wine/result/monitor.json")));
