@@ -56,7 +56,10 @@ KINDS = (
     StepKind(
         name="monitor",
         title="Judge a window of data against the release that answers it",
-        outs=("monitor.json",),
+        outs=(
+            *("monitor.json", "junit.xml", "metrics.prom"),
+            *("index.html", "style.css", "images"),
+        ),
         metrics=("metrics.json",),
         deps=("data",),
     ),

@@ -48,7 +48,7 @@ def test_it_is_a_step_of_the_notebook_that_nbci_brings() -> None:
     (step,) = pipeline.steps
     assert step.name == "watch"
     assert step.notebook == ".nbci/steps/monitor.ipynb"
-    assert step.outs == ("build/watch/monitor.json",)
+    assert {"build/watch/monitor.json", "build/watch/index.html"} <= set(step.outs)
     assert step.metrics == ("build/watch/metrics.json",)
     assert step.working_folder == "."
     assert step.cache is False
@@ -92,8 +92,8 @@ def test_each_combination_of_a_matrix_has_a_folder_and_rules_of_its_own() -> Non
     pipeline = composed(
         "steps: {watch: {monitor: {model: '${matrix.m}', log: logs}, matrix: {m: [a, b]}}}"
     )
-    outs = [step.outs for step in pipeline.steps]
-    assert outs == [("build/watch/a/monitor.json",), ("build/watch/b/monitor.json",)]
+    outs = [step.outs[0] for step in pipeline.steps]
+    assert outs == ["build/watch/a/monitor.json", "build/watch/b/monitor.json"]
     steps = [gate.step for gate in pipeline.gates]
     assert steps == ["watch/a", "watch/a", "watch/b", "watch/b"]
 

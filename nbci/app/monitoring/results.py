@@ -11,7 +11,7 @@ from nbci.gates.watched import RESULT
 from nbci.logged.log_files import model_folder
 from nbci.records.codec import from_json, to_json
 from nbci.records.monitoring import MonitorResult
-from nbci.store.files import write_atomic
+from nbci.store.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,9 @@ def keep_result(root: Path, result: MonitorResult, out: Path | None) -> Path:
     write_atomic(kept / RESULT, to_json(result))
     _forget_oldest(root, result.model)
     folder = kept if out is None else out
+    # An out of a step is there whatever was found; a window without rows has nothing to draw.
+    with disk_errors(folder):
+        (folder / "images").mkdir(parents=True, exist_ok=True)
     for name, content in files_of(result, earlier).items():
         write_atomic(folder / name, content)
     return folder
