@@ -133,10 +133,9 @@ def _lines(found: ReplayedLog) -> list[str]:
 
     replay = found.replay
     asked = f"{counted(replay.requests, 'request')} to {found.model}"
-    other = replay.rows - replay.same
-    lines = [f"{asked}: of {counted(replay.rows, 'row')}, {replay.same} answered alike"]
-    if other:
-        lines[0] += f", {other} otherwise"
+    lines = [f"{asked}: {replay.same} of {counted(replay.rows, 'row')} answered alike"]
+    if replay.same_labels is not None:
+        lines[0] += f", {replay.same_labels} with the same label"
     lines.append("")
     rows = [("", "version", "p50", "p95", "failed", *_quality_names(replay))]
     for version in replay.versions:
@@ -182,6 +181,10 @@ def _number(value: float | None) -> str:
 
 
 def _short(answer: Any) -> str:
+    if isinstance(answer, list):
+        return f"[{', '.join(map(_short, answer))}]"
+    if isinstance(answer, float):
+        return f"{answer:.4g}"
     # Answers may be texts of any length, with escapes of a terminal.
     return ascii(answer)[:60]
 

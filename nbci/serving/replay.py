@@ -64,12 +64,14 @@ class ReplayedVersion(Struct, frozen=True, kw_only=True):
 class Replay(Struct, frozen=True, kw_only=True):
     """What came of it; `same` rows have the same labels and close numbers in all outputs.
 
+    `same_labels` have the same labels, whatever the numbers: None where no output is of labels.
     `left_out` requests were not among the share, `not_replayable` are not whole in the log.
     """
 
     requests: int
     rows: int
     same: int
+    same_labels: int | None
     left_out: int
     not_replayable: int
     labelled: int
@@ -100,7 +102,7 @@ def replay(
     outputs = _outputs(models[0].model.signature, models[1].model.signature)
     askers = (_Asked(models[0], outputs), _Asked(models[1], outputs))
     compared = {name: _Compared(name) for name in outputs}
-    count = rows = same = left_out = not_replayable = labelled = 0
+    count = rows = same = same_labels = left_out = not_replayable = labelled = 0
     for request in requests:
         # With a word of its own: the log may hold a share by the same ids already.
         if not is_among(f"replay {request.id}", share):
@@ -115,15 +117,19 @@ def replay(
         labelled += sum(label is not None for label in request.labels)
         # Where one has failed, no row of the request is the same.
         if first is not None and second is not None:
-            same += _compare(compared, request, first, second)
+            alike, told_alike = _compare(compared, request, first, second)
+            same += alike
+            same_labels += told_alike
+    found = list(compared.values())
     return Replay(
         requests=count,
         rows=rows,
         same=same,
+        same_labels=same_labels if any(not part.is_of_numbers for part in found) else None,
         left_out=left_out,
         not_replayable=not_replayable,
         labelled=labelled,
-        outputs=tuple(output.summary() for output in compared.values()),
+        outputs=tuple(output.summary() for output in found),
         versions=(askers[0].summary(references[0]), askers[1].summary(references[1])),
     )
 
@@ -143,6 +149,8 @@ def metrics_of(found: Replay) -> dict[str, float]:
     metrics: dict[str, float | None] = {"requests": found.requests, "rows": found.rows}
     if found.rows:
         metrics["same_share"] = found.same / found.rows
+        if found.same_labels is not None:
+            metrics["same_labels_share"] = found.same_labels / found.rows
     metrics["not_replayable"] = found.not_replayable
     metrics["labelled"] = found.labelled
     largest = [output.largest for output in found.outputs if output.largest is not None]
@@ -266,14 +274,19 @@ def _is_equal(answer: object, label: object) -> bool:
 
 def _compare(
     compared: Mapping[str, _Compared], request: LoggedRequest, first: Answers, second: Answers
-) -> int:
-    """Note how an answer differs; returns how many rows are the same in all outputs."""
+) -> tuple[int, int]:
+    """Note how an answer differs: how many rows are the same in all outputs, and in labels."""
     import numpy as np
 
     same = np.ones(len(request.labels), dtype=bool)
+    same_labels = same.copy()
     for name, output in compared.items():
-        same &= output.add(request.id, first[name], second[name], len(same))
-    return int(same.sum())
+        alike = output.add(request.id, first[name], second[name], len(same))
+        same &= alike
+        # Scores of a model that was trained again are never quite the same.
+        if not output.is_of_numbers:
+            same_labels &= alike
+    return int(same.sum()), int(same_labels.sum())
 
 
 class _Compared:
@@ -285,6 +298,7 @@ class _Compared:
         self._other = 0
         self._sum = 0.0
         self._measured = 0
+        self.is_of_numbers = False
         self._largest = 0.0
         self._noted = 0
         self._worst: list[tuple[float, int, WorstCase]] = []
@@ -295,6 +309,7 @@ class _Compared:
         """Compare the rows of a request; which are the same."""
         import numpy as np
 
+        self.is_of_numbers = bool(np.issubdtype(first.dtype, np.inexact))
         # An output without rows, or of other rows than before, is one answer for all of them.
         if first.shape != second.shape:
             self._note(request, np.zeros(rows, dtype=bool), None, (first, second))
@@ -310,7 +325,7 @@ class _Compared:
         if self._measured:
             mean = self._sum / self._measured
             largest = self._largest
-        worst = sorted(self._worst, key=lambda entry: (-entry[0], entry[1]))
+        worst = sorted(self._worst, key=lambda entry: (-entry[0], -entry[1]))
         return ComparedOutput(
             name=self._name,
             rows=self._rows,

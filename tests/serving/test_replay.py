@@ -85,7 +85,7 @@ def test_the_same_model_answers_alike(tmp_path: Path, first: Loaded) -> None:
     assert (found.requests, found.rows, found.same) == (3, 6, 6)
     assert [output.other for output in found.outputs] == [0, 0]
     metrics = metrics_of(found)
-    assert metrics["same_share"] == 1.0
+    assert metrics["same_share"] == metrics["same_labels_share"] == 1.0
     assert metrics["largest_difference"] == 0.0
     assert metrics["first_p95_ms"] >= metrics["first_p50_ms"] > 0
 
@@ -98,7 +98,7 @@ def test_other_answers_are_counted_and_the_worst_named(
     log(tmp_path, [rows])
     found = replayed(tmp_path, first, second)
     scores = next(output for output in found.outputs if output.name == "scores")
-    assert found.same <= 1
+    assert (found.same, found.same_labels) == (1, 3 - found.outputs[1].other)
     assert scores.other == 2
     assert [case.row for case in scores.worst] == [2, 1]
     assert scores.worst[0].request == "r0"

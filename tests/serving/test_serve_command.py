@@ -112,8 +112,8 @@ def _replay(project: Console, log: Path) -> None:
     assert json.loads(same.stdout)["metrics"]["compare:first_failed"] == 0
     other = project("replay", log, "--model", "linear@v1.0.0", "--model", "linear@v1.0.1")
     assert other.returncode == 0, other.stderr
-    assert "0 answered alike" in other.stdout
-    assert "[3.0, 3.0] → [6.0, 6.0]" in other.stdout
+    assert "0 of 6 rows answered alike" in other.stdout
+    assert "[3, 3] → [6, 6]" in other.stdout
     unlike = project("replay", log, "--model", "linear@v1.0.0")
     assert unlike.returncode == 2
     assert "two releases are compared, 1 are given" in unlike.stderr
