@@ -96,8 +96,9 @@ class Model(Struct, frozen=True, kw_only=True):
     `evaluate` names the step that measures the model from its files, or the node that has only that
     step. `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array
     for each input of the model, and for each output to compare, under the names that the model
-    gives them. `serve` says how it is served where it is not ONNX. `proved` asks for a proof of the
-    run: `required` that it was reproduced, `identical` bit for bit.
+    gives them. The release has a profile of what is at the paths of `profile`. `serve` says how it
+    is served where it is not ONNX. `proved` asks for a proof of the run: `required` that it was
+    reproduced, `identical` bit for bit.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Model(Struct, frozen=True, kw_only=True):
     framework: str | None = None
     signature: Signature | str | None = None
     sample: str | None = None
+    profile: tuple[str, ...] = ()
     serve: ServeSettings | None = None
     card: str | None = None
     description: str | None = None
@@ -140,6 +142,7 @@ def _model(name: str, fields: Mapping[str, Any]) -> Model:
         framework=fields.get("framework") or _framework(paths),
         signature=signature,
         sample=fields.get("sample"),
+        profile=_paths(fields.get("profile", ())),
         serve=_serve_settings(fields.get("serve")),
         card=fields.get("card"),
         description=fields.get("description"),
@@ -151,6 +154,13 @@ def _serve_settings(fields: Mapping[str, Any] | None) -> ServeSettings | None:
     if fields is None:
         return None
     return ServeSettings(notebook=fields["notebook"], files=tuple(fields.get("files", ())))
+
+
+def _paths(value: str | Sequence[str]) -> tuple[str, ...]:
+    """The paths; a single one may stand for itself."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value)
 
 
 def _framework(paths: Sequence[str]) -> str | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 1000
 """A text of more values than this is no category."""
 _ALWAYS_CATEGORIES = 20
+_ROWS_OF_CATEGORY = 5
 _MOST_OF_TEXT = 50
 _LONGEST_VALUE = 200
 """Characters of a value in a profile."""
@@ -128,7 +129,7 @@ class ColumnMeasure:
         # Of a few rows, each may have a value of its own and still be a category.
         if distinct <= _ALWAYS_CATEGORIES:
             return True
-        return distinct <= MOST_CATEGORIES and 2 * distinct <= self._values
+        return distinct <= MOST_CATEGORIES and _ROWS_OF_CATEGORY * distinct <= self._values
 
     def _add_numbers(self, array: pa.Array) -> None:
         read = {"number": numbers_of, "time": times_of, "boolean": booleans_of}
@@ -169,6 +170,6 @@ class ColumnMeasure:
 
 
 def _frequent(counts: dict[str, int], rows: int) -> dict[str, int]:
-    """The values that a hundredth of the rows has, at least."""
-    least = max(2, rows / 100)
+    """The values that a hundredth of the rows has, and no fewer than a category's."""
+    least = max(_ROWS_OF_CATEGORY, rows / 100)
     return {value: count for value, count in counts.items() if count >= least}

@@ -10,6 +10,7 @@ from nbci.git.branches import built_branch
 from nbci.git.process import open_git
 from nbci.promotion.checks import check_clean, check_passed, model_outs, pick_model
 from nbci.promotion.facts import ElsewhereError, check_branch, find_promoter
+from nbci.promotion.profiling import data_of
 from nbci.promotion.proof_check import check_proved
 from nbci.registry.champion import registry_name
 from nbci.registry.grammar import check_model_name, check_stage_name
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 class Candidate:
     """A run that may be promoted.
 
-    `name` is the model's in the registry, `outs` what the run recorded of it.
+    `name` is the model's in the registry, `outs` what the run recorded of it, `data` by path what
+    it recorded of the data that a profile is to be made of.
     """
 
     project: Project
@@ -50,6 +52,7 @@ class Candidate:
     seal: str
     signature: str | None
     outs: tuple[FileRef, ...]
+    data: Mapping[str, tuple[FileRef, ...]]
     proof: ReleaseProof | None
     artifacts: Artifacts
 
@@ -112,6 +115,7 @@ def check_run(
         seal=seal,
         signature=folder.signature,
         outs=model_outs(spec, record),
+        data=data_of(spec, record),
         proof=proof,
         artifacts=_artifacts(project, environ),
     )

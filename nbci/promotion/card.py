@@ -63,6 +63,8 @@ def _facts(manifest: Manifest, model: Packaged) -> Iterator[tuple[str, str]]:
         "python": manifest.python,
         "platform": manifest.platform,
     }
+    if manifest.profile is not None:
+        facts["profile"] = f"{manifest.profile.path} ({size(manifest.profile.bytes)})"
     if manifest.proof is not None:
         facts["proof"] = f"{manifest.proof.sentence} (run {manifest.proof.run})"
     if manifest.because is not None:

@@ -63,6 +63,16 @@ def release_documents(
     }
 
 
+def tracked_file(ref: FileRef) -> str:
+    """The `.dvc` file that tracks a single file beside it: git has this, the remote the content."""
+    from dvc.utils.serialize import dumps_yaml
+
+    name = posixpath.basename(ref.path)
+    out = {"md5": ref.digest, "size": ref.bytes, "hash": "md5", "path": name}
+    text: str = dumps_yaml({"outs": [out]})
+    return text
+
+
 def _read_yaml(git: Git, commit: str, path: str) -> dict[str, Any] | None:
     import yaml
 

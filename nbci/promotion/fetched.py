@@ -250,12 +250,14 @@ def check_files(manifest: Manifest, folder: Path) -> None:
 
 
 def _files_of(manifest: Manifest) -> tuple[FileRef, ...]:
-    """The model's files, the sample that they have to answer, and what answers for them."""
+    """The model's files, the sample that they have to answer, what answers, and the profile."""
     refs = [*manifest.files]
     if manifest.sample is not None:
         refs.append(manifest.sample)
     if manifest.served_by is not None:
         refs += manifest.served_by.files
+    if manifest.profile is not None:
+        refs.append(manifest.profile)
     # A file of the model may be one of the others, too.
     return tuple({ref.path: ref for ref in reversed(refs)}.values())
 

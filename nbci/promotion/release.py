@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 import nbci
 from nbci.data.remotes import default_remote
 from nbci.errors import UsageError
@@ -19,13 +21,14 @@ from nbci.promotion.assignments import (
 )
 from nbci.promotion.card import card
 from nbci.promotion.commit import message_of, write_commit
-from nbci.promotion.documents import release_documents
+from nbci.promotion.documents import release_documents, tracked_file
 from nbci.promotion.model_objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
+from nbci.promotion.profiling import make_profile
 from nbci.promotion.publish import publish
 from nbci.promotion.road import check_remote_of
 from nbci.records.codec import plain
-from nbci.records.manifest import CARD_PATH, Manifest, ServedBy
+from nbci.records.manifest import CARD_PATH, PROFILE_PATH, Manifest, ServedBy
 from nbci.registry.evidence import evidence_steps
 from nbci.store.file_index import FileIndex, project_index
 
@@ -92,7 +95,10 @@ def prepare_release(
     folder = scratch / "model"
     folder.mkdir()
     tried = _try_model(candidate, folder)
-    made = _manifest(candidate, version, tried, folder)
+    profile = make_profile(candidate, scratch)
+    if profile is not None:
+        refs = (*refs, profile)
+    made = replace(_manifest(candidate, version, tried, folder), profile=profile)
     tag, *_ = _tag_names(candidate, state, version)
     return Release(
         candidate=candidate,
@@ -125,6 +131,8 @@ def _documents(
     )
     introduction = _introduction(candidate)
     documents[f"{git.prefix}{CARD_PATH}"] = card(manifest, tried, tag, introduction)
+    if manifest.profile is not None:
+        documents[f"{git.prefix}{PROFILE_PATH}.dvc"] = tracked_file(manifest.profile)
     # the run saw the imports as its poll had brought them, not as the commit has them
     for path, text in (plan.imports or {}).items():
         documents[f"{git.prefix}{path}"] = text

@@ -15,7 +15,7 @@ from nbci.errors import IntegrityError, NbciError
 from nbci.git.process import REMOTE, GitFailed
 from nbci.promotion.fetched import check_files, download
 from nbci.promotion.road import access_of, clone_of
-from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
+from nbci.records.manifest import CARD_PATH, MANIFEST_PATH, PROFILE_PATH
 from nbci.registry.grammar import tag_patterns
 from nbci.registry.read import read_manifest
 from nbci.runs.signature import check_signature
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nbci.records.run_record import FileRef
     from nbci.registry.events import ModelState, Version
 
-_ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH, CARD_PATH)
+_ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH, CARD_PATH, f"{PROFILE_PATH}.dvc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,10 @@ def _evidence_findings(
         return
     for problem in _release_problems(git, state, version, manifest):
         yield _finding(state, version, problem)
-    for ref in manifest.files:
+    refs = [*manifest.files]
+    if manifest.profile is not None:
+        refs.append(manifest.profile)
+    for ref in refs:
         # several releases may share an object; it is read once
         files.setdefault(ref, (state.model, version.version))
 

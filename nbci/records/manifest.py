@@ -22,6 +22,11 @@ MANIFEST_PATH = f"{NBCI_FOLDER}/release.json"
 """Where a release commit has it, under the project's root."""
 CARD_PATH = f"{NBCI_FOLDER}/release.md"
 """Beside it the same for people."""
+PROFILE_PATH = "nbci-profile.json"
+"""Where DVC has the profile; the release commit has its `.dvc` file.
+
+It is no path in `.nbci`, into which nothing is put that comes from a remote.
+"""
 
 
 class EvidenceStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -91,16 +96,15 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A release: what was promoted, made by which run of which commit, and how it was judged.
 
     `files` are the model, with DVC's digests, `sample` is what it has to answer as recorded,
-    `served_by` the notebook that answers where it is not ONNX; `sources` are the notebooks and
-    pipeline files. `commit` is what was built, `branch` the branch that it was built for; `seal` is
-    the digest of the run's records, which `seal_signature` signs (an SSH signature) where the run
-    was signed.
-    `metrics` are those of the run by full name, `declared` their units and directions as the
-    pipeline has them, `verdict` what the gates answered. `details` is what was found when the
-    model was tried: its framework, signature, how it answered. `proof` is that of the run, where it
-    was carried out again; `chosen` is the search that its values are from, where it is of one,
-    and `confirmed` what they gave where no trial had looked. `because` is the decision that started
-    the run, where no person did.
+    `served_by` the notebook that answers where it is not ONNX, `profile` what its data look like (a
+    `ReleaseProfile`); `sources` are the notebooks and pipeline files. `commit` is what was built,
+    `branch` the branch that it was built for; `seal` is the digest of the run's records, which
+    `seal_signature` signs (an SSH signature) where the run was signed. `metrics` are those of the
+    run by full name, `declared` their units and directions as the pipeline has them, `verdict` what
+    the gates answered. `details` is what was found when the model was tried: its framework,
+    signature, how it answered. `proof` is that of the run, where it was carried out again; `chosen`
+    is the search that its values are from, where it is of one, and `confirmed` what they gave where
+    no trial had looked. `because` is the decision that started the run, where no person did.
     """
 
     model: str
@@ -120,6 +124,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     seal_signature: str | None = None
     files: tuple[FileRef, ...] = ()
     sample: FileRef | None = None
+    profile: FileRef | None = None
     served_by: ServedBy | None = None
     sources: Mapping[str, str] | None = None
     params: tuple[ParameterValue, ...] = ()
