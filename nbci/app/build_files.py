@@ -16,6 +16,7 @@ from nbci.formatting.terminal import one_line
 from nbci.formatting.text import file_names, short_line, text_of_lines
 from nbci.gates.watched import RESULT
 from nbci.graph import by_name
+from nbci.project.targets import PIPELINE_SUFFIXES
 from nbci.records.codec import to_json
 from nbci.report.build_page import page_json
 from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.plan.model import Plan
+    from nbci.promotion.promote import Promotion
     from nbci.records.monitoring import MonitorResult
     from nbci.records.page import BuildResult
     from nbci.records.proof import Proof
@@ -95,7 +97,8 @@ def write_build_files(
     (`success`, `unstable` or `failure`) and its reason; `description`, a line for the build;
     `check`, the conclusion and title for the commit; `run`, its id; `monitor`, the folder and the
     title of a window that was judged; `retrain`, the model of one that was refused, and its
-    judgement. `others` are more places for what steps have made.
+    judgement; `deploy`, where what was promoted is to run. `others` are more places for what steps
+    have made.
     """
     record = material.run.record
     ending = ending_of(record, gates=gates)
@@ -192,6 +195,25 @@ def write_proof_files(place: Path, proof: Proof) -> None:
         _fields("description", marked_line(result, proof.sentence)),
     )
     write_atomic(place / _ENDING, text_of_lines(lines))
+
+
+def add_deployments(place: Path, project: Project, pipeline: str, released: Promotion) -> None:
+    """Add to `ending.txt` where the released model is to run: place, label of an agent, release.
+
+    `pipeline` is the file that made it; a notebook alone names no places.
+    """
+    ending = place / _ENDING
+    if not pipeline.endswith(PIPELINE_SUFFIXES) or not ending.exists():
+        return
+    # Imported only here: it brings what knows the places.
+    from nbci.app.deployment.places import find_deployments
+
+    lines = []
+    for deployment in find_deployments(project, pipeline, released.model):
+        release = f"{deployment.model}@{released.version}"
+        lines.append(_fields("deploy", deployment.name, deployment.agent or "", release))
+    if lines:
+        write_atomic(ending, ending.read_text(encoding="utf-8") + text_of_lines(lines))
 
 
 def _fields(*fields: str) -> str:

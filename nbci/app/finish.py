@@ -6,7 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbci.app.build_files import clear_build_files, write_build_files, write_shown_outputs
+from nbci.app.build_files import (
+    add_deployments,
+    clear_build_files,
+    write_build_files,
+    write_shown_outputs,
+)
 from nbci.app.conclusion import conclude
 from nbci.app.exit_codes import exit_code
 from nbci.app.publish import publish, publish_report
@@ -261,4 +266,6 @@ def promote_finished(request: FinishRequest, run: FinishedRun, model: str | None
     # What was handed over before does not show the release.
     if request.build_files is not None and material is not None:
         _hand_over(request, project, folder, material)
+    if request.build_files is not None:
+        add_deployments(request.build_files, project, run.plan.target, done)
     return done

@@ -140,12 +140,13 @@ def main(arguments: argparse.Namespace) -> int:
 
         write_proof_files(Path(arguments.out), proving.proof)
     if arguments.promote is not None and proving.exit_code == ExitCode.SUCCESS:
-        _promote(arguments.run, arguments.promote or None)
+        _promote(arguments)
     return proving.exit_code
 
 
-def _promote(run: str, model: str | None) -> None:
+def _promote(arguments: argparse.Namespace) -> None:
     """Promote a model of the run; on a branch without promotion, say so."""
+    from nbci.app.build_files import add_deployments
     from nbci.app.promote_run import promote_run
     from nbci.cli.promote import render_promotion
     from nbci.config import find_project
@@ -154,13 +155,16 @@ def _promote(run: str, model: str | None) -> None:
     from nbci.runs.project_runs import find_run
 
     project = find_project(Path.cwd())
+    folder = find_run(project, arguments.run)
     try:
-        done = promote_run(project, find_run(project, run), Request(model=model), os.environ)
+        done = promote_run(project, folder, Request(model=arguments.promote or None), os.environ)
     except ElsewhereError as error:
         # No failure: a job builds all branches with the same command.
         print_error(f"not promoted: {error.message}")
     else:
         print_error(render_promotion(done))
+        if arguments.out:
+            add_deployments(Path(arguments.out), project, folder.read_plan().target, done)
 
 
 def _cause_seconds(arguments: argparse.Namespace) -> float | None:

@@ -40,6 +40,10 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
     released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Callable[..., str]
 ) -> None:
     monkeypatch.setenv("BRANCH_NAME", "main")
+    with (released.project / "pipeline.yaml").open("a") as file:
+        file.write("deploy: {shelf: {model: digits, agent: gpu, process: {port: 0}}}\n")
+    released.git("commit", "-qam", "a place")
+    released.git("push", "-q", "origin", "main")
     here = checkout(released, tmp_path / "plan")
     assert here("plan", "pipeline.yaml", "-p", "C=3", "--out", "plan.json").returncode == 0
     (here.cwd / "store").mkdir()
@@ -58,6 +62,7 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
         assert released.tags() == set()
         page = json.loads((last.cwd / "out/page.json").read_bytes())
         assert (page["release"], page["models"]) == (None, [])
+        assert "deploy" not in (last.cwd / "out/ending.txt").read_text()
     done = last(*finish, "digits", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -68,6 +73,8 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
         False,
     )
     assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
+    ending = (last.cwd / "out/ending.txt").read_text().splitlines()
+    assert ending[-1] == "deploy\tshelf\tgpu\tdigits@v1.0.0"
     assert "Card of digits v1.0.0" in (last.cwd / "out" / "report" / "index.html").read_text()
     page = json.loads((last.cwd / "out/page.json").read_bytes())
     assert page["release"] == {"model": "digits", "version": "v1.0.0"}
