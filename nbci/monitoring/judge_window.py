@@ -98,7 +98,7 @@ def _judge_drift(rule: MonitorRule, window: Observed) -> _Answer:
     # A column that is asked for by name has to answer; of all columns, some cannot.
     if not effects or (rule.drift.columns is not None and len(effects) < len(chosen)):
         return _Answer(rule=rule.missing, reason=_why_not_compared(chosen))
-    return _with_drifted(rule.drift, effects, len(chosen))
+    return _with_drifted(rule.drift, effects, chosen)
 
 
 def columns_of(rule: DriftRule, drifts: Sequence[ColumnDrift]) -> list[ColumnDrift]:
@@ -119,6 +119,21 @@ def effects_of(rule: DriftRule, drifts: Iterable[ColumnDrift]) -> dict[str, floa
     return dict(sorted(effects.items(), key=lambda item: -item[1]))
 
 
+def is_beyond(rule: DriftRule, drift: ColumnDrift) -> bool:
+    """Whether the column is further than the rule allows, and not by chance if it asks so."""
+    effect = getattr(drift, rule.measure)
+    if effect is None or not effect > rule.at_most:
+        return False
+    return not may_be_chance(rule, drift)
+
+
+def may_be_chance(rule: DriftRule, drift: ColumnDrift) -> bool:
+    """Whether the rule lets chance excuse the column; what has no test has no excuse."""
+    if rule.significant is None or drift.p_corrected is None:
+        return False
+    return drift.p_corrected >= rule.significant
+
+
 def _absent_columns(rule: DriftRule, drifts: Sequence[ColumnDrift]) -> str:
     """Which columns of the rule the release does not know; nothing where it knows all."""
     known = [drift.column for drift in drifts]
@@ -137,9 +152,13 @@ def _why_not_compared(drifts: Sequence[ColumnDrift]) -> str:
     return f"no distance is known of {listed(reasons, _NAMED, between='; ')}"
 
 
-def _with_drifted(rule: DriftRule, effects: Mapping[str, float], total: int) -> _Answer:
+def _with_drifted(
+    rule: DriftRule, effects: Mapping[str, float], chosen: Sequence[ColumnDrift]
+) -> _Answer:
     """The answer to a rule over columns whose distances are known, the furthest first."""
-    beyond = {name: effect for name, effect in effects.items() if effect > rule.at_most}
+    total = len(chosen)
+    drifted = {drift.column for drift in chosen if is_beyond(rule, drift)}
+    beyond = {name: effect for name, effect in effects.items() if name in drifted}
     (worst, most), *_ = effects.items()
     named = _columns_in_words(rule, beyond)
     uncompared = ""
@@ -299,8 +318,9 @@ def with_limits(
         if rule.drift is None:
             continue
         for drift in columns_of(rule.drift, drifts):
-            # `effect` is by one measure, and the limit of another would not go with it.
-            if drift.measure == rule.drift.measure:
+            # `effect` is by one measure, and the limit of another would not go with it. What may
+            # be chance has no limit.
+            if drift.measure == rule.drift.measure and not may_be_chance(rule.drift, drift):
                 known = limits.get(drift.column, math.inf)
                 limits[drift.column] = min(known, rule.drift.at_most)
     return tuple(replace(drift, limit=limits.get(drift.column)) for drift in drifts)

@@ -57,12 +57,15 @@ class DriftRule(Struct, frozen=True, kw_only=True):
     """How far columns may be from the reference, by a `measure`.
 
     `columns` are those that count, None for all. With a `share` so many of them may be further.
+    With `significant`, a column is further only where its p-value, corrected for the number of
+    columns, is below.
     """
 
     at_most: float = DRIFTED
     columns: tuple[str, ...] | None = None
     share: float | None = None
     measure: Measure = "psi"
+    significant: float | None = None
 
 
 class SchemaRule(Struct, frozen=True, kw_only=True):
@@ -118,6 +121,8 @@ def _asked_of_drift(rule: MonitorRule) -> str:
     asked = f"at most {number_text(rule.drift.at_most)}"
     if rule.drift.share is not None:
         asked += f", but for {number_text(rule.drift.share * 100)}% of them"
+    if rule.drift.significant is not None:
+        asked += f", or p at least {number_text(rule.drift.significant)}"
     return asked
 
 
@@ -243,6 +248,7 @@ def _read_drift(fields: RuleFields) -> MonitorRule:
         at_most=float(given.get("at_most", DRIFTED)),
         columns=None if columns == "all" else tuple(columns),
         share=_share(fields, given.get("share")),
+        significant=given.get("significant"),
         measure=intern(given.get("measure", "psi")),  # type: ignore[arg-type] # by the schema
     )
     return MonitorRule(**fields.common_of_rule(), drift=drift)

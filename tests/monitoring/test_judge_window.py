@@ -81,6 +81,20 @@ def test_drift(rule: str, result: str, reason: str) -> None:
     assert (found.result, found.reason) == (result, reason)
 
 
+def test_chance_excuses_a_distance_where_the_rule_says_so() -> None:
+    by_chance = ColumnDrift(column="c", kind="number", effect=0.9, psi=0.9, p_corrected=0.25)
+    sure = ColumnDrift(column="d", kind="number", effect=0.4, psi=0.4, p_corrected=0.001)
+    untested = ColumnDrift(column="v", kind="vector", effect=0.3, psi=0.3)
+    drifts = (by_chance, sure, untested)
+    found = judged("[{drift: {significant: 0.05}}]", drifts=drifts)
+    assert found.reason == "psi of d is 0.4, psi of v is 0.3, more than 0.2"
+    assert found.asked == "at most 0.2, or p at least 0.05"
+    (rule,) = rules("[{drift: {significant: 0.05}}]")
+    assert [drift.limit for drift in with_limits((rule,), drifts)] == [None, 0.2, 0.2]
+    alone = judged("[{drift: {columns: [c], significant: 0.05}}]", drifts=drifts)
+    assert alone.result == "passed"
+
+
 def test_a_limit_that_is_just_met_is_no_drift() -> None:
     assert judged("[{drift: {columns: [b], at_most: 0.3}}]").result == "passed"
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from nbci.errors import Location, UsageError, spelling_hint
 from nbci.formatting.durations import duration, utc_text
@@ -55,10 +58,16 @@ def open_data(path: Path, profile: Profile, labels: Path | None) -> Rows:
 
     table = open_table(path, like=profile)
     known = None if labels is None else _label_file(labels)
-    facts = Window(source=str(path), rows=0, digest=_digest_of(table.files))
-    rows = Rows(reference=profile, facts=facts, source=None)
+    rows = Rows(reference=profile, facts=Window(source=str(path), rows=0), source=None)
 
     def batches() -> Iterator[pa.RecordBatch]:
+        # Beside the reading: of files of many gigabytes, either takes a minute.
+        with ThreadPoolExecutor(1) as thread:
+            digest = thread.submit(_digest_of, table.files)
+            yield from measured()
+            rows.facts = replace(rows.facts, digest=digest.result())
+
+    def measured() -> Iterator[pa.RecordBatch]:
         for batch in table.batches():
             named = _as_logged(batch, profile)
             yield named if known is None else _with_labels(named, known, path)
@@ -212,8 +221,6 @@ def _reference_of(
     profile: Profile, names: Mapping[str, str], widened: Mapping[str, tuple[str, ...]]
 ) -> Profile:
     """The columns of the profile that a log can have: a server takes what the model asks for."""
-    from msgspec.structs import replace
-
     there = set(names.values())
     for columns in widened.values():
         there.update(columns)
