@@ -67,7 +67,12 @@ def outcome_of(record: RunRecord) -> tuple[EventKind, str]:
     # All steps of such a run passed: only its gates refused it.
     if record.outcome == "refused" and record.verdict is not None:
         refusing = list(map(_gate_text, record.verdict.refusing_gates))
-        return "no better", f"the gates refuse run {record.run}: {'; '.join(refusing)}"
+        others = [_gate_text(gate) for gate in record.verdict.gates if not gate.refuses]
+        text = f"the gates refuse run {record.run}: {'; '.join(refusing)}"
+        # What it gives on the other part of the data belongs to the answer, too.
+        if others:
+            text += f"; they let pass: {'; '.join(others)}"
+        return "no better", text
     if record.result != "passed":
         failed = next((failure.message for failure in record.failures), record.result)
         return "failed", f"run {record.run} ended as {record.outcome}: {failed}"

@@ -5,7 +5,6 @@ The user's branch and files stay as they are: what is new is in the decision, as
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from nbci.promotion.model_objects import push_objects
 from nbci.promotion.scratch_folder import scratch_folder
 from nbci.records.decision import NewData
 from nbci.retraining.limits import Answer
+from nbci.runs.project_runs import ignore_own_files
 from nbci.store.file_index import FileIndex, project_index
 from nbci.store.files import write_atomic
 from nbci.store.safe_paths import place_inside
@@ -87,6 +87,8 @@ def take_new_data(model: ModelInUse) -> NewData | None:
     wanted = (model.pipeline.retrain or {}).get("data")
     if wanted is None:
         return None
+    # A fresh clone has no run yet that told git to leave nbci's own files out.
+    ignore_own_files(model.project)
     if "update" in wanted:
         return _update(model, wanted["update"])
     return _append(model, wanted)
@@ -98,13 +100,15 @@ def _update(model: ModelInUse, paths: Sequence[str]) -> NewData:
     names = [_dvc_file(path) for path in paths]
     refuse_changed(project, model.git, model.name, names)
     with put_back(project, names):
-        # What the release has learnt from already is no news.
+        # Against the commit: the branch may have an older version than the release.
         polled = poll(project, paths, {})
         texts = dict(polled.texts)
         files: dict[str, str] = {}
         for name in texts:
             files |= {ref.path: ref.digest for ref in tracked(project.root, name)}
-    if not texts:
+    # The release may have learnt from all of it, whatever the branch has.
+    released = model.commit
+    if all(_same(texts[name], _at_commit(model.git, released, name)) for name in texts):
         raise NothingNew(f"{', '.join(paths)} has not changed where it came from")
     return NewData(
         imports=texts,
@@ -112,6 +116,11 @@ def _update(model: ModelInUse, paths: Sequence[str]) -> NewData:
         source="dvc update",
         sentence=f"dvc update of {', '.join(files)}",
     )
+
+
+def _same(text: str, other: str | None) -> bool:
+    # Git's answer has lost its last line break, and has got one again.
+    return other is not None and text.rstrip("\n") == other.rstrip("\n")
 
 
 def _append(model: ModelInUse, wanted: Mapping[str, Any]) -> NewData:
@@ -213,16 +222,16 @@ def _dvc_file(path: str) -> str:
 
 def _base_of(model: ModelInUse, name: str) -> _Base:
     """The version to go on from: the release's, unless the branch has another one since."""
-    git, prefix = model.git, model.git.prefix
-    here = _at_commit(git.get, "HEAD", prefix, name)
+    git = model.git
+    here = _at_commit(git, "HEAD", name)
     if here is None:
         raise UsageError(
             "the commit has no such file",
             where=Location(name),
             hint=f"dvc add {name.removesuffix(SUFFIX)}, and commit it",
         )
-    released = _at_commit(git.get, model.commit, prefix, name)
-    built = _at_commit(git.get, model.manifest.commit, prefix, name)
+    released = _at_commit(git, model.commit, name)
+    built = _at_commit(git, model.manifest.commit, name)
     text, note = here, ""
     if released is not None and released != here:
         # A shallow clone may lack the commit that was built.
@@ -233,8 +242,9 @@ def _base_of(model: ModelInUse, name: str) -> _Base:
     return _Base(text=text, ref=_parsed(model.project, name, text), note=note)
 
 
-def _at_commit(get: Any, commit: str, prefix: str, name: str) -> str | None:
-    text: str | None = get("cat-file", "blob", operands=[f"{commit}:{prefix}{name}"])
+def _at_commit(git: Git, commit: str, name: str) -> str | None:
+    """The text of a file of the project in that commit; None where it has none."""
+    text = git.get("cat-file", "blob", operands=[f"{commit}:{git.prefix}{name}"])
     return None if text is None else f"{text}\n"
 
 
@@ -296,13 +306,13 @@ def refuse_changed(project: Project, git: Git, model: str, names: Iterable[str])
     index = project_index(project)
     for name in names:
         place = project.root / name
-        text = _at_commit(git.get, "HEAD", git.prefix, name)
+        text = _at_commit(git, "HEAD", name)
         if text is None or not place.is_file():
             continue
         found = place.read_text(encoding="utf-8")
         left = {(each.data.imports.get(name) if each.data else None) for each in decisions}
         is_ours = found in left
-        if found.rstrip("\n") != text.rstrip("\n") and not is_ours:
+        if not _same(found, text) and not is_ours:
             raise UsageError(
                 "it is not as the commit has it", where=Location(name), hint="commit it, or undo it"
             )
@@ -313,6 +323,5 @@ def refuse_changed(project: Project, git: Git, model: str, names: Iterable[str])
                     where=Location(name),
                     hint=f"dvc add {ref.path}, or dvc checkout {ref.path}",
                 )
-        if is_ours and found.rstrip("\n") != text.rstrip("\n"):
-            with contextlib.suppress(FileNotFoundError):
-                write_atomic(place, text)
+        if is_ours and not _same(found, text):
+            write_atomic(place, text)

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from nbci.app.retraining.append_rows import Layout, append_rows, table_columns
-from nbci.app.retraining.new_data import refuse_changed
+from nbci.app.retraining.model_in_use import ModelInUse
+from nbci.app.retraining.new_data import NothingNew, refuse_changed, take_new_data
 from nbci.cli.main import run
 from nbci.config import find_project
 from nbci.errors import UsageError
 from nbci.git.process import Git
 from nbci.logged.labels import labels_folder
+from nbci.project.sources import read_target
+from nbci.records.manifest import Manifest, Promoter
 from nbci.registry.decisions import read_decisions
 from nbci.runs.project_runs import find_run
+from tests.support.dvc import make_repository
 from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
@@ -194,6 +199,69 @@ def leave_and_change(folder: Path, left: str) -> None:
     with pytest.raises(UsageError, match="not as the commit has it"):
         refuse_changed(project, git, "guess", [name])
     assert (folder / "data/table.csv").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_imports_are_brought_up_to_date_and_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, source = make_repository(tmp_path / "project"), tmp_path / "source.csv"
+    write_notebook(folder / "learn.ipynb", ["open('data/table.csv').read()"])
+    (folder / "learn.yaml").write_text(
+        "steps: {learn: {notebook: learn.ipynb, deps: [data/table.csv]}}\n"
+        "models: {guess: {path: model.json}}\nretrain: {data: {update: [data/table.csv]}}\n"
+    )
+    source.write_text("one\n")
+    monkeypatch.setenv("NBCI_CACHE", str(tmp_path / "cache"))
+    (folder / "data").mkdir()
+    monkeypatch.chdir(folder)
+    # as `dvc import-url` leaves it, which would take a second
+    (folder / "data/table.csv").write_text("one\n")
+    first = hashlib.md5(b"one\n").hexdigest()
+    version = f"md5: {first}\n  size: 4\n  hash: md5\n"
+    (folder / "data/table.csv.dvc").write_text(
+        f"frozen: true\ndeps:\n- {version}  path: {source}\nouts:\n- {version}  path: table.csv\n"
+    )
+    (folder / "data/.gitignore").write_text("/table.csv\n")
+    git = Git(folder)
+    git("add", ".")
+    git("commit", "-qm", "an import")
+    model = ModelInUse(
+        project=find_project(folder),
+        git=git,
+        name="guess",
+        commit=git("rev-parse", operands=["HEAD"]),
+        manifest=Manifest(
+            model="guess",
+            version="v1.0.0",
+            run="R",
+            pipeline="learn",
+            target="learn.yaml",
+            commit=git("rev-parse", operands=["HEAD"]),
+            promoted_utc="2026-01-01T00:00:00Z",
+            by=Promoter(name="A", email="a@b.c"),
+            nbci="0",
+        ),
+        pipeline=read_target("learn.yaml").pipeline,
+    )
+    with pytest.raises(NothingNew, match="has not changed where it came from"):
+        take_new_data(model)
+    source.write_text("one\ntwo\n")
+    data = take_new_data(model)
+    assert data is not None
+    digest = hashlib.md5(source.read_bytes()).hexdigest()
+    assert data.files == {"data/table.csv": digest}
+    assert f"md5: {digest}" in data.imports["data/table.csv.dvc"]
+    assert (folder / "data/table.csv").read_text() == "one\n"
+    assert git("status", "--porcelain") == ""
+
+    # a release that has learnt from it makes it no news, whatever the branch has
+    (folder / "data/table.csv.dvc").write_text(data.imports["data/table.csv.dvc"])
+    git("commit", "-qam", "release")
+    released = git("rev-parse", operands=["HEAD"])
+    git("reset", "-q", "--hard", operands=["HEAD~1"])
+    with pytest.raises(NothingNew):
+        take_new_data(replace(model, commit=released))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])

@@ -28,6 +28,7 @@ from nbci.records.codec import to_json
 from nbci.records.decision import NewData
 from nbci.records.monitoring import MonitorResult, Window
 from nbci.records.verdict import GateResult
+from nbci.registry.decisions import add_decision
 from tests.support.releases import Released, copy_of
 
 if TYPE_CHECKING:
@@ -189,19 +190,17 @@ def test_of_two_clones_exactly_one_starts(used: Released) -> None:
 
 def test_who_loses_the_race_looks_again(used: Released, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have seen an empty chain before either has pushed."""
-    from nbci.app.retraining import decide as module
-
     other = used.root / "other"
     subprocess.run(["git", "clone", "-q", used.origin, other], check=True)
     request = because(used)
-    add = module.add_decision
+    place = "nbci.app.retraining.decide.add_decision"
 
     def add_after_the_other(*words: Any, **named: Any) -> str:
-        monkeypatch.setattr(module, "add_decision", add)
+        monkeypatch.setattr(place, add_decision)
         assert decide(find_project(other), request).answer.start is True
-        return add(*words, **named)
+        return add_decision(*words, **named)
 
-    monkeypatch.setattr(module, "add_decision", add_after_the_other)
+    monkeypatch.setattr(place, add_after_the_other)
     assert decide(project_of(used), request).answer.start is False
     assert len(decisions(used)) == 1
 
@@ -217,16 +216,12 @@ def test_three_failures_in_a_row_are_the_last_until_a_person_resets(used: Releas
         assert gave_up.answer.gives_up
     # it was said once
     assert [each.state for each in decisions(used)] == ["failed"] * 3 + ["refused"]
-    assert used.nbci("retrain", "digits", "--because", gave_up_file(used)).returncode == 3
+    assert run(["retrain", "digits", "--because", str(used.root / "monitor.json")]) == 3
 
     reset(project, "digits")
     answer = decide(project, because(used)).answer
     assert "at most once" not in answer.sentence or answer.start is False
     assert not answer.gives_up
-
-
-def gave_up_file(used: Released) -> str:
-    return str(used.root / "monitor.json")
 
 
 def test_a_person_is_asked_and_may_say_no(used: Released) -> None:
