@@ -259,7 +259,7 @@ def test_imports_are_brought_up_to_date_and_put_back(
     (folder / "data/table.csv.dvc").write_text(data.imports["data/table.csv.dvc"])
     git("commit", "-qam", "release")
     released = git("rev-parse", operands=["HEAD"])
-    git("reset", "-q", "--hard", operands=["HEAD~1"])
+    git("reset", "-q", "--hard", "HEAD~1")
     with pytest.raises(NothingNew):
         take_new_data(replace(model, commit=released))
 
