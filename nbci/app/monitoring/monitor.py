@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from nbci.app.monitoring.window import Rows
     from nbci.pipeline.monitor_rules import MonitorRule
     from nbci.records.profile import ColumnDrift
-    from nbci.records.run_record import FileRef
     from nbci.registry.grammar import Reference
 
 # Where a server has its releases, too: what one of them has brought, the other need not.
@@ -129,14 +128,13 @@ def bring_reference(
     target = cache_folder(environ) / _FOLDER / found.commit
     manifest = get_release(found, target)
     # Releases of an nbci before profiles have none.
-    ref: FileRef | None = getattr(manifest, "profile", None)
-    if ref is None:
+    if manifest.profile is None:
         raise UsageError(
             f"{found.model} {manifest.version} has no profile of its data to compare with",
             hint=f"name its training data, `models: {{{found.model}: {{profile: [PATH]}}}}`, "
             "and promote it again",
         )
-    place = target / ref.path
+    place = target / manifest.profile.path
     # `get_release` has compared its digest with the one in the evidence.
     content = place.read_bytes()
     refuse_other_format(content, FORMAT, "the release's profile", place)

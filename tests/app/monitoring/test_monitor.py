@@ -10,10 +10,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
+from nbci.app.monitoring import monitor as use_case
 from nbci.app.monitoring.monitor import Monitored, ReferenceRelease, judge_rows
 from nbci.app.monitoring.request import MonitorRequest, rules_of
 from nbci.errors import NbciError, UsageError
 from nbci.profiles.measure import measure_table
+from nbci.promotion.fetched import FoundRelease
+from nbci.records.manifest import Manifest, Promoter
 from nbci.records.profile import Calibration, CalibrationCurve, ReleaseProfile
 from nbci.registry.grammar import parse_reference
 
@@ -354,3 +357,25 @@ def test_labels_of_data_are_joined_by_id(window: Window) -> None:
     assert done.result.window.labelled == 2
     # Of the columns, only the answers are odd: the release never gave that one.
     assert [finding.column for finding in done.result.findings] == ["prediction"]
+
+
+def test_a_release_without_a_profile_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = FoundRelease(model="wine", commit="a" * 40, source=str(tmp_path), prefix="")
+    manifest = Manifest(
+        model="wine",
+        version="v1.0.0",
+        run="R",
+        pipeline="p",
+        target="p.yaml",
+        commit="x",
+        promoted_utc="2026-01-01T00:00:00Z",
+        by=Promoter(name="A", email="a@b.c"),
+        nbci="0",
+    )
+    monkeypatch.setattr(use_case, "find_release", lambda *_, **__: found)
+    monkeypatch.setattr(use_case, "get_release", lambda *_: manifest)
+    with pytest.raises(UsageError, match=r"wine v1\.0\.0 has no profile") as caught:
+        use_case.bring_reference(parse_reference("wine"), url=None, folder=tmp_path, environ={})
+    assert "models: {wine: {profile: [PATH]}}" in (caught.value.hint or "")
