@@ -91,8 +91,9 @@ class Decided(Struct, frozen=True, kw_only=True):
 def foresee_retraining(project: Project, request: RetrainRequest) -> Decided:
     """What would be decided now; nothing is written."""
     model = find_model_in_use(project, request.model)
+    result = _reason_for(model, request)
     _, decisions = known_decisions(model.git, model.name)
-    return _consider(model, request, _settled(model, decisions))
+    return _consider(model, request, _settled(model, decisions), result)
 
 
 def decide(project: Project, request: RetrainRequest) -> Decided:
@@ -101,13 +102,15 @@ def decide(project: Project, request: RetrainRequest) -> Decided:
     The others look again at the limits, which mostly say then that one runs.
     """
     model = find_model_in_use(project, request.model)
+    # Read once: stdin gives it no second time when the limits are looked at anew.
+    result = _reason_for(model, request)
     # A person who stands behind it has a name.
     by = who_decides(model.git, os.environ, is_person=request.insists)
     for tries_left in reversed(range(TRIES)):
         # First: what was killed would count as running.
         _note_settled(model)
         tip, decisions = known_decisions(model.git, model.name)
-        decided = _consider(model, request, decisions)
+        decided = _consider(model, request, decisions, result)
         decision = _to_write(decided, decisions)
         if decision is None:
             return decided
@@ -136,13 +139,20 @@ def _settled(model: ModelInUse, decisions: tuple[Decision, ...]) -> tuple[Decisi
     return (*decisions[:-1], replace(last, events=(*last.events, *events)))
 
 
+def _reason_for(model: ModelInUse, request: RetrainRequest) -> MonitorResult | None:
+    if request.because is None:
+        return None
+    result = read_monitor(Path(request.because))
+    _refuse_other_model(model, result)
+    return result
+
+
 def _consider(
-    model: ModelInUse, request: RetrainRequest, decisions: tuple[Decision, ...]
+    model: ModelInUse,
+    request: RetrainRequest,
+    decisions: tuple[Decision, ...],
+    result: MonitorResult | None,
 ) -> Decided:
-    result = None
-    if request.because is not None:
-        result = read_monitor(Path(request.because))
-        _refuse_other_model(model, result)
     parameters, expected = parameters_of(model, request.pairs), expected_cost(model)
     by = who_decides(model.git, os.environ).name
     reason = f"because {by} asked for it"
@@ -161,7 +171,10 @@ def _consider(
     waiting = decided.answer.waiting
     # The reason of the one that waits counts: a person was asked for that.
     if waiting is not None:
-        return replace(decided, decision=waiting, reason=waiting.sentence)
+        params = (*waiting.params, *request.pairs)
+        # The commit may be another by now, and what is to run is that of today.
+        now = replace(waiting, params=params, commit=model.git.get("rev-parse", "HEAD"))
+        return replace(decided, decision=now, reason=waiting.sentence, parameters=params)
     decision = Decision(
         id=new_run_id(time.time()),
         model=model.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ from nbci.records.codec import to_json
 from nbci.records.decision import NewData
 from nbci.records.monitoring import MonitorResult, Window
 from nbci.records.verdict import GateResult
-from nbci.registry.decisions import add_decision
+from nbci.registry.decisions import LostTurn, add_decision
 from tests.support.releases import Released, copy_of
 
 if TYPE_CHECKING:
@@ -238,8 +239,10 @@ def test_a_person_is_asked_and_may_say_no(used: Released) -> None:
         refuse_waiting(project, "digits", "again")
 
     decide(project, because(used)._replace(asks=True))
-    yes = decide(project, because(used)._replace(insists=True))
+    yes = decide(project, because(used)._replace(insists=True, pairs=("C=3",)))
     assert yes.answer.start is True
+    assert yes.document["parameters"] == {"C": "3"}
+    assert decisions(used)[-1].params == ("C=1.0", "C=3")
     assert [each.state for each in decisions(used)] == ["refused", "decided"]
 
 
@@ -375,3 +378,22 @@ def test_what_a_decision_names_is_checked(used: Released) -> None:
         data = NewData(imports={path: "outs: []\n"}, files={}, sentence="data")
         with pytest.raises(IntegrityError):
             checked_imports(project_of(used), replace(decided, data=data))
+
+
+def test_what_stdin_gives_is_read_once(used: Released, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the limits have to be looked at anew, since another decision came first."""
+    text = to_json(judgement()).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    place = "nbci.app.retraining.decide.add_decision"
+    lost: list[object] = []
+
+    def lose_once(*words: Any, **named: Any) -> str:
+        if not lost:
+            lost.append(words)
+            raise LostTurn("another decision was pushed to origin first")
+        return add_decision(*words, **named)
+
+    monkeypatch.setattr(place, lose_once)
+    request = RetrainRequest(model="digits", because="-")
+    assert decide(project_of(used), request).answer.start is True
+    assert len(decisions(used)) == 1
