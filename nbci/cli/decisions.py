@@ -68,7 +68,7 @@ def _person(decision: Decision) -> str:
 def _event_line(event: DecisionEvent) -> str:
     from nbci.formatting.durations import moment
 
-    text = f"{moment(event.at_utc)}  {event.kind}: {one_line(event.sentence)}"
+    text = f"{one_line(moment(event.at_utc))}  {event.kind}: {one_line(event.sentence)}"
     if event.build:
         text += f" ({one_line(event.build)})"
     return text

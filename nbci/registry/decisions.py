@@ -8,6 +8,7 @@ agree. Branches and tags are not touched, so that no stock tool meets any of it.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nbci.commands import checked_operand
@@ -94,6 +95,12 @@ def _parse(text: bytes, model: str, ref: str) -> Decision:
             where=Location(ref),
         )
     decision = from_json(text, Decision, ref)
+    try:
+        for event in decision.events:
+            datetime.fromisoformat(event.at_utc)
+    except ValueError as error:
+        # Limits count from it.
+        raise _garbage(ref, f"decision {decision.id} has no times") from error
     # A ref that was copied under another name decides nothing there.
     if decision.model != model:
         raise _garbage(ref, f"it has a decision on {decision.model}")

@@ -159,6 +159,11 @@ def test_garbage_is_named_and_another_format_by_its_number(clones: tuple[Git, Gi
     with pytest.raises(UsageError, match="format 2, this nbci reads 1"):
         read_decisions(one, "wine")
     one("update-ref", "-d", operands=[REF])
+    event = replace(decision("a", "decided").events[0], at_utc="yesterday")
+    add_decision(one, replace(decision("a"), events=(event,)), None, by=BY)
+    with pytest.raises(IntegrityError, match="decision a has no times"):
+        read_decisions(one, "wine")
+    one("update-ref", "-d", operands=[REF])
     other = replace(decision("a", "decided"), model="beer")
     tip = add_decision(one, other, None, by=BY)
     one("update-ref", operands=[REF, tip])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from nbci.app.retraining.new_data import refuse_changed
 from nbci.app.retraining.note_events import new_event, note_event, note_outcome, note_start
 from nbci.app.run_target import run
 from nbci.data.tracked import SUFFIX
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.engine.imports import place_imports, place_texts, put_back
 from nbci.errors import IntegrityError, Location, NbciError, UsageError
 from nbci.git.process import open_git
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 # A build that failed may be started again, by a person who stands behind that.
 _MAY_START = ("decided", "started", "failed")
+_NOT_THERE = frozenset((".git", ".dvc", NBCI_FOLDER))
 
 
 def plan_of_decision(project: Project, plan: Plan, wanted: str, *, begins: bool) -> Plan:
@@ -85,7 +88,7 @@ def checked_imports(project: Project, decision: Decision) -> dict[str, str]:
         return {}
     for path in decision.data.imports:
         place_inside(project.root, path)
-        if not path.endswith(SUFFIX) or path.startswith((".", "/")):
+        if not path.endswith(SUFFIX) or not _NOT_THERE.isdisjoint(path.split("/")):
             raise IntegrityError(
                 f"{path!r} is no .dvc file of the project",
                 where=Location(decisions_ref(decision.model)),
@@ -117,7 +120,8 @@ def carry_out(
     """
     git = open_git(project.root)
     request = RunRequest(
-        target=str(project.root / decision.pipeline),
+        # Of a decision that waited, it is what others have written.
+        target=str(place_inside(project.root, decision.pipeline)),
         resume=None,
         command=command,
         pairs=decision.params,
@@ -133,8 +137,11 @@ def carry_out(
         with put_back(project, request.imports or ()):
             place_texts(project, request.imports or {})
             _, record = run(request, presentation)
-    except NbciError as error:
-        note_event(git, decision, new_event(git, "failed", str(error), run=request.run))
+    except BaseException as error:
+        # What ended it is what people have to read, also where it cannot be noted now.
+        with contextlib.suppress(NbciError):
+            why = str(error) or type(error).__name__
+            note_event(git, decision, new_event(git, "failed", why, run=request.run))
         raise
     noted = note_outcome(project, record) or decision
     promotion = None

@@ -117,9 +117,8 @@ def note_outcome(project: Project, record: RunRecord) -> Decision | None:
     if found is None:
         return None
     git, decision = found
-    last = decision.last
-    # `nbci finish` may be repeated.
-    if last is not None and last.kind in _ENDED and last.run == record.run:
+    # `nbci finish` may be repeated, also when more has happened since.
+    if any(event.run == record.run and event.kind in _ENDED for event in decision.events):
         return decision
     kind, sentence = outcome_of(record)
     return note_event(git, decision, new_event(git, kind, sentence, run=record.run))

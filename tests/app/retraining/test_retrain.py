@@ -374,7 +374,7 @@ def test_a_decision_that_is_unknown_or_of_another_pipeline(
 def test_what_a_decision_names_is_checked(used: Released) -> None:
     decided = decide(project_of(used), because(used)).decision
     assert decided is not None
-    for path in ("../out.dvc", "/etc/x.dvc", ".git/x.dvc", "data/rows.json"):
+    for path in ("../out.dvc", "/etc/x.dvc", "a/.git/x.dvc", "data/rows.json"):
         data = NewData(imports={path: "outs: []\n"}, files={}, sentence="data")
         with pytest.raises(IntegrityError):
             checked_imports(project_of(used), replace(decided, data=data))
@@ -397,3 +397,15 @@ def test_what_stdin_gives_is_read_once(used: Released, monkeypatch: pytest.Monke
     request = RetrainRequest(model="digits", because="-")
     assert decide(project_of(used), request).answer.start is True
     assert len(decisions(used)) == 1
+
+
+def test_what_stops_it_early_is_noted(used: Released, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan that is refused has no run that the next call could look at."""
+    file = str(because(used).because)
+    assert run(["retrain", "digits", "--because", file, "-p", "C=much"]) == 2
+    capsys.readouterr()
+    assert [each.state for each in decisions(used)] == ["failed"]
+    last = decisions(used)[-1].last
+    assert last is not None
+    assert "C" in last.sentence
+    assert decide(project_of(used), because(used)._replace(insists=True)).answer.start is True
