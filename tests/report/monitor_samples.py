@@ -159,7 +159,7 @@ def ordinary(**fields: Any) -> MonitorResult:
             ),
         ),
         "metrics": {"rows": 2400.0, "accuracy": 0.91, "drifted_share": 0.0714, "p95_ms": 8.3},
-        "reference": {"accuracy": 0.972},
+        "reference": {"evaluate:accuracy": 0.972},
         "before": tuple(before),
         "now": tuple(now),
         "pipeline": "wine_watch",

@@ -45,7 +45,7 @@ def test_values_have_the_model_its_version_and_the_column() -> None:
     assert value(found, "nbci_monitor_column_drifted", column="alcohol") == 1
     assert value(found, "nbci_monitor_column_drifted", column="hue") == 0
     assert value(found, "nbci_monitor_metric", metric="accuracy") == 0.91
-    assert value(found, "nbci_monitor_reference_metric", metric="accuracy") == 0.972
+    assert value(found, "nbci_monitor_reference_metric", metric="evaluate:accuracy") == 0.972
     assert value(found, "nbci_monitor_rule_refused", rule="drift of alcohol at most 0.2") == 1
 
 

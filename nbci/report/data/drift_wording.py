@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.behaviour.wording import share
 from nbci.formatting.numbers import brief, listed, number, rough
 from nbci.formatting.text import short_line
+from nbci.pipeline.metric_names import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +55,16 @@ def windows_of(result: MonitorResult, earlier: Iterable[MonitorResult]) -> Seque
             before.append(other)
     before.sort(key=lambda other: (other.judged_utc, other.id))
     return (*before[-(_WINDOWS - 1) :], result)
+
+
+def reference_of(result: MonitorResult, metric: str) -> float | None:
+    """What the release has of a metric, whose evidence says its step, too; None where not known."""
+    reference = result.reference or {}
+    if metric in reference:
+        return reference[metric]
+    found = [value for name, value in reference.items() if short_name(name) == metric]
+    # Of two steps none is the one.
+    return found[0] if len(found) == 1 else None
 
 
 def drift_sentence(drift: ColumnDrift) -> str:

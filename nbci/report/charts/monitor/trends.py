@@ -21,7 +21,7 @@ from nbci.report.charts.sweeps.panel import (
     text_at,
 )
 from nbci.report.charts.sweeps.scale import CategoryScale, numbers_of
-from nbci.report.data.drift_wording import MEASURES, shown_name, worst_first
+from nbci.report.data.drift_wording import MEASURES, reference_of, shown_name, worst_first
 from nbci.report.html.markup import Markup, fragment
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def metric_trends(windows: Sequence[MonitorResult]) -> Iterator[Figure]:
     names = [name for name in (*judged, *known) if name in known and name != "rows"]
     for name in list(dict.fromkeys(names))[:_METRICS]:
         values = [(window.metrics or {}).get(name) for window in windows]
-        reference = (now.reference or {}).get(name)
+        reference = reference_of(now, name)
         if reference is not None and not math.isfinite(reference):
             reference = None
         history = History(

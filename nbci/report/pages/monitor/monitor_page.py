@@ -10,7 +10,7 @@ from nbci.formatting.numbers import counted, measured_or_dash, signed
 from nbci.formatting.text import short_line
 from nbci.report.charts.figure import figure_files
 from nbci.report.charts.monitor.trends import column_trends, metric_trends, volume_figure
-from nbci.report.data.drift_wording import shown_name, windows_of
+from nbci.report.data.drift_wording import reference_of, shown_name, windows_of
 from nbci.report.html.markup import element, fold, fragment, item_list, table
 from nbci.report.html.page import contents_of, facts, page, section, time, verdict
 from nbci.report.pages.figures_section import figure_grid
@@ -95,17 +95,19 @@ def _rules_section(result: MonitorResult) -> Markup:
 
 def _metrics_section(result: MonitorResult) -> Markup | None:
     """The window's numbers beside those of the release."""
-    known, reference = result.metrics or {}, result.reference or {}
+    known = result.metrics or {}
     if not known:
         return None
+    befores = {name: reference_of(result, name) for name in known}
+    is_known = any(before is not None for before in befores.values())
     rows = []
     for name, value in known.items():
-        before = reference.get(name)
+        before = befores[name]
         change = ""
         if before is not None:
             change = signed(value - before)
         # A dash for each metric would be a column of dashes where nothing is known.
-        shown = measured_or_dash(before) if reference else ""
+        shown = measured_or_dash(before) if is_known else ""
         strong = element("strong", measured_or_dash(value))
         rows.append((element("code", shown_name(name)), strong, shown, change))
     heads = ("Metric", "Window", "Release", "Change")
