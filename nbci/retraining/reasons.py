@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import moment
-from nbci.formatting.numbers import counted, number
+from nbci.formatting.numbers import counted, number, rough
 
 if TYPE_CHECKING:
     from nbci.records.decision import Decision, EventKind
@@ -43,11 +43,10 @@ def reason_of(result: MonitorResult) -> str:
 
 
 def _sentence(gate: GateResult) -> str:
-    reason = gate.reason.replace(" is ", " was ")
-    # A reason may be a bare figure, beside the gate's name in every table.
-    if gate.metric and gate.metric not in reason:
-        return f"{gate.metric}: {reason}"
-    return reason
+    # By how much it was missed is no sentence of its own: tables have the metric beside it.
+    if gate.reason.startswith("misses by") and gate.found is not None:
+        return f"{gate.metric} was {rough(gate.found)}, {gate.asked}: {gate.reason}"
+    return gate.reason.replace(" is ", " was ")
 
 
 def _window_text(window: Window) -> str:
