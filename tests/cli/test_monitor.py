@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbci.app.monitoring import monitor as use_case
+from nbci.app.monitoring import results
 from nbci.app.monitoring.monitor import ReferenceRelease
 from nbci.app.monitoring.results import earlier_results, results_folder
 from nbci.cli.main import run
@@ -141,6 +142,23 @@ def test_history_shows_windows_and_names_what_is_broken(project: Path, printed: 
     assert "20200101T000000Z-0000/monitor.json is left out" in err
     # What is broken keeps nobody from judging.
     assert printed("wine", "--data", "today.csv")[0] == 0
+
+
+def test_only_the_newest_results_are_kept(
+    project: Path, printed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_KEPT", 2)
+    folder = results_folder(project, "wine")
+    for year in (2019, 2020, 2021):
+        old = folder / f"{year}0101T000000Z-0000/images"
+        old.mkdir(parents=True)
+        (old / "a.png").touch()
+    (folder / "notes").mkdir()
+    assert printed("wine", "--data", "today.csv")[0] == 0
+    left = sorted(path.name for path in folder.iterdir())
+    assert len(left) == 3
+    assert left[0] == "20210101T000000Z-0000"
+    assert left[2] == "notes"
 
 
 @pytest.mark.parametrize(

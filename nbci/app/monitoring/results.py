@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
@@ -95,9 +96,14 @@ def _forget_oldest(root: Path, model: str) -> None:
     """Remove what is older than the newest results; only files that nbci writes there."""
     for folder in _folders(root, model)[:-_KEPT]:
         for path in sorted(folder.rglob("*"), reverse=True):
-            # What somebody else put there would stop `rmdir`, were it below a folder of its own.
-            if path.is_dir():
-                path.rmdir()
-            else:
-                path.unlink(missing_ok=True)
-        folder.rmdir()
+            _remove(path)
+        _remove(folder)
+
+
+def _remove(path: Path) -> None:
+    # Another monitor may be at the same, and old results are no reason to lose a new one.
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
