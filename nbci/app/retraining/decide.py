@@ -21,6 +21,7 @@ from nbci.app.retraining.model_in_use import (
 )
 from nbci.app.retraining.note_events import TRIES, new_event, note_event, settle
 from nbci.errors import Location, UsageError
+from nbci.git.branches import allows, built_branch
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.decision import Decision
 from nbci.records.monitoring import FORMAT, MonitorResult
@@ -31,6 +32,8 @@ from nbci.retraining.reasons import no_reason, reason_of
 from nbci.runs.run_file import new_run_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbci.app.retraining.model_in_use import ModelInUse
     from nbci.config import Project
     from nbci.records.decision import DecisionEvent, EventKind, Expected
@@ -199,9 +202,9 @@ def _answer(
     result: MonitorResult | None,
 ) -> Answer:
     if result is not None:
-        if request.if_wanted and "monitor" not in (model.pipeline.triggers or {}):
-            sentence = f"{model.pipeline.target} does not ask for it (triggers: monitor)"
-            return Answer(start=False, sentence=sentence)
+        unwanted = _explain_unwanted(model, os.environ) if request.if_wanted else None
+        if unwanted is not None:
+            return Answer(start=False, sentence=unwanted)
         idle = no_reason(result, model.version)
         # A person may know better than the rules, and says so.
         if idle is not None and not request.insists:
@@ -213,6 +216,21 @@ def _answer(
     )
     # The limits of today: those of the release may be why somebody changed them.
     return answer_wish(limits_of(model.pipeline.triggers), decisions, wish, time.time())
+
+
+def _explain_unwanted(model: ModelInUse, environ: Mapping[str, str]) -> str | None:
+    """Why the pipeline's triggers do not ask for it here; None where they do."""
+    triggers, target = model.pipeline.triggers or {}, model.pipeline.target
+    if "monitor" not in triggers:
+        return f"{target} does not ask for it (triggers: monitor)"
+    branch = built_branch(model.git.get("symbolic-ref", "--short", "-q", "HEAD"), environ)
+    branches = triggers.get("branches")
+    # A branch that nobody has looked at has limits of its own, and must not bypass the others'.
+    if branches and branch is not None and not allows(branches, branch):
+        return f"the triggers of {target} are for {', '.join(branches)} only, and this is {branch}"
+    if not branches and environ.get("BRANCH_NAME") and environ.get("BRANCH_IS_PRIMARY") != "true":
+        return f"the triggers of {target} are for the primary branch only, and this is {branch}"
+    return None
 
 
 def read_monitor(path: Path) -> MonitorResult:

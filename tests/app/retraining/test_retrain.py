@@ -135,7 +135,7 @@ def test_a_plan_says_what_would_start_and_writes_nothing(used: Released) -> None
 
 
 def test_a_ci_reads_lines_and_starts_only_what_the_triggers_ask_for(
-    used: Released, capsys: pytest.CaptureFixture[str]
+    used: Released, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = because(used)
     words = ["retrain", "digits", "--because", str(request.because), "--if-wanted"]
@@ -150,7 +150,19 @@ def test_a_ci_reads_lines_and_starts_only_what_the_triggers_ask_for(
     assert run([*words, "--refuse", "not now\tnor later", "--format", "jenkins"]) == 0
     assert "start\tno\nsentence\tnot now" in capsys.readouterr().out
     pipeline = used.project / "pipeline.yaml"
-    pipeline.write_text(pipeline.read_text().replace("triggers: {monitor", "# {monitor"))
+    text = pipeline.read_text()
+    used.git("checkout", "-q", "--detach")
+    monkeypatch.setenv("BRANCH_NAME", "trial")
+    assert run([*words, "--hand-over", "--format", "jenkins"]) == 0
+    assert "for the primary branch only, and this is trial" in capsys.readouterr().out
+    pipeline.write_text(text.replace("triggers: {monitor", "triggers: {branches: [x], monitor"))
+    assert run([*words, "--hand-over", "--format", "jenkins"]) == 0
+    assert "are for x only, and this is trial" in capsys.readouterr().out
+    pipeline.write_text(text)
+    monkeypatch.setenv("BRANCH_IS_PRIMARY", "true")
+    assert run([*words, "--plan", "--format", "jenkins"]) == 0
+    assert "start\tyes" in capsys.readouterr().out
+    pipeline.write_text(text.replace("triggers: {monitor", "# {monitor"))
     assert run([*words, "--hand-over", "--format", "jenkins"]) == 0
     unasked = capsys.readouterr().out
     assert "start\tno\nsentence\tpipeline.yaml does not ask for it" in unasked

@@ -1,4 +1,7 @@
-"""The plotting area of a sweep's picture: its axes, marks and lines, and what these look like."""
+"""The plotting area of a picture: its axes, marks and lines, and what these look like.
+
+Those of sweeps and of monitors look alike.
+"""
 
 from __future__ import annotations
 
