@@ -76,7 +76,7 @@ class ProcessTarget:
 
     def put(self, bundle: Bundle) -> Placed:
         """Have the server take the release, or start it; see `Target`."""
-        self._check_open()
+        check_open(self._options, self._around)
         self._end(_BEFORE)
         record = self._record(RECORD)
         members = self._members(record) if record is not None else []
@@ -106,29 +106,8 @@ class ProcessTarget:
         self._end(_BEFORE)
         return found
 
-    def _check_open(self) -> None:
-        """UsageError where other machines could ask, and nothing says that they may."""
-        host = self._options.host
-        is_own = host in ("localhost", "::1") or host.startswith("127.")
-        if is_own or self._options.open or self._around.environ.get(TOKEN):
-            return
-        raise UsageError(
-            f"other machines could ask {self._around.name} at {host}, and there is no token",
-            hint=f"set {TOKEN}, or write `open: true` to let everybody ask",
-        )
-
     def _command(self) -> tuple[str, ...]:
-        # The whole of it is remembered: whatever of it changes, another server is started.
-        options = self._options
-        words = [sys.executable, "-m", "nbci", "serve", self._around.model]
-        words += ["--from", str(self._folder / CURRENT)]
-        words += [f"--host={options.host}", "--port", str(options.port)]
-        words += ["--workers", str(options.workers), "--threads", str(options.threads)]
-        if options.open:
-            words.append("--open")
-        if options.log is not None:
-            words += ["--log", str(self._around.project / options.log)]
-        return tuple(words)
+        return serve_command(self._options, self._around)
 
     def _is_as_wanted(self, record: KeptProcess) -> bool:
         return record.command == self._command() and record.nbci == nbci.__version__
@@ -311,6 +290,35 @@ class ProcessTarget:
             f"the port {port} of {host} is taken by {listener_at(port)}: {reason}",
             hint="nothing was ended; give the deployment another `port`, or end that program",
         )
+
+
+def check_open(options: ProcessOptions, around: Surroundings) -> None:
+    """UsageError where other machines could ask, and nothing says that they may."""
+    host = options.host
+    is_own = host in ("localhost", "::1") or host.startswith("127.")
+    if is_own or options.open or around.environ.get(TOKEN):
+        return
+    raise UsageError(
+        f"other machines could ask {around.name} at {host}, and there is no token",
+        hint=f"set {TOKEN}, or write `open: true` to let everybody ask",
+    )
+
+
+def serve_command(options: ProcessOptions, around: Surroundings) -> tuple[str, ...]:
+    """The command line of the server.
+
+    The whole of it is remembered: where anything of it changes, another server is started.
+    """
+    words = [sys.executable, "-m", "nbci", "serve", around.model]
+    words += ["--from", str(around.folder / CURRENT)]
+    # With `=`: a value that begins with a dash is no option.
+    words += [f"--host={options.host}", "--port", str(options.port)]
+    words += ["--workers", str(options.workers), "--threads", str(options.threads)]
+    if options.open:
+        words.append("--open")
+    if options.log is not None:
+        words += ["--log", str(around.project / options.log)]
+    return tuple(words)
 
 
 def _events(log: Path, offset: int) -> Iterator[dict[str, Any]]:

@@ -181,6 +181,9 @@ def _check_options(where: Location, name: str, options: Options) -> None:
                     hint="systemd: true",
                     where=where,
                 )
+            # A unit is asked at the port that is written in it.
+            if options.systemd and options.port == 0:
+                raise UsageError("a unit of systemd needs a `port`", hint="8080", where=where)
 
 
 def _refuse_shared_ports(document: Document, found: list[Deployment]) -> None:

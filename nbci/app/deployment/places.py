@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.deployment.container_target import ComposeTarget, ContainerTarget
+from nbci.deployment.kserve_target import KServeTarget
 from nbci.deployment.process_target import ProcessTarget
+from nbci.deployment.systemd_target import SystemdTarget
 from nbci.deployment.target import Surroundings
 from nbci.digests import bytes_digest
 from nbci.dot_nbci import DEPLOYMENTS_FOLDER
 from nbci.errors import IntegrityError, Location, UsageError, spelling_hint
-from nbci.pipeline.deploy_document import read_deployments
+from nbci.pipeline.deploy_document import ProcessOptions, read_deployments
 from nbci.pipeline.document import read_document
 from nbci.project.targets import PIPELINE_SUFFIXES
 from nbci.store.safe_paths import place_inside
@@ -24,12 +27,17 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.deployment.target import Target
     from nbci.git.process import Git
-    from nbci.pipeline.deploy_document import Deployment, Options
+    from nbci.pipeline.deploy_document import Deployment
 
-    MakeTarget = Callable[[Options, Surroundings], Target]
+    MakeTarget = Callable[..., Target]
+    """Takes the options of its kind, which the reader has made, and a `Surroundings`."""
 
 TARGETS: Mapping[str, MakeTarget] = {
-    "process": ProcessTarget,  # type: ignore[dict-item] # the reader gives each kind its options
+    "process": ProcessTarget,
+    "systemd": SystemdTarget,
+    "container": ContainerTarget,
+    "compose": ComposeTarget,
+    "kserve": KServeTarget,
 }
 """What carries out each kind of `deploy:`; the tests' contract holds for every one of them."""
 
@@ -107,10 +115,12 @@ def open_place(
         environ=environ,
         ready_seconds=deployment.ready_seconds,
     )
+    kind: str = deployment.kind
+    # The same options, and another program that keeps the server running.
+    if isinstance(deployment.options, ProcessOptions) and deployment.options.systemd:
+        kind = "systemd"
     # By the table: a new kind is a class and a line in it.
-    make = TARGETS.get(deployment.kind)
-    if make is None:
-        raise UsageError(f"this nbci cannot deploy to {deployment.kind} yet")
+    make = TARGETS[kind]
     return Place(deployment=deployment, target=make(deployment.options, around), folder=folder)
 
 
