@@ -160,13 +160,8 @@ def _lacking_and_taken(
 
 def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
     """Create the tags here, all or none; LostRace when one is here with other content."""
-    missing = []
-    for tag in tags:
-        present = git.get("rev-parse", "--verify", "--quiet", operands=[f"refs/tags/{tag.name}"])
-        if present is None:
-            missing.append(tag)
-        elif present != tag.object:
-            raise LostRace(f"the tag {tag.name} is here already, with other content")
+    tags = list(tags)
+    missing = _missing_here(git, tags)
     if not missing:
         return
     commands = [f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing]
@@ -174,9 +169,28 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
         # update-ref applies its input as one transaction
         git("update-ref", "--stdin", stdin="".join(commands))
     except GitFailed as error:
-        if "reference already exists" in error.complaint:
+        if "reference already exists" not in error.complaint:
+            raise
+        # a server in this checkout that follows the stage fetches them as soon as they are pushed
+        try:
+            left = _missing_here(git, tags)
+        except LostRace:
+            left = missing
+        if len(left) == len(missing):
             raise LostRace("another promotion made the same tag here first") from error
-        raise
+        make_tags(git, left)
+
+
+def _missing_here(git: Git, tags: Sequence[NewTag]) -> list[NewTag]:
+    """Those that are not here yet; LostRace when one is here with other content."""
+    missing = []
+    for tag in tags:
+        present = git.get("rev-parse", "--verify", "--quiet", operands=[f"refs/tags/{tag.name}"])
+        if present is None:
+            missing.append(tag)
+        elif present != tag.object:
+            raise LostRace(f"the tag {tag.name} is here already, with other content")
+    return missing
 
 
 def _refusal(remote: str, error: GitFailed) -> Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nbci.config import find_project
 from nbci.errors import InfrastructureError
 from nbci.git.process import Git
-from nbci.promotion.publish import LostRace
+from nbci.promotion.publish import LostRace, NewTag, make_tags
 from nbci.runs.project_runs import find_run
 from tests.promotion.promoting import promote_here, run_again
 from tests.support.console import ROOT
@@ -118,3 +118,25 @@ def test_killed_anywhere_it_leaves_all_or_nothing(released: Released, tmp_path: 
     assert promote_here(released, run).tags == ("digits@v1.0.1", "digits#production#2")
     assert released.tags() == released.tags(released.project)
     assert released.git("fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize("fetched", [1, 2])
+def test_tags_that_a_server_fetches_meanwhile_are_ours(tmp_path: Path, fetched: int) -> None:
+    """A server in this checkout that follows the stage fetches what was pushed a moment ago."""
+
+    class Follows(Git):
+        def __call__(self, *words: str, **options: Any) -> str:
+            if words[0] == "update-ref" and not plain.get("tag"):
+                for name in names[:fetched]:
+                    plain("update-ref", operands=[f"refs/tags/{name}", head])
+            return super().__call__(*words, **options)
+
+    plain, git = Git(tmp_path), Follows(tmp_path)
+    plain("init", "-q")
+    plain("commit", "-q", "--allow-empty", "-m", "empty")
+    head, names = plain("rev-parse", "HEAD"), ["m@v1.0.0", "m#production#1"]
+    make_tags(git, [NewTag(name=name, object=head) for name in names])
+    assert sorted(plain("tag").split()) == sorted(names)
+    other = plain("commit-tree", "-m", "another", operands=[f"{head}^{{tree}}"])
+    with pytest.raises(LostRace, match="is here already, with other content"):
+        make_tags(git, [NewTag(name=name, object=other) for name in names])
