@@ -24,7 +24,7 @@ TEST := $(VENV)/.installed-for-test
 # apart from $(VENV): nbci takes a uv that is beside its interpreter, and is tested without one
 UV := $(VENV)-uv/bin/uv
 
-.PHONY: release quick install demo pets test coverage test-newest smoke check library plugin soak bench compiled lock upgrade clean
+.PHONY: release quick install demo pets test coverage test-newest smoke check library plugin soak bench loop compiled lock upgrade clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
@@ -102,6 +102,10 @@ soak: $(TEST) compiled
 
 bench: $(DEMO) compiled
 	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick) $(if $(MARKDOWN),--markdown $(MARKDOWN))
+
+# From a release to its successor without a hand: a server, requests that change, a monitor, a retraining.
+loop: $(TEST) compiled
+	$(BIN)/python notebooks/cellar/loop.py
 
 # nbci is installed editable, so pip compiles none of it, and where PYTHONDONTWRITEBYTECODE is set nothing else would; pip
 # then compiles no package either, and every kernel would compile IPython anew. Templates that are no Python are passed by.
