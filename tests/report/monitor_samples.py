@@ -298,6 +298,9 @@ def hostile() -> MonitorResult:
     columns.append(drift("constant", 0.0))
     before.append(numbers("constant", 3.0, 0.0, 10))
     now.append(numbers("constant", 3.0, 0.0, 1))
+    # What some write for a time that is not known.
+    columns.append(drift("sentinel", 8.0, kind="time"))
+    before.append(numbers("sentinel", 0.0, 1.0, 3, kind="time", quantiles=(-1e308, 0.0, 1e308)))
     columns.append(drift("when", 9.0, kind="time"))
     before.append(numbers("when", 1.7e9, 1e6, 10, kind="time"))
     now.append(numbers("when", 1.8e9, 1e2, 10, kind="time"))

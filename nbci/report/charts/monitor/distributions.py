@@ -39,6 +39,8 @@ _TAIL = 0.005
 """The share of rows at each end that the axis may leave out."""
 _WORTH_A_LONGER_AXIS = 1.6
 _DAY_SECONDS = 86_400.0
+# Years of four digits.
+_FIRST_SECOND, _LAST_SECOND = -30_000_000_000.0, 253_000_000_000.0
 _SHARES = {"lowest": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}
 
 
@@ -104,8 +106,8 @@ def _histogram(profiles: Pair) -> tuple[Markup, float]:
     before = profiles.values(profiles.before, "quantiles")
     now = profiles.values(profiles.now, "quantiles")
     scale = numbers_of(_ends(before, now))
-    step = (scale.high / 2 - scale.low / 2) / (_BINS / 2)
-    edges = [scale.low + at * step for at in range(_BINS + 1)]
+    shares = [at / _BINS for at in range(_BINS + 1)]
+    edges = [scale.low * (1 - share) + scale.high * share for share in shares]
     across: Scale = scale
     if profiles.is_time:
         across = _TimeScale(scale.low, scale.high)
@@ -169,6 +171,13 @@ def _beyond(profiles: Pair) -> str:
     return f". Beyond the axis: up to {number(now[-1])}, down to {number(now[0])}"
 
 
+def _minute_text(seconds: float) -> str:
+    """The moment to a minute; what no calendar has, such as a sentinel, as a number."""
+    if not _FIRST_SECOND < seconds < _LAST_SECOND:
+        return rough(seconds)
+    return minute(utc_text(seconds))
+
+
 @dataclass(frozen=True, slots=True)
 class _TimeScale:
     """An axis of seconds since 1970, which says days, and minutes where it is short."""
@@ -184,13 +193,14 @@ class _TimeScale:
             letters = slice(5, 16)
         found = []
         for share in (0.12, 0.88):
-            utc = utc_text(self.low + share * (self.high - self.low))
-            found.append(Tick(share, minute(utc)[letters]))
+            seconds = self.low * (1 - share) + self.high * share
+            found.append(Tick(share, _minute_text(seconds)[letters]))
         return found
 
     def share(self, value: Any) -> float | None:
         """How far along the moment is."""
-        return float((value - self.low) / (self.high - self.low))
+        # Halves, since the difference of two great numbers may be infinite.
+        return float((value / 2 - self.low / 2) / (self.high / 2 - self.low / 2))
 
 
 # ------------------------------------------------------------------------------------ vectors
@@ -263,7 +273,7 @@ def _value(quantiles: Sequence[float], share: float, profiles: Pair) -> str:
         return ""
     value = quantile_at(quantiles, share)
     if profiles.is_time:
-        return minute(utc_text(value))
+        return _minute_text(value)
     return rough(value)
 
 
