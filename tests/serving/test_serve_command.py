@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,8 @@ def _replay(project: Console, log: Path) -> None:
     assert json.loads(same.stdout)["metrics"]["compare:first_failed"] == 0
     other = project("replay", log, "--model", "linear@v1.0.0", "--model", "linear@v1.0.1")
     assert other.returncode == 0, other.stderr
-    assert "0 of 6 rows answered alike" in other.stdout
+    # How many were asked depends on how soon each switch was seen.
+    assert re.search(r" 0 of [1-9]\d* rows answered alike", other.stdout), other.stdout
     assert "[3, 3] → [6, 6]" in other.stdout
     unlike = project("replay", log, "--model", "linear@v1.0.0")
     assert unlike.returncode == 2
