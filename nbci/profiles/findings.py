@@ -43,6 +43,7 @@ def find_problems(before: ColumnProfile, now: ColumnProfile) -> Iterator[SchemaF
         named = listed([repr(value) for value in new], _VALUES_NAMED)
         sentence = f"{before.name} has {counted(len(new), 'new value')}: {named}"
         yield _finding(before, "categories", sentence, share_of(rows, now.rows))
+    yield from _find_rare_values(before, now)
 
     # Values of another type are told already.
     share = share_of(now.missing - now.unlike - now.infinite, now.rows)
@@ -52,6 +53,18 @@ def find_problems(before: ColumnProfile, now: ColumnProfile) -> Iterator[SchemaF
             f"{before.name} misses {_percent(share)} of its values, not {_percent(share_before)}"
         )
         yield _finding(before, "missing", sentence, share)
+
+
+def _find_rare_values(before: ColumnProfile, now: ColumnProfile) -> Iterator[SchemaFinding]:
+    """New values none of which is frequent, such as ids in the place of categories."""
+    # All values of the reference are listed, and are counted in the window: others are none of it.
+    is_closed = before.kind == now.kind == "category" and before.counts and not before.others
+    share = share_of(now.others, now.rows)
+    if is_closed and share >= OUTSIDE:
+        sentence = (
+            f"{before.name} has new values, all of them rare, in {_percent(share)} of the rows"
+        )
+        yield _finding(before, "categories", sentence, share)
 
 
 def _find_other_type(before: ColumnProfile, now: ColumnProfile) -> Iterator[SchemaFinding]:

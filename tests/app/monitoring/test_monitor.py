@@ -188,8 +188,10 @@ def test_many_categories_are_bounded_and_told(window: Window) -> None:
         "colour": np.full(100_000, 4.0),
         "region": names,
     }
-    done = window.data(table, {"drift": {"columns": ["region"]}})
+    done = window.data(table, {"drift": {"columns": ["region"]}}, {"schema": "fail"})
     assert done.result.sentence.startswith("psi of region is ")
+    (finding,) = [each for each in done.result.findings if each.column == "region"]
+    assert finding.sentence == "region has new values, all of them rare, in 100.0% of the rows"
     column = next(each for each in done.result.now if each.name == "region")
     assert len(column.counts or {}) < 2000
 
