@@ -6,6 +6,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -38,6 +39,16 @@ def read_sample(path: str | Path) -> dict[str, Array]:
     # numpy lets through what zipfile raises for half an archive, and its own end of file.
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UnreadableSampleError(str(error)) from error
+
+
+def arrays_of_file(sample: Mapping[str, Array], file: str) -> dict[str, Array]:
+    """The arrays for one of several files: those called `FILE.NAME`, before those called NAME."""
+    prefix = f"{file}."
+    own = {}
+    for name, array in sample.items():
+        if name.startswith(prefix):
+            own[name.removeprefix(prefix)] = array
+    return {**sample, **own}
 
 
 def difference(recorded: Array, answered: object) -> dict[str, Any]:

@@ -96,9 +96,10 @@ class Model(Struct, frozen=True, kw_only=True):
     `evaluate` names the step that measures the model from its files, or the node that has only that
     step. `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array
     for each input of the model, and for each output to compare, under the names that the model
-    gives them. The release has a profile of what is at the paths of `profile`. `serve` says how it
-    is served where it is not ONNX. `proved` asks for a proof of the run: `required` that it was
-    reproduced, `identical` bit for bit.
+    gives them; of several ONNX files, those of one begin with its name, as `encoder.X` of
+    `out/encoder.onnx`, where they are not for all. The release has a profile of what is at the
+    paths of `profile`. `serve` says how it is served where it is not ONNX. `proved` asks for a
+    proof of the run: `required` that it was reproduced, `identical` bit for bit.
     """
 
     name: str

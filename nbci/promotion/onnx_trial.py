@@ -2,7 +2,7 @@
 
 A broken or hostile file may crash the runtime that loads it.
 
-Run as `python -m nbci.promotion.onnx_trial MODEL [SAMPLE]`; prints one JSON document.
+Run as `python -m nbci.promotion.onnx_trial MODEL [SAMPLE [FILE]]`; prints one JSON document.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nbci.behaviour.recorded_answers import UnreadableSampleError, difference, read_sample
+from nbci.behaviour.recorded_answers import (
+    UnreadableSampleError,
+    arrays_of_file,
+    difference,
+    read_sample,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +26,11 @@ if TYPE_CHECKING:
     import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
 
-def main(model: str, sample: str | None = None) -> dict[str, Any]:
-    """Return the model's signature and, with a sample, how far its answers are from it."""
+def main(model: str, sample: str | None = None, file: str = "") -> dict[str, Any]:
+    """Return the model's signature and, with a sample, how far its answers are from it.
+
+    `file` is what arrays of the sample begin with that are for this file only.
+    """
     import onnx
     import onnxruntime
 
@@ -35,7 +43,7 @@ def main(model: str, sample: str | None = None) -> dict[str, Any]:
         "outputs": list(map(_tensor, session.get_outputs())),
     }
     if sample is not None:
-        answer |= _try_sample(session, sample)
+        answer |= _try_sample(session, sample, file)
     return answer
 
 
@@ -47,9 +55,9 @@ def _tensor(node: onnxruntime.NodeArg) -> dict[str, Any]:
     }
 
 
-def _try_sample(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]:
+def _try_sample(session: onnxruntime.InferenceSession, sample: str, file: str) -> dict[str, Any]:
     try:
-        arrays = read_sample(sample)
+        arrays = arrays_of_file(read_sample(sample), file)
     except UnreadableSampleError as error:
         return {"unreadable": str(error)}
     given: dict[str, Any] = {}

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError
 from nbci.graph import by_name
-from nbci.pipeline.models import SIGNATURE_FORM, PredictNotebook, Signature, Tensor, signature_of
+from nbci.pipeline.models import (
+    SIGNATURE_FORM,
+    PredictNotebook,
+    Signature,
+    Tensor,
+    signature_of,
+)
+from nbci.records.manifest import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -143,7 +150,8 @@ def _names(tensors: Iterable[Tensor]) -> set[str]:
 
 def _try_onnx(model: Model, folder: Path, path: str) -> tuple[Signature, Trial]:
     sample = _sample_of(model, path)
-    answer = _run_trial(folder / path, folder / sample, path)
+    name = file_names(model.onnx_paths)[path]
+    answer = _run_trial(folder / path, folder / sample, name, path)
     trial = _trial_of(model, path, sample, answer)
     signature = Signature(inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"]))
     return signature, trial
@@ -219,16 +227,16 @@ def _refuse_failed_trial(model: Model, path: str, sample: str, answer: Mapping[s
         )
 
 
-def _run_trial(place: Path, sample: Path, shown: str) -> dict[str, Any]:
+def _run_trial(place: Path, sample: Path, name: str, shown: str) -> dict[str, Any]:
     """Run the process that tries the model and return its answer.
 
     When the process dies, the answer is an error of the model.
     """
-    command = [sys.executable, "-m", "nbci.promotion.onnx_trial", str(place), str(sample)]
+    command = [sys.executable, "-m", "nbci.promotion.onnx_trial"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
-            command,
+            [*command, str(place), str(sample), name],
             capture_output=True,
             text=True,
             timeout=_TRIAL_TIMEOUT_SECONDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -148,11 +148,19 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         """
         if self.served_by is not None:
             return {self.model: self.served_by.notebook}
-        paths = [ref.path for ref in self.files if ref.path.endswith(".onnx")]
+        paths = self._onnx_paths()
         # One file is the model; several are told apart by their own names.
         if len(paths) == 1:
             return {self.model: paths[0]}
-        return {f"{self.model}.{PurePosixPath(path).stem}": path for path in paths}
+        return {f"{self.model}.{name}": path for path, name in file_names(paths).items()}
+
+    def _onnx_paths(self) -> list[str]:
+        """The ONNX files, also those that lie in a folder which a step made."""
+        tried = (self.details or {}).get("trials", ())
+        paths = [str(trial["path"]) for trial in tried if str(trial["path"]).endswith(".onnx")]
+        # What the evidence has no digest of is compared by nobody.
+        inside = [path for path in paths if _lies_in(path, self.files)]
+        return inside or [ref.path for ref in self.files if ref.path.endswith(".onnx")]
 
     def step(self, name: str) -> EvidenceStep | None:
         """The step of that name."""
@@ -160,3 +168,25 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             if step.name == name:
                 return step
         return None
+
+
+def _lies_in(path: str, files: Sequence[FileRef]) -> bool:
+    """Whether the path is one of the files, or lies in a folder that is one of them."""
+    place = PurePosixPath(path)
+    if ".." in place.parts:
+        return False
+    return any(place.is_relative_to(ref.path) for ref in files)
+
+
+def file_names(paths: Sequence[str]) -> dict[str, str]:
+    """What tells the files of one model apart: their names, or their paths where those are alike.
+
+    >>> file_names(["out/encoder.onnx", "out/decoder.onnx"])
+    {'out/encoder.onnx': 'encoder', 'out/decoder.onnx': 'decoder'}
+    >>> file_names(["a/m.onnx", "b/m.onnx"])
+    {'a/m.onnx': 'a/m', 'b/m.onnx': 'b/m'}
+    """
+    names = {path: PurePosixPath(path).stem for path in paths}
+    if len(set(names.values())) < len(names):
+        return {path: str(PurePosixPath(path).with_suffix("")) for path in paths}
+    return names

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.behaviour.recorded_answers import UnreadableSampleError, difference, read_sample
+from nbci.behaviour.recorded_answers import (
+    UnreadableSampleError,
+    arrays_of_file,
+    difference,
+    read_sample,
+)
 from nbci.errors import IntegrityError, Location, NbciError
 from nbci.pipeline.models import PredictNotebook
 from nbci.serving.served_models import NotebookModel, OnnxModel
@@ -25,13 +30,15 @@ _FEWEST_ROWS = 2
 class ModelFile(Struct, frozen=True, kw_only=True):
     """A released model on this machine: what answers, and the sample that it must answer.
 
-    That is the ONNX file `path`, or the notebook.
+    That is the ONNX file `path`, or the notebook. `part` is the file's name among several ones, as
+    the sample has it.
     """
 
     model: str
     version: str
     path: str
     sample: str | None = None
+    part: str | None = None
     notebook: PredictNotebook | None = None
 
 
@@ -102,7 +109,7 @@ def _checked(file: ModelFile, model: ServedModel) -> Loaded:
         return Loaded(file=file, model=model, joins_rows=False, notices=tuple(notices))
     # A release holds what its promotion was tried with: it was readable then.
     try:
-        sample = read_sample(file.sample)
+        sample = arrays_of_file(read_sample(file.sample), file.part or "")
     except UnreadableSampleError as error:
         raise IntegrityError(
             f"the sample of {name} cannot be read: {error}", where=Location(file.sample)

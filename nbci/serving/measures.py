@@ -79,6 +79,10 @@ class Measures:
             self._version.labels(model, before).set(0)
         self._version.labels(model, version).set(1)
 
+    def left(self, model: str, version: str) -> None:
+        """Note that a model is not served any more."""
+        self._version.labels(model, version).set(0)
+
     def text(self) -> bytes:
         """All counts, those of the other processes of this server too."""
         registry = self._registry

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +78,18 @@ class Observing:
         outputs = [name for name in answers if name in known]
         result = "failed"
         differs: list[str] = []
-        with contextlib.suppress(Refusal):
+        shadow.begin()
+        try:
             found = await shadow.batcher.answer(inputs, outputs)
             for name in outputs:
                 if not difference(answers[name], found[name])["same"]:
                     differs.append(name)
             result = "other" if differs else "same"
+        except Refusal:
+            # It is counted, and told below.
+            pass
+        finally:
+            shadow.end()
         self._measures.shadow(shadow.model, shadow.version, result)
         if result != "same":
             self._log(

@@ -11,6 +11,8 @@ from msgspec import Struct, field
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from nbci.serving.batches import Batcher
     from nbci.serving.signature import ModelSignature
 
@@ -88,6 +90,31 @@ class Served:
         if before is not None:
             self._draining.append(before)
 
+    def drop_others(self, names: Collection[str]) -> list[Version]:
+        """Serve only these models from now on; the others, which answer what they have begun."""
+        left = [version for name, version in self._current.items() if name not in names]
+        for version in left:
+            del self._current[version.model]
+            self._draining.append(version)
+        return left
+
+    def drop_candidate(self, model: str) -> Candidate | None:
+        """Try nothing beside the model any more; the candidate that was tried."""
+        candidate = self._candidates.pop(model, None)
+        if candidate is not None:
+            self._draining.append(candidate.version)
+        return candidate
+
+    def drop_unlike(self, model: str) -> Candidate | None:
+        """Drop the candidate where the model takes other inputs now; the one that was tried."""
+        candidate = self._candidates.get(model)
+        if candidate is None:
+            return None
+        current = self._current.get(model)
+        if current and current.signature.inputs == candidate.version.signature.inputs:
+            return None
+        return self.drop_candidate(model)
+
     def put_candidate(self, candidate: Candidate) -> None:
         """Try this version beside the one that is served.
 
@@ -126,6 +153,9 @@ class Served:
         for version in [*self._draining]:
             if version.active:
                 await version.is_idle.wait()
+            # Another switch may have waited for the same.
+            if version not in self._draining:
+                continue
             self._draining.remove(version)
             # A kernel takes a moment to end, in which others are answered.
             await asyncio.to_thread(version.batcher.close)

@@ -12,6 +12,8 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.codec import plain
 from nbci.serving.measures import MULTIPROCESS_FOLDER
@@ -45,6 +47,9 @@ class Supervisor:
         self._log = log
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
+        self._ready: set[int] = set()
+        # Answers come in the order of the orders: a second one waits for the first.
+        self._ordering = asyncio.Lock()
         self._deaths: list[float] = []
         self._is_ending = False
         self._counts = ""
@@ -71,21 +76,49 @@ class Supervisor:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def switch(self, models: Sequence[ModelFile]) -> None:
-        """Have all processes serve other versions; IntegrityError where one cannot."""
-        # A process that is started from now on begins with these.
-        self._settings = _with_models(self._settings, models)
-        order = json.dumps({"switch": plain(list(models))}) + "\n"
-        for pid, process in [*self._processes.items()]:
-            assert process.stdin is not None
-            process.stdin.write(order.encode())
-            # One after another: others answer while one loads.
-            answer = await self._answers[pid].get()
-            if not answer.get("switched", True):
+        """Have all processes serve other versions; IntegrityError where one cannot, and none do."""
+        before = [*self._settings.models]
+        await self._order_all({"switch": plain([*models])}, {"switch": plain(before)})
+        self._settings = replace(self._settings, models=tuple(models))
+
+    async def try_candidate(self, file: ModelFile | None) -> None:
+        """Have all processes try this, or nothing, beside what they serve; errors as `switch`."""
+        before = self._settings.candidate
+        await self._order_all({"candidate": plain(file)}, {"candidate": plain(before)})
+        self._settings = replace(self._settings, candidate=file)
+
+    async def _order_all(self, order: dict[str, Any], back: dict[str, Any]) -> None:
+        """Have all processes carry out an order, and take it back where one of them cannot."""
+        async with self._ordering:
+            await self._order_each(order, back)
+
+    async def _order_each(self, order: dict[str, Any], back: dict[str, Any]) -> None:
+        done: list[int] = []
+        # One after another: others answer while one loads. One that dies meanwhile is replaced by
+        # one that begins with the settings of before, and is told in the next round.
+        while left := [pid for pid in self._processes if pid not in done]:
+            for pid in left:
+                answer = await self._order(pid, order)
+                done.append(pid)
+                if answer.get("switched", True):
+                    continue
+                for told in done[:-1]:
+                    await self._order(told, back)
                 raise IntegrityError(str(answer["error"]))
+
+    async def _order(self, pid: int, order: dict[str, Any]) -> dict[str, Any]:
+        """What a process answers to an order; nothing where it has ended."""
+        process = self._processes.get(pid)
+        if process is None:
+            return {}
+        assert process.stdin is not None
+        answers = self._answers[pid]
+        process.stdin.write((json.dumps(order) + "\n").encode())
+        return await answers.get()
 
     async def _wait_for_start(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while len(self._answers) < self._workers:
+        while len(self._ready) < self._workers:
             failed = [task for task in tasks if task.done()]
             for task in failed:
                 task.result()
@@ -99,6 +132,7 @@ class Supervisor:
             process = await self._start(listening, environ)
             answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             self._processes[process.pid] = process
+            self._answers[process.pid] = answers
             is_ready = await self._read_answers(process, answers)
             code = await process.wait()
             self._forget(process.pid)
@@ -143,7 +177,7 @@ class Supervisor:
             answer = json.loads(line)
             if answer.get("ready"):
                 is_ready = True
-                self._answers[process.pid] = answers
+                self._ready.add(process.pid)
                 self._log("worker ready", pid=process.pid)
             else:
                 answers.put_nowait(answer)
@@ -169,6 +203,7 @@ class Supervisor:
 
         self._processes.pop(pid, None)
         self._answers.pop(pid, None)
+        self._ready.discard(pid)
         # What it counted stays; what it said of its state does not.
         multiprocess.mark_process_dead(pid, self._counts)  # type: ignore[no-untyped-call]
 
@@ -181,9 +216,3 @@ class Supervisor:
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-
-
-def _with_models(settings: ServerSettings, models: Sequence[ModelFile]) -> ServerSettings:
-    from msgspec.structs import replace
-
-    return replace(settings, models=tuple(models))

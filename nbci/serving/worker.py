@@ -77,6 +77,7 @@ class Worker:
         )
         self._routes = Routes(self._served, self._measures, settings.limits, token, observing)
         self._server: uvicorn.Server | None = None
+        self._candidate: str | None = None
 
     def load(self, files: Sequence[ModelFile]) -> list[Loaded]:
         """The models, each of which has answered its sample."""
@@ -100,15 +101,28 @@ class Worker:
                 file.model, file.version, before=before.version if before else None
             )
             self.log("serving", model=file.model, version=file.version)
+            self._log_left(self._served.drop_unlike(file.model), "takes other inputs")
+        # A release may have fewer files than the one before.
+        for version in self._served.drop_others([loaded.file.model for loaded in models]):
+            self._measures.left(version.model, version.version)
+            self._log_left(self._served.drop_unlike(version.model), "its model is not served")
 
-    def put_candidate(self) -> None:
-        """Try the candidate of the settings, where there is one, beside what is served."""
-        file = self._settings.candidate
-        if file is None:
-            return
-        version = self._version(self._load(file))
+    def _log_left(self, candidate: Candidate | None, reason: str) -> None:
+        if candidate is not None:
+            version = candidate.version
+            self.log("candidate left", model=version.model, version=version.version, reason=reason)
+
+    def put_first(self) -> None:
+        """Load and serve the models of the settings, with the candidate, where there is one."""
+        self.put(self.load(self._settings.models))
+        if self._settings.candidate is not None:
+            self._put_candidate(self._load(self._settings.candidate))
+
+    def _put_candidate(self, loaded: Loaded) -> None:
+        file = loaded.file
         share = self._settings.candidate_share
-        self._served.put_candidate(Candidate(version=version, share=share))
+        self._candidate = file.model
+        self._served.put_candidate(Candidate(version=self._version(loaded), share=share))
         self.log("candidate", model=file.model, version=file.version, share=share)
 
     def _version(self, loaded: Loaded) -> Version:
@@ -170,6 +184,15 @@ class Worker:
         self.put(models)
         await self._served.drain()
 
+    async def try_candidate(self, file: ModelFile | None) -> None:
+        """Try this beside what is served in the place of the candidate before, or nothing."""
+        loop = asyncio.get_running_loop()
+        if file is not None:
+            self._put_candidate(await loop.run_in_executor(None, self._load, file))
+        elif self._candidate is not None:
+            self._log_left(self._served.drop_candidate(self._candidate), "its stage is empty")
+        await self._served.drain()
+
     def log(self, event: str, **fields: Any) -> None:
         """Write a line of the log: JSON, with the time in seconds since 1970."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **fields})
@@ -202,8 +225,7 @@ def main() -> int:
     first = json.loads(sys.stdin.readline())
     settings = msgspec.convert(first["settings"], ServerSettings)
     worker = Worker(settings, first["token"], sys.stderr)
-    worker.put(worker.load(settings.models))
-    worker.put_candidate()
+    worker.put_first()
     asyncio.run(_serve(worker, socket.socket(fileno=first["socket"])))
     return 0
 
@@ -223,9 +245,11 @@ async def _follow_orders(worker: Worker) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         order = json.loads(line)
-        files = msgspec.convert(order["switch"], tuple[ModelFile, ...])
         try:
-            await worker.switch(files)
+            if "switch" in order:
+                await worker.switch(msgspec.convert(order["switch"], tuple[ModelFile, ...]))
+            else:
+                await worker.try_candidate(msgspec.convert(order["candidate"], ModelFile | None))
         except Exception as error:  # noqa: BLE001 - it goes on with what it has, and says so
             _tell({"switched": False, "error": str(error)})
         else:

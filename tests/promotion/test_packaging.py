@@ -196,6 +196,20 @@ def test_other_frameworks_are_told_by_their_file(tmp_path: Path) -> None:
     assert (found.framework, found.signature, found.trials) == ("torch", None, ())
 
 
+def test_files_of_one_model_have_arrays_of_their_own_in_the_sample(folder: Path) -> None:
+    write_model(folder / "models/other.onnx")
+    scores = ROWS @ WEIGHTS
+    own: dict[str, Any] = {"other.X": ROWS + 1, "other.scores": (ROWS + 1) @ WEIGHTS}
+    np.savez(folder / "models/sample.npz", X=ROWS, scores=scores, **own)
+    paths = ["models/linear.onnx", "models/other.onnx"]
+    both = Model(name="m", paths=tuple(paths), sample="models/sample.npz")
+    assert [trial.path for trial in check_package(both, folder).trials] == paths
+    own = {"other.X": ROWS + 1}
+    np.savez(folder / "models/sample.npz", X=ROWS, scores=scores, **own)
+    with pytest.raises(IntegrityError, match=r"models/other\.onnx answers otherwise"):
+        check_package(both, folder)
+
+
 def served_by_notebook(folder: Path, answer: str, **fields: Any) -> Model:
     """A model that this notebook answers for; the sample in the folder is of the ONNX file."""
     write_notebook(folder / "predict.ipynb", [f"def predict(inputs):\n    return {answer}"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -50,3 +50,23 @@ def test_without_a_sample_it_is_served_and_said_so(tmp_path: Path) -> None:
     loaded = loaded_of(replace(linear(tmp_path), sample=None))
     assert not loaded.joins_rows
     assert "was released without a sample" in loaded.notices[0]
+
+
+def test_of_several_files_each_answers_its_own_part_of_the_sample(tmp_path: Path) -> None:
+    file = linear(tmp_path)
+    own: dict[str, Any] = {"other.X": ROWS + 1, "other.scores": (ROWS + 1) @ WEIGHTS}
+    np.savez(tmp_path / "sample.npz", X=ROWS, scores=ROWS @ WEIGHTS, **own)
+    for part in ("linear", "other"):
+        assert loaded_of(replace(file, part=part)).joins_rows
+    own["other.scores"] = ROWS @ WEIGHTS
+    np.savez(tmp_path / "sample.npz", X=ROWS, scores=ROWS @ WEIGHTS, **own)
+    loaded_of(replace(file, part="linear"))
+    with pytest.raises(IntegrityError, match="does not answer its sample"):
+        loaded_of(replace(file, part="other"))
+
+
+def test_a_file_that_the_runtime_cannot_run_is_no_bug(tmp_path: Path) -> None:
+    file = linear(tmp_path)
+    (tmp_path / "linear.onnx").write_bytes(b"no model")
+    with pytest.raises(IntegrityError, match="is no model that ONNX Runtime can run here"):
+        loaded_of(file)

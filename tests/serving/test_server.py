@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from nbci.app.serving.serve import listen
+from nbci.records.codec import plain
 from nbci.serving.routes import Limits
 from nbci.serving.worker import ServerSettings
 from tests.promotion.test_packaging import ROWS, WEIGHTS
@@ -187,6 +188,37 @@ def test_a_version_that_does_not_answer_its_sample_is_not_switched_to(
     assert server.switch(gone)["switched"] is False
     assert server.ask("GET", "/v2/models/linear")[1]["versions"] == ["v1.0.0"]
     assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
+
+
+def test_files_that_a_release_has_no_more_are_not_served_any_more(
+    server: Server, tmp_path: Path
+) -> None:
+    first = linear(tmp_path / "first", "v2.0.0")
+    several = [replace(first, model=f"linear.{name}") for name in ("encoder", "decoder")]
+    assert server.switch(*several) == {"switched": True}
+    assert server.ask("GET", "/v2/models/linear")[0] == 404
+    assert server.ask("GET", "/v2/models/linear.decoder")[1]["versions"] == ["v2.0.0"]
+    path = "/v2/models/linear.decoder/infer"
+    assert server.ask("POST", path, request_body(), JSON)[0] == 200
+    metrics = server.ask("GET", "/metrics")[1].decode()
+    assert 'nbci_model_version{model="linear",version="v1.0.0"} 0.0' in metrics
+
+
+def test_a_candidate_is_replaced_and_leaves(server: Server, tmp_path: Path) -> None:
+    for number in (2, 3):
+        candidate = linear(tmp_path / str(number), f"v{number}.0.0")
+        server.order({"candidate": plain(candidate)})
+        assert server.answer() == {"switched": True}
+        server.ask("POST", INFER, request_body(), JSON)
+        deadline = time.monotonic() + 20
+        compared = f'nbci_shadow_total{{model="linear",result="same",version="v{number}.0.0"}} 1.0'
+        while compared not in server.ask("GET", "/metrics")[1].decode():
+            assert time.monotonic() < deadline
+    server.order({"candidate": None})
+    assert server.answer() == {"switched": True}
+    server.ask("POST", INFER, request_body(), JSON)
+    assert compared in server.ask("GET", "/metrics")[1].decode()
+    assert '"event": "candidate left"' in server.end()
 
 
 def test_it_ends_in_order_and_without_its_supervisor(server: Server) -> None:

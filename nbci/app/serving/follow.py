@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nbci.app.serving.released import bring, bring_from, evidence_digest
-from nbci.errors import IntegrityError, NbciError
+from nbci.errors import IntegrityError, NbciError, UsageError
 from nbci.git.process import REMOTE, Git
 from nbci.promotion.fetched import find_release
 from nbci.registry.read import fetch_models
@@ -24,21 +24,25 @@ if TYPE_CHECKING:
     from nbci.serving.loading import ModelFile
 
     Switch = Callable[[Sequence[ModelFile]], Awaitable[None]]
-    """Has the server answer with these; raises where it goes on with those that it has."""
+    """Has the server take these; raises where it goes on with those that it has."""
 
 
 class Followed(Struct, frozen=True, kw_only=True):
-    """What is served: where it is looked up, and after how many seconds again.
+    """What is looked up, where, after how many seconds again, and whether there may be nothing.
 
     Without `seconds` it is looked up only when somebody asks for it. `release` is the folder that
     the release lies in, where it comes from no repository.
+
+    `name` is the reference as it was given.
     """
 
+    name: str
     reference: Reference
     url: str | None
     folder: Path
     seconds: float | None
     release: Path | None = None
+    may_be_empty: bool = False
 
 
 class Follower:
@@ -49,9 +53,9 @@ class Follower:
     """
 
     def __init__(
-        self, followed: Followed, commit: str, switch: Switch, log: Callable[..., None]
+        self, followed: Followed, commit: str | None, switch: Switch, log: Callable[..., None]
     ) -> None:
-        """`commit` is that of the release which is served at first."""
+        """`commit` is that of the release which is there at first; None for nothing."""
         self._followed = followed
         self._commit = commit
         self._switch = switch
@@ -73,21 +77,31 @@ class Follower:
                 await self._look()
                 self._trouble = ""
             except NbciError as error:
-                self._tell(str(error))
+                self._tell(f"{self._followed.name}: {error}")
+            # Else nobody would look any more, and nothing would say so.
+            except Exception as error:  # noqa: BLE001 - DVC's file systems have errors of many types
+                self._tell(f"{self._followed.name}: {type(error).__name__}: {error}")
 
     async def _look(self) -> None:
         commit = await asyncio.to_thread(_commit_of, self._followed)
         # What was refused once is not brought and tried every half minute.
         if commit in (self._commit, self._refused):
             return
+        name = self._followed.name
+        if commit is None:
+            await self._switch(())
+            self._commit = commit
+            self._log("nothing followed", reference=name)
+            return
         try:
             released = await asyncio.to_thread(_bring, self._followed)
             await self._switch(released.files)
-        except IntegrityError:
+        except (IntegrityError, UsageError):
             self._refused = commit
             raise
         self._commit, self._refused = commit, None
-        self._log("switched", version=released.manifest.version, commit=commit)
+        version = released.manifest.version
+        self._log("switched", reference=name, version=version, commit=commit)
 
     def _tell(self, trouble: str) -> None:
         # Once for each trouble: a remote that is away for a night fills no log.
@@ -96,15 +110,22 @@ class Follower:
         self._trouble = trouble
 
 
-def _commit_of(followed: Followed) -> str:
+def _commit_of(followed: Followed) -> str | None:
     if followed.release is not None:
         return evidence_digest(followed.release)
-    if followed.url is None:
-        git = Git(followed.folder)
+    reference, url, folder = followed.reference, followed.url, followed.folder
+    if url is None:
+        git = Git(folder)
         # Of a repository without a remote, the tags that are here are all there are.
         if git.has_remote(REMOTE):
-            fetch_models(git, REMOTE, [followed.reference.model])
-    return find_release(followed.reference, url=followed.url, folder=followed.folder).commit
+            fetch_models(git, REMOTE, [reference.model])
+    try:
+        return find_release(reference, url=url, folder=folder).commit
+    except UsageError:
+        # A candidate comes and goes; what is served has to be there.
+        if followed.may_be_empty:
+            return None
+        raise
 
 
 def _bring(followed: Followed) -> Released:

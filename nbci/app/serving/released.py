@@ -52,7 +52,7 @@ def bring(
     target = served_folder(found.commit, environ)
     manifest = get_release(found, target)
     return Released(
-        commit=found.commit, manifest=manifest, files=_model_files(found.model, manifest, target)
+        commit=found.commit, manifest=manifest, files=model_files(found.model, manifest, target)
     )
 
 
@@ -71,7 +71,7 @@ def bring_from(folder: Path, reference: Reference) -> Released:
             where=Location(str(folder)),
         )
     return Released(
-        commit=identity, manifest=manifest, files=_model_files(manifest.model, manifest, target)
+        commit=identity, manifest=manifest, files=model_files(manifest.model, manifest, target)
     )
 
 
@@ -85,7 +85,8 @@ def evidence_digest(folder: Path) -> str:
     return digest
 
 
-def _model_files(model: str, manifest: Manifest, folder: Path) -> tuple[ModelFile, ...]:
+def model_files(model: str, manifest: Manifest, folder: Path) -> tuple[ModelFile, ...]:
+    """What is served of a release whose files are in the folder; errors as of `bring`."""
     sample = None
     if manifest.sample is not None:
         sample = str(folder / manifest.sample.path)
@@ -108,8 +109,17 @@ def _model_files(model: str, manifest: Manifest, folder: Path) -> tuple[ModelFil
         )
     files = []
     for name, path in manifest.served.items():
+        part = None
+        if len(manifest.served) > 1:
+            part = name.removeprefix(f"{manifest.model}.")
         files.append(
-            ModelFile(model=name, version=manifest.version, path=str(folder / path), sample=sample)
+            ModelFile(
+                model=name,
+                version=manifest.version,
+                path=str(folder / path),
+                sample=sample,
+                part=part,
+            )
         )
     return tuple(files)
 

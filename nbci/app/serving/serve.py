@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbci.app.serving.follow import Followed, Follower
 from nbci.app.serving.released import bring, bring_from
@@ -24,7 +25,7 @@ from nbci.serving.supervisor import Supervisor
 from nbci.serving.worker import ServerSettings, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nbci.app.serving.released import Released
     from nbci.serving.loading import ModelFile
@@ -76,6 +77,7 @@ def serve(request: ServeRequest, ready: Callable[[str], None]) -> None:
         released = bring_from(request.release, reference)
     else:
         released = bring(reference, url=request.url, folder=folder, environ=os.environ)
+    candidate = _candidate(request, released)
     settings = ServerSettings(
         models=released.files,
         batches=request.batches,
@@ -84,7 +86,7 @@ def serve(request: ServeRequest, ready: Callable[[str], None]) -> None:
         drain_seconds=request.drain_seconds,
         logs_requests=request.logs_requests,
         request_log=request.request_log,
-        candidate=_candidate(request, released),
+        candidate=candidate.file,
         candidate_share=request.candidate_share,
     )
     _allow_many_files()
@@ -98,54 +100,103 @@ def serve(request: ServeRequest, ready: Callable[[str], None]) -> None:
         if request.workers > 1:
             server = Supervisor(settings, token, request.workers, worker.log)
         else:
-            worker.put(worker.load(settings.models))
-            worker.put_candidate()
-        follower = None
-        if request.follow_seconds is not None or request.release is not None:
-            followed = Followed(
-                reference=reference,
-                url=request.url,
-                folder=folder,
-                seconds=request.follow_seconds,
-                release=request.release,
-            )
-            follower = Follower(followed, released.commit, server.switch, worker.log)
-        asyncio.run(_serve(server, listening, lambda: ready(line), follower))
+            worker.put_first()
+        if candidate.trouble:
+            worker.log("no candidate", reason=candidate.trouble)
+        followers = _followers(request, released, candidate, server, worker.log)
+        asyncio.run(_serve(server, listening, lambda: ready(line), followers))
+
+
+def _followers(
+    request: ServeRequest,
+    released: Released,
+    candidate: _Candidate,
+    server: Worker | Supervisor,
+    log: Callable[..., None],
+) -> list[Follower]:
+    """What looks for other versions of what is served, and of the candidate."""
+    if request.follow_seconds is None and request.release is None:
+        return []
+    served = Followed(
+        name=request.reference,
+        reference=parse_reference(request.reference),
+        url=request.url,
+        folder=Path.cwd(),
+        seconds=request.follow_seconds,
+        release=request.release,
+    )
+    followers = [Follower(served, released.commit, server.switch, log)]
+    if request.candidate is not None:
+        tried = replace(
+            served,
+            release=None,
+            name=request.candidate,
+            reference=parse_reference(request.candidate),
+            may_be_empty=True,
+        )
+
+        async def try_candidate(files: Sequence[ModelFile]) -> None:
+            await server.try_candidate(_only_file(request, files) if files else None)
+
+        followers.append(Follower(tried, candidate.commit, try_candidate, log))
+    return followers
 
 
 async def _serve(
     server: Worker | Supervisor,
     listening: socket.socket,
     ready: Callable[[], None],
-    follower: Follower | None,
+    followers: list[Follower],
 ) -> None:
-    following = None
-    if follower is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, follower.look_now.set)
-        following = asyncio.create_task(follower.follow())
+    def look_now() -> None:
+        for follower in followers:
+            follower.look_now.set()
+
+    if followers:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, look_now)
+    following = [asyncio.create_task(follower.follow()) for follower in followers]
     try:
         await server.serve(listening, ready)
     finally:
-        if following is not None:
-            following.cancel()
+        for task in following:
+            task.cancel()
 
 
-def _candidate(request: ServeRequest, released: Released) -> ModelFile | None:
-    """The release that is tried beside the one that is served."""
+class _Candidate(Struct, frozen=True, kw_only=True):
+    """The release that is tried at first; none where nobody asks for one, or because of a trouble.
+
+    It may come later where it is followed.
+    """
+
+    file: ModelFile | None = None
+    commit: str | None = None
+    trouble: str = ""
+
+
+def _candidate(request: ServeRequest, released: Released) -> _Candidate:
     if request.candidate is None:
-        return None
+        return _Candidate()
     reference = parse_reference(request.candidate)
-    found = bring(reference, url=request.url, folder=Path.cwd(), environ=os.environ)
-    if len(found.files) != 1 or len(released.files) != 1:
+    if reference.model != parse_reference(request.reference).model:
+        raise UsageError(f"{request.candidate} is another model than {request.reference}")
+    # The served one first: no candidate that comes later would fit either.
+    _only_file(request, released.files)
+    try:
+        found = bring(reference, url=request.url, folder=Path.cwd(), environ=os.environ)
+    except UsageError as error:
+        if request.follow_seconds is None:
+            raise
+        return _Candidate(trouble=str(error))
+    return _Candidate(file=_only_file(request, found.files), commit=found.commit)
+
+
+def _only_file(request: ServeRequest, files: Sequence[ModelFile]) -> ModelFile:
+    if len(files) != 1:
         raise UsageError(
             f"{request.candidate} cannot be tried beside {request.reference}: "
             "only releases of one ONNX file are compared"
         )
-    (file,) = found.files
-    (served,) = released.files
-    if file.model != served.model:
-        raise UsageError(f"{request.candidate} is another model than {request.reference}")
-    return file
+    return files[0]
 
 
 def _refuse_open(request: ServeRequest, token: str | None) -> None:
