@@ -45,7 +45,7 @@ class NumberMeasure:
         self._few: dict[float, int] | None = {}
         self._range: tuple[float, float] | None = None
         if like is not None and like.low is not None and like.high is not None:
-            self._range = (like.low, like.high)
+            self._range = _with_32_bits(like.low, like.high)
             self.outside = 0
 
     def add(self, values: Numbers) -> None:
@@ -122,6 +122,14 @@ def number_text(value: float) -> str:
     if value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return repr(value)
+
+
+def _with_32_bits(low: float, high: float) -> tuple[float, float]:
+    """A range in which its ends lie also as a model gets them, in 32 bits."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        return min(low, float(np.float32(low))), max(high, float(np.float32(high)))
 
 
 def _count_outside(values: Numbers, limits: tuple[float, float]) -> int:

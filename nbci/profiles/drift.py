@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nbci.behaviour.significance import holm
+from nbci.profiles.column_measures import number_text
 from nbci.profiles.columns import NORM
 from nbci.profiles.distances import (
     Distribution,
@@ -123,6 +124,9 @@ def _reason_not_to(before: ColumnProfile, now: ColumnProfile) -> str:
 
 def _compare_numbers(before: ColumnProfile, now: ColumnProfile) -> dict[str, Any]:
     """All measures; the test of values that are few and all known is that of counts."""
+    # Of texts it is the lengths that are compared, which have no fractions.
+    if before.kind == "number":
+        now = _as_precise(before, now)
     reference, window = Distribution(before), Distribution(now)
     figures = _distances(reference, window, before, now)
     if reference.is_discrete and window.is_exact:
@@ -135,6 +139,43 @@ def _compare_numbers(before: ColumnProfile, now: ColumnProfile) -> dict[str, Any
         statistic -= rank_error(before.values) + rank_error(now.values) + GRID_STEP
     p_value = ks_p_value(max(0.0, statistic), before.values, now.values)
     return {**figures, "test": "ks", "p_value": p_value}
+
+
+def _as_precise(before: ColumnProfile, now: ColumnProfile) -> ColumnProfile:
+    """The window's numbers as the reference writes them, where they are the same in 32 bits.
+
+    A model mostly takes 32 bits, and its training table has 64: 0.26 comes back as 0.25999999046.
+    Where many rows have one value, all of them would lie on the other side of an edge.
+    """
+    import numpy as np
+
+    def in_32_bits(value: float) -> float:
+        # What is beyond their range stays infinite, and is nobody's equal.
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))
+
+    places: set[float] = set(Distribution(before).places.tolist())
+    known: dict[float, float] = {in_32_bits(place): place for place in places}
+
+    def written(value: float) -> float:
+        if value in places:
+            return value
+        # One of the two has 32 bits only: else 64 bits tell them apart, as those of times.
+        place = known.get(value)
+        if place is None:
+            place = known.get(in_32_bits(value), value)
+            if in_32_bits(place) != place:
+                return value
+        return place
+
+    counts: dict[str, int] | None = None
+    if now.counts is not None:
+        counts = {}
+        for text, count in now.counts.items():
+            key = number_text(written(float(text)))
+            counts[key] = counts.get(key, 0) + count
+    quantiles = tuple(map(written, now.quantiles))
+    return msgspec.structs.replace(now, counts=counts, quantiles=quantiles)
 
 
 def _distances(

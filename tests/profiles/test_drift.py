@@ -269,3 +269,20 @@ def test_a_profile_that_was_written_is_the_same() -> None:
     assert read == made
     assert compare(made, read)[0] == compare(made, made)[0]
     assert msgspec.json.decode(to_json(made))["columns"][0]["name"] == "x"
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_the_same_numbers_in_32_bits_have_not_drifted(few: bool) -> None:
+    values = RNG.choice([0.1, 0.26, 0.3, 1.7], 400) if few else RNG.integers(10, 150, 400) / 100
+    found = drift(values, values.astype(np.float32))
+    assert found.psi == pytest.approx(0.0, abs=1e-3)
+    assert found.outside == 0
+    # In the other direction, too: a table with 64 bits, and a model's training data with 32.
+    assert drift(values.astype(np.float32), values).psi == pytest.approx(0.0, abs=1e-3)
+
+
+def test_what_64_bits_tell_apart_stays_apart() -> None:
+    day = 1_795_953_600.0
+    found = drift(np.repeat([day + 1, day + 3], 200), np.repeat([day + 3, day + 5], 200))
+    assert found.psi is not None
+    assert found.psi > 0.5
