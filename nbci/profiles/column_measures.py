@@ -94,7 +94,8 @@ class NumberMeasure:
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean())
             apart = values - mean
-            squares = float(np.dot(apart, apart))
+            # Not np.dot, whose BLAS would keep other cores busy to no end.
+            squares = float(np.square(apart, out=apart).sum())
             total = self.count + count
             step = mean - self._mean
             self._mean += step * count / total

@@ -79,14 +79,14 @@ def make_profile(candidate: Candidate, scratch: Path) -> FileRef | None:
 def _training_profile(candidate: Candidate, folder: Path) -> ReleaseProfile:
     from nbci.profiles.data_files import open_table
     from nbci.profiles.domain import sample_features
-    from nbci.profiles.measure import measure_table
+    from nbci.profiles.measure import measure_files
 
     measured: list[Profile] = []
     features: tuple[tuple[float, ...], ...] = ()
     for path, refs in candidate.data.items():
         _bring(candidate, refs, folder)
         table = open_table(folder / path)
-        profile = measure_table(table.batches())
+        profile = measure_files(table)
         _refuse_unreadable(path, table, profile)
         if table.are_images and not features:
             rows = sample_features(table.batches(), profile, most=FEATURE_ROWS)
