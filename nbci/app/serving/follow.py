@@ -85,7 +85,7 @@ class Follower:
     async def _look(self) -> None:
         commit = await asyncio.to_thread(_commit_of, self._followed)
         # What was refused once is not brought and tried every half minute.
-        if commit in (self._commit, self._refused):
+        if commit == self._commit or (commit is not None and commit == self._refused):
             return
         name = self._followed.name
         if commit is None:
