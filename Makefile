@@ -36,7 +36,10 @@ demo: install
 pets: install
 	@test -n "$(PICTURES)" || { echo "say where the photographs are: make pets PICTURES=FOLDER-OR-ARCHIVE"; exit 1; }
 	$(PIP) install $(PINNED) --editable '.[samples,pets]'
-	mkdir -p build && cp -r "$(PICTURES)" build/pets-pictures
+	mkdir -p build
+	# cp -r would put a second folder inside of the first copy; and pictures of an earlier set are not to stay.
+	rm -rf build/pets-pictures.new && cp -r "$(PICTURES)" build/pets-pictures.new
+	rm -rf build/pets-pictures && mv build/pets-pictures.new build/pets-pictures
 	$(BIN)/nbci run pipelines/pets.yaml -p source=build/pets-pictures
 
 # The closing line of the output is pytest's own, so the others go first. Each keeps one processor busy; two of Maven
