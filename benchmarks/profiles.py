@@ -49,7 +49,7 @@ Path('reference.json').write_text(to_json(measure_files(open_table(Path('referen
 def rows(bench: Bench) -> Iterator[Row]:
     """A window against a profile; Evidently took six hours for as much in a public report.
 
-    https://github.com/evidentlyai/evidently/issues/1079
+    https://github.com/evidentlyai/evidently/issues/1526
     """
     count = bench.pick(3_000_000, 100_000)
     columns = bench.pick(1000, 40)
