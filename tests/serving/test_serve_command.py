@@ -16,14 +16,15 @@ import pytest
 from tests.serving.linear import request_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.console import Console
 
 
-def release(nbci: Console, scale: float) -> None:
-    for words in (("run", "p.yaml", "-q", "-p", f"scale={scale}"), ("promote", "latest")):
+def release(nbci: Console, scale: float, *options: str) -> None:
+    run = ("run", "p.yaml", "-q", "-p", f"scale={scale}")
+    for words in (run, ("promote", "latest", *options)):
         done = nbci(*words)
         assert done.returncode == 0, done.stderr
 
@@ -57,11 +58,23 @@ def served_from(nbci: Console, folder: Path, *words: str) -> Iterator[int]:
     assert serving.returncode == 0, output + log
 
 
-def wait_for(port: int, expected: tuple[str, float]) -> None:
+def served_version(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/v2/models/linear")
+    (version,) = json.loads(connection.getresponse().read())["versions"]
+    connection.close()
+    return str(version)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while asked(port) != expected:
-        assert time.monotonic() < deadline, asked(port)
+    while not is_so():
+        assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def wait_for(port: int, expected: tuple[str, float]) -> None:
+    wait_until(lambda: asked(port) == expected)
 
 
 @pytest.mark.slow
@@ -75,7 +88,8 @@ def test_what_is_promoted_is_served_followed_and_rolled_back(
     elsewhere.mkdir()
     words = ("serve", "linear#production", "--url", str(tmp_path / "origin.git"), "--port", "0")
     options = ("--follow", "1h", "--workers", str(workers), "--log", tmp_path / "log")
-    serving = project.start(*words, *options, cwd=elsewhere)
+    canary = ("--canary", "linear#candidate=100%")
+    serving = project.start(*words, *options, *canary, cwd=elsewhere)
     try:
         assert serving.stdout is not None
         line = serving.stdout.readline().strip()
@@ -83,11 +97,20 @@ def test_what_is_promoted_is_served_followed_and_rolled_back(
         port = int(line.rpartition(":")[2])
         assert asked(port) == ("v1.0.0", 3.0)
 
-        release(project, 2.0)
+        # There was none; now a candidate comes, and answers all that the share of 100 % sends it.
+        release(project, 2.0, "--stage", "candidate")
         serving.send_signal(signal.SIGHUP)
         wait_for(port, ("v1.0.1", 6.0))
+        assert served_version(port) == "v1.0.0"
 
-        assert project("rollback", "linear", "--reason", "test").returncode == 0
+        assert project("promote", "latest").returncode == 0
+        demote = ("demote", "linear", "--stage", "candidate", "--reason", "test")
+        assert project(*demote).returncode == 0
+        serving.send_signal(signal.SIGHUP)
+        wait_until(lambda: served_version(port) == "v1.0.1")
+
+        back = ("rollback", "linear", "--stage", "production", "--reason", "test")
+        assert project(*back).returncode == 0
         serving.send_signal(signal.SIGHUP)
         wait_for(port, ("v1.0.0", 3.0))
 
@@ -97,6 +120,7 @@ def test_what_is_promoted_is_served_followed_and_rolled_back(
         serving.terminate()
         output, log = serving.communicate(timeout=30)
     assert serving.returncode == 0, output + log
+    assert "nothing of linear is in stage candidate" in log
     if workers == 1:
         _replay(project, tmp_path / "log")
 
