@@ -15,6 +15,9 @@ import onnxruntime  # type: ignore[import-untyped]  # it has no types
 import pytest
 from PIL import Image
 
+from nbci.profiles.data_files import open_table
+from nbci.profiles.drift import compare
+from nbci.profiles.measure import measure_files
 from tests.e2e.test_prove import commit_all, git
 from tests.support.console import ROOT, Console
 from tests.support.drawn_pets import KINDS, draw_pets
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 _TARGET = "pipelines/pets.yaml"
 _BUILD = "build/pets"
+# As the rule of pipelines/pets_watch.yaml has them.
+_WATCHED = ("image.brightness", "image.contrast", "image.saturation")
 
 
 def spoil(folder: Path) -> None:
@@ -173,6 +178,34 @@ print(json.dumps([network.losses[0], network.losses[-1], float(((found > 0.5) ==
     first, last, accuracy = in_the_notebooks_folder(code, str(pets.project / _BUILD))
     assert last < first / 2
     assert accuracy >= 0.9
+
+
+@pytest.mark.slow
+def test_pictures_at_dusk_are_drift_and_others_at_noon_are_none(tmp_path: Path) -> None:
+    noon, dusk = (
+        draw_pets(tmp_path / "noon", 100, seed=2),
+        draw_pets(tmp_path / "dusk", 100, seed=3),
+    )
+    code = """
+import json, sys, pathlib, numpy as np, camera
+from PIL import Image
+generator = np.random.default_rng(1)
+files = sorted(pathlib.Path(sys.argv[1]).glob("*/*.jpg"))
+for file in files:
+    Image.fromarray(camera.at_dusk(np.asarray(Image.open(file)), 0.8, generator)).save(file)
+print(json.dumps(len(files)))
+"""
+    assert in_the_notebooks_folder(code, str(dusk)) == 200
+    learned = measure_files(open_table(draw_pets(tmp_path / "learned", 100)))
+
+    found = {}
+    for folder in (noon, dusk):
+        drifts, _ = compare(learned, measure_files(open_table(folder), like=learned))
+        found[folder.name] = {each.column: each.psi for each in drifts if each.psi is not None}
+
+    for column in _WATCHED:
+        assert found["noon"][column] < 0.2
+        assert found["dusk"][column] > 0.2
 
 
 def test_weights_can_name_no_code() -> None:
