@@ -62,6 +62,8 @@ class Follower:
         self._log = log
         self._refused: str | None = None
         self._trouble = ""
+        # Not `_trouble`, which who asks for a look clears: its end is to be told all the same.
+        self._is_in_trouble = False
         self.look_now = asyncio.Event()
 
     async def follow(self) -> None:
@@ -75,7 +77,7 @@ class Follower:
             self.look_now.clear()
             try:
                 await self._look()
-                self._trouble = ""
+                self._tell_of_end()
             except NbciError as error:
                 self._tell(f"{self._followed.name}: {error}")
             # Else nobody would look any more, and nothing would say so.
@@ -108,6 +110,14 @@ class Follower:
         if trouble != self._trouble:
             self._log("not followed", reason=trouble)
         self._trouble = trouble
+        self._is_in_trouble = True
+
+    def _tell_of_end(self) -> None:
+        # A release that was refused is no longer tried, and still is not what answers.
+        if self._is_in_trouble and self._refused is None:
+            self._log("followed again", reference=self._followed.name)
+            self._is_in_trouble = False
+        self._trouble = ""
 
 
 def _commit_of(followed: Followed) -> str | None:
