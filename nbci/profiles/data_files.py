@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -45,26 +46,19 @@ class Table:
 
         UsageError names the file, and the line where there are lines, of what is no such table.
         """
-        import pyarrow as pa
-
         if self.are_images:
             yield from read_images(self.path, self.files, self.problems)
             return
         for path in self.files:
             read = _READERS[path.suffix.lower()]
-            try:
+            with _naming(path):
                 yield from read(self, path, columns)
-            except (pa.ArrowException, UnicodeDecodeError) as error:
-                raise UsageError(
-                    f"the table cannot be read: {error}", where=Location(str(path))
-                ) from error
-            except OSError as error:
-                raise InfrastructureError(
-                    f"the table cannot be read: {error}", where=Location(str(path))
-                ) from error
 
     def column_names(self) -> list[str] | None:
-        """The names of all columns, where the files tell them without being read."""
+        """The names of all columns, where the files tell them without being read.
+
+        Errors are those of `batches`.
+        """
         from pyarrow import parquet
 
         if self.are_images or any(path.suffix.lower() != ".parquet" for path in self.files):
@@ -72,8 +66,24 @@ class Table:
         # In the order of their first appearance, as a set would not have them.
         names: dict[str, None] = {}
         for path in self.files:
-            names.update(dict.fromkeys(parquet.read_schema(path).names))
+            with _naming(path):
+                names.update(dict.fromkeys(parquet.read_schema(path).names))
         return list(names)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of a table that cannot be read name its file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise UsageError(f"the table cannot be read: {error}", where=Location(str(path))) from error
+    except OSError as error:
+        raise InfrastructureError(
+            f"the table cannot be read: {error}", where=Location(str(path))
+        ) from error
 
 
 def open_table(path: Path, *, like: Profile | None = None) -> Table:
@@ -142,11 +152,13 @@ def _read_parquet(
 
     # A row group may be larger than memory: its columns are read bit by bit.
     with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+        there = columns
         if columns is not None:
             # A folder's files need not all have the same columns.
-            there = set(file.schema_arrow.names)
-            columns = [name for name in columns if name in there]
-        yield from file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+            there = [name for name in columns if name in file.schema_arrow.names]
+        for batch in file.iter_batches(BATCH_ROWS, columns=there, use_threads=False):
+            # The name `a` takes `a.b` along.
+            yield _only(batch, columns)
 
 
 def _read_arrow_file(
@@ -182,7 +194,9 @@ def _read_arrow_stream(
 def _only(batch: pa.RecordBatch, columns: Sequence[str] | None) -> pa.RecordBatch:
     if columns is None:
         return batch
-    return batch.select([name for name in columns if name in batch.schema.names])
+    # By place: of two columns of one name, both are there to be refused.
+    places = [place for place, name in enumerate(batch.schema.names) if name in columns]
+    return batch.select(places)
 
 
 def _read_csv(table: Table, path: Path, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:

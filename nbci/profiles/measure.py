@@ -11,7 +11,7 @@ from nbci.profiles.images import IMAGE, KIND
 from nbci.records.profile import ColumnProfile, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
@@ -53,15 +53,24 @@ def measure_table(batches: Iterable[pa.RecordBatch], *, like: Profile | None = N
     return Profile(rows=rows, columns=tuple(columns))
 
 
-def measure_files(table: Table, *, like: Profile | None = None, workers: int = WORKERS) -> Profile:
-    """The profile of files; those of Parquet are read by a few columns at a time, side by side.
+def measure_files(
+    table: Table,
+    *,
+    like: Profile | None = None,
+    columns: Sequence[str] | None = None,
+    workers: int = WORKERS,
+) -> Profile:
+    """The profile of files, of all `columns` or of those that are named; as of `measure_table`.
 
+    Parquet is read by a few columns at a time, side by side.
     So a table of a thousand columns takes no more memory than one of few, and reading, unpacking
     and sorting, which all let other threads run, keep `workers` cores busy.
     """
     names = table.column_names()
+    if names is not None and columns is not None:
+        names = [name for name in names if name in set(columns)]
     if names is None or len(names) < 2:
-        return measure_table(table.batches(), like=like)
+        return measure_table(table.batches(columns), like=like)
 
     check_names(names)
     size = min(_MOST_AT_ONCE, -(-len(names) // workers))
@@ -72,11 +81,15 @@ def measure_files(table: Table, *, like: Profile | None = None, workers: int = W
 
     with ThreadPoolExecutor(workers) as pool:
         measured = list(pool.map(measure_group, groups))
-    columns: list[ColumnProfile] = []
+    # Of no rows, each group would have all columns of `like`.
+    if not measured[0].rows:
+        return measure_table([], like=like)
+    found: list[ColumnProfile] = []
     for group, profile in zip(groups, measured, strict=True):
+        # A column of the table itself goes before the norm of another one.
         others = set(names) - set(group)
-        columns.extend(column for column in profile.columns if column.name not in others)
-    return Profile(rows=measured[0].rows, columns=tuple(columns))
+        found.extend(column for column in profile.columns if column.name not in others)
+    return Profile(rows=measured[0].rows, columns=tuple(found))
 
 
 def _column_measure(field: pa.Field, like: Profile | None) -> ColumnMeasure:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from nbci.errors import UsageError
 from nbci.profiles.column_measures import MOST_COUNTED, ValueCounts
-from nbci.profiles.measure import measure_table
+from nbci.profiles.data_files import open_table
+from nbci.profiles.measure import measure_files, measure_table
 from nbci.profiles.quantile_sketch import CAPACITY, QuantileSketch, rank_error
 from nbci.records.profile import ColumnProfile, Profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GRID = np.linspace(0, 1, 101)
 
@@ -256,3 +261,70 @@ class TestTables:
         batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
         with pytest.raises(UsageError, match="several columns 'a'"):
             measure_table([batch])
+
+
+class TestFiles:
+    """Parquet is measured by groups of columns: as the whole table is."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """Two files of unlike columns, of more than a batch, with a vector and odd names."""
+        rng = np.random.default_rng(5)
+        rows = 70_000
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=2 * rows)), 2)
+        names = [f"x{number}" for number in range(40)]
+        first: dict[str, Any] = {name: rng.normal(size=rows) for name in names}
+        # The name `x1` takes `x1.deep` along, and a vector `v` has the column `v.norm`.
+        first |= {"x1.deep": rng.integers(0, 5, rows), "v": vectors, "w": vectors}
+        first |= {"v.norm": np.ones(rows), "kind": rng.choice(["a", "b"], rows)}
+        parquet.write_table(pa.table(first), tmp_path / "a.parquet", row_group_size=30_000)
+        second = {"new": ["only", "here"], "x3": [1.0, None], "kind": ["c", "a"]}
+        parquet.write_table(pa.table(second), tmp_path / "b.parquet")
+        return tmp_path
+
+    @pytest.mark.parametrize("workers", [1, 2, 3])
+    def test_groups_are_the_same_as_the_table(self, folder: Path, workers: int) -> None:
+        table = open_table(folder)
+        expected = measure_table(table.batches())
+        assert expected.rows == 70_002
+        assert [column.name for column in expected.columns][40:] == [
+            "x1.deep", "v", "w", "w.norm", "v.norm", "kind", "new",
+        ]  # fmt: skip
+        assert measure_files(table, workers=workers) == expected
+
+    def test_groups_are_measured_like_a_reference(self, folder: Path) -> None:
+        like = measure_table(
+            pa.table({"x0": ["1", "2"], "x2": [0.0, 0.5], "v": [[1.0, 2.0]] * 2}).to_batches()
+        )
+        table = open_table(folder, like=like)
+        expected = measure_table(table.batches(), like=like)
+        outside = expected.column("x2")
+        assert outside is not None
+        assert outside.outside
+        assert measure_files(table, like=like) == expected
+
+    def test_named_columns_are_measured_alone(self, folder: Path) -> None:
+        table = open_table(folder)
+        for names in (["x1", "v", "kind"], ["new"], []):
+            found = measure_files(table, columns=names)
+            assert found == measure_table(table.batches(names))
+            assert found.rows == 70_002
+            norms = ["v.norm"] if "v" in names else []
+            assert {column.name for column in found.columns} == {*names, *norms}
+
+    def test_no_rows_have_the_columns_of_the_reference_once(self, tmp_path: Path) -> None:
+        empty = pa.table({name: pa.array([], pa.float64()) for name in "abc"})
+        parquet.write_table(empty, tmp_path / "empty.parquet")
+        like = measure_table(pa.table({"a": [1.0], "z": [2.0]}).to_batches())
+        table = open_table(tmp_path)
+        assert measure_files(table, like=like) == measure_table(table.batches(), like=like)
+        assert measure_files(table) == Profile(rows=0, columns=())
+
+    def test_what_cannot_be_read_is_named(self, tmp_path: Path) -> None:
+        twice = pa.Table.from_arrays([pa.array([1])] * 3, names=["a", "b", "a"])
+        parquet.write_table(twice, tmp_path / "twice.parquet")
+        with pytest.raises(UsageError, match="several columns 'a'"):
+            measure_files(open_table(tmp_path / "twice.parquet"))
+        (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing else")
+        with pytest.raises(UsageError, match=r"broken.parquet: the table cannot be read"):
+            measure_files(open_table(tmp_path / "broken.parquet"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.app.monitoring.window import is_own
 from nbci.formatting.numbers import listed
 from nbci.monitoring.performance import PREDICTION, SCORE, Performance
 from nbci.records.profile import Profile
@@ -50,19 +52,33 @@ def measure_window(rows: Rows, release: ReleaseProfile, measure: Measure) -> Mea
     answers: list[pa.RecordBatch] = []
     images: list[pa.RecordBatch] = []
 
+    def take(batch: pa.RecordBatch) -> None:
+        answered = performance.add(batch)
+        if answered is not None:
+            answers.append(answered)
+
+    def take_all() -> None:
+        for batch in rows.batches():
+            take(batch)
+
     def inputs() -> Iterator[pa.RecordBatch]:
         held = 0
         for batch in rows.batches():
-            answered = performance.add(batch)
-            if answered is not None:
-                answers.append(answered)
+            take(batch)
             if release.features and held < _MOST_IMAGES:
                 images.append(batch)
                 held += batch.num_rows
             yield _without_answers(batch, rows.reference)
 
-    # One pass: a log may be larger than memory, and its files may go meanwhile.
-    profile = measure_table(inputs(), like=rows.reference)
+    if rows.measure_inputs is not None:
+        with ThreadPoolExecutor(1) as thread:
+            # Not the inputs in the thread: it could not be interrupted.
+            taken = thread.submit(take_all)
+            profile = rows.measure_inputs()
+            taken.result()
+    else:
+        # One pass: a log may be larger than memory, and its files may go meanwhile.
+        profile = measure_table(inputs(), like=rows.reference)
     drifts, findings = compare(rows.reference, profile, measure=measure)
     before, now = _measure_answers(answers, rows.reference, release)
     of_answers, odd_answers = compare(before, now, measure=measure)
@@ -85,8 +101,7 @@ def _without_answers(batch: pa.RecordBatch, reference: Profile) -> pa.RecordBatc
     """The columns that the profile may know; answers, ids and labels are no inputs of a model."""
     kept = []
     for name in batch.schema.names:
-        is_own = name in ("label", "request", "id", "row") or name.startswith("answer.")
-        if not is_own or reference.column(name) is not None:
+        if not is_own(name) or reference.column(name) is not None:
             kept.append(name)
     return batch.select(kept)
 

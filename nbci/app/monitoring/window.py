@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -16,14 +17,15 @@ from nbci.logged.log_files import LABEL, OUTPUT_PREFIX, OWN_COLUMNS, input_name
 from nbci.records.monitoring import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
     from nbci.logged.labels import Labels
     from nbci.logged.window import LogWindow
-    from nbci.records.profile import Profile
+    from nbci.profiles.data_files import Table
+    from nbci.records.profile import Profile, ReleaseProfile
 
 _IDS = ("request", "id")
 _ANSWERS = ("label", "prediction", "score")
@@ -37,12 +39,14 @@ class Rows:
 
     `reference` is the part of the release's profile that the rows can be compared with. `facts` is
     complete once the batches were read. `notes` tell people what was left out or taken for
-    something, and `unknown` why there are metrics that cannot be told.
+    something, and `unknown` why there are metrics that cannot be told. Where there is
+    `measure_inputs`, it gives the inputs' profile, and `batches` have the other columns only.
     """
 
     reference: Profile
     facts: Window
     source: Any
+    measure_inputs: Callable[[], Profile] | None = None
     notes: list[str] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
     last: float | None = None
@@ -52,13 +56,17 @@ class Rows:
         yield from self.source()
 
 
-def open_data(path: Path, profile: Profile, labels: Path | None) -> Rows:
+def open_data(path: Path, profile: ReleaseProfile, labels: Path | None) -> Rows:
     """The rows of a table or of a folder of images; those of `labels` by their id."""
     from nbci.profiles.data_files import open_table
+    from nbci.profiles.measure import measure_files
 
     table = open_table(path, like=profile)
     known = None if labels is None else _label_file(labels)
     rows = Rows(reference=profile, facts=Window(source=str(path), rows=0), source=None)
+    inputs, others = _parted(table, profile, are_joined=known is not None)
+    if inputs is not None:
+        rows.measure_inputs = partial(measure_files, table, like=profile, columns=inputs)
 
     def batches() -> Iterator[pa.RecordBatch]:
         # Beside the reading: of files of many gigabytes, either takes a minute.
@@ -68,7 +76,7 @@ def open_data(path: Path, profile: Profile, labels: Path | None) -> Rows:
             rows.facts = replace(rows.facts, digest=digest.result())
 
     def measured() -> Iterator[pa.RecordBatch]:
-        for batch in table.batches():
+        for batch in table.batches(others):
             named = _as_logged(batch, profile)
             yield named if known is None else _with_labels(named, known, path)
         # Known when all files were read.
@@ -80,17 +88,48 @@ def open_data(path: Path, profile: Profile, labels: Path | None) -> Rows:
     return rows
 
 
+def is_own(name: str) -> bool:
+    """Whether a column of a log is an answer, a label or an id: no input of most models."""
+    return name in (LABEL, *_IDS, "row") or name.startswith(OUTPUT_PREFIX)
+
+
+def _parted(
+    table: Table, profile: ReleaseProfile, *, are_joined: bool
+) -> tuple[list[str] | None, list[str] | None]:
+    """The columns that are inputs, and the others; None for all where it takes a single pass."""
+    names = table.column_names()
+    # With features, whole rows are compared.
+    if names is None or profile.features:
+        return None, None
+    # An input of that name has the values of the labels that are joined.
+    if are_joined and profile.column(LABEL) is not None:
+        return None, None
+    inputs, others = [], []
+    for name in names:
+        logged = _logged_name(name, profile)
+        is_known = profile.column(logged) is not None
+        # The files do not have it by the name that the profile knows.
+        if is_known and logged != name:
+            return None, None
+        if is_known or not is_own(logged):
+            inputs.append(name)
+        if is_own(logged):
+            others.append(name)
+    return inputs, others
+
+
 def _as_logged(batch: pa.RecordBatch, profile: Profile) -> pa.RecordBatch:
-    """The batch with the names of a log, where a column is no input: `answer.prediction`."""
-    names = []
-    for name in batch.schema.names:
-        is_answer = name in _ANSWERS or name.startswith("score_")
-        # A column that the model was trained with is an input, whatever it is called.
-        if is_answer and name != LABEL and profile.column(name) is None:
-            names.append(f"{OUTPUT_PREFIX}{name}")
-        else:
-            names.append(name)
+    names = [_logged_name(name, profile) for name in batch.schema.names]
     return batch.rename_columns(names)
+
+
+def _logged_name(name: str, profile: Profile) -> str:
+    """The name that a log has for a column of a table: `answer.prediction`."""
+    is_answer = name in _ANSWERS or name.startswith("score_")
+    # A column that the model was trained with is an input, whatever it is called.
+    if is_answer and name != LABEL and profile.column(name) is None:
+        return f"{OUTPUT_PREFIX}{name}"
+    return name
 
 
 def _digest_of(files: Sequence[Path]) -> str:

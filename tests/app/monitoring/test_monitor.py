@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 from pyarrow import csv, parquet
 
 from nbci.app.monitoring import monitor as use_case
@@ -236,6 +237,45 @@ def test_a_file_of_hardly_anything_is_refused(window: Window, content: bytes, ro
     assert done.result.window.rows == rows
     assert done.result.result == "failed"
     assert "drift needs 20" in done.result.sentence
+
+
+@pytest.mark.parametrize("labels", ["labels.csv", None])
+@pytest.mark.parametrize("trained_with", ["", "label", "prediction", "answer.prediction"])
+def test_parquet_by_columns_is_judged_as_in_one_pass(
+    window: Window, monkeypatch: pytest.MonkeyPatch, labels: str | None, trained_with: str
+) -> None:
+    rng = np.random.default_rng(6)
+    answers = rng.integers(0, 2, ROWS).astype(str)
+    data = {
+        "id": [f"r{number}" for number in range(ROWS)],
+        **wine(shift=1.0),
+        "prediction": answers,
+        "score": rng.uniform(0.8, 1.0, ROWS),
+        "label": np.where(np.arange(ROWS) < 50, "1", answers),
+    }
+    path = window.folder / "today.parquet"
+    parquet.write_table(pa.table(data), path)
+    given = {"id": data["id"][:100], "label": answers[:100]}
+    csv.write_csv(pa.table(given), window.folder / "labels.csv")
+    if trained_with:
+        # The profile has an input of the name of an answer, or of the label.
+        column = measure_table(pa.table({trained_with: answers}).to_batches()).columns[0]
+        profile = window.release.profile
+        profile = replace(profile, columns=(*profile.columns, column))
+        window.release = replace(window.release, profile=profile)
+
+    def judged() -> Any:
+        joined = None if labels is None else window.folder / labels
+        done = window.judge({"drift": {}}, {"schema": "warn"}, data=path, labels=joined)
+        return replace(done.result, id="", judged_utc=""), done.notes
+
+    by_columns = judged()
+    # An input is no answer, so that nothing is left to compare with the labels.
+    expected = 0 if trained_with == "prediction" else 100 if labels else ROWS
+    assert by_columns[0].window.labelled == expected
+    assert by_columns[0].window.digest
+    monkeypatch.setattr("nbci.app.monitoring.window._parted", lambda *_, **__: (None, None))
+    assert judged() == by_columns
 
 
 def test_data_and_a_log_are_one_too_many(window: Window) -> None:
