@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 from nbci.commands import checked_operand
+from nbci.deployment.programs import last_lines, run_program
 from nbci.errors import InfrastructureError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Mapping, Sequence
 
 _LAST_LINES = 12
@@ -51,7 +52,7 @@ class Docker:
     def logs(self, name: str) -> str:
         """The last lines that a container wrote."""
         done = self._run(["logs", "--tail", str(_LAST_LINES)], [name], _ASK_SECONDS)
-        return _last_lines(done.stdout + done.stderr)
+        return last_lines(done.stdout + done.stderr, _LAST_LINES)
 
     def do(self, words: Sequence[str], operands: Sequence[str] = ()) -> str:
         """What a command prints; InfrastructureError, with what it said, where it fails.
@@ -60,7 +61,7 @@ class Docker:
         """
         done = self._run(words, operands, _WORK_SECONDS)
         if done.returncode != 0:
-            said = _last_lines(done.stderr or done.stdout)
+            said = last_lines(done.stderr or done.stdout, _LAST_LINES)
             raise InfrastructureError(f"docker {words[0]} failed: {said}")
         return done.stdout
 
@@ -68,26 +69,9 @@ class Docker:
         self, words: Sequence[str], operands: Sequence[str], seconds: float
     ) -> subprocess.CompletedProcess[str]:
         command = ["docker", *words, *map(checked_operand, operands)]
-        try:
-            return subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                env=dict(self._environ),
-                timeout=seconds,
-            )
-        except FileNotFoundError as error:
-            raise InfrastructureError("docker is not installed") from error
-        except subprocess.TimeoutExpired as error:
-            raise InfrastructureError(
-                f"docker {words[0]} did not end within {seconds:g} s",
-                hint="look at the daemon: docker info",
-            ) from error
-
-
-def _last_lines(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-_LAST_LINES:]) or "it said nothing"
+        return run_program(
+            command,
+            self._environ,
+            seconds=seconds,
+            slow_hint="look at the daemon: docker info",
+        )

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 from nbci.commands import checked_operand
 from nbci.deployment.build_context import PORT
+from nbci.deployment.programs import last_lines, run_program
 from nbci.deployment.target import NotReady, Placed, Running
 from nbci.errors import InfrastructureError, IntegrityError, UsageError
 from nbci.schema import violations
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -30,6 +31,7 @@ _MODEL = "io.nbci.model"
 _COMMIT = "io.nbci.commit"
 _SECONDS = 120.0
 _ALL = 100
+_LAST_LINES = 5
 
 
 class KServeTarget:
@@ -137,7 +139,7 @@ class KServeTarget:
     def _kubectl(self, *words: str, seconds: float = _SECONDS) -> str:
         done = self._run(*words, seconds=seconds)
         if done.returncode != 0:
-            said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+            said = last_lines(done.stderr or done.stdout, _LAST_LINES)
             raise InfrastructureError(f"kubectl {words[0]} failed: {said}")
         return done.stdout
 
@@ -145,21 +147,7 @@ class KServeTarget:
         command: Sequence[str] = ["kubectl", *words]
         if self._options.namespace is not None:
             command = [*command, f"--namespace={checked_operand(self._options.namespace)}"]
-        try:
-            return subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                env=dict(self._around.environ),
-                timeout=seconds,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise InfrastructureError(
-                f"kubectl {words[0]} did not end within {seconds:g} s"
-            ) from error
+        return run_program(command, self._around.environ, seconds=seconds)
 
 
 def inference_service(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import nbci
 from nbci.deployment.keeper import LOG, OUTPUT, RECORD, KeptProcess
 from nbci.deployment.kept_processes import birth_of, boot, end, listener_at, session_of
+from nbci.deployment.programs import last_lines
 from nbci.deployment.release_folder import CURRENT, ReleaseFolder
 from nbci.deployment.server_client import Client
 from nbci.deployment.target import TOKEN, NotReady, Placed, Running
@@ -204,8 +205,7 @@ class ProcessTarget:
             text = (self._folder / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError:
             text = ""
-        lines = [line for line in text.splitlines() if line.strip()]
-        return " / ".join(lines[-_LOG_TAIL:]) or "it said nothing"
+        return last_lines(text, _LOG_TAIL)
 
     def _served_version(self, address: str) -> str | None:
         client = Client(address, self._around.environ)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from nbci.deployment.process_target import check_open, serve_command
+from nbci.deployment.programs import run_program
 from nbci.deployment.release_folder import ReleaseFolder
 from nbci.deployment.server_client import Client
 from nbci.deployment.target import NotReady, Placed, Running
@@ -15,6 +15,7 @@ from nbci.errors import InfrastructureError, UsageError
 from nbci.store.files import remove, write_atomic
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from nbci.deployment.target import Bundle, Surroundings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_WRITTEN_ONLY = "without `start: true` the unit is only written"
 
 
 class SystemdTarget:
@@ -136,28 +138,16 @@ class SystemdTarget:
         if done.returncode != 0:
             raise InfrastructureError(
                 f"systemctl --user {words[0]} failed: {done.stderr.strip()[:300]}",
-                hint="without `start: true` the unit is only written",
+                hint=_WRITTEN_ONLY,
             )
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                env=dict(self._around.environ),
-                timeout=_SECONDS,
-            )
-        except FileNotFoundError as error:
-            raise InfrastructureError(
-                f"{command[0]} is not on this machine",
-                hint="without `start: true` the unit is only written",
-            ) from error
-        except subprocess.TimeoutExpired as error:
-            raise InfrastructureError(f"{command[0]} did not end within {_SECONDS:g} s") from error
+        return run_program(
+            command,
+            self._around.environ,
+            seconds=_SECONDS,
+            absent_hint=_WRITTEN_ONLY,
+        )
 
     def _wait_for(self, bundle: Bundle) -> None:
         client = Client(self._address(), self._around.environ)
