@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.behaviour.wording import share as share_text
+from nbci.report.charts.panel import LETTERS, SMALL, box, cut_to, legend, rule, text_at
 from nbci.report.charts.svg import widest
-from nbci.report.charts.sweeps.panel import LETTERS, SMALL, box, cut_to, legend, rule, text_at
 from nbci.report.data.drift_wording import shown_name
 from nbci.report.html.markup import Markup, fragment
 

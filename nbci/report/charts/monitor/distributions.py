@@ -12,7 +12,7 @@ from nbci.formatting.durations import minute, utc_text
 from nbci.formatting.numbers import number, rough
 from nbci.report.charts.figure import Figure, Numbers
 from nbci.report.charts.monitor.category_bars import category_picture, has_counts, share_rows
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     SMALL,
     Panel,
     box,
@@ -22,7 +22,7 @@ from nbci.report.charts.sweeps.panel import (
     path_of,
     picture,
 )
-from nbci.report.charts.sweeps.scale import Tick, numbers_of
+from nbci.report.charts.scale import Tick, numbers_of
 from nbci.report.data.drift_wording import drift_sentence, shown_name
 from nbci.report.html.markup import Markup, element, fragment
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nbci.records.profile import ColumnDrift, ColumnProfile
-    from nbci.report.charts.sweeps.scale import Scale
+    from nbci.report.charts.scale import Scale
 
 _BINS = 32
 _TOP, _HEIGHT = 48, 110

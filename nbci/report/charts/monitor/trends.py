@@ -10,7 +10,7 @@ from nbci.formatting.numbers import counted, number
 from nbci.report.charts.figure import Figure, Numbers
 from nbci.report.charts.history_picture import history_figure
 from nbci.report.charts.metric_history import Bound, History, Moment
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     WIDE,
     Panel,
     box,
@@ -20,7 +20,7 @@ from nbci.report.charts.sweeps.panel import (
     picture,
     text_at,
 )
-from nbci.report.charts.sweeps.scale import CategoryScale, numbers_of
+from nbci.report.charts.scale import CategoryScale, numbers_of
 from nbci.report.data.drift_wording import MEASURES, reference_of, shown_name, worst_first
 from nbci.report.html.markup import Markup, fragment
 

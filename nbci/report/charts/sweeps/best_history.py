@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted, number
 from nbci.report.charts.figure import Figure, Numbers
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     WIDE,
     Mark,
     Panel,
@@ -18,15 +18,15 @@ from nbci.report.charts.sweeps.panel import (
     path_of,
     picture,
 )
-from nbci.report.charts.sweeps.scale import beyond_note, numbers_of, scale_of_objective
+from nbci.report.charts.scale import beyond_note, numbers_of, scale_of_objective
 from nbci.report.data.sweep_material import name_text, state_of, value_of
 from nbci.report.html.markup import Markup, element, fragment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nbci.report.charts.sweeps.panel import Kind
-    from nbci.report.charts.sweeps.scale import NumberScale
+    from nbci.report.charts.panel import Kind
+    from nbci.report.charts.scale import NumberScale
     from nbci.report.data.sweep_material import SweepMaterial
     from nbci.sweeps.study_record import TrialRecord
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted
 from nbci.report.charts.figure import Figure, Numbers
+from nbci.report.charts.panel import LETTERS, box, cut_to, picture, rule, text_at
 from nbci.report.charts.svg import widest
-from nbci.report.charts.sweeps.panel import LETTERS, box, cut_to, picture, rule, text_at
 from nbci.report.data.sweep_material import name_text
 from nbci.report.html.markup import fragment
 

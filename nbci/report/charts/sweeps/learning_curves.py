@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.numbers import counted, number
 from nbci.report.charts.figure import Figure, Numbers
 from nbci.report.charts.measures import thin_points
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     WIDE,
     Panel,
     draw_axes,
@@ -18,7 +18,7 @@ from nbci.report.charts.sweeps.panel import (
     path_of,
     picture,
 )
-from nbci.report.charts.sweeps.scale import numbers_of, scale_of_metric
+from nbci.report.charts.scale import numbers_of, scale_of_metric
 from nbci.report.html.markup import Markup, element, fragment
 
 if TYPE_CHECKING:

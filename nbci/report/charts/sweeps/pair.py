@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.numbers import counted, number
 from nbci.report.charts.figure import Figure
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     Mark,
     Panel,
     box,
@@ -18,7 +18,7 @@ from nbci.report.charts.sweeps.panel import (
     level_legend,
     picture,
 )
-from nbci.report.charts.sweeps.scale import NumberScale, scale_of
+from nbci.report.charts.scale import NumberScale, scale_of
 from nbci.report.charts.sweeps.shades import Shades, level_of
 from nbci.report.data.sweep_material import by_importance, name_text, value_of, value_text
 from nbci.report.html.markup import element, fragment
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.pipeline.search_space import Dimension
-    from nbci.report.charts.sweeps.panel import Kind
+    from nbci.report.charts.panel import Kind
     from nbci.report.data.sweep_material import SweepMaterial
     from nbci.report.html.markup import Markup
     from nbci.sweeps.study_record import Objective, TrialRecord

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbci.formatting.numbers import counted
 from nbci.report.charts.figure import Figure
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     WIDE,
     cut_to,
     level_legend,
@@ -16,7 +16,7 @@ from nbci.report.charts.sweeps.panel import (
     spaced,
     text_at,
 )
-from nbci.report.charts.sweeps.scale import scale_of, scale_of_objective
+from nbci.report.charts.scale import scale_of, scale_of_objective
 from nbci.report.charts.sweeps.shades import Shades
 from nbci.report.data.sweep_material import by_importance, value_of
 from nbci.report.html.markup import Markup, element, fragment
@@ -24,7 +24,7 @@ from nbci.report.html.markup import Markup, element, fragment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nbci.report.charts.sweeps.scale import Scale
+    from nbci.report.charts.scale import Scale
     from nbci.report.data.sweep_material import SweepMaterial
     from nbci.sweeps.study_record import TrialRecord
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.report.charts.figure import Figure, Numbers
-from nbci.report.charts.svg import text_width
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     WIDE,
     Panel,
     box,
@@ -18,7 +17,8 @@ from nbci.report.charts.sweeps.panel import (
     picture,
     text_at,
 )
-from nbci.report.charts.sweeps.scale import numbers_of
+from nbci.report.charts.scale import numbers_of
+from nbci.report.charts.svg import text_width
 from nbci.report.html.markup import fragment
 from nbci.sweeps.saved_time import Time, times_of, total_of
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.numbers import counted, number
 from nbci.report.charts.figure import Figure, Numbers
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     SMALL,
     Mark,
     Panel,
@@ -16,7 +16,7 @@ from nbci.report.charts.sweeps.panel import (
     left_of,
     picture,
 )
-from nbci.report.charts.sweeps.scale import (
+from nbci.report.charts.scale import (
     CategoryScale,
     beyond_note,
     scale_of,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nbci.pipeline.search_space import Dimension
-    from nbci.report.charts.sweeps.panel import Kind
-    from nbci.report.charts.sweeps.scale import Scale
+    from nbci.report.charts.panel import Kind
+    from nbci.report.charts.scale import Scale
     from nbci.report.data.sweep_material import SweepMaterial
     from nbci.sweeps.study_record import Objective, TrialRecord
 

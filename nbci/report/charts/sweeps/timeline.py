@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import duration, moment, utc_text
 from nbci.formatting.numbers import counted, rough
 from nbci.report.charts.figure import Figure, Numbers
-from nbci.report.charts.svg import text_width, widest
-from nbci.report.charts.sweeps.panel import (
+from nbci.report.charts.panel import (
     LETTERS,
     WIDE,
     box,
@@ -19,7 +18,8 @@ from nbci.report.charts.sweeps.panel import (
     rule,
     text_at,
 )
-from nbci.report.charts.sweeps.scale import numbers_of
+from nbci.report.charts.scale import numbers_of
+from nbci.report.charts.svg import text_width, widest
 from nbci.report.charts.sweeps.worker_times import Span, sittings, span_of
 from nbci.report.data.sweep_material import state_of
 from nbci.report.html.markup import Markup, fragment

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nbci.formatting.numbers import MINUS
 from nbci.pipeline.search_space import Choices, Range
-from nbci.report.charts.sweeps.scale import (
+from nbci.report.charts.scale import (
     CategoryScale,
     numbers_of,
     scale_of,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nbci.report.charts.palette import Colour
-    from nbci.report.charts.sweeps.scale import Scale
+    from nbci.report.charts.scale import Scale
 
 LETTERS = 11
 WIDE = 1000
