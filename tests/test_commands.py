@@ -42,6 +42,7 @@ STARTED = {
     "deployment/process_target.py": "this program; a model's name begins with a letter or digit",
     "deployment/docker.py": "docker; names are checked operands, or behind `--tag` and `--name`",
     "deployment/kserve_target.py": "kubectl; names are of letters, digits and dashes",
+    "deployment/programs.py": "what docker.py, kserve_target.py and systemd_target.py make",
     "deployment/systemd_target.py": "systemctl and systemd-analyze; absolute paths, and names",
     "engine/steps/environment.py": "uv, venv or pip; the lock file's path begins with ./",
     "engine/steps/gpu.py": "nvidia-smi with fixed words",
@@ -67,6 +68,9 @@ def calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 def starts_a_process(call: ast.Call) -> bool:
     function = call.func
+    # Whoever hands a command line to it starts what that names.
+    if isinstance(function, ast.Name) and function.id == "run_program":
+        return True
     return (
         isinstance(function, ast.Attribute)
         and function.attr in STARTERS
