@@ -72,6 +72,24 @@ def now_utc() -> str:
     return utc_text(time.time())
 
 
+def seconds_of(utc: str | None) -> float | None:
+    """A record's time in seconds since 1970; None for what is no time.
+
+    >>> seconds_of("2026-01-02T03:04:05.500Z")
+    1767323045.5
+    """
+    if utc is None:
+        return None
+    # Imported only here: a run with nothing to do imports this module for its arguments.
+    from datetime import datetime
+
+    # Records may come from elsewhere.
+    try:
+        return datetime.fromisoformat(utc).timestamp()
+    except ValueError:
+        return None
+
+
 def milliseconds(seconds: float) -> str:
     """The milliseconds of a time, cut off and not rounded, in three digits."""
     return f"{int(seconds % 1 * 1000):03d}"

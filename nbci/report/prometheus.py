@@ -6,9 +6,9 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 from __future__ import annotations
 
 import math
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbci.formatting.durations import seconds_of
 from nbci.formatting.text import clean
 from nbci.report.data.drift_wording import worst_first
 
@@ -74,9 +74,9 @@ def _lines(values: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 def _window_samples(result: MonitorResult) -> Iterator[_Sample]:
     window = result.window
     yield _Sample("nbci_monitor_refused", float(result.result == "failed"))
-    yield _Sample("nbci_monitor_timestamp_seconds", _seconds(result.judged_utc))
-    yield _Sample("nbci_monitor_window_start_timestamp_seconds", _seconds(window.start_utc))
-    yield _Sample("nbci_monitor_window_end_timestamp_seconds", _seconds(window.end_utc))
+    yield _Sample("nbci_monitor_timestamp_seconds", seconds_of(result.judged_utc))
+    yield _Sample("nbci_monitor_window_start_timestamp_seconds", seconds_of(window.start_utc))
+    yield _Sample("nbci_monitor_window_end_timestamp_seconds", seconds_of(window.end_utc))
     yield _Sample("nbci_monitor_window_rows", window.rows)
     yield _Sample("nbci_monitor_window_labelled_rows", window.labelled)
     for version, rows in (window.versions or {}).items():
@@ -124,13 +124,3 @@ def _number(value: float) -> str:
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     return repr(float(value))
-
-
-def _seconds(utc: str | None) -> float | None:
-    """A moment in seconds since 1970; None for what is none."""
-    if utc is None:
-        return None
-    try:
-        return datetime.fromisoformat(utc).timestamp()
-    except ValueError:
-        return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+
+from nbci.formatting.durations import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,7 @@ class Span(NamedTuple):
 
 def span_of(trial: TrialRecord, now: float | None = None) -> Span | None:
     """When the trial was at work; one that still runs until `now`. None where nobody knows."""
-    start, end = _seconds(trial.started_utc), _seconds(trial.ended_utc)
+    start, end = seconds_of(trial.started_utc), seconds_of(trial.ended_utc)
     if start is None:
         return None
     if end is None:
@@ -53,13 +54,3 @@ def sittings(trials: Iterable[TrialRecord]) -> list[Span]:
         else:
             found[-1] = Span(last.start, max(last.end, span.end))
     return found
-
-
-def _seconds(utc: str | None) -> float | None:
-    if utc is None:
-        return None
-    # Records may come from elsewhere.
-    try:
-        return datetime.fromisoformat(utc).timestamp()
-    except ValueError:
-        return None
