@@ -70,10 +70,14 @@ def _specs(file: str, nodes: Sequence[Any]) -> tuple[TensorSpec, ...]:
                 "Open Inference Protocol has no type",
                 hint="export the model with plain tensors, in skl2onnx with `zipmap: False`",
             )
-        # A size with a name, or none, may be any.
-        shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
-        specs.append(TensorSpec(name=node.name, datatype=datatype, shape=shape))
+        specs.append(_spec(node.name, datatype, node.shape))
     return tuple(specs)
+
+
+def _spec(name: str, datatype: str, sizes: Sequence[object]) -> TensorSpec:
+    # A size with a name, or none, may be any.
+    shape = tuple(size if isinstance(size, int) else -1 for size in sizes)
+    return TensorSpec(name=name, datatype=datatype, shape=shape)
 
 
 class NotebookModel:
@@ -132,6 +136,5 @@ def _declared_specs(notebook: PredictNotebook, tensors: Sequence[Tensor]) -> tup
                 f"{notebook.path} cannot be served: its signature has {tensor}, for which the Open "
                 "Inference Protocol has no type"
             )
-        shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
-        specs.append(TensorSpec(name=tensor.name, datatype=datatype, shape=shape))
+        specs.append(_spec(tensor.name, datatype, tensor.shape))
     return tuple(specs)
