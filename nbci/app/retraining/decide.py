@@ -110,9 +110,7 @@ def decide(project: Project, request: RetrainRequest) -> Decided:
     # A person who stands behind it has a name.
     by = who_decides(model.git, os.environ, is_person=request.insists)
     for tries_left in reversed(range(TRIES)):
-        # First: what was killed would count as running.
-        _note_settled(model)
-        tip, decisions = known_decisions(model.git, model.name)
+        tip, decisions = _note_settled(model)
         decided = _consider(model, request, decisions, result)
         decision = _to_write(decided, decisions)
         if decision is None:
@@ -127,10 +125,19 @@ def decide(project: Project, request: RetrainRequest) -> Decided:
     raise AssertionError
 
 
-def _note_settled(model: ModelInUse) -> None:
-    _, decisions = known_decisions(model.git, model.name)
-    for event in settle(model.git, model.project, decisions):
+def _note_settled(model: ModelInUse) -> tuple[str | None, tuple[Decision, ...]]:
+    """The end of the chain and the decisions, once what came of the last one is written down.
+
+    What was killed would count as running.
+    """
+    tip, decisions = known_decisions(model.git, model.name)
+    events = settle(model.git, model.project, decisions)
+    if not events:
+        return tip, decisions
+    for event in events:
         note_event(model.git, decisions[-1], event)
+    # Others may have written, too: `origin` is asked again only here.
+    return known_decisions(model.git, model.name)
 
 
 def _settled(model: ModelInUse, decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
