@@ -16,13 +16,12 @@ from nbci.app.deployment.places import (
     pick_deployments,
 )
 from nbci.app.deployment.smoke_watch import Watch, Watched
-from nbci.app.serving.released import served_folder
+from nbci.app.serving.released import bring, served_folder
 from nbci.config import find_project
 from nbci.deployment.target import Bundle, NotReady
 from nbci.errors import InfrastructureError, NbciError, UsageError
 from nbci.git.process import REMOTE, open_git
 from nbci.promotion.facts import find_promoter
-from nbci.promotion.fetched import find_release, get_release
 from nbci.registry.grammar import Reference, parse_reference
 from nbci.registry.read import fetch_models, find_commit, find_model, read_manifest, read_models
 from nbci.store.files import try_lock
@@ -356,17 +355,12 @@ class _Deploying:
     def _bundle(self, version: Version) -> Bundle:
         """The release, brought here and held against its evidence."""
         reference = Reference(model=self._state.model, version=version.version)
-        found = find_release(reference, url=None, folder=self._project.root)
-        target = served_folder(found.commit, self._environ)
-        manifest = get_release(found, target)
-        if not manifest.served:
-            named = ", ".join(ref.path for ref in manifest.files)
-            raise UsageError(
-                f"{self._state.model} {version.version} has no ONNX file to serve: {named}",
-                hint="export the model to ONNX in the step that makes it: docs/promotion.md",
-            )
+        released = bring(reference, url=None, folder=self._project.root, environ=self._environ)
         return Bundle(
-            model=self._state.model, commit=found.commit, folder=target, manifest=manifest
+            model=self._state.model,
+            commit=released.commit,
+            folder=served_folder(released.commit, self._environ),
+            manifest=released.manifest,
         )
 
     def _result(self, version: Version, state: State, there: Running | None = None) -> Deployed:

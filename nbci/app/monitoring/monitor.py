@@ -15,6 +15,7 @@ import nbci
 from nbci.app.monitoring.measure_window import measure_window
 from nbci.app.monitoring.request import check_request, rules_of
 from nbci.app.monitoring.window import open_data, open_log
+from nbci.app.serving.released import served_folder
 from nbci.errors import Location, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.monitoring.judge_window import (
@@ -30,7 +31,6 @@ from nbci.promotion.fetched import find_release, get_release
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.monitoring import MonitorResult
 from nbci.records.profile import FORMAT, ReleaseProfile
-from nbci.store.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from nbci.records.profile import ColumnDrift
     from nbci.registry.grammar import Reference
 
-# Where a server has its releases, too: what one of them has brought, the other need not.
-_FOLDER = "served"
 _ANSWER_METRICS = ("accuracy", "macro_f1", "mean_absolute_error", "mean_squared_error")
 _LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 
@@ -125,7 +123,8 @@ def bring_reference(
     """
     # The stage may move while it is read: from here on it is this commit.
     found = find_release(reference, url=url, folder=folder)
-    target = cache_folder(environ) / _FOLDER / found.commit
+    # Where a server has its releases, too: what one of them has brought, the other need not.
+    target = served_folder(found.commit, environ)
     manifest = get_release(found, target)
     # Releases of an nbci before profiles have none.
     if manifest.profile is None:
