@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import parse_seconds, print_json, warn
+from nbci.cli.arguments import add_json_argument, parse_seconds, print_json, warn
 from nbci.errors import ExitCode, Location, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--log", required=True, metavar="FOLDER", help="what `nbci serve --log` was given"
     )
     parser.add_argument("--model", metavar="M", help="where the log has several models")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.arguments import parse_seconds, print_error, print_json, print_text, shown_path, warn
+from nbci.cli.arguments import (
+    add_json_argument,
+    parse_seconds,
+    print_error,
+    print_json,
+    print_text,
+    shown_path,
+    warn,
+)
 from nbci.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", metavar="JSON", help="what a step of a pipeline says, instead of all of this"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.arguments import parse_seconds, print_json, warn
+from nbci.cli.arguments import add_json_argument, parse_seconds, print_json, warn
 from nbci.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", metavar="JSON", help="all of that, as a pipeline file says it"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_argument(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
