@@ -10,7 +10,14 @@ from msgspec import Struct
 
 from nbci.errors import Location, UsageError, spelling_hint
 from nbci.logged.counting import row_keys
-from nbci.logged.labels import ADDED, Labels, label_files, labels_folder, read_labels
+from nbci.logged.labels import (
+    ADDED,
+    Labels,
+    label_files,
+    labels_folder,
+    last_labels,
+    read_labels,
+)
 from nbci.logged.log_files import (
     FILE_SUFFIX,
     LABEL,
@@ -30,7 +37,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-_IDS = ("request", "id")
+IDS = (REQUEST, "id")
+"""The usual names of the column of a file that says which request is meant."""
 _FIRST_NAMED = 3
 
 
@@ -112,7 +120,6 @@ def add_labels(
 
 def _columns_of(file: Path, columns: LabelColumns) -> tuple[pa.Table, bool]:
     """The file as request, row and label; whether it says the rows."""
-    import numpy as np
     import pyarrow as pa
 
     read = _READERS.get(file.suffix.lower())
@@ -129,7 +136,31 @@ def _columns_of(file: Path, columns: LabelColumns) -> tuple[pa.Table, bool]:
         raise UsageError("there is no such file", where=where) from error
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"the labels cannot be read: {error}", where=where) from error
-    request = _column(table, where, columns.request, _IDS, "--id")
+    return _choose_columns(table, where, columns)
+
+
+def labels_of(table: pa.Table, path: Path) -> Labels:
+    """The labels of a table in that file, whose columns have the usual names.
+
+    UsageError where it has no such columns, or they are no ids, rows and labels.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    chosen, _ = _choose_columns(table, Location(str(path)), LabelColumns())
+    kept = chosen.filter(_is_whole(chosen))
+    # Nobody added them to a log.
+    return last_labels(kept.append_column(ADDED, pa.array(np.zeros(kept.num_rows))))
+
+
+def _choose_columns(
+    table: pa.Table, where: Location, columns: LabelColumns
+) -> tuple[pa.Table, bool]:
+    """The table as request, row and label; whether it says the rows."""
+    import numpy as np
+    import pyarrow as pa
+
+    request = _column(table, where, columns.request, IDS, "--id")
     label = _column(table, where, columns.label, (LABEL,), "--label")
     has_rows = columns.row is not None or ROW in table.column_names
     rows = pa.array(np.zeros(table.num_rows, dtype=np.int32))
@@ -344,7 +375,7 @@ def _read_csv(path: Path, columns: LabelColumns, delimiter: str = ",") -> pa.Tab
     from pyarrow import csv
 
     # `007` is an id like any other, no seven.
-    texts = {name: pa.string() for name in (*_IDS, columns.request) if name is not None}
+    texts = {name: pa.string() for name in (*IDS, columns.request) if name is not None}
     convert = csv.ConvertOptions(
         column_types=texts, null_values=["", "NaN", "nan"], strings_can_be_null=True
     )

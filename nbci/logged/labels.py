@@ -97,7 +97,6 @@ def label_files(folder: Path, model: str) -> list[Path]:
 
 def read_labels(folder: Path, model: str) -> Labels:
     """The labels of a model that count; IntegrityError where a file of them cannot be read."""
-    import numpy as np
     import pyarrow as pa
 
     tables = [_empty()]
@@ -106,7 +105,13 @@ def read_labels(folder: Path, model: str) -> Labels:
         if path.stat().st_size:
             tables.append(_read(path))
     # Whole numbers and others stand together as floats.
-    table = pa.concat_tables(tables, promote_options="permissive")
+    return last_labels(pa.concat_tables(tables, promote_options="permissive"))
+
+
+def last_labels(table: pa.Table) -> Labels:
+    """Of several labels of a row, the last; the columns are those of `Labels.table`."""
+    import numpy as np
+
     rows = table.column(ROW).to_numpy().astype(np.int64)
     keys = row_keys(table.column(REQUEST).to_pylist(), rows)
     # `unique` takes the first of equal ones: turned round, that is the newest.

@@ -31,14 +31,15 @@ _FILES_NAMED = 3
 class Table:
     """Files of one kind, whose rows belong together.
 
-    `problems` are sentences about what could not be read and was left out; they are all there when
-    the last batch was read.
+    `texts` are columns whose values stay texts. `problems` are sentences about what could not be
+    read and was left out; they are all there when the last batch was read.
     """
 
     path: Path
     files: tuple[Path, ...]
     are_images: bool = False
     like: Profile | None = None
+    texts: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -86,12 +87,12 @@ def _naming(path: Path) -> Iterator[None]:
         ) from error
 
 
-def open_table(path: Path, *, like: Profile | None = None) -> Table:
+def open_table(path: Path, *, like: Profile | None = None, texts: Sequence[str] = ()) -> Table:
     """The rows of a CSV, TSV, JSON lines, Parquet or Arrow file, of images, or of a folder of them.
 
-    A folder is read with the folders in it, in the order of the paths. Texts that `like` has as
-    categories or texts stay texts, also where they look like numbers. UsageError where nothing is
-    there to be read, or what reads it is not installed.
+    A folder is read with the folders in it, in the order of the paths. Columns in `texts`, and
+    those that `like` has as categories or texts, stay texts, also where they look like numbers.
+    UsageError where nothing is there to be read, or what reads it is not installed.
     """
     check_libraries(str(path), ["numpy", "pyarrow", "scipy"])
     if not path.exists():
@@ -110,7 +111,7 @@ def open_table(path: Path, *, like: Profile | None = None) -> Table:
     if not tables:
         known = ", ".join([*_READERS, *IMAGE_SUFFIXES])
         raise UsageError(_why_nothing(path, files), hint=f"what can be read: {known}")
-    return Table(path=path, files=tuple(tables), like=like)
+    return Table(path=path, files=tuple(tables), like=like, texts=tuple(texts))
 
 
 def check_libraries(source: str, names: Sequence[str]) -> None:
@@ -214,11 +215,13 @@ def _read_json_lines(
 
 def _texts_of(table: Table) -> set[str]:
     """The columns whose values are texts, whatever they look like."""
-    if table.like is None:
-        return set()
     # "007" and 7 are the same number, and two codes.
+    found = set(table.texts)
     kinds = ("category", "text")
-    return {column.name for column in table.like.columns if column.kind in kinds}
+    for column in table.like.columns if table.like is not None else ():
+        if column.kind in kinds:
+            found.add(column.name)
+    return found
 
 
 _READERS: Mapping[str, _Read] = {

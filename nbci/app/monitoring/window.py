@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from nbci.errors import Location, UsageError, spelling_hint
+from nbci.errors import Location, UsageError
 from nbci.formatting.durations import duration, utc_text
 from nbci.formatting.numbers import counted, listed
+from nbci.logged.add_labels import IDS, labels_of
 from nbci.logged.log_files import LABEL, OUTPUT_PREFIX, OWN_COLUMNS, input_name
 from nbci.records.monitoring import Window
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from nbci.profiles.data_files import Table
     from nbci.records.profile import Profile, ReleaseProfile
 
-_IDS = ("request", "id")
 _ANSWERS = ("label", "prediction", "score")
 """Columns of a table that say what was right or predicted, as in files of predictions."""
 _NAMED = 3
@@ -61,8 +61,10 @@ def open_data(path: Path, profile: ReleaseProfile, labels: Path | None) -> Rows:
     from nbci.profiles.data_files import open_table
     from nbci.profiles.measure import measure_files
 
-    table = open_table(path, like=profile)
-    known = None if labels is None else _label_file(labels)
+    # An id that the model learnt from is a number where it was one then.
+    texts = [name for name in IDS if profile.column(name) is None]
+    table = open_table(path, like=profile, texts=texts)
+    known = None if labels is None else _label_file(labels, texts)
     rows = Rows(reference=profile, facts=Window(source=str(path), rows=0), source=None)
     inputs, others = _parted(table, profile, are_joined=known is not None)
     if inputs is not None:
@@ -90,7 +92,7 @@ def open_data(path: Path, profile: ReleaseProfile, labels: Path | None) -> Rows:
 
 def is_own(name: str) -> bool:
     """Whether a column of a log is an answer, a label or an id: no input of most models."""
-    return name in (LABEL, *_IDS, "row") or name.startswith(OUTPUT_PREFIX)
+    return name in (LABEL, *IDS, "row") or name.startswith(OUTPUT_PREFIX)
 
 
 def _parted(
@@ -309,41 +311,17 @@ def _notes_of_time(window: LogWindow, newest: float | None, now: float) -> list[
     return []
 
 
-def _label_file(path: Path) -> Labels:
-    """The labels of a file: its columns request (or id), label, and row where there is one."""
-    import numpy as np
+def _label_file(path: Path, texts: Sequence[str] = IDS) -> Labels:
+    """The labels of a file: its columns request (or id), label, and row where there is one.
+
+    `texts` are columns whose values are names, also where they look like numbers.
+    """
     import pyarrow as pa
 
-    from nbci.logged.counting import row_keys
-    from nbci.logged.labels import ADDED, Labels
-    from nbci.logged.log_files import REQUEST, ROW
     from nbci.profiles.data_files import open_table
 
-    batches = list(open_table(path).batches())
-    table = pa.Table.from_batches(batches) if batches else pa.table({})
-    ids = [name for name in _IDS if name in table.column_names]
-    if not ids or LABEL not in table.column_names:
-        raise UsageError(
-            "labels need the columns request (or id) and label",
-            where=Location(str(path)),
-            hint=spelling_hint(
-                LABEL, table.column_names, f"it has {listed(table.column_names, 8)}"
-            ),
-        )
-    requests = table.column(ids[0]).cast(pa.string())
-    numbers = np.zeros(table.num_rows, dtype=np.int32)
-    if ROW in table.column_names:
-        numbers = table.column(ROW).cast(pa.int32()).to_numpy()
-    keys = row_keys(requests.to_pylist(), numbers.astype(np.int64))
-    # Of several labels of a row the last counts, as in a log.
-    unique, places = np.unique(keys[::-1], return_index=True)
-    columns = {
-        REQUEST: requests,
-        ROW: pa.array(numbers),
-        LABEL: table.column(LABEL),
-        ADDED: pa.array(np.zeros(len(numbers))),
-    }
-    return Labels(keys=unique, table=pa.table(columns).take(len(keys) - 1 - places))
+    batches = list(open_table(path, texts=texts).batches())
+    return labels_of(pa.Table.from_batches(batches) if batches else pa.table({}), path)
 
 
 def _with_labels(batch: pa.RecordBatch, labels: Labels, path: Path) -> pa.RecordBatch:
@@ -351,7 +329,7 @@ def _with_labels(batch: pa.RecordBatch, labels: Labels, path: Path) -> pa.Record
     import numpy as np
     import pyarrow as pa
 
-    ids = [name for name in _IDS if name in batch.schema.names]
+    ids = [name for name in IDS if name in batch.schema.names]
     if not ids:
         raise UsageError(
             "labels are joined by id, and the data have no column request or id",

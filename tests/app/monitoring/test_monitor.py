@@ -387,6 +387,23 @@ def test_labels_without_ids_are_refused(window: Window) -> None:
         window.judge(log=log, labels=labels)
 
 
+@pytest.mark.parametrize("ids", [["001", "002"], ["1e3", "1e4"]])
+def test_ids_that_look_like_numbers_are_names(window: Window, ids: Sequence[str]) -> None:
+    answers = ["a", *["b"] * (ROWS - 1)]
+    others = [f"c{number}" for number in range(2, ROWS)]
+    data = window.folder / "data.csv"
+    csv.write_csv(pa.table({**wine(), "id": [*ids, *others], "prediction": answers}), data)
+    labels = window.folder / "labels.csv"
+    labels.write_text(f"id,label\n{ids[0]},a\n{ids[1]},\n1,b\n1000,b\n")
+    assert window.judge(data=data, labels=labels).result.window.labelled == 1
+
+    columns = {**wine(), "answer.label": answers, "request": [*ids, *others]}
+    log = write_log(window.folder / "log", columns)
+    done = window.judge(log=log, labels=labels)
+    assert done.result.metrics is not None
+    assert (done.result.window.labelled, done.result.metrics["accuracy"]) == (1, 1.0)
+
+
 def test_labels_of_data_are_joined_by_id(window: Window) -> None:
     data = window.folder / "data.csv"
     table = {**wine(), "id": [f"c{number}" for number in range(ROWS)], "prediction": ["a"] * ROWS}
