@@ -51,6 +51,7 @@ class Performance:
         The answers themselves, as columns `prediction` and `score`; None where there are none.
         """
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         scores = _scores(batch)
         answers = _answers(batch)
@@ -59,9 +60,9 @@ class Performance:
         if answers is None:
             return None
         if LABEL in batch.schema.names:
-            # Labels that are not known yet are null.
+            # Labels that are not known yet are null, or NaN where a library has no other word.
             labels = batch.column(batch.schema.get_field_index(LABEL))
-            has_label = labels.is_valid()
+            has_label = pc.invert(pc.is_null(labels, nan_is_null=True))
             self._compare(answers.filter(has_label), labels.filter(has_label))
         columns = {PREDICTION: answers}
         confidence = _confidence(batch, scores)

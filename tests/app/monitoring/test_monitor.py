@@ -404,6 +404,16 @@ def test_ids_that_look_like_numbers_are_names(window: Window, ids: Sequence[str]
     assert (done.result.window.labelled, done.result.metrics["accuracy"]) == (1, 1.0)
 
 
+def test_labels_that_are_nan_are_not_known(window: Window) -> None:
+    data = window.folder / "data.parquet"
+    known = np.where(np.arange(ROWS) < 100, 1.0, np.nan)
+    columns = {**wine(), "prediction": np.ones(ROWS, int), "label": known}
+    parquet.write_table(pa.table(columns), data)
+    done = window.judge(data=data)
+    assert done.result.metrics is not None
+    assert (done.result.window.labelled, done.result.metrics["accuracy"]) == (100, 1.0)
+
+
 def test_labels_of_data_are_joined_by_id(window: Window) -> None:
     data = window.folder / "data.csv"
     table = {**wine(), "id": [f"c{number}" for number in range(ROWS)], "prediction": ["a"] * ROWS}
