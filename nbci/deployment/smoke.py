@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.formatting.numbers import rough
-from nbci.gates.bounds import bounds_of, margin
+from nbci.gates.bounds import bounds_of, is_missed, margin, room_in_words
 from nbci.gates.case import with_answer
 from nbci.records.verdict import GateResult
 
@@ -159,6 +159,6 @@ def _judge(rule: Gate, figures: Mapping[str, float]) -> GateResult:
         return with_answer(result, rule, "fail", "nothing is known of it: nothing was answered")
     room = margin(found, bounds_of(rule, None))
     result = replace(result, metric=metric, found=found, margin=room)
-    if room is not None and room < 0:
-        return with_answer(result, rule, "fail", f"it is {rough(found)}: misses by {rough(-room)}")
-    return with_answer(result, rule, "pass", f"{rough(room or 0.0)} to spare")
+    if is_missed(room):
+        return with_answer(result, rule, "fail", f"it is {rough(found)}: {room_in_words(room)}")
+    return with_answer(result, rule, "pass", room_in_words(room))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.formatting.numbers import rough
 from nbci.pipeline.rules import exact
 
 if TYPE_CHECKING:
@@ -75,6 +76,18 @@ def margin(value: float, bounds: Bounds) -> float | None:
     if not rooms:
         return None
     return _as_float(min(rooms))
+
+
+def is_missed(room: float | None) -> bool:
+    """Whether a bound is missed; a room that nobody can tell (NaN) is a miss."""
+    return room is not None and (room < 0 or math.isnan(room))
+
+
+def room_in_words(room: float | None) -> str:
+    """By how much a bound is missed, or how much is to spare, in a verdict's words."""
+    if is_missed(room):
+        return f"misses by {rough(-(room or 0.0))}"
+    return f"{rough(room or 0.0)} to spare"
 
 
 def _margin_of_infinity(value: float, bounds: Bounds) -> float | None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nbci.errors import UsageError, nearest
-from nbci.formatting.numbers import rough
 from nbci.gates.baseline import Baseline
-from nbci.gates.bounds import bounds_of, margin
+from nbci.gates.bounds import bounds_of, is_missed, margin, room_in_words
 from nbci.gates.case import known_baseline, with_answer
 from nbci.gates.choice import find_confirmed, how_confirmed
 from nbci.gates.judge_cases import (
@@ -153,14 +152,14 @@ def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
         return judge_significance(gate, case, result)
     if result.noise is not None:
         return with_answer(result, gate, *answer_beyond_noise(gate, result, result.noise))
-    if room is not None and (room < 0 or math.isnan(room)):
-        reason = f"misses by {rough(-room)}"
+    if is_missed(room):
+        reason = room_in_words(room)
         if gate.of is not None:
             reason = f"{reason} {how_confirmed(case.record)}"
         return with_answer(result, gate, "fail", reason)
     if gate.better is not None and value == result.baseline:
         return with_answer(result, gate, "fail", "no better than the baseline")
-    reason = reason or f"{rough(room or 0.0)} to spare"
+    reason = reason or room_in_words(room)
     if gate.of is not None:
         reason = f"{reason} {how_confirmed(case.record)}"
     return with_answer(result, gate, rule, reason)

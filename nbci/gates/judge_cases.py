@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nbci.behaviour.wording import slice_sentence
 from nbci.closeness import ABSOLUTE_TOLERANCE
 from nbci.formatting.numbers import counted, measured, rough
-from nbci.gates.bounds import bounds_of, margin
+from nbci.gates.bounds import bounds_of, is_missed, margin, room_in_words
 from nbci.gates.case import known_baseline, with_answer
 from nbci.gates.cases import NoCases
 from nbci.pipeline.metric_names import short_name
@@ -151,7 +151,7 @@ def judge_significance(gate: Gate, case: Case, result: GateResult) -> GateResult
     result = replace(_with_source(result, found), cases=replace(_cases(found), p_value=p_value))
     is_chance = p_value >= float(gate.significant or 0.0)
     words = f"{_evidence(found)}, p = {rough(p_value)}: {_move(gate, result)}"
-    asks_for_move = gate.better is not None or _misses(result)
+    asks_for_move = gate.better is not None or is_missed(result.margin)
     if is_chance and asks_for_move and result.found != result.baseline:
         words += _CHANCE
     rule: Rule = "pass"
@@ -191,21 +191,15 @@ def _without_test(gate: Gate, result: GateResult, reason: str) -> GateResult:
 
 def _is_refused(gate: Gate, result: GateResult, *, is_chance: bool) -> bool:
     if gate.better is None:
-        return _misses(result) and not is_chance
-    return _misses(result) or result.found == result.baseline or is_chance
-
-
-def _misses(result: GateResult) -> bool:
-    return result.margin is not None and (result.margin < 0 or math.isnan(result.margin))
+        return is_missed(result.margin) and not is_chance
+    return is_missed(result.margin) or result.found == result.baseline or is_chance
 
 
 def _move(gate: Gate, result: GateResult) -> str:
     """How far the metric is from what was asked."""
     if gate.better is not None and result.found == result.baseline:
         return "no better than the baseline"
-    if _misses(result):
-        return f"misses by {rough(-(result.margin or 0.0))}"
-    return f"{rough(result.margin or 0.0)} to spare"
+    return room_in_words(result.margin)
 
 
 def _with_room(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nbci.errors import nearest
 from nbci.formatting.numbers import and_more, counted, listed, rough
-from nbci.gates.bounds import bounds_of, margin
+from nbci.gates.bounds import bounds_of, is_missed, margin, room_in_words
 from nbci.gates.case import answer_of
 from nbci.pipeline.metric_names import meant_by, short_name
 from nbci.pipeline.rules import number_text
@@ -233,12 +233,9 @@ def _judge_metric(rule: MonitorRule, window: Observed) -> _Answer:
             return _Answer(rule=rule.missing, reason=recorded, metric=name, found=value)
         baseline, source = recorded, window.release
     room = margin(value, bounds_of(gate, baseline))
-    rest = f"{rough(room or 0.0)} to spare"
-    if room is not None and room < 0:
-        rest = f"misses by {rough(-room)}"
     return _Answer(
-        rule="fail" if room is not None and room < 0 else "pass",
-        reason=rest,
+        rule="fail" if is_missed(room) else "pass",
+        reason=room_in_words(room),
         metric=name,
         found=value,
         margin=room,

@@ -68,5 +68,11 @@ def test_rules_refuse_what_misses_them_and_what_is_not_known() -> None:
     assert results[1].reason == "it is 0.04: misses by 0.03"
 
 
+def test_a_figure_that_is_no_number_passes_nothing() -> None:
+    rule = Gate(name="quick", metric="p95_ms", at_most=20.0)
+    (result,) = judge_smoke([rule], {"p95_ms": float("nan")})
+    assert result.result == "failed"
+
+
 def test_nothing_is_said_of_what_nobody_asked() -> None:
     assert figures_of(read_counts("", ["m"], "v2"), []) == {"requests": 0.0}
