@@ -245,6 +245,7 @@ def _cost(decided: Decided) -> str:
 
 def _lines(decided: Decided) -> list[str]:
     """What starts or not, why, and what it costs."""
+    from nbci.app.retraining.model_in_use import wanted_data
     from nbci.formatting.tables import table
 
     answer = decided.answer
@@ -259,7 +260,7 @@ def _lines(decided: Decided) -> list[str]:
         ("costs", _cost(decided)),
         ("decision", decided.decision.id if decided.decision is not None else ""),
     ]
-    asked = (decided.model.pipeline.retrain or {}).get("data", {})
+    asked = wanted_data(decided.model, decided.parameters, os.environ)
     if asked and (decided.decision is None or decided.decision.data is None):
         # They are counted when it begins: with --plan nothing is read that takes long.
         facts.append(("new data", str(asked.get("log") or ", ".join(asked.get("update", ())))))

@@ -228,12 +228,26 @@ def _retrain(document: Document) -> Mapping[str, Any] | None:
     needed = ("table", "log", "label")
     if "table" in data and not all(name in data for name in needed):
         raise UsageError("rows of a log need `table`, `log` and `label`", where=where)
-    for name in ("table", "log", "labels"):
+    if "table" in data:
+        project_path(data["table"], ".", document.where("retrain", "data", "table"))
+    for name in ("log", "labels"):
         if name in data:
-            project_path(data[name], ".", document.where("retrain", "data", name))
+            _check_log_folder(document, name, data[name])
     for number, path in enumerate(data.get("update", ())):
         project_path(path, ".", document.where("retrain", "data", "update", number))
     return retrain
+
+
+def _check_log_folder(document: Document, key: str, path: str) -> None:
+    """UsageError for a folder that no machine has; where a log lies, each may say for itself."""
+    with located(document.where, "retrain", "data", key):
+        named = references(path)
+        for reference in named:
+            if reference.parameter not in document.data.get("params", {}):
+                raise unknown("parameter", reference.text, document.data.get("params", {}))
+    # A server's log is outside of the checkouts of a CI.
+    if not named and not path.startswith("/"):
+        project_path(path, ".", document.where("retrain", "data", key))
 
 
 def _expand_node(

@@ -313,6 +313,34 @@ def test_notebook_paths_are_normalised_and_named_once() -> None:
         notebook_paths(read_document("steps: {a: {notebook: ../x.ipynb}}", "p.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("log", "refused"),
+    [
+        ("/var/log/wine", None),
+        ("${log}/wine", None),
+        ("${lag}", "unknown parameter 'lag'"),
+        ("../logs", "outside the project"),
+    ],
+)
+def test_a_retraining_takes_rows_of_a_log_that_a_machine_may_have(
+    log: str, refused: str | None
+) -> None:
+    text = (
+        "params: {log: logs}\nsteps: {a: {notebook: nb/chain.ipynb, outs: [x]}}\n"
+        f"retrain: {{data: {{table: rows.csv, label: y, log: '{log}'}}}}\n"
+    )
+    document = read_document(text, "p.yaml")
+    if refused is None:
+        retrain = compose(document, {"nb/chain.ipynb": CHAIN}).retrain
+        assert retrain is not None
+        assert retrain["data"]["log"] == log
+        return
+    with pytest.raises(UsageError, match=refused) as error:
+        compose(document, {"nb/chain.ipynb": CHAIN})
+    assert error.value.where is not None
+    assert error.value.where.line == 3
+
+
 def test_a_notebook_alone_is_a_pipeline() -> None:
     pipeline = notebook_pipeline(CHAIN, "nb/chain.ipynb")
     assert after(pipeline) == {"load": (), "fit": ("load",), "score": ("fit",)}

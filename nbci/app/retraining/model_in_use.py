@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from nbci.errors import IntegrityError, UsageError
 from nbci.git.process import REMOTE, Git, open_git
+from nbci.params import assigned_in_environment, assigned_on_command_line, bind
+from nbci.pipeline.expressions import references, substitute
 from nbci.pipeline.models import models_of
 from nbci.project.sources import read_target
 from nbci.promotion.facts import find_promoter
@@ -142,18 +144,50 @@ def who_decides(git: Git, environ: Mapping[str, str], *, is_person: bool = False
 def parameters_of(model: ModelInUse, pairs: Sequence[str]) -> tuple[str, ...]:
     """The parameters of the new run as `-p` takes them: what the release was given, then `pairs`.
 
-    What the release had from its own files is left to them: they may say better today.
+    What the release had from its own files is left to them: they may say better today. So is to
+    this machine's environment where new data lie, if that of the release said it.
     """
     declared = {parameter.name for parameter in model.pipeline.params}
     given = []
     for parameter in model.manifest.params:
-        if parameter.name in declared and not _is_of_files(model, parameter):
+        is_left = _is_of_files(model, parameter) or _is_place_of_data(model, parameter)
+        if parameter.name in declared and not is_left:
             given.append(f"{parameter.name}={_as_text(parameter.value)}")
     return (*given, *pairs)
 
 
 def _is_of_files(model: ModelInUse, parameter: ParameterValue) -> bool:
     return parameter.source in (model.manifest.sources or {})
+
+
+def _is_place_of_data(model: ModelInUse, parameter: ParameterValue) -> bool:
+    if not parameter.source.startswith("environment "):
+        return False
+    named = references((model.pipeline.retrain or {}).get("data", {}))
+    return any(reference.parameter == parameter.name for reference in named)
+
+
+def wanted_data(
+    model: ModelInUse, pairs: Sequence[str], environ: Mapping[str, str]
+) -> Mapping[str, Any] | None:
+    """What `retrain: {data: ...}` asks for, its parameters in place; None where it asks for none.
+
+    As for a run: `pairs` are stronger than the environment, and this than the defaults.
+    """
+    wanted: Mapping[str, Any] | None = (model.pipeline.retrain or {}).get("data")
+    if wanted is None or not references(wanted):
+        return wanted
+    named = {str(reference.parameter).lower() for reference in references(wanted)}
+    # The environment may be that of the build that watches, whose other parameters are its own.
+    layers = (
+        [each for each in assigned_in_environment(environ) if each.name.lower() in named],
+        assigned_on_command_line(pairs),
+    )
+    bound = bind(model.pipeline.params, layers)
+    values: Mapping[str, Any] = substitute(
+        dict(wanted), {parameter.name: parameter.value for parameter in bound}
+    )
+    return values
 
 
 def _as_text(value: Any) -> str:

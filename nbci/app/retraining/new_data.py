@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.app.retraining.append_rows import Layout, append_rows, spread, table_columns
-from nbci.app.retraining.model_in_use import known_decisions
+from nbci.app.retraining.model_in_use import known_decisions, wanted_data
 from nbci.app.retraining.note_events import new_event, note_event
 from nbci.data.dvc_imports import poll
 from nbci.data.remotes import ARTIFACTS, default_remote
@@ -66,7 +66,7 @@ def with_new_data(decided: Decided) -> Decided:
     if decision is None:
         return decided
     try:
-        data = take_new_data(model)
+        data = take_new_data(model, decided.parameters)
     except NbciError as error:
         # Each counts as a try: labels that never come are told to a person in the end.
         note_event(model.git, decision, new_event(model.git, "failed", str(error)))
@@ -79,12 +79,12 @@ def with_new_data(decided: Decided) -> Decided:
     return replace(decided, decision=note_event(model.git, decision, event, data=data))
 
 
-def take_new_data(model: ModelInUse) -> NewData | None:
+def take_new_data(model: ModelInUse, pairs: Sequence[str] = ()) -> NewData | None:
     """What `retrain: {data: ...}` of the pipeline asks for; None where it asks for nothing.
 
-    NothingNew where there is nothing yet.
+    `pairs` are parameters as `-p` has them. NothingNew where there is nothing yet.
     """
-    wanted = (model.pipeline.retrain or {}).get("data")
+    wanted = wanted_data(model, pairs, os.environ)
     if wanted is None:
         return None
     # A fresh clone has no run yet that told git to leave nbci's own files out.

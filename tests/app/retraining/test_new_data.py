@@ -46,6 +46,7 @@ json.dump({'guess': guess}, open('model.json', 'w'))
 json.dump({'error_new': error('new'), 'error_old': error('old')}, open('metrics.json', 'w'))
 """
 PIPELINE = """\
+params: {log: logs}
 steps:
   learn:
     {notebook: learn.ipynb, deps: [data/table.csv], outs: [model.json], metrics: [metrics.json]}
@@ -57,7 +58,7 @@ models:
   guess: {path: model.json, stage: production, framework: plain}
 triggers: {monitor: {pipeline: watch.yaml, at_most_every: 1s}}
 retrain:
-  data: {table: data/table.csv, log: logs, label: y, origin: origin}
+  data: {table: data/table.csv, log: "${log}", label: y, origin: origin}
 """
 TABLE = "id,x,y\n" + "".join(f"{n},{n}.50,1.0\n" for n in range(8))
 
@@ -176,10 +177,16 @@ def test_labelled_rows_become_a_version_that_the_run_learns_from(
     assert "guess@v1.0.0 in production has 9" in passed.sentence
     assert "error_old at most 3 above champion" in passed.sentence
 
-    # the next one goes on from there, and adds only what is new
+    # the next one goes on from there, and adds only what is new; on an agent the log lies elsewhere
     label(folder / "logs", 8, [5.0] * 2)
+    elsewhere = folder.parent / "var/log"
+    elsewhere.parent.mkdir()
+    (folder / "logs").rename(elsewhere)
+    monkeypatch.setenv("NBCI_PARAM_LOG", str(elsewhere))
+    monkeypatch.setenv("NBCI_PARAM_WINDOW", "of the pipeline that watches")
     data = retrain("--hand-over")["data"]
     assert (data["before"], data["added"]) == (16, 2)
+    assert data["source"] == str(elsewhere)
 
     leave_and_change(folder, data["imports"]["data/table.csv.dvc"])
 

@@ -59,7 +59,9 @@ class Retraining implements Serializable {
       "NBCI_MODEL=${wish.model}".toString(),
       "NBCI_BECAUSE=${options.folder}/result/${wish.because}".toString(),
     ]
-    build.workspaces.inside(options.label, own + values) {
+    // where the log lies, the build that watches has been told: new data may come from there
+    def known = new Planning(build).parameterValues()
+    build.workspaces.inside(options.label, known + own + values) {
       build.plugins.hidden { script.unstash stash(wish) }
       def command = '"$NBCI_COMMAND" retrain "$NBCI_MODEL" --because "$NBCI_BECAUSE" ' + how +
         ' --if-wanted --format jenkins > "$NBCI_BUILD/retrain.txt"'

@@ -111,6 +111,13 @@ class MonitorTest {
         assertTrue(graph.jenkins.logged("PSI of alcohol is 0.31 > 0.2"));
     }
 
+    @Test
+    void newDataComeFromTheLogThatWasWatched() throws Exception {
+        Graph graph = refused(", job: 'train/main', parameters: [log: '/var/log/wine']");
+        run(graph, "UNSTABLE");
+        assertTrue(asked(graph).get(0).endsWith(" from /var/log/wine"), asked(graph).get(0));
+    }
+
     private static List<String> parameters(Map<String, Object> started) {
         return ((List<?>) started.get("parameters")).stream()
                 .map(given -> ((Map<?, ?>) given).get("name") + " " + ((Map<?, ?>) given).get("value"))
