@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--refuse", metavar="WHY", help="say no to the decision that waits for a person"
     )
     doing.add_argument(
+        "--failed",
+        metavar="WHY",
+        help="say that what counts as running has ended, as a build that was killed",
+    )
+    doing.add_argument(
         "--reset", action="store_true", help="let what failed or was given up be tried again"
     )
     asking = parser.add_mutually_exclusive_group()
@@ -91,6 +96,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.app.retraining.decide import (
         RetrainRequest,
         decide,
+        end_open,
         foresee_retraining,
         refuse_waiting,
         reset,
@@ -100,9 +106,11 @@ def main(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     if arguments.reset:
         return _show_change(reset(project, arguments.model), arguments)
-    if arguments.refuse:
+    if arguments.refuse is not None:
         change = refuse_waiting(project, arguments.model, arguments.refuse)
         return _show_change(change, arguments)
+    if arguments.failed is not None:
+        return _show_change(end_open(project, arguments.model, arguments.failed), arguments)
     request = RetrainRequest(
         model=arguments.model,
         because=arguments.because,
@@ -129,6 +137,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _ask_person(project: Project, request: RetrainRequest, decided: Decided) -> Decided:
     """Ask on the terminal, where one is; anywhere else the decision goes on waiting."""
+    from msgspec.structs import replace
+
     from nbci.app.retraining.decide import decide, refuse_waiting
 
     # A CI has no terminal; and what stdin has given cannot be asked for again.
@@ -136,10 +146,15 @@ def _ask_person(project: Project, request: RetrainRequest, decided: Decided) -> 
         return decided
     print("\n".join(_lines(decided)), file=sys.stderr)
     print("Train again? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    line = sys.stdin.readline()
+    # A terminal that was closed has said nothing: the decision goes on waiting.
+    if not line:
+        return decided
+    if line.strip().lower() in ("y", "yes"):
         return decide(project, request._replace(insists=True, asks=False))
     refuse_waiting(project, request.model, "a person said no")
-    return decided
+    no = replace(decided.answer, start=False, sentence="a person said no")
+    return replace(decided, answer=no)
 
 
 def _carry_out(project: Project, decided: Decided, arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -9,11 +10,14 @@ from urllib.parse import unquote, urlsplit
 from nbci.errors import UsageError
 from nbci.jenkins.controller import job_path
 from nbci.jenkins.place import find_job
+from nbci.web_pages import checked_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbci.jenkins.controller import Controller
+
+_PAGE = re.compile(r"(?:job/[^/]+/)+\d+/?\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,24 @@ def stop_builds(
     for each in stopped:
         controller.stop(job, each)
     return stopped, cancelled
+
+
+def result_at(controller: Controller, page: str) -> str | None:
+    """Jenkins' word for how the build at that page ended; None while it goes on.
+
+    None, too, for a page that is not of this controller.
+    """
+    # A record names the page: nobody's token may go where that leads.
+    own = checked_page(controller.url, http_too=True) or controller.url
+    place = page.removeprefix(own)
+    if place == page or not _PAGE.match(place):
+        return None
+    *names, number = unquote(place).rstrip("/").removeprefix("job/").split("/")
+    build = controller.build("/".join(names[::2]), int(number))
+    # What does not say that it has ended may go on.
+    if build.get("building") is not False:
+        return None
+    return str(build.get("result"))
 
 
 def _read_queue_item(job: str, item: Mapping[str, Any]) -> Build:

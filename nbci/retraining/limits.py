@@ -139,7 +139,11 @@ def _running(decisions: Sequence[Decision], now: float) -> str | None:
             # What a person can look at comes first.
             who = last.build or last.run or last.host or last.by
             text = f"decision {decision.id} was {last.kind} at {moment(last.at_utc)} ({who})"
-        return f"{text} and has no end yet: it counts as running until {moment(utc_text(until))}"
+        name = decision.model.rpartition(":")[2]
+        return (
+            f"{text} and has no end yet: it counts as running until {moment(utc_text(until))}, "
+            f"unless somebody says that it is over: nbci retrain {name} --failed WHY"
+        )
     return None
 
 

@@ -36,6 +36,14 @@ def test_places_are_read_with_their_rules() -> None:
     assert cluster.options.canary_percent == 10
 
 
+def test_no_time_at_all_is_no_duration() -> None:
+    text = HEAD + "  a: {model: digits, process: {}, smoke_for: 0m0.0s}\n"
+    with pytest.raises(UsageError, match="smoke_for") as error:
+        read_document(text, "p.yaml")
+    assert error.value.where is not None
+    assert error.value.where.line == 6
+
+
 def test_rules_alone_are_watched_for_half_a_minute() -> None:
     text = HEAD + "  a: {model: digits, process: {}, smoke: [{metric: requests, at_least: 5}]}\n"
     (place,) = read_deployments(read_document(text, "p.yaml"))

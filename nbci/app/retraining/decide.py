@@ -297,6 +297,19 @@ def refuse_waiting(project: Project, text: str, why: str) -> Decision:
     )
 
 
+def end_open(project: Project, text: str, why: str) -> Decision:
+    """Somebody who knows it says that what counts as running has come to an end."""
+    model = find_model_in_use(project, text)
+    _, decisions = known_decisions(model.git, model.name)
+    for decision in reversed(decisions):
+        if decision.is_open:
+            return note_event(model.git, decision, new_event(model.git, "failed", why))
+    raise UsageError(
+        f"no retraining of {model.name} counts as running",
+        hint=f"nbci decisions {text} lists them",
+    )
+
+
 def reset(project: Project, text: str) -> Decision:
     """A person says that what failed or was given up counts no more."""
     model = find_model_in_use(project, text)

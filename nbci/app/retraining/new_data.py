@@ -15,8 +15,9 @@ from nbci.app.retraining.append_rows import Layout, append_rows, spread, table_c
 from nbci.app.retraining.model_in_use import known_decisions, wanted_data
 from nbci.app.retraining.note_events import new_event, note_event
 from nbci.data.dvc_imports import poll
-from nbci.data.remotes import ARTIFACTS, default_remote
+from nbci.data.remotes import default_remote
 from nbci.data.repository import project_cache
+from nbci.data.sharing import Sharing
 from nbci.data.tracked import SUFFIX, tracked
 from nbci.engine.imports import put_back
 from nbci.engine.steps.declared_files import stands
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
     from nbci.app.retraining.decide import Decided
     from nbci.app.retraining.model_in_use import ModelInUse
     from nbci.config import Project
+    from nbci.data.remotes import Remote
     from nbci.git.process import Git
     from nbci.logged.window import LogWindow
     from nbci.records.run_record import FileRef
+    from nbci.store.artifacts import Artifacts
 
 
 class NothingNew(InfrastructureError):
@@ -128,11 +131,11 @@ def _append(model: ModelInUse, wanted: Mapping[str, Any]) -> NewData:
     project, name = model.project, _dvc_file(wanted["table"])
     layout = Layout(path=wanted["table"], id=wanted.get("id", "id"), origin=wanted.get("origin"))
     base = _base_of(model, name)
-    artifacts = project_cache(project, os.environ).artifacts
     remote = default_remote(project)
+    artifacts = _with_remote(project, remote)
     with scratch_folder(project) as scratch:
         old, new = scratch / "old", scratch / "new"
-        _bring(project, base.ref, old)
+        _bring(project, base.ref, artifacts, old)
         window, rows = _labelled_rows(model, wanted, table_columns(layout, old))
         appended = append_rows(layout, old, new, rows)
         if not appended.added:
@@ -265,25 +268,25 @@ def _parsed(project: Project, name: str, text: str) -> FileRef:
     return refs[0]
 
 
-def _bring(project: Project, ref: FileRef, place: Path) -> None:
-    """Copy that version of the table here, from the cache or from the remote."""
-    artifacts = project_cache(project, os.environ).artifacts
+def _with_remote(project: Project, remote: Remote) -> Artifacts:
+    """The kept artifacts of the project; what is not here is taken from the remote, and checked."""
+    cache = project_cache(project, os.environ)
+    return replace(cache.artifacts, elsewhere=Sharing(cache, (remote,), None))
+
+
+def _bring(project: Project, ref: FileRef, artifacts: Artifacts, place: Path) -> None:
+    """Put that version of the table there, from the checkout, the cache or the remote."""
     index = project_index(project)
     if stands(project.root, ref, index):
         artifacts.keep(project.root, ref.path, index)
-    if not artifacts.missing_objects(ref.digest):
-        with artifacts.objects.path(ref.digest).open("rb") as source:
-            write_atomic(place, source.read())
-        return
-    gone = default_remote(project).take(ARTIFACTS, {ref.digest: place})
-    index = FileIndex(place.parent / ".digests")
-    is_there = place.is_file() and not gone
-    if not is_there or index.fingerprint(place.parent, place.name).digest != ref.digest:
+    if artifacts.missing_objects(ref.digest):
         raise IntegrityError(
-            f"neither DVC's cache nor its remote has {ref.digest} whole",
+            f"neither DVC's cache nor its remote has {ref.digest}",
             where=Location(ref.path),
             hint="dvc push where it was added",
         )
+    folder = place.parent
+    artifacts.restore(folder, replace(ref, path=place.name), FileIndex(folder / ".digests"))
 
 
 def _with_digest(text: str, digest: str, size: int) -> str:

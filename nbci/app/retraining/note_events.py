@@ -13,12 +13,13 @@ from nbci.errors import IntegrityError, NbciError, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.git.checkout import is_in_repository
 from nbci.git.process import open_git
+from nbci.jenkins.access import address, find_access
 from nbci.records.decision import DecisionEvent
 from nbci.registry.decisions import LostTurn, add_decision
 from nbci.retraining.reasons import closing_sentence, outcome_of
 from nbci.runs.project_runs import find_run
 from nbci.trust.change import change_of
-from nbci.web_pages import build_url, checked_page
+from nbci.web_pages import build_url, build_words, checked_page
 
 if TYPE_CHECKING:
     from nbci.config import Project
@@ -81,15 +82,16 @@ def note_event(
 def settle(git: Git, project: Project, decisions: tuple[Decision, ...]) -> list[DecisionEvent]:
     """What came of the newest decision, where its run is here and over and nobody has said so.
 
-    Whoever carried it out was killed before they could.
+    Whoever carried it out was killed before they could. Of a build, the controller knows it.
     """
     if not decisions or decisions[-1].state != "started":
         return []
     last = decisions[-1].last
-    # A build of a CI has no id here: only its age tells.
     run = last.run if last is not None else None
     if run is None:
-        return []
+        # A build of a CI has no run here; where nobody knows how it is, its age tells.
+        ended = _end_of_build(project, last.build if last is not None else None)
+        return [new_event(git, "failed", ended)] if ended is not None else []
     try:
         folder = find_run(project, run)
     except UsageError:
@@ -103,6 +105,24 @@ def settle(git: Git, project: Project, decisions: tuple[Decision, ...]) -> list[
     if folder.read_header().result == "running":
         kind, sentence = "failed", f"run {run} was killed before it had ended"
     return [new_event(git, kind, sentence, run=run)]
+
+
+def _end_of_build(project: Project, page: str | None) -> str | None:
+    """That the build has ended, where the project's controller says so; None where nothing does."""
+    try:
+        if page is None or address(project, os.environ) is None:
+            return None
+        # Imported only here: few machines that decide know the controller.
+        from nbci.jenkins.builds import result_at
+        from nbci.jenkins.controller import Controller
+
+        result = result_at(Controller(find_access(project, os.environ)), page)
+    except NbciError:
+        # A controller that is away or hides the build tells nothing: it may go on.
+        return None
+    if result is None:
+        return None
+    return f"{build_words(page)} ended as {result}, and has not said what came of it ({page})"
 
 
 def note_start(git: Git, decision: Decision, run: str | None) -> Decision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +184,9 @@ def test_labelled_rows_become_a_version_that_the_run_learns_from(
     elsewhere.parent.mkdir()
     (folder / "logs").rename(elsewhere)
     monkeypatch.setenv("NBCI_PARAM_LOG", str(elsewhere))
+    # a clone has nothing but the remote
+    for folder_of_objects in (folder / ".dvc/cache", folder.parent / "cache"):
+        shutil.rmtree(folder_of_objects, ignore_errors=True)
     monkeypatch.setenv("NBCI_PARAM_WINDOW", "of the pipeline that watches")
     data = retrain("--hand-over")["data"]
     assert (data["before"], data["added"]) == (16, 2)

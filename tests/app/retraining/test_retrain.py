@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,7 @@ from nbci.records.decision import NewData
 from nbci.records.monitoring import MonitorResult, Window
 from nbci.records.verdict import GateResult
 from nbci.registry.decisions import LostTurn, add_decision
+from tests.support.jenkins import FakeBuild
 from tests.support.releases import Released, copy_of
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.records.decision import Decision, EventKind
+    from tests.support.jenkins import FakeJenkins
 
 BROKEN = GateResult(
     gate="psi of C <= 0.2",
@@ -258,6 +262,38 @@ def test_a_person_is_asked_and_may_say_no(used: Released) -> None:
     assert [each.state for each in decisions(used)] == ["refused", "decided"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "code", "states"),
+    [
+        # the run itself is refused: it has begun
+        (b"y\n", 2, ["asked", "decided", "started", "failed"]),
+        (b"\n", 0, ["asked", "refused"]),
+        # ctrl-D, or a terminal that is gone
+        (b"\x04", 0, ["asked"]),
+    ],
+)
+def test_a_person_at_a_terminal_is_asked_there(
+    used: Released,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: bytes,
+    code: int,
+    states: list[EventKind],
+) -> None:
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, typed)
+    with open(terminal, encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        words = ["retrain", "digits", "--because", str(because(used).because), "--ask"]
+        assert run([*words, "-p", "C=much"]) == code
+    os.close(keyboard)
+    printed = capsys.readouterr()
+    assert "because psi of C was 0.31" in printed.err
+    assert "Train again? [y/N] " in printed.err
+    assert ("does not start" in printed.out) == (states[-1] == "refused")
+    assert [event.kind for event in decisions(used)[-1].events] == states
+
+
 def test_a_remote_that_is_away_starts_nothing(used: Released) -> None:
     used.origin.rename(used.root / "moved")
     with pytest.raises(InfrastructureError):
@@ -341,6 +377,71 @@ def test_the_next_call_finds_out_what_was_killed(used: Released) -> None:
     last = decisions(used)[-1].last
     assert last is not None
     assert "was killed" in last.sentence
+
+
+def test_a_build_that_was_killed_ends_when_its_controller_knows_it(
+    used: Released, jenkins: FakeJenkins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = FakeBuild(number=1, item=1, mode="sleep")
+    jenkins.jobs["team/train"].builds.append(build)
+    project = project_of(used)
+    decided = decide(project, because(used)).decision
+    assert decided is not None
+    monkeypatch.setenv("BUILD_URL", f"{jenkins.url}job/team/job/train/1/")
+    note_event(used.git, decided, new_event(used.git, "started", "a build began"))
+    build.stopped, build.told = True, 5
+    # nobody knows the controller here
+    running = decide(project, because(used)).answer
+    assert "unless somebody says that it is over: nbci retrain digits --failed" in running.sentence
+    assert jenkins.seen == []
+
+    monkeypatch.setenv("NBCI_JENKINS_URL", jenkins.url)
+    assert "at most once in" in decide(project, because(used)).answer.sentence
+    last = decisions(used)[-1].last
+    assert last is not None
+    assert last.kind == "failed"
+    assert last.sentence.startswith("build 1 ended as ABORTED, and has not said what came of it")
+
+
+def test_a_build_that_goes_on_or_that_nobody_sees_counts_as_running(
+    used: Released, jenkins: FakeJenkins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jenkins.jobs["team/train"].builds.append(FakeBuild(number=1, item=1, mode="sleep"))
+    monkeypatch.setenv("NBCI_JENKINS_URL", jenkins.url)
+    project = project_of(used)
+    decided = decide(project, because(used)).decision
+    assert decided is not None
+    # one that runs, one that is hidden or gone, one of another controller
+    for page in (f"{jenkins.url}job/team/job/train/1/", f"{jenkins.url}job/x/9/", "http://a.b/1/"):
+        monkeypatch.setenv("BUILD_URL", page)
+        note_event(used.git, decided, new_event(used.git, "started", "a build began"))
+        assert "has no end yet" in decide(project, because(used)).answer.sentence
+    assert run(["retrain", "digits", "--failed", "the agent is gone"]) == 0
+    assert [each.state for each in decisions(used)] == ["failed"]
+    assert run(["retrain", "digits", "--failed", "the agent is gone"]) == 2
+
+
+@pytest.mark.slow
+def test_what_fails_three_times_is_tried_no_more_and_told(
+    used: Released, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = used.project / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text().replace("at_most_every: 1d", "at_most_every: 0.001s"))
+    notebook = used.project / "nb/train.ipynb"
+    notebook.write_text(notebook.read_text().replace("accuracy = 0.9", "accuracy = 1 / 0"))
+    used.git("commit", "-qam", "a mistake")
+    words = ["retrain", "digits", "--because", str(because(used).because), "--promote", "--quiet"]
+    assert [run(words) for _ in range(3)] == [1, 1, 1]
+    capsys.readouterr()
+    # Jenkins makes its build unstable by that code, and says the sentence
+    assert [run(words) for _ in range(2)] == [3, 3]
+    told = capsys.readouterr().out
+    assert "3 retrainings in a row came to nothing, so that no other is tried" in told
+    assert "division by zero" in told
+    assert "nbci retrain digits --reset" in told
+    # it has begun three times, and giving up is written down once
+    assert [each.state for each in decisions(used)] == ["failed"] * 3 + ["refused"]
+    assert used.tags() == {"digits@v1.0.0", "digits#production#1"}
 
 
 @pytest.mark.slow
