@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.logged.log_files import (
-    OWN_COLUMNS,
+    NEEDED_COLUMNS,
     REQUEST,
     ROW,
     TIME,
@@ -132,7 +132,7 @@ class Count:
             if not schema.names:
                 return
             _check_columns(schema)
-            for batch in read_file(path, OWN_COLUMNS):
+            for batch in read_file(path, NEEDED_COLUMNS):
                 seen += batch.num_rows
                 inside += self._add(batch.filter(is_inside(batch, self._start, self._end)))
         except FileNotFoundError:
@@ -178,7 +178,7 @@ def _check_columns(schema: pa.Schema) -> None:
     """BrokenFileError where a file has not the columns that a log has."""
     import pyarrow as pa
 
-    missing = [name for name in OWN_COLUMNS if name not in schema.names]
+    missing = [name for name in NEEDED_COLUMNS if name not in schema.names]
     if missing:
         raise BrokenFileError(f"it has no column {', '.join(missing)}")
     if not pa.types.is_floating(schema.field(TIME).type):

@@ -26,8 +26,12 @@ OUTPUT_PREFIX = "answer."
 INPUT_PREFIX = "input."
 """Before the name of an input's column where it alone would be taken for another column."""
 TIME, REQUEST, ROW, VERSION = "time", "request", "row", "version"
-OWN_COLUMNS = (TIME, REQUEST, ROW, VERSION)
-"""The columns that the log adds: seconds since 1970 (UTC), the request's id, its row from 0."""
+NEEDED_COLUMNS = (TIME, REQUEST, ROW, VERSION)
+"""What each log has: seconds since 1970 (UTC), the request's id, its row from 0."""
+SECONDS = "seconds"
+"""How long the request took, from its arrival to its answer; logs of before have no such column."""
+OWN_COLUMNS = (*NEEDED_COLUMNS, SECONDS)
+"""The columns that the log adds to inputs and outputs."""
 LABEL = "label"
 """The column that labels are joined as."""
 

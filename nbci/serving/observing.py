@@ -53,12 +53,26 @@ class Observing:
             )
 
     def answered(
-        self, version: Version, request_id: str, inputs: Arrays, answers: Mapping[str, Any]
+        self,
+        version: Version,
+        request_id: str,
+        seconds: float,
+        inputs: Arrays,
+        answers: Mapping[str, Any],
     ) -> None:
         """Note the request for the log, and ask the candidate, where there is one."""
         if self._request_log is not None:
-            noted = Noted(time.time(), request_id, version.model, version.version, inputs, answers)
-            self._request_log.note(noted)
+            self._request_log.note(
+                Noted(
+                    time.time(),
+                    seconds,
+                    request_id,
+                    version.model,
+                    version.version,
+                    inputs,
+                    answers,
+                )
+            )
         shadow = self._served.shadow_of(version.model)
         if shadow is None:
             return

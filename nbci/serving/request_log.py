@@ -24,6 +24,7 @@ from nbci.logged.log_files import (
     OUTPUT_PREFIX,
     REQUEST,
     ROW,
+    SECONDS,
     STREAM_SUFFIX,
     TIME,
     VERSION,
@@ -67,8 +68,9 @@ class LogSettings(Struct, frozen=True, kw_only=True):
 
 
 class Noted(Struct, frozen=True):
-    """One request with its answer."""
+    """One request with its answer; `time` is seconds since 1970, `seconds` what it took."""
 
+    time: float
     seconds: float
     request: str
     model: str
@@ -138,7 +140,7 @@ class RequestLog:
         found: dict[str, list[Noted]] = {}
         for noted in batch:
             path = model_folder(Path(self._settings.folder), noted.model)
-            name = f"{path.name}/{hour_name(noted.seconds)}"
+            name = f"{path.name}/{hour_name(noted.time)}"
             found.setdefault(name, []).append(noted)
         return found
 
@@ -297,10 +299,11 @@ def _table(rows: list[Noted], settings: LogSettings, key: bytes) -> pa.Table:
 
     counts = [_rows_of(noted) for noted in rows]
     columns: dict[str, Any] = {
-        TIME: np.repeat([noted.seconds for noted in rows], counts),
+        TIME: np.repeat([noted.time for noted in rows], counts),
         REQUEST: np.repeat([noted.request for noted in rows], counts),
         ROW: np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
         VERSION: np.repeat([noted.version for noted in rows], counts),
+        SECONDS: np.repeat([noted.seconds for noted in rows], counts),
     }
     for name in rows[0].inputs:
         if name in settings.left_out:

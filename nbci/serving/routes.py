@@ -53,9 +53,14 @@ class Observer(Protocol):
         """Hear that a request has its answer, or was refused."""
 
     def answered(
-        self, version: Version, request_id: str, inputs: Arrays, answers: Mapping[str, Any]
+        self,
+        version: Version,
+        request_id: str,
+        seconds: float,
+        inputs: Arrays,
+        answers: Mapping[str, Any],
     ) -> None:
-        """Hear what was asked and answered."""
+        """Hear what was asked and answered, and the seconds that it took."""
 
 
 class Routes:
@@ -143,7 +148,7 @@ class Routes:
         # From here on this version is kept, whatever is switched to meanwhile.
         found.begin()
         try:
-            response = await self._answer(request, found, request_id)
+            response = await self._answer(request, found, request_id, began)
             status = response.status_code
         except Refusal as refusal:
             status = refusal.status
@@ -156,7 +161,9 @@ class Routes:
         response.headers[REQUEST_ID] = request_id
         return response
 
-    async def _answer(self, request: Request, found: Version, request_id: str) -> Response:
+    async def _answer(
+        self, request: Request, found: Version, request_id: str, began: float
+    ) -> Response:
         body = await self._read_body(request)
         asked = read_request(body, request.headers.get(HEADER_LENGTH), found.signature)
         try:
@@ -164,8 +171,9 @@ class Routes:
                 answers = await found.batcher.answer(asked.inputs, [*asked.outputs])
         except TimeoutError as error:
             raise Refusal(503, f"there was no answer within {self._limits.seconds:g} s") from error
-        self._observer.answered(found, request_id, asked.inputs, answers)
         text, length = write_answer(found.model, found.version, asked, answers, found.signature)
+        seconds = time.perf_counter() - began
+        self._observer.answered(found, request_id, seconds, asked.inputs, answers)
         if length is None:
             return Response(text, media_type=_JSON)
         return Response(

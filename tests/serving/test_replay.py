@@ -49,7 +49,7 @@ def log(folder: Path, requests: Sequence[np.ndarray[Any, Any]], **settings: Any)
     for number, rows in enumerate(requests):
         answers = {"label": np.zeros(len(rows), dtype=np.int64)}
         at = 1_795_953_600.0 + number
-        writing.note(Noted(at, f"r{number}", "linear", "v1.0.0", {"X": rows}, answers))
+        writing.note(Noted(at, 0.01, f"r{number}", "linear", "v1.0.0", {"X": rows}, answers))
     writing.close()
 
 

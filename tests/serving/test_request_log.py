@@ -24,6 +24,7 @@ KEY = b"key"
 def noted(number: int, rows: int = 1, seconds: float = NOW, **inputs: Any) -> Noted:
     return Noted(
         seconds,
+        0.25,
         f"r{number}",
         "m",
         "v1",
@@ -52,6 +53,7 @@ def test_a_row_has_its_request_its_inputs_and_its_answer(tmp_path: Path) -> None
     assert table.column("request").to_pylist() == ["r1", "r1", "r2"]
     assert table.column("row").to_pylist() == [0, 1, 0]
     assert table.column("version").to_pylist() == ["v1"] * 3
+    assert table.column("seconds").to_pylist() == [0.25] * 3
     assert table.column("X").to_pylist() == [[1.0] * 3, [1.0] * 3, [2.0] * 3]
     assert table.column("answer.label").to_pylist() == [1, 1, 2]
     assert not [*tmp_path.rglob(f"*{STREAM_SUFFIX}")]
