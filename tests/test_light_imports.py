@@ -30,3 +30,21 @@ def test_checkers_of_formats_are_not_imported_and_can_be_later(tmp_path: Path) -
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["False", str(checker)]
+
+
+_GRAPH = """
+import sys
+from nbci.report.charts.layout import import_grandalf
+import_grandalf()
+from grandalf.layouts import SugiyamaLayout
+print("numpy" in sys.modules)
+import numpy
+print(numpy.array([1, 2]).sum())
+"""
+
+
+def test_a_graph_is_laid_out_without_numpy_which_can_be_imported_later() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _GRAPH], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["False", "3"]

@@ -47,6 +47,7 @@ def prepare_publishing(plan: Plan) -> Iterator[None]:
     for name in _IMPORTED:
         yield
         importlib.import_module(name)
+    from nbci.report.charts.layout import import_grandalf
     from nbci.report.html.highlight import source_code
     from nbci.report.html.untrusted import from_markdown
 
@@ -58,7 +59,7 @@ def prepare_publishing(plan: Plan) -> Iterator[None]:
         from_markdown("0")
     if 1 < len(plan.steps) <= _STEPS_AT_ONCE:
         yield
-        importlib.import_module("grandalf.layouts")
+        import_grandalf()
 
 
 def publish(

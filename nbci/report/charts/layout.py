@@ -9,6 +9,7 @@ from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from nbci.graph import followers_of
+from nbci.light_imports import lean_import
 from nbci.report.charts.folding import stages
 
 if TYPE_CHECKING:
@@ -255,10 +256,18 @@ def _is_joint(name: str) -> bool:
     return name.startswith(_JUNCTION)
 
 
+def import_grandalf() -> None:
+    """Import what finds the places, without numpy, whose import takes longer than a graph."""
+    # Only a layout that is not used here counts with it; grandalf has its own arrays for that one.
+    lean_import("grandalf.utils.geometry", without=("numpy",))
+    lean_import("grandalf.layouts")
+
+
 def _sugiyama(
     names: Iterable[str], after: Mapping[str, Sequence[str]], size: tuple[float, float]
 ) -> tuple[dict[str, Point], list[tuple[str, str, list[Point]]]]:
     """Return the middle of each box, and each line with the points that it passes in between."""
+    import_grandalf()
     from grandalf.graphs import Edge, Vertex, graph_core
     from grandalf.layouts import SugiyamaLayout
 
