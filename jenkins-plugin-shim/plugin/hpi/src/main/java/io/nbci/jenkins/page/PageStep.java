@@ -11,7 +11,6 @@ import hudson.model.TaskListener;
 import hudson.tasks.BuildStepDescriptor;
 import hudson.tasks.Builder;
 import java.io.IOException;
-import java.util.List;
 import jenkins.tasks.SimpleBuildStep;
 import org.jenkinsci.Symbol;
 import org.kohsuke.stapler.DataBoundConstructor;
@@ -42,16 +41,10 @@ public final class PageStep extends Builder implements SimpleBuildStep {
       Run<?, ?> run, FilePath workspace, EnvVars env, Launcher launcher, TaskListener listener)
       throws InterruptedException, IOException {
     // Another path could be one of the controller, for a build that runs there.
-    if (!isBelowWorkspace(getFile())) {
+    if (!WorkspacePath.isBelow(getFile())) {
       throw new AbortException(Messages.PageStep_OutsideWorkspace(getFile()));
     }
     PageKeeper.keep(run, workspace.child(getFile()), getReport(), listener);
-  }
-
-  static boolean isBelowWorkspace(String path) {
-    List<String> parts = List.of(path.split("[/\\\\]", -1));
-    // an empty first part is a root, and one with a colon a drive of Windows
-    return !parts.get(0).isEmpty() && !parts.get(0).contains(":") && !parts.contains("..");
   }
 
   /** Names the step; it is for every kind of job. */

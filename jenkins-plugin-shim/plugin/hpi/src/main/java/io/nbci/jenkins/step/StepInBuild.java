@@ -31,6 +31,7 @@ final class StepInBuild {
   private final TaskListener listener;
   private final EffectiveSettings settings;
   private final int number;
+  private String typed;
 
   StepInBuild(
       NotebookBuilder step,
@@ -56,6 +57,9 @@ final class StepInBuild {
     } catch (StepFailed e) {
       throw new AbortException(e.getMessage());
     } finally {
+      if (typed != null) {
+        TypedNotebook.release(workspace, typed);
+      }
       if (!step.getSecrets().isEmpty()) {
         secretFolder.deleteRecursive();
       }
@@ -116,7 +120,8 @@ final class StepInBuild {
       if (step.getCells().isEmpty()) {
         throw new StepFailed(Messages.StepInBuild_NothingToRun());
       }
-      target = TypedNotebook.pathFor(expand(step.getName()));
+      typed = TypedNotebook.take(workspace, expand(step.getName()));
+      target = typed;
       // what was typed belongs to no folder but the workspace
       folder = folder.isEmpty() ? "." : folder;
     }

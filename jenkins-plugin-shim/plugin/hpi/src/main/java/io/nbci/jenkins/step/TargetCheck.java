@@ -1,6 +1,7 @@
 package io.nbci.jenkins.step;
 
 import hudson.util.FormValidation;
+import io.nbci.jenkins.page.WorkspacePath;
 import java.io.IOException;
 import java.util.List;
 
@@ -39,7 +40,7 @@ final class TargetCheck {
       return Answer.NOTHING_GIVEN;
     }
     // decided before anything is looked for: nothing outside of the workspace is
-    if (leadsOut(path)) {
+    if (!WorkspacePath.isBelow(path)) {
       return Answer.OUTSIDE;
     }
     if (path.contains("$")) {
@@ -50,10 +51,5 @@ final class TargetCheck {
       return Answer.OTHER_KIND;
     }
     return files.has(path) ? Answer.FINE : Answer.NOT_THERE;
-  }
-
-  private static boolean leadsOut(String path) {
-    boolean absolute = path.matches("[/\\\\].*|[A-Za-z]:.*");
-    return absolute || List.of(path.split("[/\\\\]")).contains("..");
   }
 }

@@ -6,6 +6,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
@@ -14,16 +16,27 @@ final class TypedNotebook {
   private static final Gson GSON = new GsonBuilder().disableHtmlEscaping().create();
   private static final Pattern NO_FILE_NAME = Pattern.compile("[^A-Za-z0-9_-]+");
   private static final String FOLDER = ".nbci/build/";
+  private static final Set<List<Object>> IN_USE = ConcurrentHashMap.newKeySet();
 
   private TypedNotebook() {}
 
   /**
-   * Where it is written, below the workspace. The path stays the same from build to build: nbci
-   * compares a run with earlier ones of the same notebook.
+   * Takes a place to write it to, below a workspace, until {@link #release}. The path stays the same
+   * from build to build: nbci compares a run with earlier ones of the same notebook. Only beside
+   * another step of the same name, in a branch that shares the workspace, it is a numbered one.
    */
-  static String pathFor(String name) {
+  static String take(Object workspace, String name) {
     String stem = NO_FILE_NAME.matcher(name).replaceAll("-");
-    return FOLDER + (stem.isEmpty() ? "code" : stem) + ".ipynb";
+    String first = FOLDER + (stem.isEmpty() ? "code" : stem);
+    String path = first + ".ipynb";
+    for (int number = 2; !IN_USE.add(List.of(workspace, path)); number++) {
+      path = first + "-" + number + ".ipynb";
+    }
+    return path;
+  }
+
+  static void release(Object workspace, String path) {
+    IN_USE.remove(List.of(workspace, path));
   }
 
   /** The text of the file; without a kernel, Jupyter's own for Python. */

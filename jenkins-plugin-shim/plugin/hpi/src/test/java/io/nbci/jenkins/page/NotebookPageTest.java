@@ -97,7 +97,7 @@ class NotebookPageTest {
   @ValueSource(
       strings = {"page.json", ".nbci/build/1/page.json", "my files/page.json", "a\\p.json"})
   void aFileBelowTheWorkspaceIsTaken(String file) {
-    assertTrue(PageStep.isBelowWorkspace(file));
+    assertTrue(WorkspacePath.isBelow(file));
   }
 
   @ParameterizedTest
@@ -106,7 +106,7 @@ class NotebookPageTest {
         "", "/etc/passwd", "../x", "a/../../x", "a\\..\\..\\x", "C:\\x", "\\\\h\\x"
       })
   void aFileElsewhereIsNot(String file) {
-    assertFalse(PageStep.isBelowWorkspace(file));
+    assertFalse(WorkspacePath.isBelow(file));
   }
 
   @Test

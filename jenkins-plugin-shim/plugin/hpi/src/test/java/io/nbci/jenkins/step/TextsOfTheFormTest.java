@@ -13,7 +13,7 @@ class TextsOfTheFormTest {
   @ParameterizedTest
   @CsvSource({
     "'',NOTHING_GIVEN", "train.ipynb,FINE", "pipelines/digits.yaml,FINE", "gone.ipynb,NOT_THERE",
-    "$NAME.ipynb,FINE", "note.json,OTHER_KIND", "../secret.ipynb,OUTSIDE", "/etc/x.py,OUTSIDE",
+    "$NAME.ipynb,FINE", "run:1.py,NOT_THERE", "note.json,OTHER_KIND", "../secret.ipynb,OUTSIDE", "/etc/x.py,OUTSIDE",
     "a/../../x.py,OUTSIDE", "C:\\x.py,OUTSIDE", "\\\\host\\x.py,OUTSIDE", "$A/../x.py,OUTSIDE"
   })
   void targetIsLookedForInTheWorkspaceOnly(String target, Answer expected) throws Exception {

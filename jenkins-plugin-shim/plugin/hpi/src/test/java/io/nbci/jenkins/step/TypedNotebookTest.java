@@ -37,7 +37,23 @@ class TypedNotebookTest {
   @ParameterizedTest
   @CsvSource({"'',code", "train,train", "a b,a-b", "../../etc/x,-etc-x"})
   void pathStaysInItsFolder(String name, String stem) {
-    assertEquals(".nbci/build/" + stem + ".ipynb", TypedNotebook.pathFor(name));
+    String path = TypedNotebook.take("w", name);
+    TypedNotebook.release("w", path);
+    assertEquals(".nbci/build/" + stem + ".ipynb", path);
+  }
+
+  @Test
+  void stepsSideBySideInOneWorkspaceHaveFilesOfTheirOwn() {
+    String first = TypedNotebook.take("shared", "");
+    String beside = TypedNotebook.take("shared", "");
+    String elsewhere = TypedNotebook.take("another", "");
+    TypedNotebook.release("shared", first);
+    String after = TypedNotebook.take("shared", "");
+
+    assertEquals(".nbci/build/code.ipynb", first);
+    assertEquals(".nbci/build/code-2.ipynb", beside);
+    assertEquals(first, elsewhere);
+    assertEquals(first, after);
   }
 
   private static JsonArray cells(List<NotebookCell> cells) {
