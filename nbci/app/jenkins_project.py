@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.errors import Location, UsageError
+from nbci.jenkins.items import JENKINSFILE, wanted_items
 from nbci.jenkins.jenkinsfile import target_of
 from nbci.jenkins.place import job_name
 from nbci.project.sources import read_target
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.health_check import Check
     from nbci.jenkins.controller import Controller
+    from nbci.jenkins.items import Item
     from nbci.pipeline.model import Pipeline, Step
     from nbci.project.sources import Target
 
-JENKINSFILE = "Jenkinsfile"
 _MARK = "// >>> nbci"
 
 
@@ -81,6 +82,29 @@ def check_jenkinsfile(project: Project, path: str = JENKINSFILE) -> CheckedJenki
     target = target_of(text)
     fresh = update_part(text, find_target(project, target, text).pipeline)
     return CheckedJenkinsfile(text, target, changes(text, fresh, path))
+
+
+def job_items(
+    project: Project, job: str | None, repository: str, script: str = JENKINSFILE
+) -> tuple[Item, ...]:
+    """What the controller should have of a job: the project's first one, or one more of a script.
+
+    `script` is relative to the project. UsageError for another script than the first job's where
+    it is missing, or no job of its own is named for it.
+    """
+    if script != JENKINSFILE:
+        if read_text(place_inside(project.root, script)) is None:
+            raise UsageError(
+                f"there is no {script}", hint=f"nbci jenkins init TARGET --jenkinsfile {script}"
+            )
+        # the first job would stop training, and watch instead
+        if job is None or job_name(project, job) == job_name(project):
+            raise UsageError(
+                f"{script} needs a job of its own: {job_name(project)} runs {JENKINSFILE}",
+                hint=f"name one, as in --job {job_name(project)}-watch",
+            )
+    name = job_name(project, job)
+    return wanted_items(name, repository, project.jenkins.pull_requests, script=script)
 
 
 def examine_controller(

@@ -99,6 +99,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
 def _add_sync(parser: argparse.ArgumentParser) -> None:
     _add_job(parser)
     _add_repository(parser)
+    _add_jenkinsfile(parser)
     parser.add_argument("--yes", action="store_true", help="do it without asking")
     parser.add_argument("--dry-run", action="store_true", help="only show what would change")
     add_json_argument(parser)
@@ -193,7 +194,7 @@ def _add_jenkinsfile(parser: argparse.ArgumentParser) -> None:
         "--jenkinsfile",
         metavar="PATH",
         default="Jenkinsfile",
-        help="the script of another job, jenkins/watch.Jenkinsfile; nothing else is written",
+        help="only the script of another job, such as jenkins/watch.Jenkinsfile",
     )
 
 

@@ -26,17 +26,14 @@ _WORDS = {
 
 def sync(arguments: argparse.Namespace) -> int:
     """Show what would change, and apply it after --yes or a confirmation."""
+    from nbci.app.jenkins_project import job_items
     from nbci.jenkins.bringup import find_repository
-    from nbci.jenkins.items import wanted_items
-    from nbci.jenkins.place import job_name
     from nbci.jenkins.sync import apply, compare
 
     project, controller = open_controller()
     controller.version()
     repository = find_repository(project, arguments.repository)
-    items = wanted_items(
-        job_name(project, arguments.job), repository, project.jenkins.pull_requests
-    )
+    items = job_items(project, arguments.job, repository, arguments.jenkinsfile)
     changes = compare(controller, items)
     pending = [change for change in changes if change.action in {"create", "update"}]
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MARK = "[made by nbci jenkins sync]"
 """In the description of what nbci made: nothing else is ever touched."""
 
+JENKINSFILE = "Jenkinsfile"
+"""The script of a project's first job; others, such as watches, have scripts of their own."""
+
 _SOURCE_ID = "nbci"
 # Jenkins writes XML 1.1, which Python's parser (expat) refuses; without the declaration it reads it
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
@@ -36,10 +39,13 @@ class Item:
     xml: str
 
 
-def wanted_items(job: str, repository: str, pull_requests: str | None = None) -> tuple[Item, ...]:
+def wanted_items(
+    job: str, repository: str, pull_requests: str | None = None, *, script: str = JENKINSFILE
+) -> tuple[Item, ...]:
     """The folders that the job lies in, from the outermost, and the multibranch job itself.
 
-    With `pull_requests`, which is `github`, it builds these, too.
+    With `pull_requests`, which is `github`, it builds these, too. The job runs `script`, a path in
+    the repository.
     """
     source = _git_source(repository)
     if pull_requests:
@@ -49,7 +55,8 @@ def wanted_items(job: str, repository: str, pull_requests: str | None = None) ->
     parts = job.split("/")
     for depth in range(1, len(parts)):
         items.append(Item(name="/".join(parts[:depth]), xml=_folder(description_of_folders())))
-    items.append(Item(name=job, xml=_multibranch(description_of_job(repository), source)))
+    description = description_of_job(repository, script)
+    items.append(Item(name=job, xml=_multibranch(description, source, script)))
     return tuple(items)
 
 
@@ -58,9 +65,11 @@ def description_of_folders() -> str:
     return f"Pipelines of notebooks {MARK}"
 
 
-def description_of_job(repository: str) -> str:
+def description_of_job(repository: str, script: str = JENKINSFILE) -> str:
     """The description of a job, with the same mark."""
-    return f"Runs the Jenkinsfile of {repository} {MARK}"
+    # worded as it always was for the first job: another wording would be a change on controllers
+    named = "the Jenkinsfile" if script == JENKINSFILE else script
+    return f"Runs {named} of {repository} {MARK}"
 
 
 def is_ours(xml: str) -> bool:
@@ -169,7 +178,7 @@ def _git_source(repository: str) -> str:
         </source>"""
 
 
-def _multibranch(description: str, source: str) -> str:
+def _multibranch(description: str, source: str, script: str) -> str:
     # the trigger looks for new branches every 5 minutes, for where no forge's hook tells of a push
     multibranch = "org.jenkinsci.plugins.workflow.multibranch"
     return f"""<?xml version='1.1' encoding='UTF-8'?>
@@ -197,7 +206,7 @@ def _multibranch(description: str, source: str) -> str:
     </data>
   </sources>
   <factory class="{multibranch}.WorkflowBranchProjectFactory">
-    <scriptPath>Jenkinsfile</scriptPath>
+    <scriptPath>{escape(script)}</scriptPath>
   </factory>
 </{multibranch}.WorkflowMultiBranchProject>
 """

@@ -12,6 +12,8 @@ from nbci.errors import UsageError
 from nbci.jenkins.items import MARK, differences, is_ours, merge_xml, wanted_items
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.console import Console
     from tests.support.jenkins import FakeJenkins
 
@@ -34,6 +36,30 @@ def test_folders_and_job_are_made_once(
     again = nbci(*_SYNC, "--json", "--yes", env=at)
     assert {change["action"] for change in json.loads(again.stdout)["changes"]} == {"keep"}
     assert json.loads(again.stdout)["done"] is False
+
+
+def test_a_watch_has_a_job_of_its_own(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
+    script = "jenkins/watch.Jenkinsfile"
+    watch = (*_SYNC[:2], "--repository", _URL, "--jenkinsfile", script, "--yes", "--job", "team/a")
+    missing = nbci(*watch, env=at)
+    assert missing.returncode == 2
+    assert f"there is no {script}" in missing.stderr
+
+    path = tmp_path / script
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("nbciMonitor(model: 'wine')\n")
+    unnamed = nbci(*watch[:-2], env=at)
+    assert unnamed.returncode == 2
+    assert "needs a job of its own" in unnamed.stderr
+    assert "team/a" not in jenkins.jobs
+
+    done = nbci(*watch, env=at)
+    assert done.returncode == 0, done.stderr
+    assert f"<scriptPath>{script}</scriptPath>" in jenkins.jobs["team/a"].xml
+    assert is_ours(jenkins.jobs["team/a"].xml)
+    assert "nothing to do" in nbci(*watch, env=at).stdout
 
 
 def test_only_what_differs_is_changed(
