@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import markupsafe._speedups as markupsafe_extension
 import pytest
+import yaml
 
 from tests.support.console import Console
 from tests.support.notebooks import write_notebook
@@ -411,52 +412,70 @@ DATAGRAM = "__import__('socket').socket(type=2)"
 CONNECT = "import socket\nc = socket.socket(socket.AF_UNIX)\nc.connect({})"
 
 
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        (CONNECT.format("'../server'"), "the step used the network"),
-        (CONNECT.format(r"b'\0nbci-test-server'"), "the step used the network"),
-        (SERVE.format("mine") + CONNECT.format("'mine'"), ""),
-        (f"{DATAGRAM}.sendto(b'x', ('127.0.0.1', 9))", "the step used the network"),
-        (f"{DATAGRAM}.sendmsg([b'x'], [], 0, ('127.0.0.1', 9))", "the step used the network"),
-        (f"r = {DATAGRAM}\nr.bind(('127.0.0.1', 0))\n{DATAGRAM}.sendto(b'x', r.getsockname())", ""),
-        ("import socket\na, b = socket.socketpair()\na.sendmsg([b'x'])", ""),
-        ("import multiprocessing\nwith multiprocessing.Manager() as m:\n    m.list()", ""),
+OF_A_SERVER_OR_A_RUN = [
+    (CONNECT.format("'../server'"), "the step used the network"),
+    (CONNECT.format(r"b'\0nbci-test-server'"), "the step used the network"),
+    (SERVE.format("mine") + CONNECT.format("'mine'"), ""),
+    (f"{DATAGRAM}.sendto(b'x', ('127.0.0.1', 9))", "the step used the network"),
+    (f"{DATAGRAM}.sendmsg([b'x'], [], 0, ('127.0.0.1', 9))", "the step used the network"),
+    (f"r = {DATAGRAM}\nr.bind(('127.0.0.1', 0))\n{DATAGRAM}.sendto(b'x', r.getsockname())", ""),
+    ("import socket\na, b = socket.socketpair()\na.sendmsg([b'x'])", ""),
+    ("import multiprocessing\nwith multiprocessing.Manager() as m:\n    m.list()", ""),
+    (
         (
-            (
-                "import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\n"
-                "except OSError:\n    pass"
-            ),
-            "",
+            "import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\n"
+            "except OSError:\n    pass"
         ),
-        ("run = os.environ['NBCI_RUN']", "the step read NBCI_RUN, which is another in every run"),
-        ("run = os.getenv('NBCI_RUN')", "the step read NBCI_RUN, which is another in every run"),
+        "",
+    ),
+    ("run = os.environ['NBCI_RUN']", "the step read NBCI_RUN, which is another in every run"),
+    ("run = os.getenv('NBCI_RUN')", "the step read NBCI_RUN, which is another in every run"),
+    (
         (
-            (
-                "run = {k: v for k, v in os.environ.items()}\nrun = os.environ.copy()\n"
-                "run = dict(os.environ)"
-            ),
-            "",
+            "run = {k: v for k, v in os.environ.items()}\nrun = os.environ.copy()\n"
+            "run = dict(os.environ)"
         ),
-        ("name = os.environ['NBCI_STEP']", ""),
-    ],
-)
-def test_a_result_of_a_server_or_of_its_run_is_not_kept(
-    tmp_path: Path, code: str, said: str
-) -> None:
-    project = Project(tmp_path)
-    write_notebook(project.root / "n.ipynb", [("step:a", f"import os\n{code}")])
+        "",
+    ),
+    ("name = os.environ['NBCI_STEP']", ""),
+]
+"""Steps, and what is said of them where their results are not kept."""
+
+
+@pytest.fixture(scope="module")
+def of_servers_and_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Any]]:
+    """By step: what the plan says after a run of all of them, and what the run has warned of."""
+    project = Project(tmp_path_factory.mktemp("servers"))
+    nodes = {}
+    for number, (code, _) in enumerate(OF_A_SERVER_OR_A_RUN):
+        nodes[f"n{number}"] = {"notebook": f"n{number}.ipynb"}
+        write_notebook(project.root / f"n{number}.ipynb", [("step:a", f"import os\n{code}")])
+    project.write("all.yaml", yaml.safe_dump({"steps": nodes}))
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as nameless:
         server.bind(str(project.root.parent / "server"))
         nameless.bind(b"\0nbci-test-server")
         server.listen()
         nameless.listen()
-        warnings = project.run()["a"].get("warnings", [])
+        steps = project.run("all.yaml")
+    planned = project.planned("all.yaml")
+    return {name: (planned[name][0], step.get("warnings", [])) for name, step in steps.items()}
+
+
+@pytest.mark.parametrize(
+    "number",
+    range(len(OF_A_SERVER_OR_A_RUN)),
+    ids=[code for code, _ in OF_A_SERVER_OR_A_RUN],
+)
+def test_a_result_of_a_server_or_of_its_run_is_not_kept(
+    of_servers_and_runs: dict[str, tuple[str, Any]], number: int
+) -> None:
+    _, said = OF_A_SERVER_OR_A_RUN[number]
+    action, warnings = of_servers_and_runs[f"n{number}/a"]
     assert [warning for warning in warnings if said and warning.startswith(said)] == (
         warnings if said else []
     )
     assert bool(warnings) == bool(said), warnings
-    assert (project.planned()["a"][0] == "reuse") == (not said)
+    assert (action == "reuse") == (not said)
 
 
 @pytest.mark.parametrize(
