@@ -7,6 +7,7 @@ where the process was killed, its rows are in a stream of Arrow of the same name
 from __future__ import annotations
 
 import calendar
+import contextlib
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ _HOUR = "%Y-%m-%dT%H"
 _HOUR_SECONDS = 3600
 _HOUR_NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d)-")
 _BATCH_BYTES = 32 * 2**20
+_GROUP_BYTES = 32 * 2**20
 _MOST_BATCH_ROWS = 65_536
 _FEWEST_BATCH_ROWS = 64
 
@@ -256,3 +258,46 @@ def _selected(
             yield batch
         else:
             yield batch.select([name for name in columns if name in batch.schema.names])
+
+
+def make_parquet(stream: Path) -> Path:
+    """Turn a stream into a Parquet file, with all batches that are whole; the stream is removed."""
+    import pyarrow.parquet as pq
+
+    target = stream.with_suffix(FILE_SUFFIX)
+    partial = stream.with_suffix(".partial")
+    writer: pq.ParquetWriter | None = None
+    for table in _groups(_whole_batches(stream)):
+        if writer is None:
+            writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+        partial.replace(target)
+    stream.unlink()
+    return target
+
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The batches of seconds in tables of some megabytes.
+
+    A group of rows for each second would cost whoever reads an hour more than the rows do.
+    """
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        waiting.append(batch)
+        size += batch.nbytes
+        if size >= _GROUP_BYTES:
+            yield pa.Table.from_batches(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _whole_batches(stream: Path) -> Iterator[pa.RecordBatch]:
+    # Of a killed process, it may end anywhere.
+    with contextlib.suppress(BrokenFileError):
+        yield from read_stream(stream)

@@ -50,6 +50,12 @@ class Measures:
             ("model", "version", "result"),
             registry=self._registry,
         )
+        self._dropped = prometheus_client.Counter(
+            "nbci_request_log_dropped",
+            "Requests that are missing in the request log, by why they are",
+            ("reason",),
+            registry=self._registry,
+        )
         self._version = prometheus_client.Gauge(
             "nbci_model_version",
             "1 for the version that is served",
@@ -71,6 +77,10 @@ class Measures:
     def shadow(self, model: str, version: str, result: str) -> None:
         """Count what a candidate made of a request: `same`, `other`, `failed` or `left out`."""
         self._shadow.labels(model, version, result).inc()
+
+    def dropped(self, reason: str, requests: int) -> None:
+        """Count requests that the request log has not."""
+        self._dropped.labels(reason).inc(requests)
 
     def serves(self, model: str, version: str, *, before: str | None) -> None:
         """Note which version is served now, and which is not any more."""

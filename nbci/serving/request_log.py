@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import queue
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +28,15 @@ from nbci.logged.log_files import (
     STREAM_SUFFIX,
     TIME,
     VERSION,
-    BrokenFileError,
     hour_name,
     input_column,
+    make_parquet,
     model_folder,
-    read_stream,
 )
 from nbci.serving.served import is_among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -46,9 +45,12 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _FLUSH_SECONDS = 1.0
-_WAITING = 10_000
+_WAITING = 20_000
+_WAITING_BYTES = 256 * 2**20
+FULL_QUEUE, DISK, UNWRITABLE = "full queue", "disk", "unwritable"
+"""Why requests are not in the log."""
 _HASH_BYTES = 16
-_GROUP_BYTES = 32 * 2**20
+_HOUR_SECONDS = 3600
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):
@@ -67,7 +69,7 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     total_bytes: int = 10 * 2**30
 
 
-class Noted(Struct, frozen=True):
+class Noted(Struct, frozen=True, gc=False):
     """One request with its answer; `time` is seconds since 1970, `seconds` what it took."""
 
     time: float
@@ -78,87 +80,148 @@ class Noted(Struct, frozen=True):
     inputs: Arrays
     outputs: Arrays
 
+    @property
+    def size(self) -> int:
+        """Bytes of its tensors, texts not counted."""
+        size = 0
+        for array in self.inputs.values():
+            size += array.nbytes
+        for array in self.outputs.values():
+            size += array.nbytes
+        return size
+
+
+def _count_nothing(reason: str, requests: int) -> None:
+    """Count what was dropped where nobody asks for it."""
+
 
 class RequestLog:
-    """Writes requests down; `dropped` counts those that could not be written.
+    """Writes requests down, beside who notes them; `dropped` counts those that were not."""
 
-    `tell` is called when writing fails for the first time, and when it works again.
-    """
-
-    def __init__(self, settings: LogSettings, key: bytes, tell: Callable[..., None]) -> None:
-        """`key` is what hashes are keyed with, so that nobody can look values up in a table."""
-        self._settings = settings
-        self._key = key
-        self._tell = tell
-        self._waiting: queue.Queue[Noted | None] = queue.Queue(_WAITING)
-        self._files: dict[str, _HourFile] = {}
-        self._is_failing = False
-        self.dropped = 0
+    def __init__(
+        self,
+        settings: LogSettings,
+        key: bytes,
+        tell: Callable[..., None],
+        count: Callable[[str, int], None] = _count_nothing,
+    ) -> None:
+        """As of `LogWriter`; `count` is called from two threads."""
+        self._share = settings.share
+        self._count = count
+        self._writer = LogWriter(settings, key, tell, count)
+        self._waiting: deque[Noted] = deque()
+        # Each is changed by one thread only: what waits is the difference, without a lock.
+        self._noted_bytes = self._taken_bytes = 0
+        self._dropped = 0
+        self._wake = threading.Event()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._write_all, name="request log", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Requests that are not in the log and should be."""
+        return self._dropped + self._writer.dropped
+
     def note(self, noted: Noted) -> None:
-        """Have a request written, without waiting for it."""
+        """Have a request written, without waiting for it; of one thread only."""
         # With a word of its own: else a tenth would be just what a canary of a tenth answered.
-        if not is_among(f"log {noted.request}", self._settings.share):
+        if self._share < 1 and not is_among(f"log {noted.request}", self._share):
             return
+        waiting_bytes = self._noted_bytes - self._taken_bytes
         # Never waits: an answer is worth more than its line in a log.
-        try:
-            self._waiting.put_nowait(noted)
-        except queue.Full:
-            self.dropped += 1
+        if len(self._waiting) >= _WAITING or waiting_bytes > _WAITING_BYTES:
+            self._dropped += 1
+            self._count(FULL_QUEUE, 1)
+            return
+        self._noted_bytes += noted.size
+        self._waiting.append(noted)
+        # To wake the thread for each request would cost the server more than all its writing.
+        is_much = len(self._waiting) > _WAITING // 2 or waiting_bytes > _WAITING_BYTES // 2
+        if is_much and not self._wake.is_set():
+            self._wake.set()
 
     def close(self) -> None:
         """Write what waits, and end the files."""
-        self._waiting.put(None)
+        self._is_closed = True
+        self._wake.set()
         self._thread.join()
 
     def _write_all(self) -> None:
+        # Now: within the first batch, it would keep requests waiting.
+        import pyarrow as pa  # noqa: F401
+
         is_over = False
         while not is_over:
-            batch, is_over = self._take()
-            for path, rows in self._by_file(batch).items():
-                self._write(path, rows)
-            # An hour in which nothing is asked any more ends, too.
-            self._end_hours(all_of_them=is_over)
+            self._wake.wait(_FLUSH_SECONDS)
+            self._wake.clear()
+            # Asked before: what is noted until it is closed waits by then.
+            is_over = self._is_closed
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._writer.write(batch)
+            self._taken_bytes += sum(noted.size for noted in batch)
+        self._writer.end()
 
-    def _take(self) -> tuple[list[Noted], bool]:
-        """What waits now, after a second at most; whether it was the last."""
-        batch: list[Noted] = []
-        deadline = time.monotonic() + _FLUSH_SECONDS
-        while (left := deadline - time.monotonic()) > 0:
+
+class LogWriter:
+    """Writes batches of requests into the files of their hours.
+
+    `tell` is called when writing fails for the first time, and when it works again; `count` with
+    the reason and the number of requests that were dropped; `now` is the clock, in seconds since
+    1970.
+    """
+
+    def __init__(
+        self,
+        settings: LogSettings,
+        key: bytes,
+        tell: Callable[..., None],
+        count: Callable[[str, int], None] = _count_nothing,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`key` is what hashes are keyed with, so that nobody can look values up in a table."""
+        self._settings = settings
+        self._folder = Path(settings.folder)
+        self._key = key
+        self._tell = tell
+        self._count = count
+        self._now = now
+        self._files: dict[str, _HourFile] = {}
+        self._is_failing = False
+        self.dropped = 0
+
+    def write(self, batch: list[Noted]) -> None:
+        """Write these requests, and end the files of hours that are over."""
+        written = set()
+        for rows in _alike(batch):
+            first = rows[0]
+            name = ""
             try:
-                noted = self._waiting.get(timeout=left)
-            except queue.Empty:
-                break
-            if noted is None:
-                return batch, True
-            batch.append(noted)
-        return batch, False
-
-    def _by_file(self, batch: list[Noted]) -> dict[str, list[Noted]]:
-        found: dict[str, list[Noted]] = {}
-        for noted in batch:
-            path = model_folder(Path(self._settings.folder), noted.model)
-            name = f"{path.name}/{hour_name(noted.time)}"
-            found.setdefault(name, []).append(noted)
-        return found
+                name = f"{model_folder(self._folder, first.model).name}/{hour_name(first.time)}"
+                written.add(name)
+                self._write(name, rows)
+            # Whatever it is: this thread goes on, or nothing would be written any more.
+            except Exception as error:  # noqa: BLE001
+                self._drop(name, len(rows), error)
+        self._end_hours(written)
 
     def _write(self, name: str, rows: list[Noted]) -> None:
-        try:
-            for table in _tables(rows, self._settings, self._key):
-                self._file(name, table.schema).write(table)
-        except OSError as error:
-            self.dropped += len(rows)
-            # Half a batch may be there: the stream can be read up to it, and another one is begun.
-            self._abandon(name)
-            if not self._is_failing:
-                self._tell("request log failing", reason=str(error))
-            self._is_failing = True
-        else:
-            if self._is_failing:
-                self._tell("request log works again", dropped=self.dropped)
-            self._is_failing = False
+        table = _table(rows, self._settings, self._key)
+        self._file(name, table.schema).write(table)
+        if self._is_failing:
+            self._tell("request log works again", dropped=self.dropped)
+        self._is_failing = False
+
+    def _drop(self, name: str, requests: int, error: Exception) -> None:
+        self.dropped += requests
+        self._count(DISK if isinstance(error, OSError) else UNWRITABLE, requests)
+        # Half a batch may be there: the stream can be read up to it, and another one is begun.
+        file = self._files.pop(name, None)
+        if file is not None:
+            file.abandon()
+        if not self._is_failing:
+            self._tell("request log failing", reason=str(error))
+        self._is_failing = True
 
     def _file(self, name: str, schema: pa.Schema) -> _HourFile:
         file = self._files.get(name)
@@ -167,26 +230,29 @@ class RequestLog:
             self._end(name)
             file = None
         if file is None:
-            file = self._files[name] = _HourFile(Path(self._settings.folder), name, schema)
+            file = self._files[name] = _HourFile(self._folder, name, schema)
         return file
 
-    def _end_hours(self, *, all_of_them: bool) -> None:
-        # Whatever is not of this hour has ended; a clock that was set back ends files early.
-        now = hour_name(time.time())
+    def _end_hours(self, written: Container[str]) -> None:
+        """End the files of other hours than this one, in which nothing is asked any more."""
+        now = hour_name(self._now())
         for name in [*self._files]:
-            if all_of_them or not name.endswith(f"/{now}"):
+            # A clock that is set back and forth would else end a file a second.
+            if name not in written and not name.endswith(f"/{now}"):
                 self._end(name)
+
+    def end(self) -> None:
+        """End all files."""
+        for name in [*self._files]:
+            self._end(name)
 
     def _end(self, name: str) -> None:
         file = self._files.pop(name)
-        # What fails here is still there as a stream.
-        with contextlib.suppress(OSError):
+        try:
             file.end()
-            _remove_oldest(Path(self._settings.folder), self._settings.total_bytes)
-
-    def _abandon(self, name: str) -> None:
-        file = self._files.pop(name, None)
-        if file is not None:
+            _remove_oldest(self._folder, self._settings.total_bytes)
+        # What fails here is still there as a stream.
+        except OSError:
             file.abandon()
 
 
@@ -200,6 +266,7 @@ class _HourFile:
         self._path = _free_path(folder, name)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self._path, "xb")  # noqa: SIM115 - it stays open for the hour
+        self._whole_bytes = 0
         self._writer = pa.ipc.new_stream(self._file, schema)
 
     @property
@@ -212,6 +279,7 @@ class _HourFile:
         self._writer.write_table(table)
         # A batch a second at most, so that this costs little.
         self._file.flush()
+        self._whole_bytes = self._file.tell()
 
     def end(self) -> None:
         """Make it a Parquet file."""
@@ -220,9 +288,15 @@ class _HourFile:
         make_parquet(self._path)
 
     def abandon(self) -> None:
-        """Close it as it is."""
+        """Close it with the batches that are whole."""
         with contextlib.suppress(OSError):
             self._file.close()
+        with contextlib.suppress(OSError):
+            # On a full disk, each second would leave a stub.
+            if self._whole_bytes:
+                os.truncate(self._path, self._whole_bytes)
+            else:
+                self._path.unlink()
 
 
 def _free_path(folder: Path, name: str) -> Path:
@@ -235,61 +309,21 @@ def _free_path(folder: Path, name: str) -> Path:
         number += 1
 
 
-def make_parquet(stream: Path) -> Path:
-    """Turn a stream into a Parquet file, with all batches that are whole; the stream is removed."""
-    import pyarrow.parquet as pq
-
-    target = stream.with_suffix(FILE_SUFFIX)
-    partial = stream.with_suffix(".partial")
-    writer: pq.ParquetWriter | None = None
-    for table in _groups(_whole_batches(stream)):
-        if writer is None:
-            writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-        partial.replace(target)
-    stream.unlink()
-    return target
-
-
-def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches of seconds in tables of some megabytes.
-
-    A group of rows for each second would cost whoever reads an hour more than the rows do.
-    """
-    import pyarrow as pa
-
-    waiting: list[pa.RecordBatch] = []
-    size = 0
-    for batch in batches:
-        waiting.append(batch)
-        size += batch.nbytes
-        if size >= _GROUP_BYTES:
-            yield pa.Table.from_batches(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield pa.Table.from_batches(waiting)
-
-
-def _whole_batches(stream: Path) -> Iterator[pa.RecordBatch]:
-    # Of a killed process, it may end anywhere.
-    with contextlib.suppress(BrokenFileError):
-        yield from read_stream(stream)
-
-
-def _tables(rows: list[Noted], settings: LogSettings, key: bytes) -> Iterator[pa.Table]:
-    """The rows as tables, one for each set of columns."""
+def _alike(rows: list[Noted]) -> Iterator[list[Noted]]:
+    """The requests of one model and hour whose columns are the same."""
     alike: dict[object, list[Noted]] = {}
     for noted in rows:
-        shapes = [_kinds(noted.inputs), _kinds(noted.outputs)]
-        alike.setdefault(str(shapes), []).append(noted)
-    for same in alike.values():
-        yield _table(same, settings, key)
+        hour = noted.time // _HOUR_SECONDS
+        key = (noted.model, hour, *_kinds(noted.inputs), *_kinds(noted.outputs))
+        alike.setdefault(key, []).append(noted)
+    yield from alike.values()
 
 
 def _kinds(arrays: Arrays) -> list[object]:
-    return [(name, array.dtype.str, array.shape[1:]) for name, array in arrays.items()]
+    kinds: list[object] = []
+    for name, array in arrays.items():
+        kinds += (name, array.dtype, array.shape[1:])
+    return kinds
 
 
 def _table(rows: list[Noted], settings: LogSettings, key: bytes) -> pa.Table:
@@ -297,22 +331,24 @@ def _table(rows: list[Noted], settings: LogSettings, key: bytes) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    counts = [_rows_of(noted) for noted in rows]
+    counts = np.array([_rows_of(noted) for noted in rows])
+    ends = np.cumsum(counts)
+    places = np.repeat(np.arange(len(rows)), counts)
     columns: dict[str, Any] = {
-        TIME: np.repeat([noted.time for noted in rows], counts),
-        REQUEST: np.repeat([noted.request for noted in rows], counts),
-        ROW: np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
-        VERSION: np.repeat([noted.version for noted in rows], counts),
-        SECONDS: np.repeat([noted.seconds for noted in rows], counts),
+        TIME: np.array([noted.time for noted in rows])[places],
+        REQUEST: pa.array([noted.request for noted in rows], pa.string()).take(places),
+        ROW: (np.arange(len(places)) - (ends - counts)[places]).astype(np.int32),
+        VERSION: pa.array([noted.version for noted in rows], pa.string()).take(places),
+        SECONDS: np.array([noted.seconds for noted in rows])[places],
     }
     for name in rows[0].inputs:
         if name in settings.left_out:
             continue
-        values = _joined([noted.inputs[name] for noted in rows], counts)
+        values = _joined([noted.inputs[name] for noted in rows], counts.tolist())
         column = input_column(name)
         columns[column] = _hashes(values, key) if name in settings.hashed else _column(values)
     for name in rows[0].outputs:
-        values = _joined([noted.outputs[name] for noted in rows], counts)
+        values = _joined([noted.outputs[name] for noted in rows], counts.tolist())
         columns[f"{OUTPUT_PREFIX}{name}"] = _column(values)
     return pa.table(columns)
 
@@ -323,9 +359,7 @@ def _rows_of(noted: Noted) -> int:
         array.shape[0] if array.ndim else 1
         for array in (*noted.inputs.values(), *noted.outputs.values())
     }
-    if len(lengths) == 1:
-        return int(lengths.pop())
-    return 1
+    return int(lengths.pop()) if len(lengths) == 1 else 1
 
 
 def _joined(arrays: list[npt.NDArray[np.generic]], counts: list[int]) -> npt.NDArray[np.generic]:

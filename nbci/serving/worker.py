@@ -67,7 +67,9 @@ class Worker:
         if settings.request_log is not None:
             # Values of different servers are not to be compared by their hashes.
             key = (token or secrets.token_hex(16)).encode()[:64]
-            self._request_log = RequestLog(settings.request_log, key, self.log)
+            self._request_log = RequestLog(
+                settings.request_log, key, self.log, self._measures.dropped
+            )
         observing = Observing(
             self._served,
             self._measures,

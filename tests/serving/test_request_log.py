@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nbci.logged.log_files import FILE_SUFFIX, STREAM_SUFFIX
-from nbci.serving.request_log import LogSettings, Noted, RequestLog, make_parquet
+from nbci.logged.log_files import FILE_SUFFIX, STREAM_SUFFIX, make_parquet, read_file
+from nbci.serving.request_log import DISK, LogSettings, LogWriter, Noted, RequestLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,3 +162,80 @@ def test_labels_beside_the_log_are_never_removed(tmp_path: Path) -> None:
     log_of(tmp_path, noted(1), total_bytes=1)
     assert labels.exists()
     assert len([*tmp_path.rglob(f"*{FILE_SUFFIX}")]) == 1
+
+
+def test_a_clock_set_back_and_forth_makes_no_further_files(tmp_path: Path) -> None:
+    clock = [NOW]
+    settings = LogSettings(folder=str(tmp_path))
+    writer = LogWriter(settings, KEY, lambda *_, **__: None, now=lambda: clock[0])
+    for number in range(6):
+        clock[0] = NOW - 3600 * (number % 2)
+        # One was noted before the clock was set, one behind it.
+        writer.write([noted(number, seconds=NOW), noted(100 + number, seconds=clock[0])])
+    writer.end()
+    paths = [*tmp_path.rglob(f"*{FILE_SUFFIX}")]
+    assert len(paths) <= 4
+    found = [name for path in paths for name in pq.read_table(path).column("request").to_pylist()]
+    assert sorted(found) == sorted(f"r{n}" for n in [*range(6), *range(100, 106)])
+
+
+def test_an_hour_in_which_nothing_is_asked_any_more_ends(tmp_path: Path) -> None:
+    clock = [NOW]
+    settings = LogSettings(folder=str(tmp_path))
+    writer = LogWriter(settings, KEY, lambda *_, **__: None, now=lambda: clock[0])
+    writer.write([noted(1)])
+    writer.write([])
+    assert not [*tmp_path.rglob(f"*{FILE_SUFFIX}")]
+    clock[0] += 3600
+    writer.write([])
+    assert read(tmp_path).column("request").to_pylist() == ["r1"]
+
+
+def test_what_is_no_column_is_dropped_and_the_log_goes_on(tmp_path: Path) -> None:
+    counted: list[tuple[str, int]] = []
+    bad = noted(1, X=np.array([["text"], [object()]], dtype=object))
+    settings = LogSettings(folder=str(tmp_path))
+    log = RequestLog(settings, KEY, lambda *_, **__: None, lambda *each: counted.append(each))
+    log.note(bad)
+    log.note(noted(2))
+    log.close()
+    assert counted == [("unwritable", 1)]
+    assert read(tmp_path).column("request").to_pylist() == ["r2"]
+
+
+_FULL_DISK = """\
+import resource, signal, sys
+import numpy as np
+from nbci.serving.request_log import LogSettings, LogWriter, Noted
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+told, counted = [], []
+tell = lambda event, **_: told.append(event)
+writer = LogWriter(LogSettings(folder=sys.argv[1]), b"k", tell, lambda *each: counted.append(each))
+def write(number, rows):
+    x = np.ones((rows, 8))
+    writer.write([Noted(%r, 0.1, f"r{number}", "m", "v1", {"X": x}, {"y": np.ones(rows)})])
+write(0, 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+for number in range(1, 4):
+    write(number, 1000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+write(4, 1)
+writer.end()
+print(told, counted)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_once_and_what_it_took_is_counted(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FULL_DISK % time.time(), str(tmp_path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = ["request log failing", "request log works again"]
+    assert printed == f"{told} {[(DISK, 1)] * 3}\n"
+    found = []
+    for path in tmp_path.rglob("*.*"):
+        assert path.suffix in (FILE_SUFFIX, STREAM_SUFFIX)
+        for batch in read_file(path):
+            found += batch.column("request").to_pylist()
+    # No stubs: one file of before, one of afterwards.
+    assert found.count("r0") == found.count("r4") == 1
+    assert len([*tmp_path.rglob("*.*")]) == 2
