@@ -289,26 +289,54 @@ class Project:
 SAID = "the step started {}, which may read what nbci does not see, so it runs every time"
 
 
-@pytest.mark.parametrize(
-    ("tags", "code", "kept"),
-    [
-        ("", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", False),
-        ("", "lines = !cat d.txt", False),
-        ("in:d.txt", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
-        ("cache:enabled", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
-    ],
-)
-def test_what_other_programs_read_must_be_said(
-    tmp_path: Path, tags: str, code: str, kept: bool
-) -> None:
-    project = Project(tmp_path)
+OF_OTHER_PROGRAMS = [
+    ("", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", False),
+    ("", "lines = !cat d.txt", False),
+    ("in:d.txt", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
+    # another text: of the same code, one step's kept result would serve the others
+    ("cache:enabled", "import subprocess\nsubprocess.run(('cat', 'd.txt'))", True),
+]
+"""A step's tags and code, and whether its result is kept."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the run of a step warned of, and what the plans before and after a change do with it."""
+
+    warnings: list[str]
+    before: str
+    after: str
+
+
+@pytest.fixture(scope="module")
+def of_other_programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
+    """By step; the change is one of the file that all of them read."""
+    project = Project(tmp_path_factory.mktemp("programs"))
     project.write("d.txt", "1")
-    write_notebook(project.root / "n.ipynb", [(f"step:a {tags}", code)])
-    warnings = project.run()["a"].get("warnings", [])
-    assert any(SAID.format("cat") in warning for warning in warnings) != kept
-    assert (project.planned()["a"][0] == "reuse") == kept
+    nodes = {}
+    for number, (tags, code, _) in enumerate(OF_OTHER_PROGRAMS):
+        nodes[f"n{number}"] = {"notebook": f"n{number}.ipynb"}
+        write_notebook(project.root / f"n{number}.ipynb", [(f"step:a {tags}", code)])
+    project.write("all.yaml", yaml.safe_dump({"steps": nodes}))
+    steps = project.run("all.yaml")
+    before = project.planned("all.yaml")
     project.write("d.txt", "2")
-    assert project.planned()["a"][0] == "run"
+    after = project.planned("all.yaml")
+    return {
+        name: Judged(step.get("warnings", []), before[name][0], after[name][0])
+        for name, step in steps.items()
+    }
+
+
+@pytest.mark.parametrize("number", range(len(OF_OTHER_PROGRAMS)))
+def test_what_other_programs_read_must_be_said(
+    of_other_programs: dict[str, Judged], number: int
+) -> None:
+    _, _, kept = OF_OTHER_PROGRAMS[number]
+    judged = of_other_programs[f"n{number}/a"]
+    assert any(SAID.format("cat") in warning for warning in judged.warnings) != kept
+    assert (judged.before == "reuse") == kept
+    assert judged.after == "run"
 
 
 def test_the_same_code_beside_other_files_runs(tmp_path: Path) -> None:
@@ -352,26 +380,44 @@ steps:
 """
 
 
-@pytest.mark.parametrize(
-    ("changed", "reason"),
-    [
-        ("lib/found.py", "module lib/found.py has changed"),
-        ("first/found.py", "an import would find something else in first"),
-        ("none/found.py", "an import would find something else in none"),
-    ],
-)
-def test_modules_on_a_path_of_the_steps_own(tmp_path: Path, changed: str, reason: str) -> None:
-    project = Project(tmp_path)
+@pytest.fixture(scope="module")
+def with_a_path(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose step has a path of its own, and would be reused."""
+    project = Project(tmp_path_factory.mktemp("path"))
     write_notebook(project.root / "n.ipynb", [("step:a", "import found")])
     project.write("p.yaml", PIPELINE)
     project.write("lib/found.py", "")
     project.write("first/other.py", "")
     project.run("p.yaml")
     assert project.planned("p.yaml")["p/a"][0] == "reuse"
+    return project
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ("first/found.py", "an import would find something else in first"),
+        ("none/found.py", "an import would find something else in none"),
+        ("lib/found.py", "module lib/found.py has changed"),
+    ],
+)
+def test_modules_on_a_path_of_the_steps_own(
+    with_a_path: Project, changed: str, reason: str
+) -> None:
+    project = with_a_path
+    path = project.root / changed
+    was = path.read_text("utf-8") if path.exists() else None
     project.write(changed, "VERSION = 2")
     action, said = project.planned("p.yaml")["p/a"]
     assert action == "run"
     assert reason in said
+    # the next change is judged by itself
+    path.unlink()
+    if was is not None:
+        project.write(changed, was)
+    elif not any(path.parent.iterdir()):
+        path.parent.rmdir()
+    assert project.planned("p.yaml")["p/a"][0] == "reuse"
 
 
 @pytest.fixture(scope="module")

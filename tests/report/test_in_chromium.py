@@ -197,9 +197,10 @@ def test_drawings_of_hostile_notebooks_do_nothing_by_themselves(
     tmp_path: Path, reader: Reader
 ) -> None:
     render_corpus(tmp_path)
-    drawings = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg"))
+    # Most steps have the same drawings: what their bytes do is seen once.
+    drawings = {path.read_bytes(): path for path in sorted(tmp_path.rglob("*.svg"))}
     assert drawings
-    for drawing in drawings:
+    for drawing in [str(path.relative_to(tmp_path)) for path in drawings.values()]:
         reading = reader.read_plain(tmp_path, quote(drawing))
         assert (reading.complaints, len(reading.requests)) == ([], 1), drawing
         reading.page.close()
