@@ -90,7 +90,9 @@ def settle(git: Git, project: Project, decisions: tuple[Decision, ...]) -> list[
     run = last.run if last is not None else None
     if run is None:
         # A build of a CI has no run here; where nobody knows how it is, its age tells.
-        ended = _end_of_build(project, last.build if last is not None else None)
+        # Whoever may push decisions has written the address.
+        page = checked_page(last.build, http_too=True) if last is not None else None
+        ended = _end_of_build(project, page)
         return [new_event(git, "failed", ended)] if ended is not None else []
     try:
         folder = find_run(project, run)

@@ -411,10 +411,11 @@ def test_a_build_that_goes_on_or_that_nobody_sees_counts_as_running(
     project = project_of(used)
     decided = decide(project, because(used)).decision
     assert decided is not None
-    # one that runs, one that is hidden or gone, one of another controller
-    for page in (f"{jenkins.url}job/team/job/train/1/", f"{jenkins.url}job/x/9/", "http://a.b/1/"):
-        monkeypatch.setenv("BUILD_URL", page)
-        note_event(used.git, decided, new_event(used.git, "started", "a build began"))
+    # one that runs, one that is hidden or gone, one of another controller, one that is no address
+    pages = (f"{jenkins.url}job/team/job/train/1/", f"{jenkins.url}job/x/9/", "http://a.b/job/c/1/")
+    for page in (*pages, f"{jenkins.url}job/../job/team/job/train/1/"):
+        event = new_event(used.git, "started", "a build began")
+        note_event(used.git, decided, replace(event, build=page))
         assert "has no end yet" in decide(project, because(used)).answer.sentence
     assert run(["retrain", "digits", "--failed", "the agent is gone"]) == 0
     assert [each.state for each in decisions(used)] == ["failed"]
