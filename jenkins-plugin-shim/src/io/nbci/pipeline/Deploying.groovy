@@ -30,12 +30,9 @@ class Deploying implements Serializable {
     def status = 4
     // git or the place may have been away for a moment
     for (int i = 0; i < 2 && status == 4; i++) {
-      build.workspaces.inside(label, values) {
-        new StepSurroundings(script, options).withSecrets(['NBCI_SERVE_TOKEN']) {
-          status = script.sh(
-            script: '"$NBCI_COMMAND" deploy "$NBCI_RELEASE" "$NBCI_PLACE" --after-promotion',
-            returnStatus: true, label: 'nbci deploy')
-        }
+      // what an agent that vanished has deployed by half, nbci takes up again on another
+      script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) {
+        status = deployOnAgent(label, values)
       }
     }
     if (status == 3) {
@@ -43,5 +40,18 @@ class Deploying implements Serializable {
     } else if (status != 0) {
       script.error "nbci deploy ended with exit code ${status}: ${ExitCodes.meaning(status)}"
     }
+  }
+
+  /** The exit code of `nbci deploy`. */
+  def deployOnAgent(String label, List values) {
+    def status = null
+    build.workspaces.inside(label, values) {
+      new StepSurroundings(script, options).withSecrets(['NBCI_SERVE_TOKEN']) {
+        status = script.sh(
+          script: '"$NBCI_COMMAND" deploy "$NBCI_RELEASE" "$NBCI_PLACE" --after-promotion',
+          returnStatus: true, label: 'nbci deploy')
+      }
+    }
+    return status
   }
 }

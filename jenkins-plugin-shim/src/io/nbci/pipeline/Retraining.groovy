@@ -52,8 +52,18 @@ class Retraining implements Serializable {
     }
   }
 
-  /** What nbci answers: `start` is yes, no or ask; the other lines are for people and for the job. */
+  /** What nbci answers, where its agent vanishes, on another one. */
   def decide(Map wish, String how, List values) {
+    def answer = null
+    // one that was pushed before its agent vanished is there, and nbci does not decide twice
+    script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) {
+      answer = decideOnAgent(wish, how, values)
+    }
+    return answer
+  }
+
+  /** `start` of the answer is yes, no or ask; its other lines are for people and for the job. */
+  def decideOnAgent(Map wish, String how, List values) {
     def answer = null
     def own = [
       "NBCI_MODEL=${wish.model}".toString(),

@@ -217,6 +217,44 @@ class MonitorTest {
         assertEquals("nbci deploy ended with exit code 5: integrity: something stored is not what it says", build.failure.getMessage());
     }
 
+    @ParameterizedTest
+    @CsvSource({"monitor", "retrain"})
+    void aJudgementWhoseAgentVanishesIsMadeOnAnotherOne(String command) throws Exception {
+        Graph graph = model(REFUSED + "monitor\t\tMonitor of wine\nretrain\twine\tmonitor.json\n", ", job: 'train/main'");
+        graph.jenkins.jobs.add("train/main");
+        graph.jenkins.agent("main2", 4, "linux");
+        graph.file("monitor.codes", "3\n".repeat(command.equals("monitor") ? 2 : 1)).file("retrain.txt", DECIDED);
+        loseAtFirst(graph, command, "main1");
+        State build = run(graph, "UNSTABLE");
+        assertEquals(2, graph.count(command));
+        assertEquals(1, build.started.size());
+    }
+
+    @Test
+    void aDeploymentWhoseAgentVanishesIsCarriedOutOnAnotherOne() throws Exception {
+        Graph graph = deploying("nbci-ending 1\nresult\tsuccess\tall passed\ndeploy\tlocal\tgpu\twine@v2\n");
+        graph.jenkins.agent("gpu2", 1, "gpu");
+        loseAtFirst(graph, "deploy", "gpu1");
+        graph.endsWith("SUCCESS");
+        assertEquals(1, graph.count("deploy wine@v2 local --after-promotion gpu1"));
+        assertEquals(1, graph.count("deploy wine@v2 local --after-promotion gpu2"));
+    }
+
+    /** The command waits until its agent is gone; the second time it does not wait. */
+    private static void loseAtFirst(Graph graph, String command, String agent) throws Exception {
+        graph.file(command + ".waits", "go");
+        graph.jenkins.watch(engine -> {
+            try {
+                if (!engine.state.lostAgents.contains(agent) && graph.count(command) > 0) {
+                    engine.lose(agent);
+                    graph.file("go", "");
+                }
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        });
+    }
+
     @Test
     void nothingIsDeployedOfForksNorWhereTheJobSaysSo() throws Exception {
         Graph graph = deploying("nbci-ending 1\nresult\tsuccess\tall passed\ndeploy\tlocal\t\twine@v2\n");
