@@ -8,53 +8,67 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+
+from tests.support.console import Console
 
 if TYPE_CHECKING:
     from tests.conftest import MakeNotebook
-    from tests.support.console import Console
 
 FEATURES = "import math\nTABLE = {'a': 1}\ndef clean(x):\n    return x + TABLE['a']\n"
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "printed"),
-    [
-        (
-            "from math import *\nr = sqrt(4)",
-            "print('OUT', round(sin(r), 3), pi > 3)",
-            "OUT 0.909 True",
-        ),
-        (
-            "from numpy import *",
-            "print('OUT', sum([[1, 2], [3, 4]], axis=0).tolist())",
-            "OUT [4, 6]",
-        ),
-        ("sqrt = 3", "from math import *\n# %% tags=['step:c']\nprint('OUT', sqrt(9))", "OUT 3.0"),
-        ("x = 1\nexec('y = x + 1')", "print('OUT', y)", "OUT 2"),
-        ("import __main__\n__main__.y = 5", "print('OUT', y)", "OUT 5"),
-        ("import sys\nsys.modules['__main__'].y = 5", "print('OUT', y)", "OUT 5"),
-        (
-            "from features import *\nTABLE['a'] = 2",
-            "print('OUT', clean(1), math.pi > 3)",
-            "OUT 2 True",
-        ),
-        (
-            "import os\nfrom __future__ import annotations\nx = 1",
-            "class Tree:\n    left: Tree | None = None\nprint('OUT', Tree.__annotations__)",
-            "OUT {'left': 'Tree | None'}",
-        ),
-    ],
-)
-def test_a_later_step_has_them_as_the_whole_notebook_would(
-    nbci: Console, first: str, second: str, printed: str
-) -> None:
-    (nbci.cwd / "features.py").write_text(FEATURES)
-    (nbci.cwd / "n.py").write_text(
-        f"# %% tags=['step:a']\n{first}\n# %% tags=['step:b']\n{second}\n"
-    )
-    ran = nbci("run", "n.py")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert printed in ran.stdout
+LATER = [
+    (
+        "from math import *\nr = sqrt(4)",
+        "print('OUT', round(sin(r), 3), pi > 3)",
+        "OUT 0.909 True",
+    ),
+    (
+        "from numpy import *",
+        "print('OUT', sum([[1, 2], [3, 4]], axis=0).tolist())",
+        "OUT [4, 6]",
+    ),
+    ("sqrt = 3", "from math import *\n# %% tags=['step:c']\nprint('OUT', sqrt(9))", "OUT 3.0"),
+    ("x = 1\nexec('y = x + 1')", "print('OUT', y)", "OUT 2"),
+    ("import __main__\n__main__.y = 5", "print('OUT', y)", "OUT 5"),
+    ("import sys\nsys.modules['__main__'].y = 6", "print('OUT', y)", "OUT 6"),
+    (
+        "from features import *\nTABLE['a'] = 2",
+        "print('OUT', clean(1), math.pi > 3)",
+        "OUT 2 True",
+    ),
+    (
+        "import os\nfrom __future__ import annotations\nx = 1",
+        "class Tree:\n    left: Tree | None = None\nprint('OUT', Tree.__annotations__)",
+        "OUT {'left': 'Tree | None'}",
+    ),
+]
+"""A cell, one of a later step, and what that one prints."""
+
+
+@pytest.fixture(scope="module")
+def printed_later(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What was printed by a pipeline that has each of them as a notebook of its own."""
+    folder = tmp_path_factory.mktemp("later")
+    (folder / "features.py").write_text(FEATURES)
+    nodes = {}
+    for number, (first, second, _) in enumerate(LATER):
+        nodes[f"n{number}"] = {"notebook": f"n{number}.py"}
+        (folder / f"n{number}.py").write_text(
+            f"# %% tags=['step:a']\n{first}\n# %% tags=['step:b']\n{second}\n"
+        )
+    (folder / "all.yaml").write_text(yaml.safe_dump({"steps": nodes}))
+    # one that fails is no reason for the others to be left out
+    return Console(folder)("run", "all.yaml", "--force", "--keep-going", "-j", "2").stdout
+
+
+@pytest.mark.parametrize("number", range(len(LATER)), ids=[printed for *_, printed in LATER])
+def test_a_later_step_has_them_as_the_whole_notebook_would(printed_later: str, number: int) -> None:
+    *_, printed = LATER[number]
+    lines = [line for line in printed_later.splitlines() if line.startswith(f"[n{number}/")]
+    assert any(line.endswith(f"] {printed}") for line in lines), printed_later
+    assert not any("failed" in line for line in lines), lines
 
 
 def test_names_of_an_init_session_pass_and_are_warned_of(nbci: Console) -> None:
