@@ -42,6 +42,12 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
     return number;
   }
 
+  /** Where its report is below the build's address; empty: nowhere. */
+  public String getReport() {
+    // the record of a build may lack it
+    return report == null ? "" : report;
+  }
+
   public Run<?, ?> getRun() {
     return run;
   }
@@ -92,7 +98,7 @@ public final class NotebookPage implements RunAction2, BuildBadgeAction {
   public PageContent getContent() {
     try {
       // A build's record may come from elsewhere: the path is checked again.
-      String folder = RelativeLink.folder(report == null ? "" : report);
+      String folder = RelativeLink.folder(getReport());
       return PageContent.of(readRecord(), folder.isEmpty() ? "" : run.getUrl() + folder);
     } catch (UnreadablePage e) {
       return PageContent.unreadable(e);

@@ -8,6 +8,7 @@ import hudson.model.Run;
 import hudson.model.TaskListener;
 import hudson.slaves.WorkspaceList;
 import io.nbci.jenkins.page.NotebookPage;
+import io.nbci.jenkins.page.Pages;
 import io.nbci.jenkins.parameters.ParameterLines;
 import io.nbci.jenkins.settings.EffectiveSettings;
 import io.nbci.jenkins.settings.NbciInstallation;
@@ -47,7 +48,9 @@ final class StepInBuild {
     this.launcher = launcher;
     this.listener = listener;
     this.settings = EffectiveSettings.of(run.getParent());
-    this.number = NUMBERS.next(run, run.getActions(NotebookPage.class).size());
+    // by their folders, not by how many: of steps side by side the last may have ended first
+    this.number =
+        NUMBERS.next(run, Pages.of(run).stream().map(NotebookPage::getReport).toList());
   }
 
   void perform() throws IOException, InterruptedException {
@@ -163,7 +166,7 @@ final class StepInBuild {
   }
 
   private String artifactFolder() {
-    return number == 1 ? "notebook" : "notebook-" + number;
+    return StepNumbers.folder(number);
   }
 
   /** Where the report will be, for what nbci writes about the build elsewhere. */
