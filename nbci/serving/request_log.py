@@ -106,6 +106,10 @@ class RequestLog:
         count: Callable[[str, int], None] = _count_nothing,
     ) -> None:
         """As of `LogWriter`; `count` is called from two threads."""
+        # Now, and in this thread: beside the imports of a model, either may find half a module;
+        # within the first batch, it would keep requests waiting.
+        import pyarrow as pa  # noqa: F401
+
         self._share = settings.share
         self._count = count
         self._writer = LogWriter(settings, key, tell, count)
@@ -148,9 +152,6 @@ class RequestLog:
         self._thread.join()
 
     def _write_all(self) -> None:
-        # Now: within the first batch, it would keep requests waiting.
-        import pyarrow as pa  # noqa: F401
-
         is_over = False
         while not is_over:
             self._wake.wait(_FLUSH_SECONDS)

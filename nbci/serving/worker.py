@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import secrets
 import signal
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _MOST_CONNECTIONS = 8192
 _KEEP_ALIVE_SECONDS = 30
+_COLLECTED_AT = 20_000
+"""How many more objects there are before the collector looks for cycles; 700 is Python's."""
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True):
@@ -228,6 +231,10 @@ def main() -> int:
     settings = msgspec.convert(first["settings"], ServerSettings)
     worker = Worker(settings, first["token"], sys.stderr)
     worker.put_first()
+    # What is loaded stays: with requests that wait for the log, the collector would go through all
+    # of it again and again, which took more than writing the log.
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AT)
     asyncio.run(_serve(worker, socket.socket(fileno=first["socket"])))
     return 0
 
