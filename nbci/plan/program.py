@@ -149,7 +149,8 @@ def prelude_cells(
 def inherited_import_cells(statements: Sequence[Statement]) -> tuple[PlannedCell, ...]:
     """The imports that the step takes over from other steps' cells, as cells of its own."""
     cells = []
-    for number, found in _by_cell(statements).items():
+    in_order = sorted(statements, key=lambda statement: (statement.cell, statement.line))
+    for number, found in _by_cell(in_order).items():
         cells.append(planned_cell("imports", number, _at_their_lines(found)))
     return tuple(cells)
 

@@ -17,6 +17,7 @@ from nbci.dataflow.outside import finds_definitions
 from nbci.dataflow.prelude import names_bound_by, reach, reached_names
 from nbci.dataflow.shape import shape_of
 from nbci.dataflow.step_code import StepCode
+from nbci.dataflow.submodules import Submodules
 from nbci.errors import UsageError
 from nbci.graph import Cycle, by_name, edges_within, topological
 from nbci.notebook.nbval_marks import may_fail
@@ -95,7 +96,10 @@ class PythonNotebook:
         self._inside = self._edges(by_dataflow=by_dataflow)
         self._order = self._execution_order()
         self._outside: Mapping[str, tuple[str, ...]] = {}
-        self._inherited = self._inherited_imports()
+        numbered = self._numbered_cells()
+        ending = self._parse_cells(tagged.blocks.metrics)
+        self._submodules = Submodules(self.prelude, numbered, ending)
+        self._inherited = inherited_imports(numbered, self._inside, self._order)
         self._metrics = self._metrics_of_steps()
         self._checks = NameChecks(tagged, self._steps, self._cells, self._metrics, self._order)
 
@@ -212,7 +216,7 @@ class PythonNotebook:
         name = flowed.name
         prelude = self._prelude_of(flowed, named_by_steps)
         self._checks.refuse_two_meanings(name, prelude.kept)
-        inherited = self._inherited.get(name, ())
+        inherited = (*self._inherited.get(name, ()), *self._submodules.inherited(name))
         cells = self._ordered_cells(name, (*prelude.cells, *inherited_import_cells(inherited)))
 
         named_params = self.parameter_names
@@ -258,6 +262,7 @@ class PythonNotebook:
             complete = complete or finds_definitions(cell.source)
         wanted = _mentions(flowed.names).union(give.name for give in flowed.gives)
         wanted &= self._prelude_names
+        wanted |= self._submodules.names_to_import(flowed.name)
         prelude = self._preludes.get((wanted, complete))
         if prelude is None:
             prelude = self._make_prelude(wanted, named_by_steps, complete=complete)
@@ -348,12 +353,11 @@ class PythonNotebook:
                 f"the steps form a cycle: {cycle}", where=notebook.where(notebook.cell(1))
             ) from cycle
 
-    def _inherited_imports(self) -> dict[str, tuple[Statement, ...]]:
-        """For each step the imports of earlier steps that it runs, too."""
+    def _numbered_cells(self) -> dict[str, list[tuple[int, ParsedCell]]]:
         numbered = {}
         for name, step in self._steps.items():
             numbered[name] = list(zip(step.cells, self._cells[name], strict=True))
-        return inherited_imports(numbered, self._inside, self._order)
+        return numbered
 
     def _code(self, name: str) -> StepCode:
         own: frozenset[str] = frozenset()
