@@ -12,6 +12,7 @@ from nbci.logged.log_files import (
     NEEDED_COLUMNS,
     REQUEST,
     ROW,
+    SECONDS,
     TIME,
     VERSION,
     BrokenFileError,
@@ -99,6 +100,7 @@ class Count:
         self._start = start
         self._end = end
         self._keys: list[npt.NDArray[np.uint64]] = []
+        self._seconds: list[npt.NDArray[np.float64]] = []
         self._sums = [0, 0]
         self.files: list[LoggedFile] = []
         self.broken: list[BrokenFile] = []
@@ -121,6 +123,13 @@ class Count:
         return self.requests - len(np.unique(np.concatenate(self._keys)))
 
     @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """How long each request took, of those of which the log says it."""
+        import numpy as np
+
+        return np.concatenate([np.empty(0), *self._seconds])
+
+    @property
     def digest(self) -> str:
         return "".join(f"{part:016x}" for part in self._sums)
 
@@ -132,7 +141,7 @@ class Count:
             if not schema.names:
                 return
             _check_columns(schema)
-            for batch in read_file(path, NEEDED_COLUMNS):
+            for batch in read_file(path, (*NEEDED_COLUMNS, SECONDS)):
                 seen += batch.num_rows
                 inside += self._add(batch.filter(is_inside(batch, self._start, self._end)))
         except FileNotFoundError:
@@ -156,6 +165,7 @@ class Count:
         keys = row_keys(requests, numbers)
         # Each request has one row 0.
         self._keys.append(keys[numbers == 0])
+        self._add_seconds(batch, numbers == 0)
         told = mix_keys(mix_keys(keys ^ times.view(np.uint64)) ^ text_keys(versions))
         # Sums, so that it makes no difference in which order the rows lie.
         for place, part in enumerate((told, mix_keys(told))):
@@ -166,6 +176,18 @@ class Count:
         self.first = first if self.first is None else min(self.first, first)
         self.last = last if self.last is None else max(self.last, last)
         return int(batch.num_rows)
+
+    def _add_seconds(self, batch: pa.RecordBatch, is_first: npt.NDArray[np.bool_]) -> None:
+        """What the requests took; all rows of one say the same."""
+        import numpy as np
+        import pyarrow as pa
+
+        place = batch.schema.get_field_index(SECONDS)
+        # Logs of before have no such column, unless an input was called so.
+        if place < 0 or not pa.types.is_floating(batch.schema.field(place).type):
+            return
+        taken = _numpy(batch, SECONDS).astype(np.float64)[is_first]
+        self._seconds.append(taken[np.isfinite(taken) & (taken >= 0)])
 
     def _add_types(self, schema: pa.Schema) -> None:
         for field in schema:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -29,9 +31,10 @@ class LogWindow(Struct, frozen=True, kw_only=True):
 
     `first` and `last` are the times of its first and last row. `requests` were answered, `doubled`
     of them under an id that another one has. `versions` has the rows by the version that answered.
-    `types` are the columns with the types that they have in the files, in the order of the files.
-    `digest` tells the rows by id, time and version, in whatever files they lie. `broken` files are
-    left out, from where they cannot be read.
+    `seconds` are what requests took, of those of which the log says it. `types` are the columns
+    with the types that they have in the files, in the order of the files. `digest` tells the rows
+    by id, time and version, in whatever files they lie. `broken` files are left out, from where
+    they cannot be read.
     """
 
     folder: Path
@@ -45,6 +48,7 @@ class LogWindow(Struct, frozen=True, kw_only=True):
     versions: Mapping[str, int]
     types: Mapping[str, tuple[Any, ...]]
     digest: str
+    seconds: npt.NDArray[np.float64]
     broken: tuple[BrokenFile, ...] = ()
     first: float | None = None
     last: float | None = None
@@ -60,8 +64,8 @@ def read_window(
 ) -> LogWindow:
     """What the log in `folder` has of a model in a window; `newest`: its last so many seconds.
 
-    The last second is that of the newest row, not of the clock. Eight bytes a request are held in
-    memory. UsageError where the log has other models only.
+    The last second is that of the newest row, not of the clock. Sixteen bytes a request are held
+    in memory. UsageError where the log has other models only.
     """
     paths = model_files(folder, model)
     if newest is not None:
@@ -85,6 +89,7 @@ def read_window(
         versions=dict(sorted(count.versions.items())),
         types={name: tuple(types) for name, types in count.types.items()},
         digest=count.digest,
+        seconds=count.seconds,
         broken=tuple(count.broken),
         first=count.first,
         last=count.last,

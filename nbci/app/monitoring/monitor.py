@@ -14,7 +14,7 @@ from msgspec.structs import replace
 import nbci
 from nbci.app.monitoring.measure_window import measure_window
 from nbci.app.monitoring.request import check_request, rules_of
-from nbci.app.monitoring.window import open_data, open_log
+from nbci.app.monitoring.window import LATENCIES, open_data, open_log
 from nbci.app.serving.released import served_folder
 from nbci.errors import Location, UsageError
 from nbci.formatting.durations import now_utc
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from nbci.registry.grammar import Reference
 
 _ANSWER_METRICS = ("accuracy", "macro_f1", "mean_absolute_error", "mean_squared_error")
-_LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 
 
 class ReferenceRelease(Struct, frozen=True, kw_only=True):
@@ -178,6 +177,7 @@ def _observe(
         metrics["requests"] = float(rows.facts.requests)
     if rows.last is not None:
         metrics["age_hours"] = max(0.0, now - rows.last) / 3600
+    metrics |= rows.metrics
     metrics["labelled"] = float(measured.labelled)
     metrics["schema_findings"] = float(len(measured.findings))
     metrics |= _drift_metrics(measured.drifts, rules)
@@ -209,9 +209,8 @@ def _drift_metrics(drifts: Sequence[ColumnDrift], rules: Sequence[MonitorRule]) 
 def _unknown(rows: Rows, measured: MeasuredWindow, profile: ReleaseProfile) -> dict[str, str]:
     """Why the window cannot give metrics that people ask for."""
     unknown = {}
-    # Named here although no window has them: smoke checks of deployments do, and people ask.
-    for name in _LATENCIES:
-        unknown[name] = "neither data nor a request log have the times of answers"
+    for name in LATENCIES:
+        unknown[name] = rows.unknown.get("latency", "data do not say how long answers took")
     labels = rows.unknown.get("labels", "no row of the window has a label")
     if measured.labelled:
         labels = "the answers and the labels are of another kind"

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _ANSWERS = ("label", "prediction", "score")
 """Columns of a table that say what was right or predicted, as in files of predictions."""
+LATENCIES: Mapping[str, float] = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
+"""The share of a log's requests that took at most so long, by the name of the metric."""
 _NAMED = 3
 
 
@@ -39,8 +41,9 @@ class Rows:
 
     `reference` is the part of the release's profile that the rows can be compared with. `facts` is
     complete once the batches were read. `notes` tell people what was left out or taken for
-    something, and `unknown` why there are metrics that cannot be told. Where there is
-    `measure_inputs`, it gives the inputs' profile, and `batches` have the other columns only.
+    something, `metrics` are of the log itself, and `unknown` says why there are metrics that cannot
+    be told. Where there is `measure_inputs`, it gives the inputs' profile, and `batches` have the
+    other columns only.
     """
 
     reference: Profile
@@ -49,6 +52,7 @@ class Rows:
     measure_inputs: Callable[[], Profile] | None = None
     notes: list[str] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     last: float | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -189,7 +193,23 @@ def open_log(
     if window.rows and labels is not None and not len(known.keys):
         rows.notes.append(f"{labels} has no labels")
     rows.unknown["labels"] = "no row of the window has a label"
+    rows.unknown["latency"] = "the log does not say how long its requests took"
+    rows.metrics |= _latencies(window)
+    timed = len(window.seconds)
+    if 0 < timed < window.requests:
+        told = f"{timed} of {counted(window.requests, 'request')}"
+        rows.notes.append(f"the log says of {told} only how long they took")
     return rows
+
+
+def _latencies(window: LogWindow) -> dict[str, float]:
+    """How long requests took, in ms; nothing where the log says it of none."""
+    import numpy as np
+
+    if not len(window.seconds):
+        return {}
+    quantiles = np.quantile(window.seconds, list(LATENCIES.values()))
+    return dict(zip(LATENCIES, (1000 * quantiles).tolist(), strict=True))
 
 
 def _facts_of(window: LogWindow, folder: Path) -> Window:

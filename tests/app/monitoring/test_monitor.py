@@ -315,7 +315,39 @@ def test_a_log_is_judged_with_its_labels_and_scores(window: Window) -> None:
     assert (accuracy.result, accuracy.reason) == ("failed", "misses by 0.03")
     assert (accuracy.baseline, accuracy.baseline_source) == (0.96, "wine@v1.2.0")
     assert (estimated.result, estimated.reason) == ("failed", "misses by 0.06")
-    assert latency.reason == "neither data nor a request log have the times of answers"
+    assert latency.reason == "the log does not say how long its requests took"
+
+
+def test_a_request_of_several_rows_took_its_time_once(window: Window) -> None:
+    # 20 requests of 10 ms with 19 rows each, and 20 of one row of 30 ms.
+    requests = [*np.repeat(np.arange(20), 19), *range(20, 40)]
+    columns = {
+        **wine(),
+        "request": [f"r{number}" for number in requests],
+        "row": pa.array([*np.tile(np.arange(19), 20), *[0] * 20], pa.int32()),
+        "seconds": np.where(np.array(requests) < 20, 0.01, 0.03),
+    }
+    log = write_log(window.folder / "log", columns)
+    done = window.judge({"metric": "p95_ms", "at_most": 20}, log=log)
+    assert reasons(done) == [("failed", "misses by 10")]
+    assert done.result.metrics is not None
+    assert done.result.metrics["p50_ms"] == pytest.approx(20)
+    assert not done.result.findings
+
+
+def test_times_that_only_some_requests_have_are_told(window: Window) -> None:
+    seconds = np.full(ROWS, 0.01)
+    # As a file of before has it, whose column is missing, and as a clock that ran backwards.
+    seconds[:100], seconds[100:150] = np.nan, -1.0
+    log = write_log(window.folder / "log", {**wine(), "seconds": seconds})
+    done = window.judge({"metric": "p95_ms", "at_most": 20}, log=log)
+    assert done.result.result == "passed"
+    assert "the log says of 250 of 400 requests only how long they took" in done.notes
+
+
+def test_data_have_no_times_of_answers(window: Window) -> None:
+    done = window.data(wine(), {"metric": "p95_ms", "at_most": 20, "missing": "warn"})
+    assert reasons(done) == [("warned", "data do not say how long answers took")]
 
 
 def test_answers_drift_as_columns_do(window: Window) -> None:
