@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 NAMES = (
     *("imports", "kernel_start", "steps", "plan", "outputs", "startup"),
     *("runs", "values", "chains", "report", "stages", "watching"),
-    *("behaviour", "profiles", "prove", "remeasure", "seeds", "sweeps"),
+    *("behaviour", "profiles", "prove", "remeasure", "seeds", "serving", "sweeps"),
 )
 
 

@@ -110,3 +110,13 @@ def dvc(places: Path) -> Path:
 def ploomber(places: Path) -> Path:
     """Ploomber: its last release is 0.23.3, of September 2024."""
     return peer(places, "ploomber", ["ploomber==0.23.3", *same_versions("ipykernel")])
+
+
+def mlserver(places: Path) -> Path:
+    """MLServer, with the packages that its model has."""
+    return peer(places, "mlserver", ["mlserver==1.7.1", *same_versions("numpy", "onnxruntime")])
+
+
+def bentoml(places: Path) -> Path:
+    """BentoML, with the packages that its model has."""
+    return peer(places, "bentoml", ["bentoml==1.4.40", *same_versions("numpy", "onnxruntime")])
