@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,15 +150,18 @@ def test_only_the_newest_results_are_kept(
 ) -> None:
     monkeypatch.setattr(results, "_KEPT", 2)
     folder = results_folder(project, "wine")
-    for year in (2019, 2020, 2021):
-        old = folder / f"{year}0101T000000Z-0000/images"
+    # Of the two forms of ids, the one of before would sort behind the other as a text.
+    ids = ("20210101T000000Z-0000", "20210101-000001-000ffff", "20210101-000001-0010000")
+    for each in ids:
+        old = folder / each / "images"
         old.mkdir(parents=True)
         (old / "a.png").touch()
     (folder / "notes").mkdir()
     assert printed("wine", "--data", "today.csv")[0] == 0
     left = sorted(path.name for path in folder.iterdir())
     assert len(left) == 3
-    assert left[0] == "20210101T000000Z-0000"
+    assert left[0] == ids[2]
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{7}", left[1])
     assert left[2] == "notes"
 
 

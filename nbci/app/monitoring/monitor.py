@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ from nbci.promotion.fetched import find_release, get_release
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.monitoring import MonitorResult
 from nbci.records.profile import FORMAT, ReleaseProfile
+from nbci.runs.run_file import new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ def judge_rows(
     observed = _observe(release, rows, measured, rules, now)
     gates = judge_window(rules, observed)
     result = MonitorResult(
-        id=_new_id(),
+        id=new_run_id(time.time()),
         model=release.model,
         version=release.version,
         result=overall(gates),
@@ -224,10 +224,3 @@ def _unknown(rows: Rows, measured: MeasuredWindow, profile: ReleaseProfile) -> d
         unknown[name] = "no column of the window can be compared"
     unknown["domain_auc"] = "it is of images, of which both sides need 20"
     return unknown
-
-
-def _new_id() -> str:
-    """A name that sorts by time, and is no other's."""
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    # Two agents may judge in the same second.
-    return f"{moment}-{secrets.token_hex(2)}"

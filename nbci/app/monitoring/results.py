@@ -22,7 +22,8 @@ _FOLDER = "monitors"
 _METRICS = "metrics.json"
 _KEPT = 200
 _SHOWN = 30
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
+_ID = re.compile(r"(\d{8})(?:-(\d{6})-(\d{3})|T(\d{6})Z-)[0-9a-f]{4}")
+"""An id as runs have it, or as monitors had it before: without milliseconds."""
 
 
 def results_folder(root: Path, model: str) -> Path:
@@ -49,11 +50,18 @@ def earlier_results(
 
 
 def _folders(root: Path, model: str) -> list[Path]:
-    """The folders of results, the oldest first: their names sort by time."""
+    """The folders of results, the oldest first."""
     own = results_folder(root, model)
     if not own.is_dir():
         return []
-    return sorted(place for place in own.iterdir() if _ID.fullmatch(place.name))
+    moments = {}
+    for place in own.iterdir():
+        told = _ID.fullmatch(place.name)
+        if told is not None:
+            # As texts, ids of the two forms would not sort by time.
+            date, time, milliseconds, earlier_time = told.groups("")
+            moments[place] = (date, time or earlier_time, milliseconds, place.name)
+    return sorted(moments, key=moments.__getitem__)
 
 
 def keep_result(root: Path, result: MonitorResult, out: Path | None) -> Path:
