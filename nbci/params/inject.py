@@ -1,20 +1,18 @@
-"""Values as source text of a notebook's language, by papermill's translators."""
+"""Values as source text of a notebook's language: Python's here, others by papermill."""
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import UsageError
+from nbci.light_imports import lean_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # The others of papermill write `nan` and `inf`, which their languages do not know.
-_WRITES_NON_FINITE = frozenset(
-    {"PythonTranslator", "PowershellTranslator", "MatlabTranslator", "BashTranslator"}
-)
+_WRITES_NON_FINITE = frozenset({"PowershellTranslator", "MatlabTranslator", "BashTranslator"})
 
 
 def translation(
@@ -28,6 +26,11 @@ def translation(
 
     UsageError when the language cannot hold a value.
     """
+    # papermill reaches for clouds, Arrow and NumPy as it is imported: that takes longer than a
+    # small run, and most notebooks are in Python.
+    if language.lower() == "python" or kernel_name == "pysparkkernel":
+        return _python(parameters, comment)
+
     translator = _translator(kernel_name, language)
     for name, value in parameters.items():
         _refuse_untranslatable(translator, name, value, language)
@@ -46,65 +49,57 @@ def translation(
     return assignments
 
 
+def _python(parameters: Mapping[str, Any], comment: str | None) -> str:
+    lines = [f"{name} = {_python_literal(value)}\n" for name, value in parameters.items()]
+    if comment:
+        lines.insert(0, f"# {comment}\n")
+    return "".join(lines)
+
+
+def _python_literal(value: Any) -> str:
+    """As papermill writes it, but tuples and keys that are no text, which it turns into text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if value is None or isinstance(value, int | float):
+        return f"{value}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_python_literal, value))}]"
+    if isinstance(value, tuple):
+        items = ", ".join(map(_python_literal, value))
+        if len(value) == 1:
+            return f"({items},)"
+        return f"({items})"
+    if isinstance(value, dict):
+        pairs = [f"{_python_literal(key)}: {_python_literal(item)}" for key, item in value.items()]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, str):
+        escaped = value.encode("unicode_escape").decode()
+        return '"' + escaped.replace('"', r"\"") + '"'
+    return f'"{value}"'
+
+
 def _translator(kernel_name: str, language: str) -> Any:
-    # papermill has no types.
-    from papermill.exceptions import PapermillException  # type: ignore[import-untyped]
-    from papermill.translators import papermill_translators  # type: ignore[import-untyped]
+    # papermill has no types, and imports jsonschema.
+    translators = lean_import("papermill.translators").papermill_translators
+    unknown = lean_import("papermill.exceptions").PapermillException
 
     try:
-        found = papermill_translators.find_translator(kernel_name, language)
-    except PapermillException:
+        return translators.find_translator(kernel_name, language)
+    except unknown:
         try:
-            found = papermill_translators.find_translator(kernel_name, language.lower())
-        except PapermillException as error:
+            return translators.find_translator(kernel_name, language.lower())
+        except unknown as error:
             # papermill has no public list of them.
-            known = sorted(papermill_translators._translators)  # noqa: SLF001
+            known = sorted(translators._translators)  # noqa: SLF001
             raise UsageError(
                 f"parameters cannot be injected into a {language} notebook",
                 hint=f"papermill translates to {', '.join(known)}",
             ) from error
-    if found.__name__ == "PythonTranslator":
-        return _exact_python()
-    return found
-
-
-@functools.cache
-def _exact_python() -> Any:
-    """A translator to Python that keeps tuples, and keys that are no text.
-
-    papermill's own turns both into text.
-    """
-    # A class of papermill's cannot be derived from before papermill is imported, which takes time.
-    from papermill.translators import PythonTranslator, Translator
-
-    class ExactPythonTranslator(PythonTranslator):  # type: ignore[misc]  # papermill has no types
-        @classmethod
-        def translate(cls, val: Any) -> str:
-            if isinstance(val, tuple):
-                inner = ", ".join(map(cls.translate, val))
-                if len(val) == 1:
-                    return f"({inner},)"
-                return f"({inner})"
-            return str(super().translate(val))
-
-        @classmethod
-        def translate_dict(cls, val: Any) -> str:
-            pairs = [f"{cls.translate(key)}: {cls.translate(item)}" for key, item in val.items()]
-            return f"{{{', '.join(pairs)}}}"
-
-        @classmethod
-        def codify(cls, parameters: Any, comment: str = "Parameters") -> str:
-            # Past PythonTranslator's own, which calls black where that happens to be installed:
-            # the text is part of the record, and must not depend on that.
-            return str(Translator.codify.__func__(cls, parameters, comment))
-
-    return ExactPythonTranslator
 
 
 def _refuse_untranslatable(translator: Any, name: str, value: Any, language: str) -> None:
-    is_python = translator.__name__ == "ExactPythonTranslator"
     for inner, depth in _inside(value, 0):
-        if isinstance(inner, float) and not math.isfinite(inner) and not is_python:
+        if isinstance(inner, float) and not math.isfinite(inner):
             if translator.__name__ not in _WRITES_NON_FINITE:
                 raise UsageError(
                     f"the parameter {name!r} is {inner}, which papermill cannot write in {language}"

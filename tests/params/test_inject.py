@@ -29,6 +29,22 @@ def test_python_values_come_back_as_they_were(value: Any) -> None:
     assert repr(names["x"]) == repr(value)
 
 
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSON_VALUES, st.sampled_from(["Parameters", "Given by nbci", None]))
+def test_python_is_written_as_papermill_does(value: Any, comment: str | None) -> None:
+    from papermill.translators import PythonTranslator  # type: ignore[import-untyped]
+
+    assignment = f"x = {PythonTranslator.translate(value)}\n"
+    heading = f"{PythonTranslator.comment(comment)}\n" if comment else ""
+    assert translation({"x": value}, language="python", comment=comment) == heading + assignment
+
+
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20))
 def test_bash_text_comes_back_as_it_was(text: str) -> None:
     script = translation({"x": text}, language="bash") + 'printf %s "$x"'
