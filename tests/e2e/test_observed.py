@@ -293,8 +293,8 @@ OF_OTHER_PROGRAMS = [
     ("", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", False),
     ("", "lines = !cat d.txt", False),
     ("in:d.txt", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
-    # another text: of the same code, one step's kept result would serve the others
-    ("cache:enabled", "import subprocess\nsubprocess.run(('cat', 'd.txt'))", True),
+    # The first has the same code, and is not served by the result that is kept for this one.
+    ("cache:enabled", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
 ]
 """A step's tags and code, and whether its result is kept."""
 

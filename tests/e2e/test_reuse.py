@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.conftest import MakeNotebook
+
 LOAD = "import helper\ndata = [helper.double(n) for n in range(size)]\nprint('loading')"
 TRAIN = "total = sum(data) * weight"
 REPORT = "from pathlib import Path\nPath('total.txt').write_text(str(total))"
@@ -228,6 +230,17 @@ def test_a_step_may_decline(project: Project) -> None:
     project.write(tags="cache:disabled")
     project.run()
     assert project.run() == {"load": "passed", "train": "reused", "report": "reused"}
+
+
+def test_a_step_may_decline_again_what_it_asked_for(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    code = "import subprocess\nsubprocess.run(['date'])"
+    make_notebook("n.ipynb", [("step:load cache:enabled", code)])
+    nbci("run", "n.ipynb")
+    make_notebook("n.ipynb", [("step:load", code)])
+    done = nbci("why", "n.ipynb", "load")
+    assert "run, an earlier result would do only with `cache: enabled` or `deps`" in done.stdout
 
 
 def test_another_checkout_reuses(project: Project, tmp_path: Path) -> None:

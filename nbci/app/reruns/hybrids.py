@@ -12,8 +12,8 @@ from msgspec import Struct
 from nbci.app.exit_codes import exit_code
 from nbci.app.reruns.hybrid_plans import HybridPlanner, PlannedHybrid
 from nbci.app.reruns.rerun import Rerun, RerunOptions
+from nbci.engine.caching.decide import is_kept
 from nbci.engine.caching.forecast import foresee
-from nbci.engine.caching.reuse import is_kept
 from nbci.engine.listener import Aside
 from nbci.engine.observed.kinds import WRITTEN
 from nbci.errors import ExitCode, InfrastructureError, IntegrityError, NbciError, UsageError

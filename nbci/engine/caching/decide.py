@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.engine.observed.kinds import WRITTEN, first_change
+from nbci.engine.observed.kinds import BY_NAME, WRITTEN, first_change
 from nbci.engine.steps.declared_files import stands
 from nbci.engine.steps.deps import dep_refs
 from nbci.engine.steps.random_states import changed_state, draws
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _UNSTEADY = "an audit found that it gives another result each time"
+_NOT_ASKED_FOR = "an earlier result would do only with `cache: enabled` or `deps`"
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -98,6 +99,24 @@ def decide(
     )
 
 
+def is_kept(step: PlannedStep, record: StepRecord) -> bool:
+    """Whether the result may stand for later runs.
+
+    What came over the network may be different tomorrow.
+
+    What a step read and is no longer so cannot be compared, whatever the step asks for.
+    """
+    kept = {BY_NAME[part.kind].kept for part in record.observed}
+    if "never" in kept or step.cache is False:
+        return False
+    if step.cache is True:
+        return True
+    if "if asked" in kept:
+        return False
+    # Programs may read what nbci does not see; `deps` say what that is.
+    return "with deps" not in kept or bool(step.deps)
+
+
 def _files_gone(root: Path, record: StepRecord) -> tuple[str, ...]:
     """Files that the step wrote without declaring them, and that are not there now."""
     gone: list[str] = []
@@ -153,6 +172,9 @@ def _problem(
     changed = first_change(root, step, record, index)
     if changed is not None:
         return changed
+    # It was kept for a step with the same code that asks for it; so was this one, perhaps, once.
+    if not is_kept(step, record):
+        return _NOT_ASKED_FOR
     for value in record.gives:
         try:
             path = cache.value_file(value.object)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.engine.caching.decide import decide
-from nbci.engine.observed.kinds import BY_NAME, first_change
+from nbci.engine.caching.decide import decide, is_kept
+from nbci.engine.observed.kinds import first_change
 from nbci.engine.steps.aliases import Ended
 from nbci.engine.steps.inputs import inputs_for
 from nbci.errors import IntegrityError, UsageError
@@ -80,24 +80,6 @@ def _nothing_to_start_from(
         f"there is no result of step {step.name} to start from: {why}",
         hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
     )
-
-
-def is_kept(step: PlannedStep, record: StepRecord) -> bool:
-    """Whether the result may stand for later runs.
-
-    What came over the network may be different tomorrow.
-
-    What a step read and is no longer so cannot be compared, whatever the step asks for.
-    """
-    kept = {BY_NAME[part.kind].kept for part in record.observed}
-    if "never" in kept or step.cache is False:
-        return False
-    if step.cache is True:
-        return True
-    if "if asked" in kept:
-        return False
-    # Programs may read what nbci does not see; `deps` say what that is.
-    return "with deps" not in kept or bool(step.deps)
 
 
 def _is_just_not_kept(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from nbci.engine.caching.decide import Decision, decide
-from nbci.engine.caching.reuse import is_kept, take_over
+from nbci.engine.caching.decide import Decision, decide, is_kept
+from nbci.engine.caching.reuse import take_over
 from nbci.engine.steps.attempts import run_attempts, why_stopped
 from nbci.engine.steps.auditor import Auditor, auditor_for, write_audited
 from nbci.engine.steps.inputs import Inputs, inputs_for

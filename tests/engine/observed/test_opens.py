@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from nbci.engine.caching.reuse import is_kept
+from nbci.engine.caching.decide import is_kept
 from nbci.engine.observed.below import paths_named, with_opened
 from nbci.engine.observed.kinds import VERSION, first_change
 from nbci.engine.observed.opens import Opens, Window
