@@ -106,6 +106,16 @@ def test_a_body_that_does_not_come_is_given_up(server: Server) -> None:
         assert half.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_length_of_more_digits_than_python_converts_is_the_clients_mistake(
+    server: Server,
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: {'9' * 5000}\r\n\r\n"
+        client.sendall(head.encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
+
+
 def test_a_token_is_asked_for_but_by_those_who_watch(tmp_path: Path) -> None:
     server = Server(ServerSettings(models=(linear(tmp_path),)), token="t0ken")
     assert server.ask("GET", "/v2/health/ready")[0] == 200
