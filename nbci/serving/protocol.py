@@ -34,6 +34,8 @@ HEADER_LENGTH = "inference-header-content-length"
 """The header that says how long the JSON is, behind which binary tensors lie."""
 _LENGTH_BYTES = 4
 _MOST_AXES = 32
+_MOST_DIGITS = 20
+_MOST_VALUES = 2**48
 
 
 class _Input(Struct):
@@ -79,7 +81,9 @@ def read_request(body: bytes, header_length: str | None, signature: ModelSignatu
         document = _DECODER.decode(header)
     except msgspec.ValidationError as error:
         raise Refusal(400, f"the body is no inference request: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise Refusal(400, "the body is no JSON: it is not UTF-8") from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Refusal(400, f"the body is no JSON: {error}") from error
 
     check_names(signature, [given.name for given in document.inputs])
@@ -106,11 +110,13 @@ def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryvi
         return whole, whole[:0]
     if not header_length.isascii() or not header_length.isdecimal():
         raise Refusal(400, f"the header {HEADER_LENGTH} is no number")
-    length = int(header_length)
-    if length > len(body):
+    # Python converts no more than 4,300 digits.
+    if len(header_length) > _MOST_DIGITS or int(header_length) > len(body):
         raise Refusal(
-            400, f"the header {HEADER_LENGTH} is {length}, and the body has {len(body)} bytes"
+            400,
+            f"the header {HEADER_LENGTH} says more than the {len(body)} bytes that the body has",
         )
+    length = int(header_length)
     return whole[:length], whole[length:]
 
 
@@ -132,8 +138,11 @@ def _binary_size(given: _Input, left: int) -> int | None:
 def _array(spec: TensorSpec, given: _Input, binary: memoryview | None) -> Array:
     # Before the data are looked at: they are read as what the model takes.
     check_tensor(spec, given.datatype, given.shape)
-    # numpy takes -1 for whatever is left.
-    if len(given.shape) > _MOST_AXES or any(size < 0 for size in given.shape):
+    # numpy takes -1 for whatever is left, and no sizes beyond its own, beside a 0 neither.
+    is_shape = len(given.shape) <= _MOST_AXES and all(
+        0 <= size < _MOST_VALUES for size in given.shape
+    )
+    if not is_shape or math.prod(size or 1 for size in given.shape) > _MOST_VALUES:
         raise Refusal(400, f"the shape of the input {short(spec.name)} is none")
     if binary is not None:
         return from_bytes(spec, given.shape, binary)
@@ -193,7 +202,8 @@ def _from_json(spec: TensorSpec, shape: Sequence[int], data: bytes) -> Array:
     kind = _JSON_KINDS.get(spec.datatype, int)
     try:
         values = msgspec.json.decode(data, type=list[kind])  # type: ignore[valid-type]  # a value
-    except msgspec.ValidationError:
+    # Texts are first decoded here: they may be no UTF-8.
+    except (msgspec.DecodeError, UnicodeDecodeError):
         # Nested data are the rarer form, and slower to read.
         values = _flattened(spec, shape, data, kind)
     if len(values) != math.prod(shape):
@@ -227,7 +237,7 @@ def _flattened(spec: TensorSpec, shape: Sequence[int], data: bytes, kind: type) 
         nested = list[nested]  # type: ignore[valid-type]  # a type that is made here
     try:
         values: Any = msgspec.json.decode(data, type=nested)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Not the decoder's own words: they would quote a value.
         raise Refusal(
             400,

@@ -91,7 +91,7 @@ class Routes:
                 Route("/v2/models/{rest:path}", self._infer, methods=["POST"]),
                 Route("/metrics", self._metrics),
             ],
-            exception_handlers={Refusal: _refused, HTTPException: _failed},
+            exception_handlers={Refusal: _refused, HTTPException: _failed, Exception: _broken},
         )
 
     async def _describe_server(self, request: Request) -> Response:
@@ -138,8 +138,8 @@ class Routes:
         name, version, action = _parts(request.path_params["rest"])
         found = self._find(name, version)
         if action != "infer":
-            raise Refusal(404, f"there is nothing to post to at {short(request.url.path)}")
-        request_id = request.headers.get(REQUEST_ID, "")[:_LONGEST_ID] or secrets.token_hex(8)
+            raise Refusal(405, "only infer is asked with POST")
+        request_id = _request_id(request)
         # A version that was named is the one that answers.
         if version is None:
             found = self._served.choose(found, request_id)
@@ -236,9 +236,9 @@ class Routes:
 def _parts(rest: str) -> tuple[str, str | None, str | None]:
     """Model, version and action of `NAME[/versions/V][/ready|/infer]`; a name may have slashes."""
     action = None
-    for word in ("infer", "ready"):
-        if rest.endswith(f"/{word}"):
-            rest, action = rest.removesuffix(f"/{word}"), word
+    before, _, word = rest.rpartition("/")
+    if before and word in ("infer", "ready"):
+        rest, action = before, word
     # From the right: a name may hold the word.
     name, slash, version = rest.rpartition("/versions/")
     if slash:
@@ -260,9 +260,17 @@ def _json(content: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status_code=status, media_type=_JSON)
 
 
-async def _refused(_: Request, refusal: Exception) -> Response:
+def _request_id(request: Request) -> str:
+    """The id of a request, which stays what it was once it is asked for."""
+    if not hasattr(request.state, "id"):
+        given = request.headers.get(REQUEST_ID, "")[:_LONGEST_ID]
+        request.state.id = given or secrets.token_hex(8)
+    return str(request.state.id)
+
+
+async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
-    response = _json({"error": refusal.reason}, status=refusal.status)
+    response = _error(request, refusal.status, refusal.reason)
     if refusal.status == 503:
         response.headers["retry-after"] = "1"
     # What is left of a body that was not read would be taken for the next request.
@@ -271,6 +279,20 @@ async def _refused(_: Request, refusal: Exception) -> Response:
     return response
 
 
-async def _failed(_: Request, error: Exception) -> Response:
+async def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _json({"error": error.detail}, status=error.status_code)
+    return _error(request, error.status_code, error.detail)
+
+
+async def _broken(request: Request, _: Exception) -> Response:
+    return _error(request, 500, "the server failed")
+
+
+def _error(request: Request, status: int, reason: str) -> Response:
+    response = _json({"error": reason}, status=status)
+    # Whoever asks why has something to name, in his log as in that of the server.
+    response.headers[REQUEST_ID] = _request_id(request)
+    if status == 405:
+        is_infer = request.scope["path"].endswith("/infer")
+        response.headers["allow"] = "POST" if is_infer else "GET, HEAD"
+    return response

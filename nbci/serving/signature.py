@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _SHOWN = 10
+_LONGEST = 80
 
 
 class TensorSpec(Struct, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ def check_tensor(spec: TensorSpec, datatype: str, shape: Sequence[int]) -> None:
         raise Refusal(
             400,
             f"the input {short(spec.name)} has the shape {shape_text(spec.shape)}, "
-            f"not {shape_text(shape)}",
+            f"not {shape_text(shape)[:_LONGEST]}",
         )
 
 
@@ -119,8 +120,8 @@ def shape_text(shape: Sequence[int]) -> str:
 def short(name: str) -> str:
     """A name from outside, in quotes and never long."""
     # It may be a megabyte, or hold escapes of a terminal that shows the log.
-    if len(name) > 80:
-        name = f"{name[:77]}..."
+    if len(name) > _LONGEST:
+        name = f"{name[: _LONGEST - 3]}..."
     return ascii(name)
 
 

@@ -68,6 +68,15 @@ class Server:
                 return response.status, json.loads(text)
             return response.status, text
 
+    def head_of(self, method: str, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """The status and the headers of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            connection.request(method, path, headers=headers)
+            response = connection.getresponse()
+            response.read()
+            return response
+
     def end(self) -> str:
         """End it; what it logged."""
         if self.process.poll() is None:

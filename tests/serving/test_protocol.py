@@ -95,6 +95,7 @@ def test_tensors_behind_the_json_are_read_as_bytes() -> None:
             [{**X, "data": [[1, 2, 3], [4, 5]]}, NAMES],
             "the data of 'X' are not nested as its shape is",
         ),
+        ([{**X, "shape": [1] * 100_000}, NAMES], f"not [{'1, ' * 26}1"),
         (
             [{**X, "data": ["secret"] * 6}, NAMES],
             "the data of the input 'X' are no list of FP32, flat or nested as its shape is",
@@ -127,11 +128,25 @@ def test_what_does_not_fit_names_the_tensor_and_the_reason_and_no_data(
         (body(X, NAMES), "x"),
         (body(X, NAMES), "99999"),
         (body(X, NAMES), "-1"),
+        (body(X, NAMES), "9" * 5000),
+        (body(X, NAMES).replace(b'"a"', b'"\xff"'), None),
+        (body(X, NAMES).replace(b'"a"', b'"\\ud800"'), None),
         (body(X, NAMES), "3"),
     ],
 )
 def test_what_is_no_request_is_refused(text: bytes, header_length: str | None) -> None:
     assert refused(text, header_length).status == 400
+
+
+@pytest.mark.parametrize("size", [2**40, 2**62, 2**63, 10**30])
+def test_no_axis_is_larger_than_an_array_may_be(size: int) -> None:
+    free = TensorSpec(name="X", datatype="FP32", shape=(-1, -1, -1))
+    signature = ModelSignature(inputs=(free,), outputs=())
+    for given_as in ({"data": []}, {"parameters": {"binary_data_size": 0}}):
+        tensor = {"name": "X", "shape": [0, size, size], "datatype": "FP32", **given_as}
+        text = body(tensor)
+        with pytest.raises(Refusal, match="the shape of the input 'X' is none"):
+            read_request(text, str(len(text)), signature)
 
 
 @settings(deadline=None, max_examples=200)

@@ -98,6 +98,25 @@ def test_what_is_wrong_has_its_status(
     assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
 
 
+@pytest.mark.parametrize("given", ["mine", None])
+def test_refused_requests_have_an_id_and_say_what_is_allowed(
+    server: Server, given: str | None
+) -> None:
+    headers = {"x-request-id": given} if given else {}
+    for method, path, status, allowed in (
+        ("GET", "/v3", 404, None),
+        ("GET", "/v2/models/other", 404, None),
+        ("POST", INFER, 400, None),
+        ("POST", "/v2/models/linear", 405, "GET, HEAD"),
+        ("DELETE", INFER, 405, "POST"),
+        ("GET", INFER, 405, "POST"),
+    ):
+        found = server.head_of(method, path, headers)
+        assert (found.status, found.getheader("allow")) == (status, allowed), path
+        id_given = found.getheader("x-request-id")
+        assert id_given == given if given else id_given, path
+
+
 def test_a_body_that_does_not_come_is_given_up(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as half:
         head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n"
