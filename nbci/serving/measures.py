@@ -56,6 +56,12 @@ class Measures:
             ("reason",),
             registry=self._registry,
         )
+        self._closed = prometheus_client.Counter(
+            "nbci_connections_closed",
+            "Connections closed because there were too many, by what they were",
+            ("connection",),
+            registry=self._registry,
+        )
         self._version = prometheus_client.Gauge(
             "nbci_model_version",
             "1 for the version that is served",
@@ -81,6 +87,10 @@ class Measures:
     def dropped(self, reason: str, requests: int) -> None:
         """Count requests that the request log has not."""
         self._dropped.labels(reason).inc(requests)
+
+    def closed(self, connection: str) -> None:
+        """Count a connection that was one too many: it was `idle`, or had `asked`."""
+        self._closed.labels(connection).inc()
 
     def serves(self, model: str, version: str, *, before: str | None) -> None:
         """Note which version is served now, and which is not any more."""

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import nbci
+from nbci.serving.connections import HAS_ROOM
 from nbci.serving.protocol import HEADER_LENGTH, read_request, write_answer
 from nbci.serving.refusal import Refusal
 from nbci.serving.signature import listed, short
@@ -95,7 +96,7 @@ class Routes:
         )
 
     async def _describe_server(self, request: Request) -> Response:
-        self._check_token(request)
+        self._admit(request)
         return _json(
             {"name": "nbci", "version": nbci.__version__, "extensions": ["binary_tensor_data"]}
         )
@@ -108,13 +109,14 @@ class Routes:
         return _json({"ready": is_ready}, status=200 if is_ready else 503)
 
     async def _metrics(self, request: Request) -> Response:
+        # Answered however many others ask: whoever looks into it wants to know why they wait.
         self._check_token(request)
         return Response(
             self._measures.text(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
     async def _describe_model(self, request: Request) -> Response:
-        self._check_token(request)
+        self._admit(request)
         name, version, action = _parts(request.path_params["rest"])
         found = self._find(name, version)
         # A model that is found here has answered its sample; its kernel may have died since.
@@ -134,7 +136,7 @@ class Routes:
         )
 
     async def _infer(self, request: Request) -> Response:
-        self._check_token(request)
+        self._admit(request)
         name, version, action = _parts(request.path_params["rest"])
         found = self._find(name, version)
         if action != "infer":
@@ -224,6 +226,12 @@ class Routes:
             404, f"there is no model {short(name)} here; there is {listed(self._served.names)}"
         )
 
+    def _admit(self, request: Request) -> None:
+        if not request.scope["state"][HAS_ROOM]:
+            self._measures.closed("asked")
+            raise Refusal(503, "too many connections wait for answers", closes=True)
+        self._check_token(request)
+
     def _check_token(self, request: Request) -> None:
         if self._token is None:
             return
@@ -274,7 +282,7 @@ async def _refused(request: Request, refusal: Exception) -> Response:
     if refusal.status == 503:
         response.headers["retry-after"] = "1"
     # What is left of a body that was not read would be taken for the next request.
-    if refusal.status in (401, 408, 413, 415):
+    if refusal.closes or refusal.status in (401, 408, 413, 415):
         response.headers["connection"] = "close"
     return response
 

@@ -14,13 +14,19 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 import uvicorn
 from msgspec import Struct, field
 
 from nbci.serving.batches import Batcher, BatchSettings
-from nbci.serving.connections import PatientProtocol
+from nbci.serving.connections import (
+    MOST_CONNECTIONS,
+    Connections,
+    PatientProtocol,
+    connection_limit,
+)
 from nbci.serving.loading import Loading, ModelFile, load
 from nbci.serving.measures import Measures
 from nbci.serving.observing import Observing
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
 
     from nbci.serving.loading import Loaded
 
-_MOST_CONNECTIONS = 8192
 _KEEP_ALIVE_SECONDS = 30
 _COLLECTED_AT = 20_000
 """How many more objects there are before the collector looks for cycles; 700 is Python's."""
@@ -43,8 +48,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """How one process serves.
 
     `threads` are those of one answer, `drain_seconds` is the grace at the end; `logs_requests`:
-    each request is a line of the log. The `candidate` answers a share of the requests, or with 0 is
-    asked them as well.
+    each request is a line of the log. Where more than `connections` wait for answers, requests are
+    refused. The `candidate` answers a share of the requests, or with 0 is asked them as well.
     """
 
     models: tuple[ModelFile, ...]
@@ -52,6 +57,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
     drain_seconds: float = 30.0
+    connections: int = MOST_CONNECTIONS
     logs_requests: bool = False
     request_log: LogSettings | None = None
     candidate: ModelFile | None = None
@@ -80,6 +86,10 @@ class Worker:
             self._request_log,
             writes_lines=settings.logs_requests,
         )
+        limit = connection_limit(settings.connections)
+        if limit < settings.connections:
+            self.log("notice", text=f"the limit on open files leaves {limit} connections")
+        self._connections = Connections(limit, self._measures.closed)
         self._routes = Routes(self._served, self._measures, settings.limits, token, observing)
         self._server: uvicorn.Server | None = None
         self._candidate: str | None = None
@@ -153,13 +163,12 @@ class Worker:
         """Answer requests until the process is told to end; `ready` is called once it answers."""
         config = uvicorn.Config(
             self._routes.application(),
-            http=PatientProtocol,
+            http=partial(PatientProtocol, self._connections),  # type: ignore[arg-type]  # it is called
             ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(self._settings.drain_seconds),
         )
