@@ -17,7 +17,7 @@ from nbci.pipeline.rules import number_text
 from nbci.records.verdict import GateResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from nbci.pipeline.monitor_rules import DriftRule, Measure, MonitorRule
     from nbci.pipeline.rules import Rule
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 FEWEST_ROWS = 20
 """The distance of fewer rows to any distribution is chance."""
+TESTED_ROWS = 1000
+"""Where a side has fewer, chance alone may take a column beyond a usual limit, so it is tested.
+
+PSI of ten bins comes to `9 * (1 / rows + 1 / others)` by chance, and to five times that now and
+then: 0.09 of 1,000 rows each, and far beyond 0.2 of a hundred.
+"""
+TEST_LEVEL = 0.05
 _NAMED = 3
 _ESTIMATED = "estimated_"
 _VERBS = {"failed": "refuse", "warned": "warn"}
@@ -129,9 +136,12 @@ def is_beyond(rule: DriftRule, drift: ColumnDrift) -> bool:
 
 def may_be_chance(rule: DriftRule, drift: ColumnDrift) -> bool:
     """Whether the rule lets chance excuse the column; what has no test has no excuse."""
-    if rule.significant is None or drift.p_corrected is None:
+    level = rule.significant
+    if level is None and drift.rows is not None and drift.rows < TESTED_ROWS:
+        level = TEST_LEVEL
+    if not level or drift.p_corrected is None:
         return False
-    return drift.p_corrected >= rule.significant
+    return drift.p_corrected >= level
 
 
 def _absent_columns(rule: DriftRule, drifts: Sequence[ColumnDrift]) -> str:
@@ -159,14 +169,21 @@ def _with_drifted(
     total = len(chosen)
     drifted = {drift.column for drift in chosen if is_beyond(rule, drift)}
     beyond = {name: effect for name, effect in effects.items() if name in drifted}
-    (worst, most), *_ = effects.items()
+    by_chance = _beyond_by_chance(rule, effects, drifted)
+    # The largest distance that counts; of those that may all be chance, the largest.
+    counting = {name: effect for name, effect in effects.items() if name not in by_chance}
+    largest_of = counting or effects
+    (worst, most), *_ = largest_of.items()
     named = _columns_in_words(rule, beyond)
     uncompared = ""
+    if by_chance:
+        columns = counted(len(by_chance), "column")
+        uncompared = f"; {columns} may be beyond {number_text(rule.at_most)} by chance"
     if len(effects) < total:
-        uncompared = f"; {counted(total - len(effects), 'column')} cannot be compared"
+        uncompared += f"; {counted(total - len(effects), 'column')} cannot be compared"
     shown = dict(list(effects.items())[:_NAMED])
     if rule.share is None:
-        reason = f"{rule.measure} of {worst} is {rough(most)}, the largest of {len(effects)}"
+        reason = f"{rule.measure} of {worst} is {rough(most)}, the largest of {len(largest_of)}"
         if beyond:
             reason = f"{named}, more than {number_text(rule.at_most)}"
         return _Answer(
@@ -174,7 +191,7 @@ def _with_drifted(
             reason=reason + uncompared,
             metric=f"{rule.measure} of {worst}",
             found=most,
-            margin=rule.at_most - most,
+            margin=rule.at_most - most if counting else None,
             values=shown,
         )
     share = len(beyond) / len(effects)
@@ -189,6 +206,15 @@ def _with_drifted(
         margin=rule.share - share,
         values=shown,
     )
+
+
+def _beyond_by_chance(
+    rule: DriftRule, effects: Mapping[str, float], drifted: Collection[str]
+) -> list[str]:
+    """The columns that are beyond the limit and have not drifted all the same."""
+    return [
+        name for name, effect in effects.items() if effect > rule.at_most and name not in drifted
+    ]
 
 
 def _columns_in_words(rule: DriftRule, beyond: Mapping[str, float]) -> str:
@@ -310,17 +336,30 @@ def with_limits(
 ) -> tuple[ColumnDrift, ...]:
     """The columns' drifts, each with the least that the rules of its measure allow of it."""
     limits: dict[str, float] = {}
+    by_chance: dict[str, float] = {}
     drifts = list(drifts)
     for rule in rules:
         if rule.drift is None:
             continue
         for drift in columns_of(rule.drift, drifts):
-            # `effect` is by one measure, and the limit of another would not go with it. What may
-            # be chance has no limit.
-            if drift.measure == rule.drift.measure and not may_be_chance(rule.drift, drift):
-                known = limits.get(drift.column, math.inf)
-                limits[drift.column] = min(known, rule.drift.at_most)
-    return tuple(replace(drift, limit=limits.get(drift.column)) for drift in drifts)
+            # `effect` is by one measure, and the limit of another would not go with it.
+            if drift.measure != rule.drift.measure:
+                continue
+            is_beyond_it = drift.effect is not None and drift.effect > rule.drift.at_most
+            is_excused = is_beyond_it and may_be_chance(rule.drift, drift)
+            known = by_chance if is_excused else limits
+            least = known.get(drift.column, math.inf)
+            known[drift.column] = min(least, rule.drift.at_most)
+    return tuple(_with_limit(drift, limits, by_chance) for drift in drifts)
+
+
+def _with_limit(
+    drift: ColumnDrift, limits: Mapping[str, float], by_chance: Mapping[str, float]
+) -> ColumnDrift:
+    limit = limits.get(drift.column)
+    # What one rule excuses, another one may judge.
+    excused = by_chance.get(drift.column) if limit is None else None
+    return replace(drift, limit=limit, chance_limit=excused)
 
 
 def measure_of(rules: Iterable[MonitorRule]) -> Measure:

@@ -58,14 +58,14 @@ class DriftRule(Struct, frozen=True, kw_only=True):
 
     `columns` are those that count, None for all. With a `share` so many of them may be further.
     With `significant`, a column is further only where its p-value, corrected for the number of
-    columns, is below.
+    columns, is below; without it that holds of few rows only, and where it is False, of none.
     """
 
     at_most: float = DRIFTED
     columns: tuple[str, ...] | None = None
     share: float | None = None
     measure: Measure = "psi"
-    significant: float | None = None
+    significant: float | Literal[False] | None = None
 
 
 class SchemaRule(Struct, frozen=True, kw_only=True):
@@ -121,7 +121,9 @@ def _asked_of_drift(rule: MonitorRule) -> str:
     asked = f"at most {number_text(rule.drift.at_most)}"
     if rule.drift.share is not None:
         asked += f", but for {number_text(rule.drift.share * 100)}% of them"
-    if rule.drift.significant is not None:
+    if rule.drift.significant is False:
+        asked += ", by chance or not"
+    elif rule.drift.significant is not None:
         asked += f", or p at least {number_text(rule.drift.significant)}"
     return asked
 
@@ -243,6 +245,13 @@ def _read_drift(fields: RuleFields) -> MonitorRule:
             f"columns: {columns!r} is neither `all` nor a list",
             *("drift", "columns"),
             hint=f"write [{columns}]",
+        )
+    # It would be a level of 100 %, and nobody means that.
+    if given.get("significant") is True:
+        raise fields.error(
+            "significant: true does not say how sure it has to be",
+            *("drift", "significant"),
+            hint="write 0.05, or leave it out",
         )
     drift = DriftRule(
         at_most=float(given.get("at_most", DRIFTED)),

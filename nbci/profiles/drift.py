@@ -96,6 +96,7 @@ def _compare_columns(before: ColumnProfile, now: ColumnProfile, measure: Measure
         measure=measure,
         # What the rules judge, whichever of the three they ask for.
         effect=figures.get(measure),
+        rows=min(before.values, now.values),
         **figures,
         **_shares(before, now),
     )

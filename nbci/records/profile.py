@@ -117,8 +117,9 @@ class ColumnDrift(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     distance between 0 and 1 (to the base of 2), `psi` the population stability index. `p_value` is
     that of the test, `p_corrected` the same corrected for the number of columns (Holm). `outside`
     is the share of rows beyond the reference's range, `new_values` those categories that it has
-    not.
-    What could not be compared has no effect, and says `why`.
+    not. `rows` are the values of the side that has fewer of them. What is beyond a limit, but may
+    be so by chance, has this as its `chance_limit` and no other one. What could not be compared has
+    no effect, and says `why`.
     """
 
     column: str
@@ -126,12 +127,14 @@ class ColumnDrift(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     measure: Literal["psi", "jensen_shannon", "wasserstein"] = "psi"
     effect: float | None = None
     limit: float | None = None
+    chance_limit: float | None = None
     psi: float | None = None
     jensen_shannon: float | None = None
     wasserstein: float | None = None
     test: Literal["ks", "chi2"] | None = None
     p_value: float | None = None
     p_corrected: float | None = None
+    rows: int | None = None
     missing_share: float = 0.0
     missing_share_before: float = 0.0
     outside: float = 0.0

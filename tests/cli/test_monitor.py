@@ -170,6 +170,7 @@ def test_only_the_newest_results_are_kept(
     [
         ("rules: [{drift: {at_mots: 1}}]", "rules.yaml, line 1, column 18: unknown key 'at_mots'"),
         ("rules: [{drift: {share: 2}}]", "rules.yaml, line 1"),
+        ("rules: [{drift: {significant: true}}]", "line 1, column 31: significant: true does"),
         ("rules: [{metric: rows}]", "the gate asks nothing of rows, in rule 1"),
         ("rules: []", "rules.yaml"),
         ("other: 1", "neither `rules:` nor steps"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from nbci.monitoring.judge_window import (
@@ -18,7 +20,9 @@ from nbci.monitoring.judge_window import (
 from nbci.params.yaml_text import read_yaml
 from nbci.pipeline.document import Document
 from nbci.pipeline.monitor_rules import _WORDS, READERS, MonitorRule, read_rules
-from nbci.records.profile import ColumnDrift, SchemaFinding
+from nbci.profiles.drift import compare
+from nbci.profiles.measure import measure_table
+from nbci.records.profile import ColumnDrift, Profile, SchemaFinding
 
 if TYPE_CHECKING:
     from nbci.records.verdict import GateResult
@@ -87,12 +91,70 @@ def test_chance_excuses_a_distance_where_the_rule_says_so() -> None:
     untested = ColumnDrift(column="v", kind="vector", effect=0.3, psi=0.3)
     drifts = (by_chance, sure, untested)
     found = judged("[{drift: {significant: 0.05}}]", drifts=drifts)
-    assert found.reason == "psi of d is 0.4, psi of v is 0.3, more than 0.2"
+    assert found.reason == (
+        "psi of d is 0.4, psi of v is 0.3, more than 0.2; 1 column may be beyond 0.2 by chance"
+    )
     assert found.asked == "at most 0.2, or p at least 0.05"
     (rule,) = rules("[{drift: {significant: 0.05}}]")
-    assert [drift.limit for drift in with_limits((rule,), drifts)] == [None, 0.2, 0.2]
+    limited = with_limits((rule,), drifts)
+    assert [drift.limit for drift in limited] == [None, 0.2, 0.2]
+    assert [drift.chance_limit for drift in limited] == [0.2, None, None]
+    # Another rule may excuse nothing.
+    (strict,) = rules("[{drift: {at_most: 0.5}}]")
+    assert [drift.limit for drift in with_limits((rule, strict), drifts)] == [0.5, 0.2, 0.2]
     alone = judged("[{drift: {columns: [c], significant: 0.05}}]", drifts=drifts)
-    assert alone.result == "passed"
+    assert (alone.result, alone.margin) == ("passed", None)
+    assert alone.reason == (
+        "psi of c is 0.9, the largest of 1; 1 column may be beyond 0.2 by chance"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "rule", "result"),
+    [
+        (999, "drift: {}", "passed"),
+        (1000, "drift: {}", "failed"),
+        (999, "drift: {significant: false}", "failed"),
+        (1000, "drift: {significant: 0.05}", "passed"),
+    ],
+)
+def test_of_few_rows_chance_is_an_excuse_unless_the_rule_says_otherwise(
+    rows: int, rule: str, result: str
+) -> None:
+    drift = ColumnDrift(column="c", kind="number", effect=0.9, psi=0.9, p_corrected=0.25, rows=rows)
+    assert judged(f"[{{{rule}}}]", drifts=(drift,)).result == result
+
+
+def test_what_is_asked_says_that_chance_is_no_excuse() -> None:
+    (rule,) = rules("[{drift: {significant: false}}]")
+    assert rule.asked == "at most 0.2, by chance or not"
+
+
+@pytest.mark.parametrize(("rows", "others"), [(100, 60), (40, 300)])
+def test_small_samples_of_one_distribution_are_no_drift(rows: int, others: int) -> None:
+    def table(seed: int, count: int, shift: float = 0.0) -> pa.Table:
+        rng = np.random.default_rng(seed)
+        columns = {f"n{place}": rng.normal(shift, 1, count) for place in range(6)}
+        columns["skewed"] = rng.gamma(2.0 + shift, 1, count)
+        columns["region"] = rng.choice([*"abcdef"], count)
+        return pa.table(columns)
+
+    by_default, strict = rules("[{drift: {}}, {drift: {significant: false}}]")
+    alarms = {by_default.name: 0, strict.name: 0}
+    for seed in range(10):
+        before = measure_table(table(seed, rows).to_batches())
+
+        def judged_against(now: pa.Table, before: Profile = before) -> tuple[GateResult, ...]:
+            drifts, _ = compare(before, measure_table(now.to_batches(), like=before))
+            window = Observed(release="m@v1", rows=now.num_rows, drifts=drifts)
+            return judge_window((by_default, strict), window)
+
+        for gate in judged_against(table(seed + 1000, others)):
+            alarms[gate.gate] += gate.result == "failed"
+        assert judged_against(table(seed + 2000, others, shift=1.5))[0].result == "failed"
+    # Of 10 windows, a level of 5 % lets half a one through on average.
+    assert alarms[by_default.name] <= 1
+    assert alarms[strict.name] >= 3
 
 
 def test_a_limit_that_is_just_met_is_no_drift() -> None:

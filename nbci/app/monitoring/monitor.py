@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -19,13 +18,15 @@ from nbci.errors import Location, UsageError
 from nbci.formatting.durations import now_utc
 from nbci.monitoring.judge_window import (
     Observed,
+    effects_of,
+    is_beyond,
     judge_window,
     measure_of,
     overall,
     sentence_of,
     with_limits,
 )
-from nbci.pipeline.monitor_rules import DRIFTED
+from nbci.pipeline.monitor_rules import DriftRule
 from nbci.promotion.fetched import find_release, get_release
 from nbci.records.codec import from_json, refuse_other_format
 from nbci.records.monitoring import MonitorResult
@@ -197,13 +198,12 @@ def _observe(
 
 def _drift_metrics(drifts: Sequence[ColumnDrift], rules: Sequence[MonitorRule]) -> dict[str, float]:
     """The share of columns beyond the limit of the first rule over drift, and the worst."""
-    limit = next((rule.drift.at_most for rule in rules if rule.drift is not None), DRIFTED)
-    effects = [drift.effect for drift in drifts if drift.effect is not None]
-    known = [effect for effect in effects if not math.isnan(effect)]
-    if not known:
+    rule = next((rule.drift for rule in rules if rule.drift is not None), DriftRule())
+    effects = effects_of(rule, drifts)
+    if not effects:
         return {}
-    beyond = [effect for effect in known if effect > limit]
-    return {"drifted_share": len(beyond) / len(known), "worst_drift": max(known)}
+    beyond = [drift for drift in drifts if is_beyond(rule, drift)]
+    return {"drifted_share": len(beyond) / len(effects), "worst_drift": max(effects.values())}
 
 
 def _unknown(rows: Rows, measured: MeasuredWindow, profile: ReleaseProfile) -> dict[str, str]:

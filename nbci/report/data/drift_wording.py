@@ -79,6 +79,8 @@ def drift_sentence(drift: ColumnDrift) -> str:
 
 
 def _compared(drift: ColumnDrift) -> str:
+    if drift.chance_limit is not None:
+        return f", more than {number(drift.chance_limit)}, which may be chance"
     if drift.limit is None:
         return ""
     if drift.is_drifted:

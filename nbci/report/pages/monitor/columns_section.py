@@ -95,6 +95,9 @@ def _summary(columns: Sequence[ColumnDrift]) -> str:
     text = f"{counted(len(columns) - len(unknown), 'column')} compared; no rule is of their drift."
     if judged:
         text = f"{drifted:,} of {counted(judged, 'column')} beyond the limit."
+    by_chance = sum(drift.chance_limit is not None for drift in columns)
+    if by_chance:
+        text += f" {by_chance:,} beyond theirs may be so by chance, of so few rows."
     if unknown:
         text += f" {len(unknown):,} could not be compared."
     return text
@@ -136,7 +139,7 @@ def _row(drift: ColumnDrift, measure: str) -> Sequence[str]:
         drift.kind,
         _verdict(drift),
         effect,
-        number_or_blank(drift.limit),
+        number_or_blank(drift.chance_limit if drift.limit is None else drift.limit),
         _p_value(drift),
         _missing(drift),
         share(drift.outside) if drift.outside else "",
@@ -157,6 +160,8 @@ def _name(column: str) -> Markup:
 def _verdict(drift: ColumnDrift) -> str:
     if drift.effect is None:
         return "not compared"
+    if drift.chance_limit is not None:
+        return "may be chance"
     if drift.limit is None:
         return ""
     return verdict("drifted" if drift.is_drifted else "passed")
