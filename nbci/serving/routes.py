@@ -16,13 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import nbci
-from nbci.serving.connections import HAS_ROOM
+from nbci.serving.connections import HAS_ROOM, READER
 from nbci.serving.protocol import HEADER_LENGTH, read_request, write_answer
 from nbci.serving.refusal import Refusal
 from nbci.serving.signature import listed, short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -182,7 +182,7 @@ class Routes:
             text, media_type="application/octet-stream", headers={HEADER_LENGTH: str(length)}
         )
 
-    async def _read_body(self, request: Request) -> bytes:
+    async def _read_body(self, request: Request) -> bytes | memoryview:
         """The whole body; Refusal where it is none that is read here, too large, or too slow."""
         # Without one, a body of curl is taken for what it most likely is.
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -196,20 +196,14 @@ class Routes:
         # Before the first byte is read, where the client says how many come.
         if not declared.isdecimal() or int(declared) > largest:
             raise _too_large(largest)
-        parts, size = [], 0
         # Whole or not at all: a client that sends a byte a second holds no more than a connection.
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                async for part in request.stream():
-                    size += len(part)
-                    if size > largest:
-                        raise _too_large(largest)
-                    parts.append(part)
+                return await _whole_body(request, largest)
         except TimeoutError as error:
             raise Refusal(
                 408, f"the body did not come within {self._limits.body_seconds:g} s"
             ) from error
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _find(self, name: str, version: str | None) -> Version:
         found = self._served.find(name, version)
@@ -258,6 +252,20 @@ def _described(specs: Sequence[TensorSpec]) -> list[dict[str, Any]]:
     return [
         {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)} for spec in specs
     ]
+
+
+async def _whole_body(request: Request, largest: int) -> bytes | memoryview:
+    # A body of megabytes, where the connection knows how long it is.
+    read: Callable[[], Awaitable[memoryview]] | None = request.scope.get(READER)
+    if read is not None:
+        return await read()
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > largest:
+            raise _too_large(largest)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(largest: int) -> Refusal:
