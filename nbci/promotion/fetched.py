@@ -110,9 +110,13 @@ def get_release(found: FoundRelease, target: Path) -> Manifest:
         manifest = download(found.source, found.commit, found.prefix, Path(name))
         check_files(manifest, Path(name))
         write_atomic(Path(name) / KEPT_MANIFEST, to_json(manifest))
-        # another process may have brought the same meanwhile
-        if not target.exists():
+        try:
             Path(name).rename(target)
+        except OSError:
+            # another process may have brought the same meanwhile
+            if not (target / KEPT_MANIFEST).is_file():
+                raise
+        else:
             # what removes the temporary folder wants to find it
             Path(name).mkdir()
     return manifest
