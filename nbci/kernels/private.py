@@ -1,4 +1,4 @@
-"""Folders for kernels' sockets: private, with short paths, and removed after a kill, too."""
+"""Folders for sockets and counts: private, with short paths, and removed after a kill, too."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ NOBODY = -1
 class PrivateFolder(Struct, frozen=True, kw_only=True):
     """A folder that is this process's as long as it holds a lock on it.
 
-    `is_short`: its path leaves room for the names of sockets.
+    `is_short`: its path leaves room for the names of sockets. A child that inherits the descriptor
+    `lock` holds the lock as well.
     """
 
     path: Path
     is_short: bool
-    _lock: int
+    lock: int
 
     def mark(self, marker: str) -> None:
         """Note the marker whose bearers `sweep` is to end, in case this process is killed."""
@@ -42,36 +43,36 @@ class PrivateFolder(Struct, frozen=True, kw_only=True):
     def remove(self) -> None:
         """Remove it with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        os.close(self.lock)
 
 
-def private_folder() -> PrivateFolder:
+def private_folder(prefix: str = PREFIX) -> PrivateFolder:
     """A new folder; what killed processes left of theirs is removed the first time."""
     place = tempfile.gettempdir()
     # macOS has temporary folders with long paths, and TMPDIR may name any.
-    is_long = len(place) + len(PREFIX) + 9 > LONGEST
+    is_long = len(place) + len(prefix) + 9 > LONGEST
     if is_long and os.access("/tmp", os.W_OK):  # noqa: S108  # mkdtemp makes it private
         place = "/tmp"  # noqa: S108
-    _sweep_once(place)
+    _sweep_once(place, prefix)
     # Again where another process swept the folder before it was locked.
     while True:
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         lock = lock_folder(path)
         if lock is not None:
-            return PrivateFolder(path=path, is_short=len(str(path)) <= LONGEST, _lock=lock)
+            return PrivateFolder(path=path, is_short=len(str(path)) <= LONGEST, lock=lock)
 
 
 @functools.cache
-def _sweep_once(place: str) -> None:
-    """Sweep at this process's first kernel only: the temporary folder may hold many thousands."""
-    sweep(place)
+def _sweep_once(place: str, prefix: str) -> None:
+    """Sweep at this process's first folder only: the temporary folder may hold many thousands."""
+    sweep(place, prefix)
 
 
-def sweep(place: str) -> None:
+def sweep(place: str, prefix: str = PREFIX) -> None:
     """Remove the folders there that killed processes of this user left, and end their kernels."""
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
-            if not entry.name.startswith(PREFIX) or not _is_ours(entry):
+            if not entry.name.startswith(prefix) or not _is_ours(entry):
                 continue
             # Only one whose owner lives is locked.
             lock = lock_folder(Path(entry.path))

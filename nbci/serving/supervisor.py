@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from nbci.errors import InfrastructureError, IntegrityError
+from nbci.kernels.private import private_folder
 from nbci.records.codec import plain
 from nbci.serving.measures import MULTIPROCESS_FOLDER
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from nbci.kernels.private import PrivateFolder
     from nbci.serving.loading import ModelFile
     from nbci.serving.worker import ServerSettings
 
+_COUNTS = "nbci-serve-"
 _DEATHS = 5
 _DEATHS_WITHIN_SECONDS = 10.0
 _START_SECONDS = 60.0
@@ -52,7 +54,7 @@ class Supervisor:
         self._ordering = asyncio.Lock()
         self._deaths: list[float] = []
         self._is_ending = False
-        self._counts = ""
+        self._counts: PrivateFolder | None = None
 
     async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until this process is told to end; `ready` is called once all of them answer.
@@ -63,17 +65,18 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
-        with tempfile.TemporaryDirectory(prefix="nbci-serve-") as self._counts:
-            environ = {**os.environ, MULTIPROCESS_FOLDER: self._counts}
-            slots = [self._keep(listening, environ) for _ in range(self._workers)]
-            tasks = [asyncio.create_task(slot) for slot in slots]
-            try:
-                await self._wait_for_start(tasks)
-                ready()
-                await asyncio.gather(*tasks)
-            finally:
-                self._end()
-                await asyncio.gather(*tasks, return_exceptions=True)
+        # A server that was killed removes nothing: the next one finds its folder.
+        self._counts = private_folder(_COUNTS)
+        slots = [self._keep(listening) for _ in range(self._workers)]
+        tasks = [asyncio.create_task(slot) for slot in slots]
+        try:
+            await self._wait_for_start(tasks)
+            ready()
+            await asyncio.gather(*tasks)
+        finally:
+            self._end()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._counts.remove()
 
     async def switch(self, models: Sequence[ModelFile]) -> None:
         """Have all processes serve other versions; IntegrityError where one cannot, and none do."""
@@ -126,10 +129,10 @@ class Supervisor:
                 raise InfrastructureError(f"the server did not start within {_START_SECONDS:g} s")
             await asyncio.sleep(0.01)
 
-    async def _keep(self, listening: socket.socket, environ: dict[str, str]) -> None:
+    async def _keep(self, listening: socket.socket) -> None:
         """Keep one process serving until the end."""
         while not self._is_ending:
-            process = await self._start(listening, environ)
+            process = await self._start(listening)
             answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             self._processes[process.pid] = process
             self._answers[process.pid] = answers
@@ -143,17 +146,18 @@ class Supervisor:
                 raise InfrastructureError(f"a process that serves ended at its start, with {code}")
             self._note_death(code)
 
-    async def _start(
-        self, listening: socket.socket, environ: dict[str, str]
-    ) -> asyncio.subprocess.Process:
+    async def _start(self, listening: socket.socket) -> asyncio.subprocess.Process:
+        assert self._counts is not None
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "nbci.serving.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=(listening.fileno(),),
-            env=environ,
+            # Whoever counts there holds the folder: it may live on for a while after a kill of this
+            # process.
+            pass_fds=(listening.fileno(), self._counts.lock),
+            env={**os.environ, MULTIPROCESS_FOLDER: str(self._counts.path)},
             limit=_LONGEST_LINE,
             # Ctrl-C in a terminal reaches this process, which ends them in order.
             start_new_session=True,
@@ -205,7 +209,8 @@ class Supervisor:
         self._answers.pop(pid, None)
         self._ready.discard(pid)
         # What it counted stays; what it said of its state does not.
-        multiprocess.mark_process_dead(pid, self._counts)  # type: ignore[no-untyped-call]
+        assert self._counts is not None
+        multiprocess.mark_process_dead(pid, str(self._counts.path))  # type: ignore[no-untyped-call]
 
     def _ends(self) -> bool:
         """Whether this process is to end; signals change it while others are waited for."""

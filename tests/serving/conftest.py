@@ -49,6 +49,11 @@ models:
 @pytest.fixture
 def project(tmp_path: Path) -> Console:
     """A project with a remote for its models; nothing of it is promoted yet."""
+    return make_project(tmp_path)
+
+
+def make_project(tmp_path: Path) -> Console:
+    """A project beside its `remote` and `origin.git`, for fixtures of other scopes, too."""
     root = tmp_path / "project"
     write_notebook(root / "fit.ipynb", [("parameters", "scale = 1.0"), CODE])
     (root / "p.yaml").write_text(PIPELINE)
