@@ -24,10 +24,13 @@ TEST := $(VENV)/.installed-for-test
 # apart from $(VENV): nbci takes a uv that is beside its interpreter, and is tested without one
 UV := $(VENV)-uv/bin/uv
 
-.PHONY: release quick install demo pets test coverage test-newest smoke check library plugin soak bench loop compiled lock upgrade clean
+.PHONY: release quick install environment demo pets test coverage test-newest smoke check library plugin soak bench loop compiled lock upgrade clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
+
+# What the tests need: to bring it is mostly waiting, so CI does other work meanwhile.
+environment: $(TEST)
 
 demo: install
 	$(BIN)/nbci run pipelines/digits.yaml
