@@ -132,7 +132,8 @@ def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
     refuse_conflict(text, path)
-    jupytext = lean_import("jupytext")
+    # Its contents managers, for Jupyter's server, are all that needs a web server's library.
+    jupytext = lean_import("jupytext", without=("tornado.web",))
 
     try:
         # Only the suffix is given: which of its formats for it this is, jupytext guesses.
