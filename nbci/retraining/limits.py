@@ -40,10 +40,12 @@ class Limits(Struct, frozen=True, kw_only=True):
 class Wish(Struct, frozen=True, kw_only=True):
     """What somebody wants to start: `monitor` is the judgement that gave the reason, if any did.
 
-    `insists` says that a person stands behind it, `asks` that a person is to be asked.
+    `build` is the page of CI's build that wants it. `insists` says that a person stands behind it,
+    `asks` that a person is to be asked.
     """
 
     monitor: str | None = None
+    build: str | None = None
     insists: bool = False
     asks: bool = False
 
@@ -51,14 +53,14 @@ class Wish(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True, kw_only=True):
     """Whether it may start, and why (not), in a sentence for people.
 
-    `gives_up` says that no further try is made until a person resets it. `waiting` is the decision
-    that waits for a person already.
+    `gives_up` says that no further try is made until a person resets it. `earlier` is the decision
+    that is gone on with: it waits for a person, or its build could not say that it was made.
     """
 
     start: Start
     sentence: str
     gives_up: bool = False
-    waiting: Decision | None = None
+    earlier: Decision | None = None
 
 
 def limits_of(triggers: Mapping[str, Any] | None) -> Limits:
@@ -76,6 +78,10 @@ def answer_wish(limits: Limits, decisions: Sequence[Decision], wish: Wish, now: 
 
     A person who insists overrides how often and how many times, never that one runs.
     """
+    unheard = _unheard(decisions, wish)
+    if unheard is not None:
+        sentence = f"decision {unheard.id} was made in this build, and has started nothing"
+        return Answer(start=True, sentence=sentence, earlier=unheard)
     running = _running(decisions, now)
     if running is not None:
         return Answer(start=False, sentence=running)
@@ -83,7 +89,7 @@ def answer_wish(limits: Limits, decisions: Sequence[Decision], wish: Wish, now: 
     # Before what holds it back: a person who says yes takes up what waits.
     waiting = _waiting(decisions)
     if wish.insists:
-        return Answer(start=True, sentence="a person said yes", waiting=waiting)
+        return Answer(start=True, sentence="a person said yes", earlier=waiting)
 
     tries = fruitless_tries(decisions)
     if tries >= limits.attempts:
@@ -92,7 +98,7 @@ def answer_wish(limits: Limits, decisions: Sequence[Decision], wish: Wish, now: 
         asked = waiting.first("asked")
         since = moment(asked.at_utc) if asked else "its beginning"
         sentence = f"decision {waiting.id} waits for a person since {since}"
-        return Answer(start="ask", sentence=sentence, waiting=waiting)
+        return Answer(start="ask", sentence=sentence, earlier=waiting)
 
     held = _answered(decisions, wish) or _too_soon(limits, decisions, now)
     if held is not None:
@@ -145,6 +151,19 @@ def _running(decisions: Sequence[Decision], now: float) -> str | None:
             f"unless somebody says that it is over: nbci retrain {name} --failed WHY"
         )
     return None
+
+
+def _unheard(decisions: Sequence[Decision], wish: Wish) -> Decision | None:
+    """The decision of this judgement that was written down in the same build, and not started.
+
+    An agent can vanish between the two: then its build asks again, on another agent.
+    """
+    if wish.monitor is None or wish.build is None or not decisions:
+        return None
+    newest = decisions[-1]
+    if newest.state != "decided" or newest.monitor != wish.monitor or newest.last is None:
+        return None
+    return newest if newest.last.build == wish.build else None
 
 
 def _waiting(decisions: Sequence[Decision]) -> Decision | None:

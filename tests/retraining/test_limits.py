@@ -73,6 +73,26 @@ def test_not_while_one_runs_even_for_a_person(kind: EventKind) -> None:
     assert answer_wish(LIMITS, running, WISH, NOW + DAY_SECONDS).start is True
 
 
+def test_a_build_whose_agent_vanished_takes_up_its_own_decision() -> None:
+    from msgspec.structs import replace
+
+    made = decision("a", ("decided", 1), monitor="new")
+    event = replace(made.events[0], build="https://ci/7/")
+    made = replace(made, events=(event,))
+    again = Wish(monitor="new", build="https://ci/7/")
+    answer = answer_wish(LIMITS, [made], again, NOW)
+    assert (answer.start, answer.earlier) == (True, made)
+
+    for other in (
+        replace(again, build="https://ci/8/"),
+        replace(again, build=None),
+        replace(again, monitor="another"),
+    ):
+        assert answer_wish(LIMITS, [made], other, NOW).start is False
+    started = replace(made, events=(event, replace(event, kind="started")))
+    assert answer_wish(LIMITS, [started], again, NOW).start is False
+
+
 def test_what_takes_days_counts_as_running_for_longer() -> None:
     from msgspec.structs import replace
 
@@ -107,10 +127,10 @@ def test_a_person_is_asked_once() -> None:
     waiting = [decision("a", ("asked", 5))]
     answer = answer_wish(limits, waiting, WISH, NOW)
     assert answer.start == "ask"
-    assert answer.waiting == waiting[0]
+    assert answer.earlier == waiting[0]
     assert "waits for a person since 2026-06-01 07:00:00" in answer.sentence
     said_yes = answer_wish(limits, waiting, Wish(insists=True), NOW)
-    assert (said_yes.start, said_yes.waiting) == (True, waiting[0])
+    assert (said_yes.start, said_yes.earlier) == (True, waiting[0])
 
 
 def test_one_judgement_is_answered_once() -> None:

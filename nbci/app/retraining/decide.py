@@ -19,7 +19,13 @@ from nbci.app.retraining.model_in_use import (
     parameters_of,
     who_decides,
 )
-from nbci.app.retraining.note_events import TRIES, new_event, note_event, settle
+from nbci.app.retraining.note_events import (
+    TRIES,
+    new_event,
+    note_event,
+    page_of_build,
+    settle,
+)
 from nbci.errors import Location, UsageError
 from nbci.git.branches import allows, built_branch
 from nbci.records.codec import from_json, refuse_other_format
@@ -178,13 +184,16 @@ def _consider(
     # A limit that holds is no event: a timer would write it every hour.
     if decided.answer.start is False and not decided.answer.gives_up:
         return decided
-    waiting = decided.answer.waiting
+    earlier = decided.answer.earlier
     # The reason of the one that waits counts: a person was asked for that.
-    if waiting is not None:
-        params = (*waiting.params, *request.pairs)
+    if earlier is not None:
+        # What one call has written down, the next one of the same build says again.
+        params = (*earlier.params, *request.pairs)
+        if earlier.state == "decided":
+            params = earlier.params
         # The commit may be another by now, and what is to run is that of today.
-        now = replace(waiting, params=params, commit=model.git.get("rev-parse", "HEAD"))
-        return replace(decided, decision=now, reason=waiting.sentence, parameters=params)
+        now = replace(earlier, params=params, commit=model.git.get("rev-parse", "HEAD"))
+        return replace(decided, decision=now, reason=earlier.sentence, parameters=params)
     decision = Decision(
         id=new_run_id(time.time()),
         model=model.name,
@@ -218,6 +227,7 @@ def _answer(
             return Answer(start=False, sentence=idle)
     wish = Wish(
         monitor=result.id if result is not None else None,
+        build=page_of_build(os.environ),
         insists=request.insists,
         asks=request.asks,
     )
@@ -277,7 +287,7 @@ def _to_write(decided: Decided, decisions: tuple[Decision, ...]) -> Decision | N
         kind = "refused"
     elif answer.start == "ask":
         # A person is asked once.
-        if answer.waiting is not None:
+        if answer.earlier is not None:
             return None
         kind = "asked"
     event = new_event(git, kind, answer.sentence)

@@ -22,6 +22,8 @@ from nbci.trust.change import change_of
 from nbci.web_pages import build_url, build_words, checked_page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbci.config import Project
     from nbci.git.process import Git
     from nbci.promotion.promote import Promotion
@@ -50,10 +52,15 @@ def new_event(
         sentence=sentence,
         host=platform.node() or None,
         run=run,
-        # Most controllers of Jenkins inside a company have no TLS.
-        build=checked_page(build_url(os.environ), http_too=True),
+        build=page_of_build(os.environ),
         version=version,
     )
+
+
+def page_of_build(environ: Mapping[str, str]) -> str | None:
+    """The page of the CI build that runs this, if one does."""
+    # Most controllers of Jenkins inside a company have no TLS.
+    return checked_page(build_url(environ), http_too=True)
 
 
 def note_event(

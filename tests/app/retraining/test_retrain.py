@@ -451,9 +451,15 @@ def test_a_ci_starts_what_was_handed_over(
 ) -> None:
     file = str(because(used).because)
     words = ["retrain", "digits", "--because", file, "-p", "C=2", "--hand-over", "--json"]
+    monkeypatch.setenv("BUILD_URL", "https://ci.example.com/job/watch/1/")
     assert run(words) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["start"] is True
+    # Its agent may vanish before the build has read the answer: then another one asks again.
+    assert run(words) == 0
+    again = json.loads(capsys.readouterr().out)
+    sentence = f"decision {document['decision']} was made in this build, and has started nothing"
+    assert again == {**document, "sentence": sentence}
     monkeypatch.setenv("NBCI_DECISION", document["decision"])
     monkeypatch.setenv("BUILD_URL", "https://ci.example.com/job/1/")
     plan = ["plan", document["pipeline"], "-p", f"C={document['parameters']['C']}"]
@@ -467,8 +473,8 @@ def test_a_ci_starts_what_was_handed_over(
     assert run(["finish", "--plan", "plan.json", "--store", "store", "--promote"]) == 0
     assert "because psi of C was 0.31" in capsys.readouterr().out
     states = [event.kind for event in decisions(used)[-1].events]
-    assert states == ["decided", "started", "passed", "promoted"]
-    assert decisions(used)[-1].events[1].build == "https://ci.example.com/job/1/"
+    assert states == ["decided", "decided", "started", "passed", "promoted"]
+    assert decisions(used)[-1].events[2].build == "https://ci.example.com/job/1/"
     assert run([*plan, "--out", "plan.json"]) == 2
     assert "has come to its end: promoted" in capsys.readouterr().err
 
