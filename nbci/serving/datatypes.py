@@ -77,3 +77,17 @@ def dtype_of(datatype: str) -> np.dtype[Any] | None:
         return None
     # As the protocol sends them, on machines of the other order, too.
     return np.dtype(name).newbyteorder("<")
+
+
+def bounds_of(datatype: str) -> tuple[float, float]:
+    """The smallest and the largest number of a type that has some.
+
+    >>> bounds_of("INT8"), bounds_of("UINT8"), bounds_of("FP16")
+    ((-128, 127), (0, 255), (-65504.0, 65504.0))
+    """
+    import numpy as np
+
+    dtype = np.dtype(_OF_NUMPY[datatype])
+    if dtype.kind != "f":
+        return np.iinfo(dtype).min, np.iinfo(dtype).max
+    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)

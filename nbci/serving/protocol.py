@@ -246,6 +246,9 @@ def _flattened(spec: TensorSpec, shape: Sequence[int], data: bytes, kind: type) 
             f"the data of the input {short(spec.name)} are no list of {spec.datatype}, "
             "flat or nested as its shape is",
         ) from error
+    # Of no axis: the value itself.
+    if not shape:
+        return [values]
     for axis, size in enumerate(shape[:-1]):
         if axis == 0 and len(values) != size:
             raise Refusal(400, f"the data of {short(spec.name)} are not nested as its shape is")

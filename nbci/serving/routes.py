@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 import nbci
 from nbci.serving.connections import HAS_ROOM, READER
+from nbci.serving.openapi import describe
 from nbci.serving.protocol import HEADER_LENGTH, read_request, write_answer
 from nbci.serving.refusal import Refusal
 from nbci.serving.signature import listed, short
@@ -91,6 +92,7 @@ class Routes:
                 Route("/v2/models/{rest:path}", self._describe_model),
                 Route("/v2/models/{rest:path}", self._infer, methods=["POST"]),
                 Route("/metrics", self._metrics),
+                Route("/openapi.json", self._describe_itself),
             ],
             exception_handlers={Refusal: _refused, HTTPException: _failed, Exception: _broken},
         )
@@ -114,6 +116,11 @@ class Routes:
         return Response(
             self._measures.text(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
+
+    async def _describe_itself(self, request: Request) -> Response:
+        self._admit(request)
+        models = [self._served.answering(name) for name in self._served.names]
+        return _json(describe(models, asks_token=self._token is not None))
 
     async def _describe_model(self, request: Request) -> Response:
         self._admit(request)

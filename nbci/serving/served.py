@@ -147,6 +147,13 @@ class Served:
             return current
         return candidate.version
 
+    def answering(self, model: str) -> tuple[Version, ...]:
+        """The current version of a model, and the one that answers a share of its requests."""
+        candidate = self._candidates.get(model)
+        if candidate is None or not candidate.share:
+            return (self._current[model],)
+        return self._current[model], candidate.version
+
     async def drain(self) -> None:
         """Wait until no version of before answers any more, and forget them."""
         # A copy: others may be put while one is waited for.

@@ -138,6 +138,15 @@ def test_what_is_no_request_is_refused(text: bytes, header_length: str | None) -
     assert refused(text, header_length).status == 400
 
 
+@pytest.mark.parametrize("data", [7, [7]])
+def test_a_tensor_without_axes_has_one_value(data: Any) -> None:
+    one = TensorSpec(name="X", datatype="INT64", shape=())
+    signature = ModelSignature(inputs=(one,), outputs=())
+    tensor = {"name": "X", "shape": [], "datatype": "INT64", "data": data}
+    found = read_request(body(tensor), None, signature).inputs["X"]
+    assert (found.shape, found.item()) == ((), 7)
+
+
 @pytest.mark.parametrize("size", [2**40, 2**62, 2**63, 10**30])
 def test_no_axis_is_larger_than_an_array_may_be(size: int) -> None:
     free = TensorSpec(name="X", datatype="FP32", shape=(-1, -1, -1))
