@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 8192
 HAS_ROOM = "has_room"
 """In a request's state: whether it may be answered; health and metrics are in any case."""
-_HEAD_SECONDS = 10.0
 READER = "nbci.read_body"
 """The key of an ASGI scope whose value reads its body at once, where it is large."""
 _PART_BYTES = 64 * 2**10
@@ -47,7 +46,9 @@ class Connections:
     clients that leave connections open keep nobody out. `closed` is called with `idle` for each.
     """
 
-    def __init__(self, limit: int, closed: Callable[[str], None]) -> None:
+    def __init__(self, limit: int, head_seconds: float, closed: Callable[[str], None]) -> None:
+        """`head_seconds` is how long the head of a request may take to come."""
+        self.head_seconds = head_seconds
         self._limit = limit
         # While the limit is reached, who asks after the server's health needs room, too.
         self._most = limit + max(1, limit // 8)
@@ -209,7 +210,7 @@ class PatientProtocol(LargeBodyProtocol):
         super().connection_lost(exc)
 
     def _wait_for_head(self) -> None:
-        self._head_limit = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
+        self._head_limit = self.loop.call_later(self._all.head_seconds, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._head_limit is not None:

@@ -41,11 +41,15 @@ _PUBLIC = ("/v2/health/live", "/v2/health/ready")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """`body_bytes` a request may have, `seconds` it may take; `body_seconds` to send it."""
+    """`body_bytes` a request may have, `seconds` it may take.
+
+    Its head has to come within `head_seconds`, its body within `body_seconds`.
+    """
 
     body_bytes: int = 64 * 2**20
     seconds: float = 30.0
     body_seconds: float = 10.0
+    head_seconds: float = 10.0
 
 
 class Observer(Protocol):

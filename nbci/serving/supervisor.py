@@ -63,15 +63,22 @@ class Supervisor:
         again and again.
         """
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            # Who connects from now on is to hear that nobody answers, not to wait.
+            listening.close()
+            self._end()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end)
+            loop.add_signal_handler(number, end)
         # A server that was killed removes nothing: the next one finds its folder.
         self._counts = private_folder(_COUNTS)
         slots = [self._keep(listening) for _ in range(self._workers)]
         tasks = [asyncio.create_task(slot) for slot in slots]
         try:
             await self._wait_for_start(tasks)
-            ready()
+            if not self._ends():
+                ready()
             await asyncio.gather(*tasks)
         finally:
             self._end()
@@ -121,7 +128,7 @@ class Supervisor:
 
     async def _wait_for_start(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while len(self._ready) < self._workers:
+        while len(self._ready) < self._workers and not self._ends():
             failed = [task for task in tasks if task.done()]
             for task in failed:
                 task.result()
@@ -136,6 +143,9 @@ class Supervisor:
             answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             self._processes[process.pid] = process
             self._answers[process.pid] = answers
+            # It was not among those that were told.
+            if self._ends():
+                self._end()
             is_ready = await self._read_answers(process, answers)
             code = await process.wait()
             self._forget(process.pid)

@@ -89,7 +89,7 @@ class Worker:
         limit = connection_limit(settings.connections)
         if limit < settings.connections:
             self.log("notice", text=f"the limit on open files leaves {limit} connections")
-        self._connections = Connections(limit, self._measures.closed)
+        self._connections = Connections(limit, settings.limits.head_seconds, self._measures.closed)
         self._routes = Routes(self._served, self._measures, settings.limits, token, observing)
         self._server: uvicorn.Server | None = None
         self._candidate: str | None = None

@@ -19,6 +19,7 @@ from tests.serving.test_serve_command import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _LIMIT = 8
 _HALF = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{{".encode()
@@ -105,6 +106,21 @@ def test_while_too_many_wait_health_is_told_and_others_are_refused(
     for connection in waiting:
         connection.close()
     wait_until(lambda: server.ask("POST", INFER, request_body(), JSON)[0] == 200)
+
+
+def test_the_head_of_a_request_has_to_come(tmp_path: Path, connect: contextlib.ExitStack) -> None:
+    limits = Limits(head_seconds=0.5)
+    server = Server(ServerSettings(models=(linear(tmp_path),), limits=limits))
+    connect.callback(server.end)
+    half = b"GET /v2/health/live HTTP/1.1\r\nhost"
+    waiting = [opened(connect, server, sent) for sent in (b"", half)]
+    # The limit of a connection that was used ends with the first byte of its next request.
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connect.callback(client.close)
+    client.request("GET", "/v2/health/live")
+    assert client.getresponse().read() == b'{"live":true}'
+    client.sock.sendall(half)
+    assert [is_over(connection) for connection in (*waiting, client.sock)] == [True] * 3
 
 
 def test_the_limit_goes_by_the_files_that_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,23 @@ def served_version(port: int) -> str:
     return str(version)
 
 
+def test_it_ends_while_it_starts(tmp_path: Path) -> None:
+    async def main() -> None:
+        settings = ServerSettings(models=(linear(tmp_path),))
+        supervisor = Supervisor(settings, None, 2, lambda *_, **__: None)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.setblocking(False)
+            listening.set_inheritable(True)
+            serving = supervisor.serve(listening, lambda: pytest.fail("it has not started"))
+            task = asyncio.create_task(serving)
+            # Its processes are about to start, and cannot be told anything yet.
+            await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(task, 30)
+
+    asyncio.run(main())
+
+
 @pytest.mark.slow
 def test_a_bad_version_leaves_all_as_they_were_and_a_new_process_begins_with_the_old(
     tmp_path: Path,
