@@ -35,6 +35,10 @@ KEPT_MANIFEST = "nbci-release.json"
 """The evidence of a release, in a folder that holds its files."""
 
 
+class LacksFilesError(IntegrityError):
+    """Files of a release are not on its remote now, or the folder that is its remote is away."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
     """What was brought: the release's version, its commit, and where its files are now."""
@@ -222,7 +226,7 @@ def _dvc_errors(source: str) -> Iterator[None]:
     except NbciError:
         raise
     except FileNotFoundError as error:
-        raise IntegrityError(
+        raise LacksFilesError(
             f"the release lacks something: {error}",
             hint="nbci models verify says what",
             where=Location(source),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import queue
+import resource
 import shutil
 import signal
 import socket
@@ -19,7 +21,8 @@ import pytest
 from nbci.kernels.private import lock_folder
 from nbci.serving.worker import ServerSettings
 from tests.serving.conftest import make_project
-from tests.serving.live_server import Server
+from tests.serving.linear import request_body
+from tests.serving.live_server import INFER, Server
 from tests.serving.test_notebook_model import notebook_model
 from tests.serving.test_serve_command import asked, release, wait_until
 
@@ -51,10 +54,6 @@ class Serving:
             found = self._events.get(timeout=60)
             if found["event"] in events:
                 return found
-
-    def look(self) -> None:
-        """Have it look at once what it is to serve."""
-        self.process.send_signal(signal.SIGHUP)
 
     def end(self) -> int:
         """End it in order, where it has not ended; its exit code."""
@@ -102,7 +101,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def servers(place: Place) -> Iterator[tuple[Serving, Serving]]:
     """One that follows, and one of two processes, begun at once with an empty cache."""
-    one = place.serve("--follow", "1h")
+    one = place.serve("--follow", "1s")
     several = place.serve("--workers", "2")
     yield one, several
     assert one.end() == 0
@@ -231,3 +230,78 @@ def test_the_kernel_of_a_server_that_is_killed_ends(tmp_path: Path) -> None:
     server.process.wait()
     wait_until(lambda: not is_running(kernel))
     server.end()
+
+
+@pytest.mark.slow
+def test_a_thousand_connections_that_say_nothing_keep_nobody_out(ports: tuple[int, int]) -> None:
+    port, _ = ports
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with contextlib.ExitStack() as opened:
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for number in range(1000):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+            opened.enter_context(connection)
+            connection.sendall(_LIVE[: number % 20])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as watching:
+            watching.sendall(_LIVE)
+            assert watching.recv(100).startswith(b"HTTP/1.1 200 ")
+        asked(port)
+
+
+@pytest.mark.slow
+def test_what_is_followed_may_go_away_and_come_back(
+    place: Place, servers: tuple[Serving, Serving], ports: tuple[int, int]
+) -> None:
+    one, _ = servers
+    port, _ = ports
+    origin, remote, away = (place.folder / name for name in ("origin.git", "remote", "away"))
+    told = ("not followed", "followed again", "switched")
+
+    origin.rename(away)
+    found = one.next_event(*told)
+    assert found["event"] == "not followed"
+    assert found["reason"].startswith("linear#production: ")
+    assert asked(port) == ("v1.0.0", 3.0)
+    away.rename(origin)
+    assert one.next_event(*told)["event"] == "followed again"
+
+    # It sees that another version is meant, and cannot bring it.
+    remote.rename(away)
+    promoted = place.project("promote", "latest")
+    assert promoted.returncode == 0, promoted.stderr
+    assert one.next_event(*told)["event"] == "not followed"
+    assert asked(port) == ("v1.0.0", 3.0)
+    shutil.rmtree(remote, ignore_errors=True)
+    away.rename(remote)
+    assert one.next_event(*told)["version"] == "v1.0.1"
+    assert one.next_event(*told)["event"] == "followed again"
+    assert asked(port) == ("v1.0.1", 6.0)
+
+
+@pytest.mark.slow
+def test_what_has_begun_is_answered_when_all_processes_end(
+    servers: tuple[Serving, Serving], ports: tuple[int, int]
+) -> None:
+    # The last test of this server.
+    _, ending = servers
+    _, port = ports
+    body = request_body([[1, 1, 1]])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as begun:
+        head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
+        # Its answer says that the request is at work.
+        begun.sendall(f"{head}expect: 100-continue\r\n\r\n".encode())
+        assert begun.recv(1000).startswith(b"HTTP/1.1 100 ")
+        ending.process.terminate()
+        wait_until(lambda: not is_listening(port))
+        begun.sendall(body)
+        assert begun.recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert ending.end() == 0
+
+
+def is_listening(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20):
+            return True
+    except ConnectionError:
+        return False

@@ -12,7 +12,7 @@ from msgspec import Struct
 from nbci.app.serving.released import bring, bring_from, evidence_digest
 from nbci.errors import IntegrityError, NbciError, UsageError
 from nbci.git.process import REMOTE, Git
-from nbci.promotion.fetched import find_release
+from nbci.promotion.fetched import LacksFilesError, find_release
 from nbci.registry.read import fetch_models
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ class Follower:
         try:
             released = await asyncio.to_thread(_bring, self._followed)
             await self._switch(released.files)
+        except LacksFilesError:
+            # They may come: the release itself may be what was promoted.
+            raise
         except (IntegrityError, UsageError):
             self._refused = commit
             raise
