@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from nbci.errors import UsageError
 from nbci.formatting.numbers import counted
 from nbci.records.profile import Calibration, CalibrationCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,7 +38,8 @@ class EstimatedPerformance(Struct, frozen=True, kw_only=True):
     `error` is how far the accuracy would be off by chance, at 95 %, if all answers were as likely
     right as their scores say. `precision` is the mean over the classes that were predicted,
     `recall` that over both classes; of more than two classes, the scores of answers alone do not
-    tell it. `missing` cases had no score.
+    tell it. `missing` cases had no score. `by_class` has, of each class that was predicted, how
+    many cases that were and how many of them are likely right.
     """
 
     rows: int
@@ -47,6 +48,7 @@ class EstimatedPerformance(Struct, frozen=True, kw_only=True):
     error: float
     precision: float
     recall: float | None = None
+    by_class: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 def calibrate(reference: Predictions) -> Calibration:
@@ -103,7 +105,11 @@ def estimate_performance(
     right = _likely_right(calibration, classes, scores[given])
     rows = len(right)
     variance = float(np.sum(right * (1 - right))) / rows**2
-    precisions = [float(right[classes == name].mean()) for name in np.unique(classes)]
+    by_class = {}
+    for name in np.unique(classes).tolist():
+        asked = classes == name
+        by_class[name] = (int(asked.sum()), float(right[asked].sum()))
+    precisions = [likely / count for count, likely in by_class.values()]
     names = sorted({*calibration.classes, *classes.tolist()})
     return EstimatedPerformance(
         rows=rows,
@@ -112,6 +118,7 @@ def estimate_performance(
         error=_STANDARD_ERRORS * math.sqrt(variance),
         precision=float(np.mean(precisions)),
         recall=_recall(names, classes, right),
+        by_class=by_class,
     )
 
 

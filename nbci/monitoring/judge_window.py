@@ -175,12 +175,12 @@ def _with_drifted(
     largest_of = counting or effects
     (worst, most), *_ = largest_of.items()
     named = _columns_in_words(rule, beyond)
-    uncompared = ""
+    others = ""
     if by_chance:
         columns = counted(len(by_chance), "column")
-        uncompared = f"; {columns} may be beyond {number_text(rule.at_most)} by chance"
+        others = f"; {columns} may be beyond {number_text(rule.at_most)} by chance"
     if len(effects) < total:
-        uncompared += f"; {counted(total - len(effects), 'column')} cannot be compared"
+        others += f"; {counted(total - len(effects), 'column')} cannot be compared"
     shown = dict(list(effects.items())[:_NAMED])
     if rule.share is None:
         reason = f"{rule.measure} of {worst} is {rough(most)}, the largest of {len(largest_of)}"
@@ -188,7 +188,7 @@ def _with_drifted(
             reason = f"{named}, more than {number_text(rule.at_most)}"
         return _Answer(
             rule="fail" if beyond else "pass",
-            reason=reason + uncompared,
+            reason=reason + others,
             metric=f"{rule.measure} of {worst}",
             found=most,
             margin=rule.at_most - most if counting else None,
@@ -200,7 +200,7 @@ def _with_drifted(
         reason += f": {named}"
     return _Answer(
         rule="fail" if share > rule.share else "pass",
-        reason=reason + uncompared,
+        reason=reason + others,
         metric="drifted_share",
         found=share,
         margin=rule.share - share,

@@ -8,7 +8,7 @@ from nbci.behaviour.estimated_performance import estimate_performance
 from nbci.logged.log_files import LABEL, OUTPUT_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nbci.records.profile import Calibration
 
     Numbers = npt.NDArray[np.float64]
+    Counts = dict[str, float]
 
 PREDICTION, SCORE = "prediction", "score"
 """The columns of answers, as the profile of a release's evaluation has them."""
@@ -28,20 +29,22 @@ class Performance:
     """Adds up, batch by batch, how the answers of a model compare with the labels.
 
     The answer is the first output of one value a row: a class where it is text, whole or a truth
-    value, else a quantity. Without such an output, the place of the largest of the first output
-    with several numbers is the class, by its name where the release's evaluation knew as many.
-    Those numbers are its scores where they are shares of one.
+    value, or a number that is one of the evaluation's classes, else a quantity. Without such an
+    output, the place of the largest of the first output with several numbers is the class, by its
+    name where the release's evaluation knew as many. Those numbers are its scores where they are
+    shares of one.
     """
 
     def __init__(self, calibration: Calibration | None = None) -> None:
         self.labelled = 0
         self.by_place: tuple[str, ...] = ()
+        self.classes = () if calibration is None else calibration.classes
         self._calibration = calibration
         self._right = 0
         self._absolute = 0.0
         self._squared = 0.0
-        self._likely_right = 0.0
-        self._scored = 0
+        self._likely_right: dict[str, float] = {}
+        self._scored: dict[str, float] = {}
         self._is_quantity = False
         self._pairs: dict[tuple[str, str], int] = {}
 
@@ -76,12 +79,11 @@ class Performance:
         import pyarrow as pa
 
         places = pa.array(scores.argmax(axis=1))
-        classes = () if self._calibration is None else self._calibration.classes
         # Places are numbers from 0, which may be the classes' own names.
-        if len(classes) != scores.shape[1] or "0" in classes:
+        if len(self.classes) != scores.shape[1] or "0" in self.classes:
             return places
-        self.by_place = tuple(classes)
-        return pa.array(classes).take(places)
+        self.by_place = tuple(self.classes)
+        return pa.array(self.classes).take(places)
 
     def _compare(self, answers: pa.Array, labels: pa.Array) -> None:
         import pyarrow as pa
@@ -90,7 +92,7 @@ class Performance:
         if not len(labels):
             return
         is_number = pa.types.is_floating(labels.type) or pa.types.is_integer(labels.type)
-        if pa.types.is_floating(answers.type) and is_number:
+        if pa.types.is_floating(answers.type) and is_number and not self._are_classes(answers):
             self._is_quantity = True
             errors = answers.to_numpy(False).astype(float) - labels.to_numpy(False).astype(float)
             self._absolute += float(abs(errors).sum())
@@ -102,13 +104,18 @@ class Performance:
             if pair in self._pairs or len(self._pairs) < _MOST_PAIRS:
                 self._pairs[pair] = self._pairs.get(pair, 0) + 1
 
+    def _are_classes(self, answers: pa.Array) -> bool:
+        """Whether numbers are names of classes of the evaluation: a table may have 1 as 1.0."""
+        return bool(self.classes) and set(class_names(answers.unique())) <= set(self.classes)
+
     def _estimate(self, answers: pa.Array, confidence: Numbers) -> None:
         if self._calibration is None:
             return
         found = estimate_performance(self._calibration, class_names(answers), confidence)
         if found is not None:
-            self._likely_right += found.accuracy * found.rows
-            self._scored += found.rows
+            for name, (count, likely) in found.by_class.items():
+                self._scored[name] = self._scored.get(name, 0) + count
+                self._likely_right[name] = self._likely_right.get(name, 0) + likely
 
     def metrics(self) -> dict[str, float]:
         """What is known: of labels, `accuracy` and the like; of scores, `estimated_accuracy`."""
@@ -119,10 +126,17 @@ class Performance:
         elif self.labelled:
             found["accuracy"] = self._right / self.labelled
             if len(self._pairs) < _MOST_PAIRS:
-                found["macro_f1"] = _macro_f1(self._pairs)
-        if self._scored:
-            found["estimated_accuracy"] = self._likely_right / self._scored
-        return found
+                found |= class_metrics(*_counted(self._pairs), self.classes)
+        return found | self._estimated()
+
+    def _estimated(self) -> dict[str, float]:
+        if not self._scored:
+            return {}
+        total = sum(self._scored.values())
+        found = {"accuracy": sum(self._likely_right.values()) / total}
+        true = _likely_true(self._scored, self._likely_right, self.classes)
+        found |= class_metrics(self._scored, self._likely_right, true, self.classes)
+        return {f"estimated_{name}": value for name, value in found.items()}
 
 
 def _answers(batch: pa.RecordBatch) -> pa.Array | None:
@@ -188,17 +202,64 @@ def class_names(values: pa.Array) -> list[str]:
     return names
 
 
-def _macro_f1(pairs: Mapping[tuple[str, str], int]) -> float:
-    """The mean over the classes that answers or labels have."""
-    given: dict[str, int] = {}
-    true: dict[str, int] = {}
-    for (answer, label), count in pairs.items():
-        given[answer] = given.get(answer, 0) + count
-        true[label] = true.get(label, 0) + count
-    total = 0.0
-    classes = {*given, *true}
+def class_metrics(
+    answered: Mapping[str, float],
+    right: Mapping[str, float],
+    true: Mapping[str, float] | None,
+    classes: Sequence[str] = (),
+) -> dict[str, float]:
+    """Precision, recall and F1 from how often each class was answered, answered rightly, and true.
+
+    The means over the classes begin with `macro_`; where the `classes` are two, the names alone are
+    of the second of them. Where it is not known how often classes are true, only precision is.
+    """
+    names = sorted({*answered, *(true or {})})
     # A class that is never answered counts with 0, as scikit-learn has it.
-    for name in classes:
-        both = given.get(name, 0) + true.get(name, 0)
-        total += 2 * pairs.get((name, name), 0) / both
-    return total / len(classes)
+    by_metric = {"precision": {name: _ratio(right, answered, name) for name in names}}
+    if true is not None:
+        both = {name: answered.get(name, 0) + true.get(name, 0) for name in names}
+        twice = {name: 2 * count for name, count in right.items()}
+        by_metric["recall"] = {name: _ratio(right, true, name) for name in names}
+        by_metric["f1"] = {name: _ratio(twice, both, name) for name in names}
+    found = {}
+    is_binary = len(classes) == 2 and set(names) <= set(classes) and true is not None
+    for metric, values in by_metric.items():
+        found[f"macro_{metric}"] = sum(values.values()) / len(values)
+        if is_binary:
+            found[metric] = values.get(classes[1], 0.0)
+    return found
+
+
+def _ratio(parts: Mapping[str, float], wholes: Mapping[str, float], name: str) -> float:
+    whole = wholes.get(name, 0)
+    return parts.get(name, 0) / whole if whole else 0.0
+
+
+def _counted(pairs: Mapping[tuple[str, str], int]) -> tuple[Counts, Counts, Counts]:
+    """How often each class was answered, answered rightly, and true, from answers and labels."""
+    answered: Counts = {}
+    right: Counts = {}
+    true: Counts = {}
+    for (answer, label), count in pairs.items():
+        answered[answer] = answered.get(answer, 0) + count
+        true[label] = true.get(label, 0) + count
+        if answer == label:
+            right[answer] = right.get(answer, 0) + count
+    return answered, right, true
+
+
+def _likely_true(
+    answered: Mapping[str, float], right: Mapping[str, float], classes: Sequence[str]
+) -> dict[str, float] | None:
+    """How often each of two classes is true: what is not one of them is the other.
+
+    None of more classes, of which the scores of answers do not tell it.
+    """
+    if len(classes) != 2 or not set(answered) <= set(classes):
+        return None
+    wrong = {name: count - right.get(name, 0) for name, count in answered.items()}
+    first, second = classes
+    return {
+        first: right.get(first, 0) + wrong.get(second, 0),
+        second: right.get(second, 0) + wrong.get(first, 0),
+    }

@@ -32,7 +32,8 @@ DRIFTED = 0.2
 """A column has drifted beyond this PSI, by the rule of thumb of credit scoring."""
 DRIFTED_SHARE = 0.3
 """More drifted columns than this share are no accident of single columns."""
-_UP = ("accuracy", "precision", "recall", "f1", "r2")
+_OF_CLASSES = ("precision", "recall", "f1", "macro_precision", "macro_recall", "macro_f1")
+_UP = ("accuracy", *_OF_CLASSES, "r2")
 _DOWN = ("drifted_share", "schema_findings", "domain_auc", "p50_ms", "p95_ms", "p99_ms")
 _COMMON = ("name", "severity", "missing", "description")
 

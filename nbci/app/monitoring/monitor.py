@@ -16,6 +16,7 @@ from nbci.app.monitoring.window import LATENCIES, open_data, open_log
 from nbci.app.serving.released import served_folder
 from nbci.errors import Location, UsageError
 from nbci.formatting.durations import now_utc
+from nbci.formatting.numbers import listed
 from nbci.monitoring.judge_window import (
     Observed,
     effects_of,
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
     from nbci.app.monitoring.window import Rows
     from nbci.pipeline.monitor_rules import MonitorRule
     from nbci.records.profile import ColumnDrift
+    from nbci.records.verdict import GateResult
     from nbci.registry.grammar import Reference
 
-_ANSWER_METRICS = ("accuracy", "macro_f1", "mean_absolute_error", "mean_squared_error")
+_OF_TWO_CLASSES = ("precision", "recall", "f1")
+_OF_CLASSES = ("accuracy", *_OF_TWO_CLASSES, "macro_precision", "macro_recall", "macro_f1")
+_ANSWER_METRICS = (*_OF_CLASSES, "mean_absolute_error", "mean_squared_error")
 
 
 class ReferenceRelease(Struct, frozen=True, kw_only=True):
@@ -92,6 +96,7 @@ def judge_rows(
     measured = measure_window(rows, release.profile, measure_of(rules))
     observed = _observe(release, rows, measured, rules, now)
     gates = judge_window(rules, observed)
+    rows.notes += _notes_of_class(gates, release.profile)
     result = MonitorResult(
         id=new_run_id(time.time()),
         model=release.model,
@@ -112,6 +117,19 @@ def judge_rows(
         step=request.step,
     )
     return Monitored(result=result, notes=tuple(rows.notes), by_default=by_default)
+
+
+def _notes_of_class(gates: Sequence[GateResult], profile: ReleaseProfile) -> list[str]:
+    """Of which class a metric is that a rule asks for, where its name does not tell."""
+    names = []
+    for gate in gates:
+        metric = (gate.metric or "").removeprefix("estimated_")
+        if metric in _OF_TWO_CLASSES and gate.found is not None:
+            names.append(metric)
+    if not names or profile.calibration is None:
+        return []
+    metrics = listed(list(dict.fromkeys(names)), 3)
+    return [f"{metrics}: of the class {profile.calibration.classes[1]}"]
 
 
 def bring_reference(
@@ -220,6 +238,15 @@ def _unknown(rows: Rows, measured: MeasuredWindow, profile: ReleaseProfile) -> d
     for name in _ANSWER_METRICS:
         unknown[name] = labels
         unknown[f"estimated_{name}"] = scores
+    several = "the evaluation had not two classes"
+    for name in _OF_TWO_CLASSES:
+        if "accuracy" in measured.performance:
+            unknown[name] = f"{several}: macro_{name} is the mean over all"
+        if "estimated_accuracy" in measured.performance:
+            unknown[f"estimated_{name}"] = f"{several}, of which alone it can be estimated"
+    if "estimated_accuracy" in measured.performance:
+        for name in ("macro_recall", "macro_f1"):
+            unknown[f"estimated_{name}"] = f"{several}, of which alone it can be estimated"
     for name in ("drifted_share", "worst_drift"):
         unknown[name] = "no column of the window can be compared"
     unknown["domain_auc"] = "it is of images, of which both sides need 20"

@@ -366,6 +366,20 @@ def test_without_labels_the_accuracy_is_not_known(window: Window) -> None:
     assert reasons(done) == [("warned", "no row of the window has a label")]
 
 
+def test_of_which_class_a_metric_is_is_said(window: Window) -> None:
+    answers = np.arange(ROWS) % 2
+    columns = {**wine(), "prediction": answers, "score": np.full(ROWS, 0.9), "label": answers}
+    rules: Sequence[Mapping[str, object]] = (
+        {"metric": "precision", "at_least": 0.9},
+        {"metric": "estimated_precision", "at_least": 0.9},
+        {"metric": "estimated_macro_f1", "at_least": 0.5},
+    )
+    done = window.data(columns, *rules)
+    assert [gate.result for gate in done.result.gates] == ["passed", "failed", "passed"]
+    assert "precision: of the class 1" in done.notes
+    assert "precision" not in " ".join(window.data(columns, rules[2]).notes)
+
+
 def test_the_numbers_of_one_tensor_are_the_columns_of_the_profile(window: Window) -> None:
     table = wine(shift=2.0)
     tensor = np.stack([table["alcohol"], table["colour"]], axis=1).ravel()
