@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import signal
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ import pytest
 
 from tests.e2e.test_prove import commit_all, git, run, state_of
 from tests.e2e.test_remeasure import make_project, make_the_data_harder, promoted
+from tests.support.console import Console
 from tests.support.dvc import dvc, make_repository
+from tests.support.notebooks import write_notebook
 from tests.support.processes import wait_for
 from tests.support.wheels import make_ipykernel_wheel, make_wheel
 
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeNotebook
-    from tests.support.console import Console
 
 Cells = list[tuple[str, str]]
 
@@ -36,15 +38,27 @@ def cells(*, c: str = "1.0", train: str = "model = sum(rows) * C", score: str = 
     ]
 
 
-@pytest.fixture
-def project(nbci: Console, make_notebook: MakeNotebook) -> Console:
-    """A committed project that has run once: the metric is 3."""
+@pytest.fixture(scope="module")
+def ran_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A committed project that has run once, and beside it the cache with what that run gave."""
+    folder = tmp_path_factory.mktemp("ran-once")
+    nbci = Console(folder / "project")
+    nbci.cwd.mkdir()
     (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
     (nbci.cwd / ".gitignore").write_text(".nbci\n__pycache__\n")
     (nbci.cwd / "data.csv").write_text("1\n2\n")
-    make_notebook("n.ipynb", cells())
+    write_notebook(nbci.cwd / "n.ipynb", cells())
     commit_all(nbci.cwd)
-    run(nbci, "n.ipynb")
+    done = nbci("run", "n.ipynb", env={"XDG_CACHE_HOME": str(folder / "cache")})
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def project(nbci: Console, ran_once: Path) -> Console:
+    """A copy of that project, with the cache: its metric is 3."""
+    shutil.copytree(ran_once / "project", nbci.cwd, symlinks=True, dirs_exist_ok=True)
+    shutil.copytree(ran_once / "cache", os.environ["XDG_CACHE_HOME"], symlinks=True)
     return nbci
 
 

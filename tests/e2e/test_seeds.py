@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +13,15 @@ import pytest
 from tests.e2e.shown import document, results
 from tests.e2e.test_prove import commit_all, git, state_of
 from tests.e2e.test_remeasure import promoted
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from tests.conftest import MakeNotebook
-    from tests.support.console import Console
 
 _PIPELINE = """\
 pipeline: p
@@ -59,8 +63,33 @@ def make_project(
     (root / "p.yaml").write_text(_PIPELINE.replace("GATE", gate))
 
 
-def run_seeds(nbci: Console, *options: str, code: int = 0) -> dict[str, Any]:
-    done = nbci("run", "p.yaml", "--seeds", "5", "--json", *options)
+@pytest.fixture(scope="module")
+def kept_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with what the steps of the project give with five seeds."""
+    folder = tmp_path_factory.mktemp("five-seeds")
+    nbci = Console(folder / "project")
+    nbci.cwd.mkdir()
+
+    def make(path: str | Path, cells: Iterable[Any], **options: Any) -> Path:
+        return write_notebook(nbci.cwd / path, cells, **options)
+
+    make_project(nbci.cwd, make)
+    run_seeds(nbci, env={"XDG_CACHE_HOME": str(folder / "cache")})
+    return folder / "cache"
+
+
+@pytest.fixture
+def after_seeds(kept_results: Path) -> None:
+    """For tests in which that is no more than a beginning: the first run with five seeds takes
+    these results, and the test's own cache has them.
+    """
+    shutil.copytree(kept_results, os.environ["XDG_CACHE_HOME"], symlinks=True)
+
+
+def run_seeds(
+    nbci: Console, *options: str, code: int = 0, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    done = nbci("run", "p.yaml", "--seeds", "5", "--json", *options, env=env)
     assert done.returncode == code, done.stderr
     return document(done)
 
@@ -119,6 +148,7 @@ def test_only_what_depends_on_the_seed_runs_again_and_beside_the_users_files(
     assert document(other)["metrics"]["main/evaluate:accuracy"] == values[3]
 
 
+@pytest.mark.usefixtures("after_seeds")
 def test_a_gate_tells_a_drop_from_noise(nbci: Console, make_notebook: MakeNotebook) -> None:
     make_project(nbci.cwd, make_notebook, baseline="run:latest")
     commit_all(nbci.cwd)
@@ -156,6 +186,7 @@ def test_a_gate_tells_a_drop_from_noise(nbci: Console, make_notebook: MakeNotebo
     assert len(belonging(nbci)) == count
 
 
+@pytest.mark.usefixtures("after_seeds")
 def test_the_baseline_gets_the_data_of_the_run(nbci: Console, make_notebook: MakeNotebook) -> None:
     make_project(nbci.cwd, make_notebook, baseline="rev:before")
     commit_all(nbci.cwd)
@@ -243,6 +274,7 @@ def test_finish_carries_seeds_out_where_any_machine_will_do(
     assert [run["value"] for run in document(done)["seeds"]["runs"]] == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("after_seeds")
 def test_a_run_that_had_the_same_seeds_and_data_needs_no_commit(
     nbci: Console, make_notebook: MakeNotebook
 ) -> None:
