@@ -151,7 +151,8 @@ def test_a_tensor_without_axes_has_one_value(data: Any) -> None:
 def test_no_axis_is_larger_than_an_array_may_be(size: int) -> None:
     free = TensorSpec(name="X", datatype="FP32", shape=(-1, -1, -1))
     signature = ModelSignature(inputs=(free,), outputs=())
-    for given_as in ({"data": []}, {"parameters": {"binary_data_size": 0}}):
+    ways: tuple[dict[str, Any], ...] = ({"data": []}, {"parameters": {"binary_data_size": 0}})
+    for given_as in ways:
         tensor = {"name": "X", "shape": [0, size, size], "datatype": "FP32", **given_as}
         text = body(tensor)
         with pytest.raises(Refusal, match="the shape of the input 'X' is none"):
