@@ -78,7 +78,7 @@ def open_data(path: Path, profile: ReleaseProfile, labels: Path | None) -> Rows:
         # Beside the reading: of files of many gigabytes, either takes a minute.
         with ThreadPoolExecutor(1) as thread:
             digest = thread.submit(_digest_of, table.files)
-            yield from measured()
+            yield from measured() if known is None else _told(measured(), known, rows.notes)
             rows.facts = replace(rows.facts, digest=digest.result())
 
     def measured() -> Iterator[pa.RecordBatch]:
@@ -180,11 +180,15 @@ def open_log(
     reference = _reference_of(profile, names, widened)
     rows = Rows(reference=reference, facts=_facts_of(window, folder), source=None, last=window.last)
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def measured() -> Iterator[pa.RecordBatch]:
         # Of an empty window, no columns are known.
         for batch in join_labels(window, known, list(names)) if window.rows else ():
             renamed = batch.rename_columns([*names.values(), LABEL])
             yield _widen(renamed, widened)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        # Of the labels that were added to the log, most are of other windows.
+        yield from measured() if labels is None else _told(measured(), known, rows.notes)
 
     rows.source = batches
     rows.notes += _notes_of_rows(window)
@@ -342,6 +346,21 @@ def _label_file(path: Path, texts: Sequence[str] = IDS) -> Labels:
 
     batches = list(open_table(path, texts=texts).batches())
     return labels_of(pa.Table.from_batches(batches) if batches else pa.table({}), path)
+
+
+def _told(
+    batches: Iterator[pa.RecordBatch], labels: Labels, notes: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """The batches; once they are read, it is noted how many labels are of none of their rows."""
+    values = labels.table.column(LABEL)
+    given = left = len(values) - values.null_count
+    for batch in batches:
+        column = batch.column(batch.schema.get_field_index(LABEL))
+        left -= len(column) - column.null_count
+        yield batch
+    # A label counts for each row of its id, should data have several.
+    if left > 0:
+        notes.append(f"{left} of {counted(given, 'label')} are of no row that was looked at")
 
 
 def _with_labels(batch: pa.RecordBatch, labels: Labels, path: Path) -> pa.RecordBatch:

@@ -305,12 +305,14 @@ def test_a_log_is_judged_with_its_labels_and_scores(window: Window) -> None:
         {"metric": "estimated_accuracy", "baseline": "champion", "max_drop": 0.1},
         {"metric": "p95_ms", "at_most": 20, "missing": "pass"},
     )
-    result = window.judge(*rules, log=log, labels=labels).result
+    done = window.judge(*rules, log=log, labels=labels)
+    result = done.result
     assert result.metrics is not None
     assert result.metrics["accuracy"] == 0.9
     # By the calibration: answers of 0.9 are right less often than that.
     assert result.metrics["estimated_accuracy"] == pytest.approx(0.8)
     assert (result.window.labelled, result.window.requests) == (200, ROWS)
+    assert "1 of 201 labels are of no row that was looked at" in done.notes
     (accuracy, estimated, latency) = result.gates
     assert (accuracy.result, accuracy.reason) == ("failed", "misses by 0.03")
     assert (accuracy.baseline, accuracy.baseline_source) == (0.96, "wine@v1.2.0")
@@ -450,6 +452,31 @@ def test_ids_that_look_like_numbers_are_names(window: Window, ids: Sequence[str]
     assert (done.result.window.labelled, done.result.metrics["accuracy"]) == (1, 1.0)
 
 
+def test_labels_of_unknown_ids_only_are_none(window: Window) -> None:
+    log = write_log(window.folder / "log", {**wine(), "answer.label": np.zeros(ROWS, int)})
+    labels = window.folder / "labels.csv"
+    labels.write_text("request,label\nnobody,0\nno one,1\n")
+    rule = {"metric": "accuracy", "baseline": "champion", "max_drop": 0.03}
+    done = window.judge(rule, log=log, labels=labels)
+    assert reasons(done) == [("failed", "no row of the window has a label")]
+    assert "2 of 2 labels are of no row that was looked at" in done.notes
+
+
+def test_a_log_of_one_row_is_judged_but_for_drift(window: Window) -> None:
+    columns = {**wine(1), "answer.label": [1], "answer.score": [0.9], "seconds": [0.01]}
+    log = write_log(window.folder / "log", columns)
+    labels = window.folder / "labels.csv"
+    labels.write_text("request,label\nr0,1\n")
+    metrics = ("rows", "accuracy", "estimated_accuracy", "p95_ms", "drifted_share")
+    rules: list[Mapping[str, object]] = []
+    for name in metrics:
+        rules.append({"metric": name, "at_least": 0})
+    done = window.judge(*rules, {"drift": {}}, {"schema": "fail"}, log=log, labels=labels)
+    results = [gate.result for gate in done.result.gates]
+    assert results == [*["passed"] * len(metrics), "failed", "passed"]
+    assert done.result.sentence == "the window has 1 row; drift needs 20"
+
+
 def test_labels_that_are_nan_are_not_known(window: Window) -> None:
     data = window.folder / "data.parquet"
     known = np.where(np.arange(ROWS) < 100, 1.0, np.nan)
@@ -470,6 +497,7 @@ def test_labels_of_data_are_joined_by_id(window: Window) -> None:
     assert done.result.metrics is not None
     assert done.result.metrics["accuracy"] == 0.5
     assert done.result.window.labelled == 2
+    assert "1 of 3 labels are of no row that was looked at" in done.notes
     # Of the columns, only the answers are odd: the release never gave that one.
     assert [finding.column for finding in done.result.findings] == ["prediction"]
 
