@@ -7,7 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
+from nbci.report.data.drift_wording import drift_sentence
 from nbci.report.pages.monitor.monitor_page import render_monitor
 from tests.report import monitor_samples as samples
 from tests.report.pages.test_sweep_page import check_drawings
@@ -81,6 +83,17 @@ def test_windows_of_other_models_and_later_ones_are_left_out() -> None:
     other = samples.ordinary(id="8", model="beer", judged_utc="2025-01-01T00:00:00.000Z")
     alone = render_monitor(samples.ordinary(), [later, other, samples.ordinary()])
     assert b">Trend<" not in alone["index.html"]
+    assert b"none was judged in this checkout" in alone["index.html"]
+    assert "the 6 before it that were judged in this checkout" in shown("ordinary").text
+
+
+def test_what_may_be_chance_is_no_drift_and_says_so() -> None:
+    (drift,) = [each for each in samples.ordinary().columns if each.column == "alcohol"]
+    excused = replace(drift, limit=None, chance_limit=0.2)
+    page = render_monitor(samples.ordinary(columns=(excused,)), ())["index.html"].decode()
+    assert "may be chance" in page
+    assert "0 of 1 column beyond the limit. 1 may be beyond it by chance, of so few rows." in page
+    assert drift_sentence(excused).startswith("PSI 0.31, more than 0.2, which may be chance; ")
 
 
 def test_an_empty_window_says_so_and_draws_nothing() -> None:

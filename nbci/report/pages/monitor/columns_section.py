@@ -90,14 +90,14 @@ def _summary(columns: Sequence[ColumnDrift]) -> str:
         # One reason for all is what the reader came for.
         why = f": {short_line(reasons.pop(), _LONGEST)}" if len(reasons) == 1 else ""
         return f"None of {counted(len(columns), 'column')} could be compared{why}."
-    judged = sum(drift.limit is not None for drift in columns)
+    by_chance = sum(drift.chance_limit is not None for drift in columns)
+    judged = by_chance + sum(drift.limit is not None for drift in columns)
     drifted = sum(drift.is_drifted for drift in columns)
     text = f"{counted(len(columns) - len(unknown), 'column')} compared; no rule is of their drift."
     if judged:
         text = f"{drifted:,} of {counted(judged, 'column')} beyond the limit."
-    by_chance = sum(drift.chance_limit is not None for drift in columns)
     if by_chance:
-        text += f" {by_chance:,} beyond theirs may be so by chance, of so few rows."
+        text += f" {by_chance:,} may be beyond it by chance, of so few rows."
     if unknown:
         text += f" {len(unknown):,} could not be compared."
     return text

@@ -47,7 +47,7 @@ def render_monitor(result: MonitorResult, earlier: Sequence[MonitorResult]) -> M
         "Distributions": distributions_section(result, figures),
         "Metrics": _metrics_section(result),
         "Trend": _trend_section(windows, figures),
-        "About this window": _about_section(result),
+        "About this window": _about_section(result, has_trend=len(windows) > 1),
     }
     shown = {title: part for title, part in parts.items() if part}
     content = page(
@@ -122,7 +122,12 @@ def _trend_section(windows: Sequence[MonitorResult], figures: list[Figure]) -> M
         return None
     drawn = [*metric_trends(windows), *column_trends(windows)]
     figures += drawn
-    parts: list[Markup] = [figure_grid(drawn, root="", class_="figures small")]
+    # Another agent has a history of its own: what looks like all windows may be every second one.
+    source = f"This window and the {before} before it that were judged in this checkout."
+    parts: list[Markup] = [
+        element("p", source, class_="note"),
+        figure_grid(drawn, root="", class_="figures small"),
+    ]
     volume = volume_figure(windows)
     if volume is not None:
         figures.append(volume)
@@ -155,7 +160,7 @@ def _window_row(window: MonitorResult) -> Sequence[str]:
     )
 
 
-def _about_section(result: MonitorResult) -> Markup:
+def _about_section(result: MonitorResult, *, has_trend: bool) -> Markup:
     """What was looked at, exactly."""
     window = result.window
     versions = []
@@ -176,6 +181,7 @@ def _about_section(result: MonitorResult) -> Markup:
             ("Requests", requests),
             ("Answered by", ", ".join(versions)),
             ("Pipeline", step),
+            ("Windows before", None if has_trend else "none was judged in this checkout"),
             ("Monitor", element("code", shown_name(result.id), class_="id")),
         ]
     )
