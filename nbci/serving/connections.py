@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import resource
 from collections import OrderedDict
 from functools import partial
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 8192
 HAS_ROOM = "has_room"
 """In a request's state: whether it may be answered; health and metrics are in any case."""
+_UPGRADE = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|$)", re.IGNORECASE)
 READER = "nbci.read_body"
 """The key of an ASGI scope whose value reads its body at once, where it is large."""
 _PART_BYTES = 64 * 2**10
@@ -147,7 +149,8 @@ class LargeBodyProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             await cycle.message_event.wait()
         if cycle.more_body:
             raise ClientDisconnect
-        return body
+        # The parser may see the end before: what was never written is others' memory.
+        return body[: self._read_bytes]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let a request that waits for its body know."""
@@ -164,6 +167,16 @@ def _new_parser(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
     with contextlib.suppress(AttributeError):
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The start of a request that asks for HTTP/2, as one that does not.
+
+    Java's client and `curl --http2` ask so with their first request. The parser would take its body
+    for bytes of another protocol, and the server may go on with this one (RFC 9110, 7.8).
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head) + end + body
 
 
 class PatientProtocol(LargeBodyProtocol):
@@ -186,6 +199,8 @@ class PatientProtocol(LargeBodyProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request; its head has to be whole some seconds later."""
+        if self._head_limit is not None and b"h2c" in data:
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._head_limit is None and self._all.is_idle(self):
             self._wait_for_head()

@@ -132,7 +132,7 @@ def _binary_size(given: _Input, left: int) -> int | None:
         raise Refusal(400, f"the binary_data_size of {short(given.name)} is no number of bytes")
     if size > left:
         raise Refusal(
-            400, f"the input {short(given.name)} says {size} bytes, and the body has {left} left"
+            400, f"the input {short(given.name)} says more bytes than the {left} that are left"
         )
     return size
 
@@ -166,6 +166,9 @@ def from_bytes(spec: TensorSpec, shape: Sequence[int], binary: memoryview) -> Ar
             f"the input {short(spec.name)} has {len(binary)} bytes, and its shape takes "
             f"{count * dtype.itemsize}",
         )
+    # Other bytes are no bool, and what a runtime makes of them is not defined.
+    if spec.datatype == "BOOL" and np.any(np.frombuffer(binary, np.uint8) > 1):
+        raise Refusal(400, f"a value of the input {short(spec.name)} is outside of BOOL")
     # No copy: the body is kept as long as the array is.
     return np.frombuffer(binary, dtype).reshape(shape)
 

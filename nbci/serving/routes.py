@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -211,6 +212,9 @@ class Routes:
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 return await _whole_body(request, largest)
+        # Nobody hears of it: it is counted, and no failure of the server.
+        except ClientDisconnect as error:
+            raise Refusal(499, "the client has gone before its body was whole") from error
         except TimeoutError as error:
             raise Refusal(
                 408, f"the body did not come within {self._limits.body_seconds:g} s"

@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import secrets
 import signal
 import socket
 import sys
 import time
+import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -172,6 +174,8 @@ class Worker:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(self._settings.drain_seconds),
         )
+        # uvicorn's lines, too, are to be read by whoever reads the log.
+        logging.getLogger().addHandler(_LogLines(self.log))
         server = self._server = _Server(config, ready)
         loop = asyncio.get_running_loop()
         # A terminal's Ctrl-C ends it as a service manager does.
@@ -214,6 +218,24 @@ class Worker:
         with contextlib.suppress(OSError, ValueError):
             self._log_file.write(f"{line}\n")
             self._log_file.flush()
+
+
+class _LogLines(logging.Handler):
+    """Writes what libraries log as lines of the server's log.
+
+    Of an exception its type and its place: its text may hold data.
+    """
+
+    def __init__(self, log: Callable[..., None]) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {"level": record.levelname.lower(), "by": record.name, "text": record.getMessage()}
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["error"] = record.exc_info[0].__name__
+            fields["at"] = "".join(traceback.format_tb(record.exc_info[2]))
+        self._log("library", **fields)
 
 
 class _Server(uvicorn.Server):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nbci.git.process import Git
+from tests.deployment.bundles import make_bundle
 from tests.support.console import Console
 from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CODE = """\
@@ -44,6 +47,23 @@ steps:
 models:
   linear: {path: out/linear.onnx, sample: out/sample.npz, stage: production}
 """
+
+
+@pytest.fixture(scope="module")
+def served_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Where a real `nbci serve` answers for `linear`; its log must hold no errors at the end."""
+    folder = tmp_path_factory.mktemp("served")
+    make_bundle(folder, "v1.0.0")
+    serving = Console(folder).start("serve", "linear", "--from", folder, "--port", "0")
+    try:
+        assert serving.stdout is not None
+        yield int(serving.stdout.readline().rpartition(":")[2])
+    finally:
+        serving.terminate()
+        output, log = serving.communicate(timeout=30)
+    assert serving.returncode == 0, output + log
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert "error" not in [line.get("level") for line in lines], log
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -18,12 +18,7 @@ from nbci.serving.openapi import describe
 from nbci.serving.protocol import read_request, write_answer
 from nbci.serving.served import Version
 from nbci.serving.signature import ModelSignature, TensorSpec
-from tests.deployment.bundles import make_bundle
 from tests.serving.test_protocol import NAMES, SIGNATURE, X, body, refused
-from tests.support.console import Console
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def version(
@@ -118,24 +113,8 @@ def test_a_canary_answers_in_the_place_of_its_model_but_not_by_its_version() -> 
         assert fits(schema, answer) == is_right
 
 
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Where a real `nbci serve` answers; at its end, its log must hold no errors."""
-    folder = tmp_path_factory.mktemp("served")
-    make_bundle(folder, "v1.0.0")
-    serving = Console(folder).start("serve", "linear", "--from", folder, "--port", "0")
-    try:
-        assert serving.stdout is not None
-        yield int(serving.stdout.readline().rpartition(":")[2])
-    finally:
-        serving.terminate()
-        output, log = serving.communicate(timeout=30)
-    assert serving.returncode == 0, output + log
-    assert "Traceback" not in log, log
-
-
 @pytest.mark.slow
-def test_a_server_answers_all_requests_as_its_document_says(port: int) -> None:
+def test_a_server_answers_all_requests_as_its_document_says(served_port: int) -> None:
     config = SchemathesisConfig.from_dict(
         {
             "seed": 1,
@@ -145,7 +124,7 @@ def test_a_server_answers_all_requests_as_its_document_says(port: int) -> None:
             "phases": {"stateful": {"enabled": False}},
         }
     )
-    url = f"http://127.0.0.1:{port}/openapi.json"
+    url = f"http://127.0.0.1:{served_port}/openapi.json"
     # A version that is named answers as the model does.
     schema = schemathesis.openapi.from_url(url, config=config).exclude(path_regex="versions.*infer")
     failures: list[str] = []

@@ -74,7 +74,7 @@ def test_tensors_behind_the_json_are_read_as_bytes() -> None:
     left = refused(header + rows.tobytes() + texts + b"!", str(len(header)))
     assert left.reason == "1 bytes are left behind the tensors of the body"
     short = refused(header + rows.tobytes(), str(len(header)))
-    assert "the input 'names' says" in short.reason
+    assert "the input 'names' says more bytes than the 0 that are left" in short.reason
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,56 @@ def test_any_bytes_are_read_or_refused(text: bytes, header_length: str | None) -
         # Any other exception fails the test.
         with contextlib.suppress(Refusal):
             read_request(each, header_length, SIGNATURE)
+
+
+TYPES = ModelSignature(
+    inputs=tuple(
+        TensorSpec(name=datatype, datatype=datatype, shape=(-1, -1))
+        for datatype in ("BOOL", "INT8", "FP64", "BYTES")
+    ),
+    outputs=(),
+)
+SIZES = st.integers(0, 3) | st.sampled_from([-1, 2**31, 2**63, 10**30])
+TENSORS = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["BOOL", "INT8", "FP64", "BYTES"]),
+        "shape": st.lists(SIZES, min_size=1, max_size=3),
+    },
+    optional={
+        "data": st.lists(st.none() | st.integers(-200, 200) | st.floats() | st.text(), max_size=4),
+        "parameters": st.fixed_dictionaries(
+            {"binary_data_size": st.integers(-1, 20) | st.booleans() | st.just("4")}
+        ),
+    },
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(TENSORS, max_size=4), st.binary(max_size=40), st.integers(-3, 3))
+def test_tensors_of_any_form_are_read_or_refused(
+    tensors: list[dict[str, Any]], binary: bytes, shift: int
+) -> None:
+    # An input that is its own type, so that most are refused for what they hold.
+    given_as = {each["name"]: {**each, "datatype": each["name"]} for each in tensors}
+    for spec in TYPES.inputs:
+        empty = {"name": spec.name, "datatype": spec.datatype, "shape": [1, 0], "data": []}
+        given_as.setdefault(spec.name, empty)
+    # json writes NaN and the infinities as no JSON.
+    header = body(*given_as.values())
+    with contextlib.suppress(Refusal):
+        found = read_request(header + binary, str(len(header) + shift), TYPES).inputs
+        assert {name: array.ndim for name, array in found.items()} == dict.fromkeys(given_as, 2)
+
+
+def test_bytes_that_are_no_bool_are_refused() -> None:
+    flag = TensorSpec(name="f", datatype="BOOL", shape=(-1,))
+    signature = ModelSignature(inputs=(flag,), outputs=())
+    parameters = {"binary_data_size": 2}
+    header = body({"name": "f", "shape": [2], "datatype": "BOOL", "parameters": parameters})
+    found = read_request(header + b"\0\1", str(len(header)), signature)
+    assert found.inputs["f"].tolist() == [False, True]
+    with pytest.raises(Refusal, match="a value of the input 'f' is outside of BOOL"):
+        read_request(header + b"\0\2", str(len(header)), signature)
 
 
 def test_answers_in_json_and_as_bytes() -> None:
