@@ -47,13 +47,15 @@ pets: install
 
 # The closing line of the output is pytest's own, so the others go first. Each keeps one processor busy; two of Maven
 # would bring the same files at once.
+# pytest-xdist would begin with the modules of most tests; tests/conftest.py puts those that take long first.
+BY_MODULE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: $(TEST) compiled
 	.ci/at-once "make check" "make library plugin"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest $(BY_MODULE)
 
 # Tests that call nbci in their own process take twice as long with coverage: a release asks for it.
 coverage: $(TEST) compiled
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest $(BY_MODULE) --cov --cov-report=term
 
 # For a developer's loop: the tests but the slow ones.
 quick: $(TEST) compiled

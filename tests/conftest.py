@@ -164,8 +164,8 @@ def make_notebook(tmp_path: Path) -> MakeNotebook:
     return make
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make quick` leaves out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what `make quick` leaves out, and have several workers begin with it."""
     here = Path(__file__).parent
     for item in items:
         if not item.path.is_relative_to(here):
@@ -173,6 +173,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         module = item.path.relative_to(here).with_suffix("")
         if module.parts[0] in _SLOW_FOLDERS or module.as_posix() in _SLOW_MODULES:
             item.add_marker(pytest.mark.slow)
+
+    # Else a long module may be the last one, with all other workers idle.
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
