@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from nbci.app.serving.released import Released
     from nbci.serving.loading import ModelFile
 
 
@@ -44,3 +46,38 @@ def test_a_remote_that_is_away_is_told_once_and_once_when_it_is_back(
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(follower.follow())
     assert told == ["not followed", "followed again", "not followed", "followed again"]
+
+
+def test_who_rolls_back_while_a_version_is_loaded_is_followed_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant = "old"
+    switched: list[str] = []
+
+    def bring(_: follow.Followed) -> Released:
+        manifest = SimpleNamespace(version=f"of {meant}")
+        return cast("Released", SimpleNamespace(files=(meant,), manifest=manifest))
+
+    async def switch(files: Sequence[ModelFile]) -> None:
+        nonlocal meant
+        (name,) = cast("tuple[str, ...]", files)
+        switched.append(name)
+        if name == "old":
+            raise asyncio.CancelledError
+        # A hook and a signal tell of it while this one is loaded.
+        meant = "old"
+        follower.look_now.set()
+        follower.look_now.set()
+
+    monkeypatch.setattr(follow, "_commit_of", lambda _: meant)
+    monkeypatch.setattr(follow, "_bring", bring)
+    reference = Reference(model="linear", stage="production")
+    followed = follow.Followed(
+        name="linear#production", reference=reference, url=None, folder=tmp_path, seconds=None
+    )
+    follower = follow.Follower(followed, "old", switch, lambda *_, **__: None)
+    meant = "new"
+    follower.look_now.set()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(asyncio.wait_for(follower.follow(), 60))
+    assert switched == ["new", "old"]
