@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_CONNECTIONS = 8192
+ACCEPTED_AT_ONCE = 32
+_OTHER_FILES = 4 * ACCEPTED_AT_ONCE
 HAS_ROOM = "has_room"
 """In a request's state: whether it may be answered; health and metrics are in any case."""
 _UPGRADE = re.compile(rb"\r\nupgrade:[ \t]*h2c[ \t]*(?=\r\n|$)", re.IGNORECASE)
@@ -32,13 +34,13 @@ _PART = memoryview(bytearray(_PART_BYTES))
 def connection_limit(wanted: int) -> int:
     """How many connections this process may have, of those that are wanted.
 
-    Each is an open file. A quarter of the files is left for models and logs, and for connections
-    beyond the limit.
+    Each is an open file. Some are left for models and logs, for connections beyond the limit, and
+    for those that are accepted before others are closed for them.
     """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return wanted
-    return min(wanted, files * 3 // 4)
+    return min(wanted, max(1, (files - _OTHER_FILES) * 3 // 4))
 
 
 class Connections:

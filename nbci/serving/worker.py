@@ -24,6 +24,7 @@ from msgspec import Struct, field
 
 from nbci.serving.batches import Batcher, BatchSettings
 from nbci.serving.connections import (
+    ACCEPTED_AT_ONCE,
     MOST_CONNECTIONS,
     Connections,
     PatientProtocol,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     from nbci.serving.loading import Loaded
 
+BACKLOG = 2048
+"""How many connections may wait until they are accepted."""
 _KEEP_ALIVE_SECONDS = 30
 _COLLECTED_AT = 20_000
 """How many more objects there are before the collector looks for cycles; 700 is Python's."""
@@ -171,6 +174,8 @@ class Worker:
             access_log=False,
             log_config=None,
             server_header=False,
+            # Of more at once, all files could be open before one is closed for them.
+            backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(self._settings.drain_seconds),
         )
@@ -247,6 +252,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What is not accepted yet has another limit, which asyncio has set to the same number.
+        for listening in sockets or ():
+            listening.listen(BACKLOG)
         self._ready()
 
     @contextlib.contextmanager

@@ -123,9 +123,27 @@ def test_the_head_of_a_request_has_to_come(tmp_path: Path, connect: contextlib.E
     assert [is_over(connection) for connection in (*waiting, client.sock)] == [True] * 3
 
 
+def test_a_process_that_may_open_few_files_says_so_and_stays_within(
+    tmp_path: Path, connect: contextlib.ExitStack
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        server = Server(ServerSettings(models=(linear(tmp_path),)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for _ in range(400):
+        opened(connect, server, b"")
+    assert server.ask("GET", "/v2/health/ready") == (200, {"ready": True})
+    assert closed(server, "idle") >= 200
+    log = server.end()
+    assert "the limit on open files leaves 96 connections" in log
+    assert "Too many open files" not in log
+
+
 def test_the_limit_goes_by_the_files_that_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
-    assert connection_limit(8192) == 768
+    assert connection_limit(8192) == 672
     monkeypatch.setattr(resource, "getrlimit", lambda _: (65536, 65536))
     assert connection_limit(8192) == 8192
     unlimited = resource.RLIM_INFINITY

@@ -22,7 +22,7 @@ from nbci.registry.grammar import parse_reference
 from nbci.serving.batches import BatchSettings
 from nbci.serving.routes import Limits
 from nbci.serving.supervisor import Supervisor
-from nbci.serving.worker import ServerSettings, Worker
+from nbci.serving.worker import BACKLOG, ServerSettings, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from nbci.serving.request_log import LogSettings
 
 TOKEN = "NBCI_SERVE_TOKEN"  # noqa: S105 - the name of a variable, no token
-_BACKLOG = 2048
 
 
 class ServeRequest(Struct, frozen=True, kw_only=True):
@@ -224,7 +223,7 @@ def listen(host: str, port: int) -> socket.socket:
         # A server that is started again takes the port of the one before.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(_BACKLOG)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise InfrastructureError(
