@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 60.0
 _PROCESSES = 2
-MLSERVER = "MLServer"
-BENTOML = "BentoML"
 
 _FIT = """\
 import os
@@ -195,10 +194,10 @@ def served(project: Path, env: Mapping[str, str], *words: str) -> Iterator[Serve
 
 
 @contextlib.contextmanager
-def mlserver_of(model: Path, places: Path, folder: Path) -> Iterator[Server]:
+def mlserver_of(model: Path, places: Path, folder: Path, *, pool: int) -> Iterator[Server]:
     """MLServer, which batches, with a class that answers by ONNX Runtime: it has none of its own.
 
-    Its models are in its one process: each that it has more costs a request two ways between them.
+    The model is in the process that takes requests, or in so many others behind it.
     """
     port = _free_port()
     settings = {
@@ -207,7 +206,7 @@ def mlserver_of(model: Path, places: Path, folder: Path) -> Iterator[Server]:
         "http_port": port,
         "grpc_port": _free_port(),
         "metrics_port": _free_port(),
-        "parallel_workers": 0,
+        "parallel_workers": pool,
     }
     batches = {"max_batch_size": 64, "max_batch_time": 0.002}
     described = {"name": "small", "implementation": "served_model.Model", **batches}
@@ -233,6 +232,38 @@ def bentoml_of(model: Path, places: Path, folder: Path) -> Iterator[Server]:
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with _peer(command, folder, port, "/readyz") as server:
         yield server
+
+
+@contextlib.contextmanager
+def bare_of(request: bytes) -> Iterator[int]:
+    """The port of a socket that answers such requests, and does nothing else."""
+    body = b"{}"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    def answer_all() -> None:
+        # Ends with the socket that listens, or with a connection that is cut.
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                _answer_each(connection, len(request), answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer_all, daemon=True)
+        thread.start()
+        yield int(listening.getsockname()[1])
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def _answer_each(connection: socket.socket, size: int, answer: bytes) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connection:
+        left = size
+        while part := connection.recv(left):
+            left -= len(part)
+            if not left:
+                connection.sendall(answer)
+                left = size
 
 
 @contextlib.contextmanager

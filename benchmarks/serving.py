@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from benchmarks.load import Load, post
 from benchmarks.measure import Wrong, compared, figure, take_turns
 from benchmarks.servers import (
-    BENTOML,
-    MLSERVER,
+    bare_of,
     begin_repository,
     bentoml_of,
     carry_out,
@@ -33,10 +32,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from benchmarks.measure import Bench, Row
+    from benchmarks.measure import Bench, Row, Way
     from benchmarks.servers import Server
 
     Floats = npt.NDArray[np.float32]
+    _Started = Callable[[Path, Path, Path], contextlib.AbstractContextManager[Server]]
 
 CLIENTS = 32
 MOST_BEYOND_SECONDS = 0.001
@@ -64,25 +64,39 @@ def rows(bench: Bench) -> Iterator[Row]:
 
 
 def _one_client(bench: Bench, project: Path, env: dict[str, str], one: Floats) -> Iterator[Row]:
-    """Seconds over those of `session.run` in this process, the medians of turns."""
+    """Seconds over those of `session.run` in this process, the medians of turns.
+
+    What a bare socket takes says how much of the slowest is the machine's, with its other work.
+    """
     seconds = bench.pick(3, 1)
     request = _json_request(one)
-    latencies: list[float] = []
-    with served(project, env, "small#production") as server:
+    turns: dict[str, list[list[float]]] = {"nbci": [], "bare": []}
+    with served(project, env, "small#production") as server, bare_of(request) as bare_port:
 
-        def over_http() -> float:
-            found = Load(server.port, request, clients=1, seconds=seconds).latencies()
-            latencies.extend(found)
+        def over_http(name: str, port: int) -> float:
+            found = Load(port, request, clients=1, seconds=seconds).latencies()
+            turns[name].append(found)
             return statistics.median(found)
 
-        in_process = _in_process(project / "out" / "small.onnx", one, seconds / 3)
-        ways = {"nbci": over_http, "alone": in_process}
-        seen = take_turns(ways, rounds=bench.pick(7, 2))
-    alone = statistics.median(seen["alone"])
-    beyond = [ours - theirs for ours, theirs in zip(seen["nbci"], seen["alone"], strict=True)]
-    p99 = statistics.quantiles(latencies, n=100)[-1]
-    yield figure("1 x 64 floats, JSON, beyond session.run", beyond, at_most=MOST_BEYOND_SECONDS)
-    yield figure("the same, p99", [p99 - alone], at_most=MOST_BEYOND_P99_SECONDS)
+        ways: dict[str, Way] = {
+            "nbci": partial(over_http, "nbci", server.port),
+            "bare": partial(over_http, "bare", bare_port),
+            "alone": _in_process(project / "out" / "small.onnx", one, seconds / 3),
+        }
+        seen = take_turns(ways, rounds=bench.pick(9, 5), warmups=0)
+    medians = [ours - theirs for ours, theirs in zip(seen["nbci"], seen["alone"], strict=True)]
+    slowest = {name: [*map(_p99, found)] for name, found in turns.items()}
+    beyond = [ours - theirs for ours, theirs in zip(slowest["nbci"], seen["alone"], strict=True)]
+    work = "1 x 64 floats, JSON, one client, beyond session.run"
+    peer = "a bare socket"
+    yield compared(work, medians, peer, seen["bare"], figure_at_most=MOST_BEYOND_SECONDS)
+    yield compared(
+        "the same, p99", beyond, peer, slowest["bare"], figure_at_most=MOST_BEYOND_P99_SECONDS
+    )
+
+
+def _p99(latencies: list[float]) -> float:
+    return statistics.quantiles(latencies, n=100)[-1]
 
 
 def _image(bench: Bench, project: Path, env: dict[str, str]) -> Row:
@@ -106,27 +120,31 @@ def _image(bench: Bench, project: Path, env: dict[str, str]) -> Row:
 def _against_peers(bench: Bench, project: Path, env: dict[str, str], one: Floats) -> Iterator[Row]:
     """Seconds for each request of many clients, of servers that stand side by side."""
     model = project / "out" / "small.onnx"
-    seconds = bench.pick(5, 2)
+    seconds = bench.pick(3, 1)
     of_v2 = _json_request(one)
     of_bentoml = post("/infer", json.dumps({"X": one.tolist()}).encode(), _JSON)
+    of_peers: dict[str, tuple[_Started, bytes]] = {
+        "MLServer, 1 process": (partial(mlserver_of, pool=0), of_v2),
+        "MLServer, pool of 2": (partial(mlserver_of, pool=2), of_v2),
+        "BentoML, 2 processes": (bentoml_of, of_bentoml),
+    }
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(served(project, env, "small#production", *_TWO))
-        mlserver = stack.enter_context(mlserver_of(model, bench.peers, bench.folder / "mlserver"))
-        bento = stack.enter_context(bentoml_of(model, bench.peers, bench.folder / "bentoml"))
-        ways = {
-            "nbci": partial(_seconds_a_request, ours, of_v2, seconds),
-            MLSERVER: partial(_seconds_a_request, mlserver, of_v2, seconds),
-            BENTOML: partial(_seconds_a_request, bento, of_bentoml, seconds),
-        }
-        seen = take_turns(ways, rounds=bench.pick(7, 3))
-    for peer in (MLSERVER, BENTOML):
+        ways = {"nbci": partial(_seconds_a_request, ours, of_v2, seconds)}
+        for number, (peer, (started, request)) in enumerate(of_peers.items()):
+            folder = bench.folder / f"peer{number}"
+            server = stack.enter_context(started(model, bench.peers, folder))
+            ways[peer] = partial(_seconds_a_request, server, request, seconds)
+        seen = take_turns(ways, rounds=bench.pick(11, 5))
+    for peer in of_peers:
         work = f"each request of {CLIENTS} clients, batching, 2 processes"
         yield compared(work, seen["nbci"], peer, seen[peer], at_most=MOST_OF_THE_PEER)
 
 
 def _log(bench: Bench, project: Path, env: dict[str, str], one: Floats) -> Row:
     request = _json_request(one)
-    seconds = bench.pick(5, 2)
+    # It writes once a second: a turn has some of that, and is short, as others use the machine.
+    seconds = bench.pick(3, 2)
     log = bench.folder / "log"
     with (
         served(project, env, "small#production", *_TWO) as plain,
@@ -136,7 +154,7 @@ def _log(bench: Bench, project: Path, env: dict[str, str], one: Floats) -> Row:
             "on": partial(_seconds_a_request, logging, request, seconds),
             "off": partial(_seconds_a_request, plain, request, seconds),
         }
-        seen = take_turns(ways, rounds=bench.pick(9, 3))
+        seen = take_turns(ways, rounds=bench.pick(15, 9))
     if not [*log.rglob("*.parquet")]:
         raise Wrong("nothing was logged")
     work = f"each request of {CLIENTS} clients, request log on"

@@ -114,7 +114,9 @@ def ploomber(places: Path) -> Path:
 
 def mlserver(places: Path) -> Path:
     """MLServer, with the packages that its model has."""
-    return peer(places, "mlserver", ["mlserver==1.7.1", *same_versions("numpy", "onnxruntime")])
+    # With a newer uvloop, the processes of its pool end at once.
+    pinned = ["mlserver==1.7.1", "uvloop==0.21.0"]
+    return peer(places, "mlserver", [*pinned, *same_versions("numpy", "onnxruntime")])
 
 
 def bentoml(places: Path) -> Path:
