@@ -154,11 +154,17 @@ def carry_out(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> N
 
 
 class Server:
-    """A server that was started; its port, and how to send its process a signal."""
+    """A server that was started; its port, and what it wrote into its log so far."""
 
-    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[str], log: Path) -> None:
         self.port = port
         self._process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """The end of its log."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
     def signal(self, number: signal.Signals) -> None:
         """Send the signal to its first process."""
@@ -176,21 +182,23 @@ class Server:
 @contextlib.contextmanager
 def served(project: Path, env: Mapping[str, str], *words: str) -> Iterator[Server]:
     """`nbci serve` with these words, once it says that it answers."""
-    process = subprocess.Popen(
-        nbci("serve", *words, "--port", "0"),
-        cwd=project,
-        env=env,
-        stdout=subprocess.PIPE,
-        # Its log would be read by nobody, and a pipe fills.
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-    )
+    # Two may serve at once.
+    log = project.parent / f"serve-{time.time_ns()}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            nbci("serve", *words, "--port", "0"),
+            cwd=project,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            encoding="utf-8",
+        )
     with _ended(process):
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("serving "):
-            raise Wrong(f"nbci serve did not start: {line!r}")
-        yield Server(int(line.rpartition(":")[2]), process)
+            raise Wrong(f"nbci serve did not start\n{log.read_text()[-2000:]}")
+        yield Server(int(line.rpartition(":")[2]), process, log)
 
 
 @contextlib.contextmanager
@@ -281,13 +289,13 @@ def _peer(command: Sequence[str], folder: Path, port: int, ready: str) -> Iterat
             start_new_session=True,
             encoding="utf-8",
         )
-        server = Server(port, process)
+        server = Server(port, process, log)
         try:
             with _ended(process):
                 deadline = time.monotonic() + _START_SECONDS
                 while not _is_ready(server, ready):
                     if process.poll() is not None or time.monotonic() > deadline:
-                        raise Wrong(f"{command[0]} did not start\n{log.read_text()[-2000:]}")
+                        raise Wrong(f"{command[0]} did not start\n{server.log}")
                     time.sleep(0.1)
                 yield server
         finally:

@@ -223,7 +223,10 @@ def _cold_start(bench: Bench, env: dict[str, str]) -> Row:
 
 def _seconds_a_request(server: Server, request: bytes, seconds: float) -> float:
     began = time.perf_counter()
-    latencies = Load(server.port, request, clients=CLIENTS, seconds=seconds).latencies()
+    try:
+        latencies = Load(server.port, request, clients=CLIENTS, seconds=seconds).latencies()
+    except Wrong as error:
+        raise Wrong(f"{error}\nThe server's log ends with:\n{server.log}") from error
     return (time.perf_counter() - began) / len(latencies)
 
 
