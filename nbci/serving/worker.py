@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import json
 import logging
@@ -205,7 +206,7 @@ class Worker:
         # In a thread: loading takes a while, in which requests are answered.
         models = await loop.run_in_executor(None, self.load, files)
         self.put(models)
-        await self._served.drain()
+        await self._forget_left()
 
     async def try_candidate(self, file: ModelFile | None) -> None:
         """Try this beside what is served in the place of the candidate before, or nothing."""
@@ -214,7 +215,14 @@ class Worker:
             self._put_candidate(await loop.run_in_executor(None, self._load, file))
         elif self._candidate is not None:
             self._log_left(self._served.drop_candidate(self._candidate), "its stage is empty")
+        await self._forget_left()
+
+    async def _forget_left(self) -> None:
+        """Forget versions that were left, once they answer nobody any more."""
         await self._served.drain()
+        # Each switch would leave a model's size with the allocator: after 20 switches between
+        # models of 40 MB, a process of 235 MB had 600 MB.
+        await asyncio.to_thread(_trim_memory)
 
     def log(self, event: str, **fields: Any) -> None:
         """Write a line of the log: JSON, with the time in seconds since 1970."""
@@ -241,6 +249,13 @@ class _LogLines(logging.Handler):
             fields["error"] = record.exc_info[0].__name__
             fields["at"] = "".join(traceback.format_tb(record.exc_info[2]))
         self._log("library", **fields)
+
+
+def _trim_memory() -> None:
+    """Give memory that is free back to the system, where the C library can."""
+    # glibc on Linux has it; musl and macOS have not.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Server(uvicorn.Server):

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
 from msgspec.structs import replace
+from onnx import TensorProto, helper, numpy_helper
 
 from nbci.app.serving.serve import listen
 from nbci.records.codec import plain
+from nbci.serving.loading import ModelFile
 from nbci.serving.routes import Limits
 from nbci.serving.worker import ServerSettings
 from tests.promotion.test_packaging import ROWS, WEIGHTS
@@ -24,7 +29,6 @@ from tests.serving.live_server import INFER, JSON, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -273,3 +277,45 @@ def test_answers_are_sent_at_once() -> None:
     # asyncio sets TCP_NODELAY on such connections only: others wait 40 ms for the client.
     with listen("127.0.0.1", 0) as listening:
         assert listening.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is kept elsewhere")
+def test_versions_that_were_left_take_no_memory(tmp_path: Path) -> None:
+    """Of eight models of several megabytes, each left about 20 MB with the allocator."""
+    files = []
+    for number in range(2):
+        path = write_large_model(tmp_path / f"{number}.onnx", number)
+        files.append(ModelFile(model="linear", version=f"v{number}.0.0", path=str(path)))
+    server = Server(ServerSettings(models=(files[0],)))
+    before = resident_bytes(server.process.pid)
+    for number in range(1, 9):
+        assert server.switch(files[number % 2]) == {"switched": True}
+        assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
+    assert resident_bytes(server.process.pid) < before + 60 * 2**20
+    server.end()
+
+
+def write_large_model(path: Path, value: float) -> Path:
+    """A model of 8 MB with the input of the small one."""
+    wide = np.full((3, 400_000), value, np.float32)
+    tall = np.full((400_000, 2), value, np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["X", "wide"], ["hidden"]),
+            helper.make_node("MatMul", ["hidden", "tall"], ["scores"]),
+        ],
+        "large",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["rows", 2])],
+        [numpy_helper.from_array(wide, "wide"), numpy_helper.from_array(tall, "tall")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(path))
+    return path
+
+
+def resident_bytes(process: int) -> int:
+    """The memory of a process, as Linux counts it."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
