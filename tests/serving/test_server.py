@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
@@ -21,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nbci.app.serving.serve import listen
 from nbci.records.codec import plain
 from nbci.serving.loading import ModelFile
+from nbci.serving.request_log import LogSettings
 from nbci.serving.routes import Limits
 from nbci.serving.worker import ServerSettings
 from tests.promotion.test_packaging import ROWS, WEIGHTS
@@ -277,6 +279,32 @@ def test_answers_are_sent_at_once() -> None:
     # asyncio sets TCP_NODELAY on such connections only: others wait 40 ms for the client.
     with listen("127.0.0.1", 0) as listening:
         assert listening.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.slow
+def test_a_log_that_fails_is_counted_and_has_the_seconds_of_each_request(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.write_text("no folder")
+    log = LogSettings(folder=str(folder))
+    server = Server(ServerSettings(models=(linear(tmp_path / "one"),), request_log=log))
+    began = time.monotonic()
+    headers = {**JSON, "x-request-id": "dropped"}
+    assert server.ask("POST", INFER, request_body(), headers)[0] == 200
+    count = 'nbci_request_log_dropped_total{reason="disk"} 1.0'
+    while count not in server.ask("GET", "/metrics")[1].decode():
+        assert time.monotonic() < began + 20
+        time.sleep(0.05)
+    folder.unlink()
+    headers = {**JSON, "x-request-id": "written"}
+    assert server.ask("POST", INFER, request_body(), headers)[0] == 200
+    logged = server.end()
+    assert logged.count("request log failing") == 1
+    (path,) = folder.rglob("*.parquet")
+    table = pq.read_table(path)
+    assert set(table.column("request").to_pylist()) == {"written"}
+    seconds = set(table.column("seconds").to_pylist())
+    assert len(seconds) == 1
+    assert 0 < seconds.pop() < time.monotonic() - began
 
 
 @pytest.mark.slow
