@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="digits#production, digits@v1.2.0; two of them",
     )
+    parser.add_argument("--file", metavar="NAME", help="which file of releases that have several")
     parser.add_argument(
         "--url", metavar="GIT_URL", help="of this repository; no checkout is needed"
     )
@@ -73,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """What is asked for, from the command line or a pipeline's step."""
     # A step of a pipeline says under the same names what the options do.
-    keys = ("log", "models", "url", "window", "share", "out")
+    keys = ("log", "models", "file", "url", "window", "share", "out")
     given = {key: getattr(arguments, key) for key in keys}
     if arguments.settings is not None:
         given.update(_settings(arguments.settings))
@@ -113,6 +114,7 @@ def _request(given: Mapping[str, Any]) -> Any:
         log=Path(given["log"]),
         models=(first, second),
         folder=Path.cwd(),
+        file=given["file"],
         url=given["url"],
         window=window,
         share=share,

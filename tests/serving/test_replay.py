@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
+from msgspec.structs import replace
 
+from nbci.app.serving import replay_log
+from nbci.app.serving.released import Released
 from nbci.errors import UsageError
 from nbci.logged.add_labels import LabelColumns, add_labels
 from nbci.logged.labels import read_labels
@@ -43,13 +46,18 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     return loaded_of(ModelFile(model="linear", version="v2.0.0", path=file.path))
 
 
-def log(folder: Path, requests: Sequence[np.ndarray[Any, Any]], **settings: Any) -> None:
+def log(
+    folder: Path,
+    requests: Sequence[np.ndarray[Any, Any]],
+    model: str = "linear",
+    **settings: Any,
+) -> None:
     """A log of these requests to the first model, with ids r0, r1 and so on."""
     writing = RequestLog(LogSettings(folder=str(folder), **settings), b"k", lambda *_, **__: None)
     for number, rows in enumerate(requests):
         answers = {"label": np.zeros(len(rows), dtype=np.int64)}
         at = 1_795_953_600.0 + number
-        writing.note(Noted(at, 0.01, f"r{number}", "linear", "v1.0.0", {"X": rows}, answers))
+        writing.note(Noted(at, 0.01, f"r{number}", model, "v1.0.0", {"X": rows}, answers))
     writing.close()
 
 
@@ -178,3 +186,29 @@ def test_models_with_other_inputs_are_refused_with_the_tensors(
     file = ModelFile(model="linear", version="v2.0.0", path=str(tmp_path / "wide.onnx"))
     with pytest.raises(UsageError, match=r"X FP32\[-1, 3\]; X FP32\[-1, 4\]"):
         check_alike(first, loaded_of(file))
+
+
+def test_of_releases_with_several_files_one_is_replayed(
+    first: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for part in ("encoder", "decoder"):
+        files.append(replace(first.file, model=f"linear.{part}", part=part))
+    manifest: Any = None
+    released = Released(commit="c", manifest=manifest, files=tuple(files))
+    # How releases come from git and their remote is tested with `nbci serve`.
+    monkeypatch.setattr(replay_log, "bring", lambda *_, **__: released)
+    log(tmp_path / "log", rows_of(1, 2), model="linear.decoder")
+
+    request = replay_log.ReplayRequest(
+        log=tmp_path / "log", models=REFERENCES, folder=tmp_path, file="decoder"
+    )
+    found = replay_log.replay_log(request)
+    assert (found.model, found.replay.requests, found.replay.same) == ("linear.decoder", 2, 3)
+
+    with pytest.raises(UsageError, match=r"the log has no model 'linear\.encoder'"):
+        replay_log.replay_log(replace(request, file="linear.encoder"))
+    with pytest.raises(UsageError, match=r"has several ONNX files.*: encoder, decoder"):
+        replay_log.replay_log(replace(request, file=None))
+    with pytest.raises(UsageError, match="has no file other; it has encoder, decoder"):
+        replay_log.replay_log(replace(request, file="other"))

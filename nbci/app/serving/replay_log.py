@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,10 @@ from nbci.serving.replay import Replay, check_alike, metrics_of, replay
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from nbci.serving.loading import Loaded
+    from nbci.serving.loading import Loaded, ModelFile
 
 _RESULT = "replay.json"
 _METRICS = "metrics.json"
@@ -32,12 +34,14 @@ _METRICS = "metrics.json"
 class ReplayRequest(Struct, frozen=True, kw_only=True):
     """Which log, which two releases of one model; `window`: the newest so many seconds.
 
-    `folder` is the checkout where the releases are looked up; `url`, another repository of them.
+    `file` is which file of a release that has several, as `encoder` or `digits.encoder`. `folder`
+    is the checkout where the releases are looked up; `url`, another repository of them.
     """
 
     log: Path
     models: tuple[str, str]
     folder: Path
+    file: str | None = None
     url: str | None = None
     window: float | None = None
     share: float = 1.0
@@ -56,22 +60,21 @@ def replay_log(request: ReplayRequest) -> ReplayedLog:
 
     UsageError where the two take different inputs, or the log has no whole requests to them.
     """
-    first, second = (_load(reference, request) for reference in request.models)
-    if first.file.model != second.file.model:
-        raise UsageError(f"{request.models[1]} is another model than {request.models[0]}")
-    check_alike(first, second)
-    model = first.file.model
-    # Another hour may begin meanwhile: what is sent is what was there now.
-    window = read_window(request.log, model, newest=request.window)
-    if not window.rows:
-        raise UsageError(f"the log has no requests to {model}", where=Location(str(request.log)))
-    requests = logged_requests(window, first.model.signature, read_labels(request.log, model))
-    try:
+    with contextlib.ExitStack() as kept:
+        first = _load(request.models[0], request, kept)
+        second = _load(request.models[1], request, kept)
+        if first.file.model != second.file.model:
+            raise UsageError(f"{request.models[1]} is another model than {request.models[0]}")
+        check_alike(first, second)
+        model = first.file.model
+        # Another hour may begin meanwhile: what is sent is what was there now.
+        window = read_window(request.log, model, newest=request.window)
+        if not window.rows:
+            where = Location(str(request.log))
+            raise UsageError(f"the log has no requests to {model}", where=where)
+        labels = read_labels(request.log, model)
+        requests = logged_requests(window, first.model.signature, labels)
         found = replay(requests, (first, second), request.models, request.share)
-    finally:
-        # A notebook's kernel is to end with this.
-        first.model.close()
-        second.model.close()
     # Nothing compared is no agreement.
     if not found.requests:
         raise UsageError(
@@ -107,11 +110,31 @@ def write_replay(folder: Path, found: ReplayedLog) -> None:
     write_atomic(folder / _METRICS, json.dumps(document["metrics"], indent=1) + "\n")
 
 
-def _load(reference: str, request: ReplayRequest) -> Loaded:
+def _load(reference: str, request: ReplayRequest, kept: contextlib.ExitStack) -> Loaded:
     released = bring(
         parse_reference(reference), url=request.url, folder=request.folder, environ=os.environ
     )
-    if len(released.files) != 1:
-        raise UsageError(f"{reference} has several ONNX files; a release of one is replayed")
     # One thread, as a server answers.
-    return load(released.files[0], Loading())
+    loaded = load(choose_file(reference, released.files, request.file), Loading())
+    # A notebook's kernel is to end with this, also where nothing is replayed.
+    kept.callback(loaded.model.close)
+    return loaded
+
+
+def choose_file(reference: str, files: Sequence[ModelFile], name: str | None) -> ModelFile:
+    """The file of a release that is replayed; UsageError where it is not said which, or has none.
+
+    Each is served under a name of its own, and has a log of its own.
+    """
+    if name is None and len(files) == 1:
+        return files[0]
+    for file in files:
+        if name is not None and name in (file.model, file.part):
+            return file
+    names = ", ".join(file.part or file.model for file in files)
+    if name is None:
+        raise UsageError(
+            f"{reference} has several ONNX files, each with a log of its own: {names}",
+            hint="say which one is replayed: --file NAME",
+        )
+    raise UsageError(f"{reference} has no file {name}; it has {names}")
