@@ -217,7 +217,8 @@ class PatientProtocol(LargeBodyProtocol):
     def on_response_complete(self) -> None:
         """Go on with what else was asked, or wait for the next request."""
         super().on_response_complete()
-        if self.cycle.response_complete and not self.transport.is_closing():
+        # One that is closing, too: it is open until its client has read the answer.
+        if self.cycle.response_complete:
             self._all.rest(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

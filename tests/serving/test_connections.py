@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import resource
 import socket
 from typing import TYPE_CHECKING
@@ -106,6 +107,39 @@ def test_while_too_many_wait_health_is_told_and_others_are_refused(
     for connection in waiting:
         connection.close()
     wait_until(lambda: server.ask("POST", INFER, request_body(), JSON)[0] == 200)
+
+
+@pytest.mark.slow
+def test_clients_that_do_not_read_their_answers_keep_nobody_out(
+    server: Server, connect: contextlib.ExitStack
+) -> None:
+    # Larger than the buffers between them, so that the server cannot let go of it.
+    asked = large_request(rows=400_000)
+    for _ in range(_LIMIT):
+        unread = socket.socket()
+        connect.enter_context(unread)
+        unread.settimeout(20)
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        unread.connect(("127.0.0.1", server.port))
+        unread.sendall(asked)
+        assert unread.recv(13) == b"HTTP/1.1 200 "
+    assert server.ask("POST", INFER, request_body(), JSON)[0] == 200
+
+
+def large_request(rows: int) -> bytes:
+    tensor = {"name": "X", "shape": [rows, 3], "datatype": "FP32"}
+    described = {
+        "inputs": [{**tensor, "parameters": {"binary_data_size": 12 * rows}}],
+        "parameters": {"binary_data_output": True},
+    }
+    text = json.dumps(described).encode()
+    head = (
+        f"POST {INFER} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+        f"inference-header-content-length: {len(text)}\r\n"
+        "content-type: application/octet-stream\r\n"
+        f"content-length: {len(text) + 12 * rows}\r\n\r\n"
+    )
+    return head.encode() + text + bytes(12 * rows)
 
 
 def test_the_head_of_a_request_has_to_come(tmp_path: Path, connect: contextlib.ExitStack) -> None:
