@@ -6,9 +6,13 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
+from nbci.profiles.measure import measure_table
+from nbci.records.profile import ColumnDrift
+from nbci.report.charts.monitor.distributions import distribution_figure
 from nbci.report.data.drift_wording import drift_sentence
 from nbci.report.pages.monitor.monitor_page import render_monitor
 from tests.report import monitor_samples as samples
@@ -130,3 +134,22 @@ def test_categories_that_are_new_have_bars_of_their_own() -> None:
     regions = next(content for content in files.values() if b">islands<" in content)
     assert b">coast<" in regions
     assert b">2.5\xc2\xa0%<" in regions
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "head"),
+    [
+        ([number / 7 for number in range(60)], [number / 9 for number in range(40)], ""),
+        ([1, 2, 3] * 20, [1, 2, 4] * 20, "Value"),
+        ([1, 2, 3] * 20, [number / 9 for number in range(400)], ""),
+    ],
+)
+def test_numbers_are_bars_only_where_they_are_repeated(
+    before: Sequence[float], now: Sequence[float], head: str
+) -> None:
+    (known,) = measure_table(pa.table({"a": before}).to_batches()).columns
+    (found,) = measure_table(pa.table({"a": now}).to_batches()).columns
+    figure = distribution_figure(ColumnDrift(column="a", kind="number"), known, found, "a.svg")
+    assert figure is not None
+    assert figure.numbers is not None
+    assert figure.numbers.heads[0] == head

@@ -38,6 +38,7 @@ _TOP, _HEIGHT = 48, 110
 _TAIL = 0.005
 """The share of rows at each end that the axis may leave out."""
 _WORTH_A_LONGER_AXIS = 1.6
+_ROWS_OF_VALUE = 5
 _DAY_SECONDS = 86_400.0
 # Years of four digits.
 _FIRST_SECOND, _LAST_SECOND = -30_000_000_000.0, 253_000_000_000.0
@@ -51,7 +52,7 @@ def distribution_figure(
     profiles = Pair(before, now)
     sentence = drift_sentence(drift)
     alt = f"{shown_name(drift.column)} in the window over the reference: {sentence}"
-    if has_counts(before) or has_counts(now):
+    if _is_of_values(before, now):
         content, height = category_picture(before, now)
         numbers = Numbers(heads=("Value", "Reference", "Window"), rows=share_rows(before, now))
     elif profiles.has("quantiles"):
@@ -74,6 +75,16 @@ def distribution_figure(
         note=sentence,
         numbers=numbers,
     )
+
+
+def _is_of_values(before: ColumnProfile | None, now: ColumnProfile | None) -> bool:
+    """Whether the counts of values are drawn; of numbers, only where several rows have each."""
+    known = before or now
+    if known is None or known.kind != "number" or not known.quantiles:
+        return has_counts(before) or has_counts(now)
+    # A few dozen measurements are all different: each of them would be a bar of its own.
+    is_repeated = _ROWS_OF_VALUE * len(known.counts or {}) <= known.values
+    return has_counts(known) and is_repeated and (now is None or has_counts(now))
 
 
 @dataclass(frozen=True, slots=True)

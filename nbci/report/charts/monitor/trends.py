@@ -93,8 +93,9 @@ def _effect(then: ColumnDrift | None, drift: ColumnDrift) -> float | None:
 
 
 def _bounds(drift: ColumnDrift) -> Iterator[Bound]:
-    if drift.limit is not None:
-        yield Bound(value=drift.limit, words=f"at most {number(drift.limit)}", high=True)
+    limit = drift.chance_limit if drift.limit is None else drift.limit
+    if limit is not None:
+        yield Bound(value=limit, words=f"at most {number(limit)}", high=True)
 
 
 def _moments(
