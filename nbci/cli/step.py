@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.app.reruns.parts import Parts
+    from nbci.audit_draw import Draw
+    from nbci.engine.ready import Ready
+    from nbci.engine.steps.auditor import Auditor
     from nbci.plan.model import Plan, PlannedStep
     from nbci.plan.stages import Stage
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the steps; returns the exit code of the worst."""
-    from nbci.app.reruns.audit_reuse import Auditing
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.distributed.handover import take_handovers
@@ -104,13 +108,18 @@ def main(arguments: argparse.Namespace) -> int:
             display=display,
             environ=os.environ,
             handover=handover,
-            audited_by=lambda ready, draw: Auditing(
-                ready, store, draw, ("nbci", *sys.argv[1:]), is_carried_on=True
-            ),
+            audited_by=partial(_auditing, store),
         )
     finally:
         display.close()
     return exit_code(record)
+
+
+def _auditing(store: RunFolder, ready: Ready, draw: Draw) -> Auditor:
+    # Hardly any step is audited, and what audits takes time to import.
+    from nbci.app.reruns.audit_reuse import Auditing
+
+    return Auditing(ready, store, draw, ("nbci", *sys.argv[1:]), is_carried_on=True)
 
 
 def _carry_out_beside(parts: Parts, stage: Stage, handover: Path | None) -> None:
