@@ -53,10 +53,11 @@ def test_loopback_is_in_reach() -> None:
 
 
 def test_a_process_that_outlives_its_test_is_found_and_ended() -> None:
-    # its parent ends at once, so it is no longer a child of this process
+    # Its parent ends at once, so it is no longer a child of this process; but not before it runs,
+    # since a process that is about to begin has no environment yet.
     code = (
         "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import "
-        "time; time.sleep(60)'])"
+        "time; print(1, flush=True); time.sleep(60)'], stdout=subprocess.PIPE).stdout.readline()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert [line for line in end_strays(grace_seconds=0.2) if "time.sleep(60)" in line]

@@ -231,7 +231,7 @@ def _meant(name: str, known: Mapping[str, Any]) -> str | None:
 
 
 def unused_parameters(composition: Composition) -> Iterator[Hit]:
-    """Parameters of the pipeline that no step, condition or gate uses."""
+    """Parameters of the pipeline that no step, condition, gate or retraining uses."""
     document = composition.document
     if document is None or composition.pipeline is None:
         return
@@ -243,6 +243,9 @@ def unused_parameters(composition: Composition) -> Iterator[Hit]:
             used.update(reference.parameter for reference in references(step.get(key)))
     for gate in document.data.get("gates", ()):
         conditions.append(str(gate.get("when", "")))
+    # Where new data lie may differ between the machines that train.
+    for value in (document.data.get("retrain") or {}).get("data", {}).values():
+        used.update(reference.parameter for reference in references(value))
     # conditions name parameters without `${...}`
     words = set(re.findall(r"\w+", " ".join(conditions)))
     for name in document.data.get("params", {}):

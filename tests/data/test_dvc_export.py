@@ -123,7 +123,8 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     (folder / "bin/nbci").write_text(f"#!/bin/sh\nexec '{sys.executable}' -P -m nbci \"$@\"\n")
     (folder / "bin/nbci").chmod(0o755)
     path = f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    shop = Shop(root, {"PATH": path})
+    # Compiled modules would lie beside what is exported, where git is not told to leave them out.
+    shop = Shop(root, {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
     shop.dvc("add", "data/raw")
     shop.git("add", "-A")
     shop.git("commit", "-qm", "a shop")

@@ -86,3 +86,11 @@ def test_a_notebook_with_wrong_tags_does_not_keep_its_pipeline_from_being_checke
         assert [
             finding.rule for finding in pipeline_findings(text, {"a.ipynb": notebook((tags, "1"))})
         ] == ["wrong-reference"]
+
+
+def test_a_parameter_that_only_a_retraining_uses_is_used() -> None:
+    text = (
+        "params: {log: logs}\nsteps:\n  a: {notebook: a.ipynb}\n"
+        "retrain: {data: {table: data/t.csv, log: '${log}', columns: {x: a}, label: y}}\n"
+    )
+    assert pipeline_findings(text, PARTS) == []
