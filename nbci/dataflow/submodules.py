@@ -46,6 +46,7 @@ class Submodules:
         self._prelude = prelude
         self._steps = steps
         self._shared = shared
+        self._reached_by: dict[str, frozenset[str]] = {}
         self._bound: dict[str, set[str]] = {}
         self._loaded_by_prelude: dict[str, set[str]] = {}
         self._loaded_by_cells: dict[str, tuple[int, int]] = {}
@@ -106,6 +107,12 @@ class Submodules:
         return _words_of(texts)
 
     def _reached(self, step: str) -> frozenset[str]:
+        # Both questions are asked of each step, and a plan may have 10,000 of them.
+        if step not in self._reached_by:
+            self._reached_by[step] = self._find_reached(step)
+        return self._reached_by[step]
+
+    def _find_reached(self, step: str) -> frozenset[str]:
         if not self._reachable:
             return self._reachable
         cells = [cell for _, cell in self._steps[step]]

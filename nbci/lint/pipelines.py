@@ -244,8 +244,8 @@ def unused_parameters(composition: Composition) -> Iterator[Hit]:
     for gate in document.data.get("gates", ()):
         conditions.append(str(gate.get("when", "")))
     # Where new data lie may differ between the machines that train.
-    for value in (document.data.get("retrain") or {}).get("data", {}).values():
-        used.update(reference.parameter for reference in references(value))
+    new_data = (document.data.get("retrain") or {}).get("data")
+    used.update(reference.parameter for reference in references(new_data))
     # conditions name parameters without `${...}`
     words = set(re.findall(r"\w+", " ".join(conditions)))
     for name in document.data.get("params", {}):

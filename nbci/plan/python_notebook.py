@@ -97,8 +97,8 @@ class PythonNotebook:
         self._order = self._execution_order()
         self._outside: Mapping[str, tuple[str, ...]] = {}
         numbered = self._numbered_cells()
-        ending = self._parse_cells(tagged.blocks.metrics)
-        self._submodules = Submodules(self.prelude, numbered, ending)
+        self._metrics_cells = self._parse_cells(tagged.blocks.metrics)
+        self._submodules = Submodules(self.prelude, numbered, self._metrics_cells)
         self._inherited = inherited_imports(numbered, self._inside, self._order)
         self._metrics = self._metrics_of_steps()
         self._checks = NameChecks(tagged, self._steps, self._cells, self._metrics, self._order)
@@ -387,7 +387,7 @@ class PythonNotebook:
         if not numbers:
             return parts
 
-        asked = names_of(self._parse_cells(numbers)).mentions - self.given
+        asked = names_of(self._metrics_cells).mentions - self.given
         steps: list[tuple[str, frozenset[str]]] = []
         # What a step mentions, or one that it comes after: those values can reach it.
         reachable: dict[str, frozenset[str]] = {}
